@@ -1,0 +1,65 @@
+// Names of content: a hash chain over a request's tokens. Two states with the same name have the same rows.
+//
+// k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, tenant, cache salt);
+// k(i) = SHA-256(k(i-1), count, ids as u32 LE, no-anchor bits, role bits): one link per closed sequence, and one per
+// 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and never trust
+// a given one.
+#ifndef KEDGE_COMMON_ANCHOR_CHAIN_H_
+#define KEDGE_COMMON_ANCHOR_CHAIN_H_
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/anchor/policy.h"
+
+namespace kedge {
+
+using ChainKey = std::array<uint8_t, 32>;
+
+struct ChainRoot {
+  std::string fingerprint;       // ModelFingerprint
+  std::string canonical_policy;
+  std::string kv_type;           // "f16"
+  std::string numerics_class;
+  std::string tenant;
+  std::string cache_salt;
+};
+
+ChainKey RootKey(const ChainRoot& root);
+
+// Owned by one thread. Copyable.
+class Chain {
+ public:
+  static constexpr uint32_t kLinkTokens = 256;  // a link closes at the latest after so many tokens
+
+  explicit Chain(const ChainKey& root);
+
+  // Takes the next token. `closes`: RowRule::closes.
+  void Add(uint32_t token, bool no_anchor, bool closes);
+
+  // The name of all tokens so far: the last link, and the open rest hashed as if it closed here.
+  ChainKey Key() const;
+  // Closed links so far, oldest first, with the number of tokens up to and including each.
+  struct Link {
+    ChainKey key;
+    uint32_t tokens;
+  };
+  const std::vector<Link>& links() const { return links_; }
+
+ private:
+  ChainKey last_;
+  uint32_t tokens_ = 0;
+  std::vector<uint32_t> open_ids_;
+  std::vector<bool> open_no_anchor_;
+  std::vector<Link> links_;
+};
+
+std::string ToHex(absl::Span<const uint8_t> bytes);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ANCHOR_CHAIN_H_

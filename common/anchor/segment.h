@@ -1,0 +1,101 @@
+// AnchorSegment: State(p), or a part of it, as portable bytes: one header, then frames of rows. FORMAT.md describes
+// every byte; this is its only encoder and its only parser.
+//
+// Rows travel in the order [layer][kv head][key, value][row][dim] within a frame, little-endian, in the header's KV
+// type: any node can place them, whatever its pages, threads or devices look like.
+#ifndef KEDGE_COMMON_ANCHOR_SEGMENT_H_
+#define KEDGE_COMMON_ANCHOR_SEGMENT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/anchor/chain.h"
+#include "common/anchor/tracker.h"
+
+namespace kedge {
+
+inline constexpr uint32_t kSegmentFormatVersion = 1;
+inline constexpr size_t kMaxFrameBytes = 1 << 20;  // header of the frame included
+
+// Element type of keys and values, with the numbers of FORMAT.md.
+enum class KvType : uint8_t { kF32 = 1, kF16 = 2, kBF16 = 3 };
+int KvTypeBytes(KvType type);
+const char* KvTypeName(KvType type);                          // "f32", "f16", "bf16"
+absl::StatusOr<KvType> ParseKvType(absl::string_view name);   // kInvalidArgument lists the names
+
+// The shape of one row: keys and values of all layers.
+struct RowShape {
+  uint32_t layers = 0;
+  uint32_t kv_heads = 0;
+  uint32_t head_dim = 0;
+  KvType type = KvType::kF16;
+  // Bytes of one row: layers * kv_heads * 2 * head_dim * element.
+  size_t row_bytes() const { return size_t{2} * layers * kv_heads * head_dim * KvTypeBytes(type); }
+  friend bool operator==(const RowShape&, const RowShape&) = default;
+};
+
+struct SegmentHeader {
+  std::string fingerprint;       // ModelFingerprint, hex
+  std::string canonical_policy;
+  std::string numerics_class;
+  ChainKey chain{};              // of the `end` tokens before row p
+  RowShape shape;
+  uint32_t end = 0;              // p
+  uint32_t recent_begin = 0;     // lo(p): rows before it belong to K, the others to R
+  std::vector<uint32_t> positions;  // of all rows that follow, strictly ascending, each < end
+  friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
+};
+
+// Ends with a checksum of itself.
+std::string EncodeSegmentHeader(const SegmentHeader& header);
+// kDataLoss: wrong magic, a version not supported, a length beyond the bytes, positions out of order, a checksum that
+// does not match. The message names the field.
+absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::Span<const uint8_t> bytes);
+
+// Says which field of `got` differs from what the receiver computed itself; OK if none does.
+// kFailedPrecondition for settings (fingerprint, policy, class, shape), kDataLoss for chain and positions.
+absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHeader& got);
+
+// One frame: rows first_row .. first_row + row_count - 1 of the header's `positions`.
+struct FrameHeader {
+  uint32_t index = 0;      // from 0, without gaps
+  uint32_t first_row = 0;
+  uint32_t row_count = 0;  // at least 1
+  uint64_t checksum = 0;   // XXH3-64 of index, first_row, row_count, the chain and the payload
+};
+inline constexpr size_t kFrameHeaderBytes = 24;
+
+// How many rows fit a frame (at least 1: a row larger than a frame travels alone).
+uint32_t RowsPerFrame(const RowShape& shape);
+
+// Fills in the checksum and writes kFrameHeaderBytes to `out`.
+void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<const uint8_t> payload, uint8_t* out);
+
+// Checks frames as they come, in order. Staging belongs to the caller: a payload is good when Accept has returned OK,
+// and the state is whole when complete(). Owned by one thread.
+class FrameChecker {
+ public:
+  explicit FrameChecker(SegmentHeader header) : header_(std::move(header)) {}
+
+  // `frame`: header and payload. Returns the rows it carries. kDataLoss names what is wrong: too short, an index or a
+  // first row out of turn, too many rows, a payload of another length, a checksum that does not match.
+  absl::StatusOr<FrameHeader> Accept(absl::Span<const uint8_t> frame);
+  // The part of `frame` after its header.
+  static absl::Span<const uint8_t> Payload(absl::Span<const uint8_t> frame) { return frame.subspan(kFrameHeaderBytes); }
+
+  bool complete() const { return rows_ == header_.positions.size(); }
+  const SegmentHeader& header() const { return header_; }
+
+ private:
+  SegmentHeader header_;
+  uint32_t frames_ = 0;
+  uint32_t rows_ = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ANCHOR_SEGMENT_H_

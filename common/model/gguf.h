@@ -1,0 +1,100 @@
+// Reads GGUF files (versions 2 and 3): metadata, the tensor table, and the tensors' bytes by memory map.
+//
+// The file is not trusted: every length and offset is checked against the file's size before it is used, and an
+// error names the file and the key or tensor. Nothing is copied but metadata; tensor bytes are views of the map.
+#ifndef KEDGE_COMMON_MODEL_GGUF_H_
+#define KEDGE_COMMON_MODEL_GGUF_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace kedge {
+
+// Element types of tensors, with GGUF's numbers. A file may name others; reading such a tensor is an error that
+// says which type it has.
+enum class TensorType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,   // blocks of 32: f16 scale d, 16 bytes of nibbles; value = d * (q - 8)
+  kQ4_1 = 3,   // blocks of 32: f16 d, f16 m, 16 bytes of nibbles; value = d * q + m
+  kQ8_0 = 8,   // blocks of 32: f16 scale d, 32 int8; value = d * q
+  kBF16 = 30,
+};
+
+// Returns "Q4_1" and so on; "type 12" for a type that Kedge does not read.
+std::string TensorTypeName(TensorType type);
+bool IsSupported(TensorType type);
+// Values per block (1 or 32) and bytes per block. REQUIRES: IsSupported(type).
+int BlockSize(TensorType type);
+int BlockBytes(TensorType type);
+
+// One tensor. `shape` is in GGUF's order: shape[0] is the contiguous dimension (columns), shape[1] rows.
+// `data` is a view of the memory map, valid as long as the GgufFile lives.
+struct GgufTensor {
+  std::string name;
+  TensorType type;
+  std::vector<uint64_t> shape;
+  absl::Span<const uint8_t> data;  // empty when the type is not supported
+};
+
+// Metadata values. All integer types become int64_t or uint64_t, both float types double; arrays are homogeneous.
+using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
+                               std::vector<double>, std::vector<std::string>>;
+
+// Thread-safe after Open (immutable).
+class GgufFile {
+ public:
+  // Maps `path` and parses its header. kNotFound, kInvalidArgument (damaged, truncated, not GGUF) with the reason.
+  // Tensor data are checked to lie inside the file.
+  static absl::StatusOr<std::shared_ptr<const GgufFile>> Open(const std::string& path);
+  // The same over bytes in memory (fuzzing, tests). `bytes` must outlive the result.
+  static absl::StatusOr<std::shared_ptr<const GgufFile>> Parse(absl::Span<const uint8_t> bytes, absl::string_view name);
+
+  ~GgufFile();
+
+  const std::string& name() const { return name_; }
+  // Bytes of the whole file, and where its tensor data begin.
+  absl::Span<const uint8_t> bytes() const { return bytes_; }
+  uint32_t version() const { return version_; }
+  const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
+  const std::vector<GgufTensor>& tensors() const { return tensors_; }
+
+  // nullptr when there is none.
+  const GgufTensor* FindTensor(absl::string_view name) const;
+
+  // Typed look-ups. kNotFound names the missing key; kInvalidArgument the key of another type than asked for.
+  // GetInt accepts signed and unsigned, GetFloat accepts integers too.
+  absl::StatusOr<int64_t> GetInt(absl::string_view key) const;
+  absl::StatusOr<double> GetFloat(absl::string_view key) const;
+  absl::StatusOr<bool> GetBool(absl::string_view key) const;
+  absl::StatusOr<std::string> GetString(absl::string_view key) const;
+  // Pointers live as long as the file.
+  absl::StatusOr<const std::vector<std::string>*> GetStrings(absl::string_view key) const;
+  absl::StatusOr<const std::vector<int64_t>*> GetInts(absl::string_view key) const;
+  bool Has(absl::string_view key) const;
+
+ private:
+  GgufFile() = default;
+  absl::Status ParseHeader();
+
+  std::string name_;
+  absl::Span<const uint8_t> bytes_;
+  void* map_ = nullptr;  // munmap'ed by the destructor when not null
+  uint32_t version_ = 0;
+  std::map<std::string, GgufValue, std::less<>> metadata_;
+  std::vector<GgufTensor> tensors_;
+  std::map<std::string, size_t, std::less<>> tensor_index_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_MODEL_GGUF_H_
