@@ -15,28 +15,12 @@
 #include "absl/types/span.h"
 #include "common/anchor/chain.h"
 #include "common/anchor/tracker.h"
+#include "common/kernels/row_shape.h"  // KvType, RowShape: implemented in row_shape.cc, not here
 
 namespace kedge {
 
 inline constexpr uint32_t kSegmentFormatVersion = 1;
 inline constexpr size_t kMaxFrameBytes = 1 << 20;  // header of the frame included
-
-// Element type of keys and values, with the numbers of FORMAT.md.
-enum class KvType : uint8_t { kF32 = 1, kF16 = 2, kBF16 = 3 };
-int KvTypeBytes(KvType type);
-const char* KvTypeName(KvType type);                          // "f32", "f16", "bf16"
-absl::StatusOr<KvType> ParseKvType(absl::string_view name);   // kInvalidArgument lists the names
-
-// The shape of one row: keys and values of all layers.
-struct RowShape {
-  uint32_t layers = 0;
-  uint32_t kv_heads = 0;
-  uint32_t head_dim = 0;
-  KvType type = KvType::kF16;
-  // Bytes of one row: layers * kv_heads * 2 * head_dim * element.
-  size_t row_bytes() const { return size_t{2} * layers * kv_heads * head_dim * KvTypeBytes(type); }
-  friend bool operator==(const RowShape&, const RowShape&) = default;
-};
 
 struct SegmentHeader {
   std::string fingerprint;       // ModelFingerprint, hex

@@ -16,26 +16,9 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/kernels/tensor_type.h"  // TensorType and its functions: implemented in tensor_type.cc, not here
 
 namespace kedge {
-
-// Element types of tensors, with GGUF's numbers. A file may name others; reading such a tensor is an error that
-// says which type it has.
-enum class TensorType : uint32_t {
-  kF32 = 0,
-  kF16 = 1,
-  kQ4_0 = 2,   // blocks of 32: f16 scale d, 16 bytes of nibbles; value = d * (q - 8)
-  kQ4_1 = 3,   // blocks of 32: f16 d, f16 m, 16 bytes of nibbles; value = d * q + m
-  kQ8_0 = 8,   // blocks of 32: f16 scale d, 32 int8; value = d * q
-  kBF16 = 30,
-};
-
-// Returns "Q4_1" and so on; "type 12" for a type that Kedge does not read.
-std::string TensorTypeName(TensorType type);
-bool IsSupported(TensorType type);
-// Values per block (1 or 32) and bytes per block. REQUIRES: IsSupported(type).
-int BlockSize(TensorType type);
-int BlockBytes(TensorType type);
 
 // One tensor. `shape` is in GGUF's order: shape[0] is the contiguous dimension (columns), shape[1] rows.
 // `data` is a view of the memory map, valid as long as the GgufFile lives.
@@ -50,7 +33,14 @@ struct GgufTensor {
 using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
                                std::vector<double>, std::vector<std::string>>;
 
-// Thread-safe after Open (immutable).
+// Which file a GgufFile maps, as seen when it was opened. Two equal origins are the same unchanged file.
+struct FileOrigin {
+  std::string real_path;
+  uint64_t size = 0;
+  int64_t mtime_ns = 0;  // since the Unix epoch
+};
+
+// Owns the memory map (after Open) or borrows the bytes (after Parse). Thread-safe (immutable).
 class GgufFile {
  public:
   // Maps `path` and parses its header. kNotFound, kInvalidArgument (damaged, truncated, not GGUF) with the reason.
@@ -60,9 +50,13 @@ class GgufFile {
   static absl::StatusOr<std::shared_ptr<const GgufFile>> Parse(absl::Span<const uint8_t> bytes, absl::string_view name);
 
   ~GgufFile();
+  GgufFile(const GgufFile&) = delete;
+  GgufFile& operator=(const GgufFile&) = delete;
 
   const std::string& name() const { return name_; }
-  // Bytes of the whole file, and where its tensor data begin.
+  // Unset when the bytes come from memory (Parse).
+  const std::optional<FileOrigin>& origin() const { return origin_; }
+  // Bytes of the whole file.
   absl::Span<const uint8_t> bytes() const { return bytes_; }
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
@@ -85,8 +79,11 @@ class GgufFile {
  private:
   GgufFile() = default;
   absl::Status ParseHeader();
+  absl::StatusOr<const GgufValue*> GetValue(absl::string_view key) const;
+  absl::Status WrongKind(absl::string_view key, const GgufValue& value, absl::string_view wanted) const;
 
   std::string name_;
+  std::optional<FileOrigin> origin_;
   absl::Span<const uint8_t> bytes_;
   void* map_ = nullptr;  // munmap'ed by the destructor when not null
   uint32_t version_ = 0;

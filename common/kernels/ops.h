@@ -1,0 +1,99 @@
+// The plain operations of a forward pass, one backend a folder: `cpu` (threads and vectors) and `reference` (slow,
+// obvious, float, a dense mask; the oracle of the tests). The backend is chosen once, in main.
+//
+// Buffers and matrices are opaque: a backend may keep them in its own memory and layout. Calls are asynchronous in
+// principle and ordered: an operation sees what earlier ones wrote. Float activations; the bit contract of step.h
+// holds for each operation, row by row.
+#ifndef KEDGE_COMMON_KERNELS_OPS_H_
+#define KEDGE_COMMON_KERNELS_OPS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/kernels/row_shape.h"
+#include "common/kernels/step.h"
+#include "common/kernels/tensor_type.h"
+
+namespace kedge {
+
+// Float activations [rows, columns], row-major in meaning. Rows beyond those in use have no meaning.
+class Activations {
+ public:
+  virtual ~Activations() = default;
+};
+
+// Weights [outputs, inputs] in a backend's own packing.
+class WeightMatrix {
+ public:
+  virtual ~WeightMatrix() = default;
+};
+
+// A vector of float weights or factors.
+class WeightVector {
+ public:
+  virtual ~WeightVector() = default;
+};
+
+// Pages of KV rows.
+class PageMemory {
+ public:
+  virtual ~PageMemory() = default;
+};
+
+// Owned by one thread (backends use further threads inside).
+class Ops {
+ public:
+  virtual ~Ops() = default;
+
+  virtual const std::string& numerics_class() const = 0;
+
+  // --- Memory ---
+  virtual std::unique_ptr<Activations> NewActivations(int max_rows, int columns) = 0;
+  // `data` (the file's bytes) may be referenced for as long as the matrix lives. `inputs` is a multiple of the type's
+  // block size.
+  virtual std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
+                                                   absl::Span<const uint8_t> data) = 0;
+  virtual std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) = 0;
+  // kResourceExhausted if the memory cannot be had.
+  virtual absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) = 0;
+
+  // --- One step; `rows` rows of activations are in use ---
+  // out[r] = table[ids[r]].
+  virtual void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) = 0;
+  // out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight.
+  virtual void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) = 0;
+  // out[r] = weights * x[r].
+  virtual void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) = 0;
+  // Rotates pairs (2i, 2i+1) of the first rope_dim values of each head by position * inverse_frequencies[i]: GGUF's
+  // llama layout, in which a head's two halves are interleaved. x: [rows, heads * head_dim].
+  virtual void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
+                    Activations& x) = 0;
+  // Writes keys and values [rows, kv_heads * head_dim] of one layer to R, and to K where kept_index >= 0.
+  virtual void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
+                       PageMemory& pages) = 0;
+  // out[r] = attention of queries[r] [heads * head_dim] over the rows that its two spans show, scaled by
+  // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
+  virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
+                         Activations& out) = 0;
+  // x[r] += y[r].
+  virtual void Add(int rows, const Activations& y, Activations& x) = 0;
+  // gate[r] = silu(gate[r]) * up[r].
+  virtual void SwiGlu(int rows, const Activations& up, Activations& gate) = 0;
+  // out[i] = x[rows[i]].
+  virtual void Gather(absl::Span<const uint32_t> rows, const Activations& x, Activations& out) = 0;
+  // Sums across the shards of a model. Does nothing on one device.
+  virtual void SumAcrossShards(int rows, Activations& x) = 0;
+
+  // --- To and from the host; these wait ---
+  virtual void CopyToHost(int rows, const Activations& x, absl::Span<float> out) = 0;
+  virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
+  virtual void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_OPS_H_

@@ -1,0 +1,101 @@
+// The seam between the engine and whatever computes: one step over rows of many requests.
+//
+// A device owns pages of KV rows and runs steps in the order of their launch; nothing above this header assumes that
+// a step, or a copy of rows, is done before its future has been waited for. Backends: TransformerDevice over the Ops
+// of `cpu` or `reference` (common/model), DeferredDevice, which runs another device only when it is waited for, and
+// HashDevice, whose rows are hashes of exactly the rows that they were shown.
+//
+// The bit contract. The bits of a row's keys, values and logits depend on that row's inputs (token, position, the
+// rows that its spans show), its role and the device's numerics class alone: not on what shares the step, threads,
+// where a prompt was cut into chunks, or which pages hold the rows. Keys and values are always read back through the
+// KV type, those of the same step included. Failover, caching and batching promise the same text because of this.
+#ifndef KEDGE_COMMON_KERNELS_STEP_H_
+#define KEDGE_COMMON_KERNELS_STEP_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/types/span.h"
+#include "common/kernels/row_shape.h"
+
+namespace kedge {
+
+// A page holds kPageRows rows of keys and values, of all layers and heads. It is also the fixed block in which
+// attention sums: rows of R by absolute position (row p lies in page p / 32 at index p % 32), rows of K by their index.
+inline constexpr uint32_t kPageRows = 32;
+using PageId = uint32_t;
+
+// A prompt row or a generated one. A numerics class may use other kernels for each; `cpu` uses the same.
+enum class Role : uint8_t { kPrompt = 0, kGenerated = 1 };
+
+// Where the rows of one request lie.
+struct PageTables {
+  uint32_t first_recent_page = 0;   // recent[0] holds positions [32 * first_recent_page, + 32)
+  std::vector<PageId> recent;       // R
+  std::vector<PageId> kept;         // K: kept[0] holds rows of K with index 0..31
+};
+
+// One row to compute. It is written to R at `position`, and, if kept_index >= 0, to K as well in the same step; it
+// reads R[recent_begin, position] and K[0, kept_end).
+struct PlanRow {
+  uint32_t token = 0;
+  uint32_t position = 0;
+  uint32_t tables = 0;         // index into StepPlan::tables
+  Role role = Role::kPrompt;
+  uint32_t recent_begin = 0;
+  uint32_t kept_end = 0;
+  int32_t kept_index = -1;
+  bool wants_logits = false;
+};
+
+// REQUIRES: rows of one request stand in ascending order of position, without gaps; spans show only rows written by
+// earlier steps, by WriteRows, or by rows that stand before in the same step; at most max_rows() rows.
+struct StepPlan {
+  std::vector<PlanRow> rows;
+  std::vector<PageTables> tables;
+};
+
+// The result of a step or of a copy. Owned by one thread. Destroying a future that was not waited for is allowed:
+// the work is done all the same, in its turn.
+class StepFuture {
+ public:
+  virtual ~StepFuture() = default;
+  // Blocks until the work, and all work launched before it on the same device, is done.
+  virtual absl::Status Wait() = 0;
+  // Logits [vocab] of the i-th row with wants_logits, in plan order. Valid until the next Launch on the device.
+  // REQUIRES: Wait() returned OK; the future of a Launch.
+  virtual absl::Span<const float> Logits(size_t i) const = 0;
+};
+
+struct RowRef {
+  PageId page = 0;
+  uint32_t index = 0;  // below kPageRows
+};
+
+// Owned by one thread.
+class StepDevice {
+ public:
+  virtual ~StepDevice() = default;
+
+  // Numerics class: two devices of one class and one model give the same bits.
+  virtual const std::string& numerics_class() const = 0;
+  virtual const RowShape& row_shape() const = 0;
+  virtual uint32_t num_pages() const = 0;
+  virtual uint32_t max_rows() const = 0;    // of one step
+  virtual uint32_t vocab_size() const = 0;
+
+  virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;
+
+  // Copies rows out of pages into `out`, [layer][kv head][key, value][row][dim] (the order of a frame), or from `in`
+  // into pages, in turn with the steps. The bytes must stay alive and unchanged until the future has been waited for.
+  // REQUIRES: out.size() == rows.size() * row_shape().row_bytes().
+  virtual std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) = 0;
+  virtual std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_STEP_H_
