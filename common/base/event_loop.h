@@ -1,0 +1,55 @@
+// One thread that takes posted closures and, between them, turns of work: the thread that owns an engine.
+#ifndef KEDGE_COMMON_BASE_EVENT_LOOP_H_
+#define KEDGE_COMMON_BASE_EVENT_LOOP_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <thread>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace kedge {
+
+// Post is thread-safe; closures and turns run one after another, in order of posting, on the loop's thread (Start) or
+// on the caller's (RunOnce, for simulations).
+class EventLoop {
+ public:
+  // Does some work; returns whether there may be more at once. Called at least every `idle_interval`.
+  using Turn = std::function<bool()>;
+
+  explicit EventLoop(absl::Duration idle_interval = absl::Milliseconds(100)) : idle_interval_(idle_interval) {}
+  ~EventLoop() { Stop(); }
+
+  void Post(std::function<void()> closure) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Starts the thread. REQUIRES: not started.
+  void Start(Turn turn);
+  // Ends the thread after the closures that were posted before. Later posts are dropped.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Runs what was posted, then one turn; for tests without a thread. Returns whether there was anything to do.
+  bool RunOnce(const Turn& turn) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // Turns so far. A count that stands still is a stuck loop.
+  uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }  // relaxed: a statistic, orders nothing
+
+ private:
+  // Takes all posted closures, waiting up to `wait` for one. Returns false once stopped and empty.
+  bool TakePosted(absl::Duration wait, std::vector<std::function<void()>>* closures) ABSL_LOCKS_EXCLUDED(mutex_);
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || !posted_.empty(); }
+
+  const absl::Duration idle_interval_;
+  absl::Mutex mutex_;
+  std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
+  bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
+  std::atomic<uint64_t> turns_{0};
+  std::thread thread_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_BASE_EVENT_LOOP_H_

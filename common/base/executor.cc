@@ -1,0 +1,64 @@
+// One queue of ready closures and one of delayed ones under one mutex. A worker takes what is due; otherwise it sleeps
+// until something is posted or the first delayed closure falls due. All sleepers choose the same wake-up time: with a
+// few threads that costs nothing, and no timer thread is needed.
+//
+// Tested by executor_test.cc.
+#include "common/base/executor.h"
+
+#include "absl/time/clock.h"
+#include "common/base/check.h"
+
+namespace kedge {
+
+Executor::Executor(int threads) {
+  for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+Executor::~Executor() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void Executor::Post(std::function<void()> closure) {
+  if (threads_.empty()) {
+    closure();
+    return;
+  }
+  absl::MutexLock lock(&mutex_);
+  ready_.push_back(std::move(closure));
+}
+
+void Executor::PostAfter(absl::Duration delay, std::function<void()> closure) {
+  KEDGE_CHECK(!threads_.empty());
+  absl::MutexLock lock(&mutex_);
+  delayed_.emplace(TimeAndOrder(absl::Now() + delay, next_order_++), std::move(closure));
+}
+
+void Executor::Work() {
+  for (;;) {
+    std::function<void()> closure;
+    {
+      absl::MutexLock lock(&mutex_);
+      const absl::Time now = absl::Now();
+      while (!delayed_.empty() && delayed_.begin()->first.first <= now) {
+        ready_.push_back(std::move(delayed_.begin()->second));
+        delayed_.erase(delayed_.begin());
+      }
+      seen_delayed_ = delayed_.size();
+      if (ready_.empty()) {
+        if (stopping_) return;
+        const absl::Time wake = delayed_.empty() ? absl::InfiniteFuture() : delayed_.begin()->first.first;
+        mutex_.AwaitWithDeadline(absl::Condition(this, &Executor::HasWork), wake);
+        continue;
+      }
+      closure = std::move(ready_.front());
+      ready_.pop_front();
+    }
+    closure();
+  }
+}
+
+}  // namespace kedge

@@ -1,0 +1,399 @@
+// Metadata first, then the tensor table is compared with what the metadata promise, name by name. Both directions
+// count: a missing tensor is an error, and so is an unknown one, because a bias or an expert that is silently left out
+// gives another model's text. Only what is known to be redundant is ignored.
+//
+// Fingerprints are remembered in one small file per (path, size, modification time), named by the hash of those three,
+// written beside its place and renamed into it, so that a reader sees all of it or nothing.
+//
+// Tested by config_test.cc and gguf_fuzzer.cc.
+#include "common/model/config.h"
+
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/base/cache_dir.h"
+#include "common/base/status.h"
+
+namespace kedge {
+namespace {
+
+// Larger counts are damage; below it, products of two counts fit into 64 bits.
+constexpr int64_t kLargestCount = int64_t{1} << 30;
+
+constexpr TensorType kMatrixTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
+                                       TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+constexpr TensorType kNormTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
+constexpr TensorType kF32Only[] = {TensorType::kF32};
+
+absl::Status KeyError(const GgufFile& file, absl::string_view key, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": key '", key, "': ", what));
+}
+
+absl::Status TensorError(const GgufFile& file, absl::string_view tensor, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": tensor '", tensor, "': ", what));
+}
+
+// What the caller asked for is in the file or not: a missing key is the file's fault.
+template <typename T>
+absl::StatusOr<T> Required(absl::StatusOr<T> value) {
+  if (absl::IsNotFound(value.status())) return absl::InvalidArgumentError(value.status().message());
+  return value;
+}
+
+absl::StatusOr<int> RequiredCount(const GgufFile& file, absl::string_view key) {
+  KEDGE_ASSIGN_OR_RETURN(int64_t value, Required(file.GetInt(key)));
+  if (value < 1 || value > kLargestCount) {
+    return KeyError(file, key, absl::StrCat("must be from 1 to ", kLargestCount, ", found ", value));
+  }
+  return static_cast<int>(value);
+}
+
+absl::StatusOr<int> OptionalCount(const GgufFile& file, absl::string_view key, int otherwise) {
+  if (!file.Has(key)) return otherwise;
+  return RequiredCount(file, key);
+}
+
+absl::Status CheckArchitecture(const GgufFile& file) {
+  KEDGE_ASSIGN_OR_RETURN(std::string architecture, Required(file.GetString("general.architecture")));
+  if (architecture == "llama") return absl::OkStatus();
+  return KeyError(file, "general.architecture",
+                  absl::StrCat("'", absl::CHexEscape(architecture), "' is not supported; supported: llama"));
+}
+
+// Positions are rotated by angles of freq_base alone, divided by the factors in rope_freqs.weight.
+absl::Status CheckRopeScaling(const GgufFile& file) {
+  constexpr absl::string_view kType = "llama.rope.scaling.type";
+  if (file.Has(kType)) {
+    KEDGE_ASSIGN_OR_RETURN(std::string type, file.GetString(kType));
+    if (type == "none") return absl::OkStatus();
+    return KeyError(file, kType,
+                    absl::StrCat("'", absl::CHexEscape(type),
+                                 "' is not supported; supported: none, and factors in tensor rope_freqs.weight"));
+  }
+  // Without a type, a factor means linear scaling; 0 and 1 mean none.
+  for (absl::string_view key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+    if (!file.Has(key)) continue;
+    KEDGE_ASSIGN_OR_RETURN(double factor, file.GetFloat(key));
+    if (factor != 0 && factor != 1) {
+      return KeyError(file, key, absl::StrCat("linear scaling by ", factor, " is not supported; supported: none"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Keys of other llama-like models that change the result. They are accepted with the value that changes nothing.
+absl::Status CheckUnsupportedFeatures(const GgufFile& file) {
+  struct Feature {
+    absl::string_view key;
+    double neutral;
+    double also_neutral;
+  };
+  constexpr Feature kFeatures[] = {
+      {"llama.expert_count", 0, 0},
+      {"llama.expert_used_count", 0, 0},
+      {"llama.attention.sliding_window", 0, 0},
+      {"llama.attention.clamp_kqv", 0, 0},
+      {"llama.attention.max_alibi_bias", 0, 0},
+      {"llama.attention.scale", 0, 0},
+      {"llama.attn_logit_softcapping", 0, 0},
+      {"llama.final_logit_softcapping", 0, 0},
+      {"llama.logit_scale", 0, 1},
+      {"llama.residual_scale", 0, 1},
+      {"llama.embedding_scale", 0, 1},
+  };
+  for (const Feature& feature : kFeatures) {
+    if (!file.Has(feature.key)) continue;
+    KEDGE_ASSIGN_OR_RETURN(double value, file.GetFloat(feature.key));
+    if (value != feature.neutral && value != feature.also_neutral) {
+      return KeyError(file, feature.key,
+                      absl::StrCat(value, " is not supported; supported: absent or ", feature.also_neutral));
+    }
+  }
+  constexpr absl::string_view kCausal = "llama.attention.causal";
+  if (file.Has(kCausal)) {
+    KEDGE_ASSIGN_OR_RETURN(bool causal, file.GetBool(kCausal));
+    if (!causal) return KeyError(file, kCausal, "false is not supported; supported: true");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
+  constexpr absl::string_view kHeads = "llama.attention.head_count";
+  constexpr absl::string_view kKvHeads = "llama.attention.head_count_kv";
+  constexpr absl::string_view kKeyLength = "llama.attention.key_length";
+  constexpr absl::string_view kValueLength = "llama.attention.value_length";
+  constexpr absl::string_view kRopeDim = "llama.rope.dimension_count";
+  KEDGE_ASSIGN_OR_RETURN(config.num_heads, RequiredCount(file, kHeads));
+  KEDGE_ASSIGN_OR_RETURN(config.num_kv_heads, OptionalCount(file, kKvHeads, config.num_heads));
+  if (config.num_heads % config.num_kv_heads != 0) {
+    return KeyError(file, kKvHeads, absl::StrCat("must divide the ", config.num_heads, " query heads, found ",
+                                                 config.num_kv_heads));
+  }
+  if (!file.Has(kKeyLength) && config.hidden_size % config.num_heads != 0) {
+    return KeyError(file, kHeads, absl::StrCat("must divide the embedding length ", config.hidden_size, ", found ",
+                                               config.num_heads));
+  }
+  KEDGE_ASSIGN_OR_RETURN(config.head_dim, OptionalCount(file, kKeyLength, config.hidden_size / config.num_heads));
+  if (config.head_dim < 8 || config.head_dim % 2 != 0) {
+    return KeyError(file, file.Has(kKeyLength) ? kKeyLength : kHeads,
+                    absl::StrCat("gives a head size of ", config.head_dim, "; supported: even, at least 8"));
+  }
+  KEDGE_ASSIGN_OR_RETURN(int value_length, OptionalCount(file, kValueLength, config.head_dim));
+  if (value_length != config.head_dim) {
+    return KeyError(file, kValueLength, absl::StrCat("must equal the head size ", config.head_dim, ", found ",
+                                                     value_length));
+  }
+  KEDGE_ASSIGN_OR_RETURN(config.rope_dim, OptionalCount(file, kRopeDim, config.head_dim));
+  if (config.rope_dim % 2 != 0 || config.rope_dim > config.head_dim) {
+    return KeyError(file, kRopeDim, absl::StrCat("must be even and at most the head size ", config.head_dim,
+                                                 ", found ", config.rope_dim));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status LoadNumbers(const GgufFile& file, ModelConfig& config) {
+  constexpr absl::string_view kEpsilon = "llama.attention.layer_norm_rms_epsilon";
+  constexpr absl::string_view kFreqBase = "llama.rope.freq_base";
+  // No default: another epsilon than the model's would go unnoticed.
+  KEDGE_ASSIGN_OR_RETURN(double epsilon, Required(file.GetFloat(kEpsilon)));
+  if (!(epsilon >= 0 && epsilon < 1)) {
+    return KeyError(file, kEpsilon, absl::StrCat("must be at least 0 and below 1, found ", epsilon));
+  }
+  config.rms_epsilon = static_cast<float>(epsilon);
+  if (file.Has(kFreqBase)) {
+    KEDGE_ASSIGN_OR_RETURN(config.rope_freq_base, file.GetFloat(kFreqBase));
+    if (!(config.rope_freq_base > 0) || !std::isfinite(config.rope_freq_base)) {
+      return KeyError(file, kFreqBase, absl::StrCat("must be positive and finite, found ", config.rope_freq_base));
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::string ShapeText(absl::Span<const uint64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+
+// Compares the tensors that it is asked for with the file's, and remembers which ones were asked for.
+class TensorChecker {
+ public:
+  explicit TensorChecker(const GgufFile& file) : file_(file) {}
+
+  absl::Status Expect(const std::string& name, absl::Span<const uint64_t> shape, absl::Span<const TensorType> types) {
+    known_.insert(name);
+    const GgufTensor* tensor = file_.FindTensor(name);
+    if (tensor == nullptr) {
+      return TensorError(file_, name, absl::StrCat("missing; must be ", ShapeText(shape), " of ", TypesText(types)));
+    }
+    if (shape != absl::MakeConstSpan(tensor->shape)) {
+      return TensorError(file_, name, absl::StrCat("found shape ", ShapeText(tensor->shape), ", must be ",
+                                                   ShapeText(shape)));
+    }
+    for (TensorType type : types) {
+      if (type == tensor->type) return absl::OkStatus();
+    }
+    return TensorError(file_, name, absl::StrCat("found ", TensorTypeName(tensor->type), "; supported: ",
+                                                 TypesText(types)));
+  }
+
+  absl::Status ExpectMatrix(const std::string& name, int64_t columns, int64_t rows) {
+    return Expect(name, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)}, kMatrixTypes);
+  }
+
+  absl::Status ExpectNorm(const std::string& name, int64_t size) {
+    return Expect(name, {static_cast<uint64_t>(size)}, kNormTypes);
+  }
+
+  // The error for a tensor that nobody asked for.
+  absl::Status ExpectNoOthers() const {
+    for (const GgufTensor& tensor : file_.tensors()) {
+      // Old converters stored the rotary frequencies, which follow from rope.freq_base.
+      if (known_.count(tensor.name) > 0 || absl::EndsWith(tensor.name, ".attn_rot_embd.inv_freq")) continue;
+      return TensorError(file_, absl::CHexEscape(tensor.name),
+                         "not part of the supported architecture (llama without biases, experts and adapters), and "
+                         "leaving it out would change the result");
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static std::string TypesText(absl::Span<const TensorType> types) {
+    return absl::StrJoin(types, " ",
+                         [](std::string* out, TensorType type) { absl::StrAppend(out, TensorTypeName(type)); });
+  }
+
+  const GgufFile& file_;
+  std::set<std::string> known_;
+};
+
+absl::Status CheckRopeFactors(const GgufFile& file, const ModelConfig& config, TensorChecker& checker) {
+  constexpr absl::string_view kName = "rope_freqs.weight";
+  const GgufTensor* tensor = file.FindTensor(kName);
+  if (tensor == nullptr) return absl::OkStatus();
+  KEDGE_RETURN_IF_ERROR(
+      checker.Expect(std::string(kName), {static_cast<uint64_t>(config.rope_dim / 2)}, kF32Only));
+  for (size_t i = 0; i < tensor->shape[0]; ++i) {
+    float factor;
+    std::memcpy(&factor, tensor->data.data() + i * sizeof(float), sizeof(float));
+    if (!(factor > 0) || !std::isfinite(factor)) {
+      return TensorError(file, kName, absl::StrCat("factor ", i, " is ", factor, ", must be positive and finite"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config) {
+  const int64_t hidden = config.hidden_size;
+  const int64_t query_width = int64_t{config.num_heads} * config.head_dim;
+  const int64_t kv_width = int64_t{config.num_kv_heads} * config.head_dim;
+  TensorChecker checker(file);
+  KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("token_embd.weight", hidden, config.vocab_size));
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    const std::string prefix = absl::StrCat("blk.", layer, ".");
+    KEDGE_RETURN_IF_ERROR(checker.ExpectNorm(prefix + "attn_norm.weight", hidden));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_q.weight", hidden, query_width));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_k.weight", hidden, kv_width));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_v.weight", hidden, kv_width));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_output.weight", query_width, hidden));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectNorm(prefix + "ffn_norm.weight", hidden));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_gate.weight", hidden, config.ffn_size));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_up.weight", hidden, config.ffn_size));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_down.weight", config.ffn_size, hidden));
+  }
+  KEDGE_RETURN_IF_ERROR(checker.ExpectNorm("output_norm.weight", hidden));
+  if (!config.tied_output) {
+    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("output.weight", hidden, config.vocab_size));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckRopeFactors(file, config, checker));
+  return checker.ExpectNoOthers();
+}
+
+// The embedding has a row for each token, and may have more (padding).
+absl::StatusOr<int> VocabularySize(const GgufFile& file) {
+  constexpr absl::string_view kEmbedding = "token_embd.weight";
+  const GgufTensor* embedding = file.FindTensor(kEmbedding);
+  if (embedding == nullptr) return TensorError(file, kEmbedding, "missing");
+  if (embedding->shape.size() != 2 || embedding->shape[1] > static_cast<uint64_t>(kLargestCount)) {
+    return TensorError(file, kEmbedding, absl::StrCat("found shape ", ShapeText(embedding->shape),
+                                                      ", must be [embedding length, vocabulary size]"));
+  }
+  constexpr absl::string_view kTokens = "tokenizer.ggml.tokens";
+  if (file.Has(kTokens)) {
+    KEDGE_ASSIGN_OR_RETURN(const std::vector<std::string>* tokens, file.GetStrings(kTokens));
+    if (tokens->size() > embedding->shape[1]) {
+      return KeyError(file, kTokens, absl::StrCat(tokens->size(), " tokens, but token_embd.weight has only ",
+                                                  embedding->shape[1], " rows"));
+    }
+  }
+  return static_cast<int>(embedding->shape[1]);
+}
+
+absl::StatusOr<std::string> ModelName(const GgufFile& file) {
+  if (!file.Has("general.name")) return std::filesystem::path(file.name()).stem().string();
+  return file.GetString("general.name");
+}
+
+// SHA-256 in hex.
+absl::StatusOr<std::string> Sha256(absl::Span<const uint8_t> bytes) {
+  std::array<unsigned char, 32> digest;
+  unsigned int size = 0;
+  if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1 ||
+      size != digest.size()) {
+    return absl::InternalError("SHA-256 failed in the crypto library");
+  }
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+}
+
+absl::Span<const uint8_t> AsBytes(absl::string_view text) {
+  return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size());
+}
+
+// What a remembered fingerprint belongs to: the second line of its file, the first being the fingerprint.
+std::string OriginText(const FileOrigin& origin) {
+  return absl::StrCat(origin.size, " ", origin.mtime_ns, " ", absl::CHexEscape(origin.real_path));
+}
+
+bool IsFingerprint(absl::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
+}
+
+// "" when nothing (or nothing whole) is remembered.
+std::string RecallFingerprint(const std::string& path, const FileOrigin& origin) {
+  std::ifstream stream(path);
+  std::string fingerprint;
+  std::string belongs_to;
+  std::getline(stream, fingerprint);
+  std::getline(stream, belongs_to);
+  return IsFingerprint(fingerprint) && belongs_to == OriginText(origin) ? fingerprint : "";
+}
+
+void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& fingerprint) {
+  // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
+  // same size and time. Two seconds cover the coarsest clocks in use.
+  if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
+  std::error_code ignored;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
+  const std::string temporary = absl::StrCat(path, ".", ::getpid(), ".", absl::ToUnixNanos(absl::Now()));
+  {
+    std::ofstream stream(temporary, std::ios::trunc);
+    stream << fingerprint << "\n" << OriginText(origin) << "\n";
+    stream.close();
+    if (stream) std::filesystem::rename(temporary, path, ignored);
+  }
+  std::filesystem::remove(temporary, ignored);  // what a failure left
+}
+
+}  // namespace
+
+absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
+  KEDGE_RETURN_IF_ERROR(CheckArchitecture(file));
+  ModelConfig config;
+  KEDGE_ASSIGN_OR_RETURN(config.name, ModelName(file));
+  KEDGE_ASSIGN_OR_RETURN(config.num_layers, RequiredCount(file, "llama.block_count"));
+  KEDGE_ASSIGN_OR_RETURN(config.hidden_size, RequiredCount(file, "llama.embedding_length"));
+  KEDGE_ASSIGN_OR_RETURN(config.ffn_size, RequiredCount(file, "llama.feed_forward_length"));
+  KEDGE_ASSIGN_OR_RETURN(config.context_length, RequiredCount(file, "llama.context_length"));
+  KEDGE_RETURN_IF_ERROR(LoadHeads(file, config));
+  KEDGE_RETURN_IF_ERROR(LoadNumbers(file, config));
+  KEDGE_RETURN_IF_ERROR(CheckRopeScaling(file));
+  KEDGE_RETURN_IF_ERROR(CheckUnsupportedFeatures(file));
+  KEDGE_ASSIGN_OR_RETURN(config.vocab_size, VocabularySize(file));
+  config.tied_output = file.FindTensor("output.weight") == nullptr;
+  KEDGE_RETURN_IF_ERROR(CheckTensors(file, config));
+  return config;
+}
+
+absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir) {
+  if (!file.origin().has_value() || cache_dir.empty()) return Sha256(file.bytes());
+  const FileOrigin& origin = *file.origin();
+  KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(OriginText(origin))));
+  const std::string path = absl::StrCat(cache_dir, "/", name);
+  if (std::string remembered = RecallFingerprint(path, origin); !remembered.empty()) return remembered;
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, Sha256(file.bytes()));
+  RememberFingerprint(path, origin, fingerprint);
+  return fingerprint;
+}
+
+absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file) {
+  const std::string cache = CacheDir();
+  return ModelFingerprint(file, cache.empty() ? "" : cache + "/fingerprints");
+}
+
+}  // namespace kedge

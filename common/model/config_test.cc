@@ -1,0 +1,438 @@
+#include "common/model/config.h"
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <numeric>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/testing/gguf_writer.h"
+#include "common/testing/tiny_model.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// A model of one layer in parts, for tests to change one of them. 2 query heads and 1 KV head of 16 values, hidden 32,
+// ffn 64, 10 tokens; weights are zero.
+struct Parts {
+  std::map<std::string, std::function<void(GgufWriter&, const std::string&)>> keys;
+  std::map<std::string, std::pair<TensorType, std::vector<uint64_t>>> tensors;
+
+  Parts() {
+    SetString("general.architecture", "llama");
+    SetString("general.name", "parts");
+    SetInt("llama.block_count", 1);
+    SetInt("llama.context_length", 100);
+    SetInt("llama.embedding_length", 32);
+    SetInt("llama.feed_forward_length", 64);
+    SetInt("llama.attention.head_count", 2);
+    SetInt("llama.attention.head_count_kv", 1);
+    SetFloat("llama.attention.layer_norm_rms_epsilon", 1e-6);
+    SetTensor("token_embd.weight", {32, 10});
+    SetTensor("blk.0.attn_norm.weight", {32});
+    SetTensor("blk.0.attn_q.weight", {32, 32});
+    SetTensor("blk.0.attn_k.weight", {32, 16});
+    SetTensor("blk.0.attn_v.weight", {32, 16});
+    SetTensor("blk.0.attn_output.weight", {32, 32});
+    SetTensor("blk.0.ffn_norm.weight", {32});
+    SetTensor("blk.0.ffn_gate.weight", {32, 64});
+    SetTensor("blk.0.ffn_up.weight", {32, 64});
+    SetTensor("blk.0.ffn_down.weight", {64, 32});
+    SetTensor("output_norm.weight", {32});
+  }
+
+  void SetInt(const std::string& key, int64_t value) {
+    keys[key] = [value](GgufWriter& writer, const std::string& k) { writer.SetInt64(k, value); };
+  }
+  void SetFloat(const std::string& key, double value) {
+    keys[key] = [value](GgufWriter& writer, const std::string& k) { writer.SetFloat64(k, value); };
+  }
+  void SetString(const std::string& key, const std::string& value) {
+    keys[key] = [value](GgufWriter& writer, const std::string& k) { writer.SetString(k, value); };
+  }
+  void SetTensor(const std::string& name, const std::vector<uint64_t>& shape, TensorType type = TensorType::kF32) {
+    tensors[name] = {type, shape};
+  }
+
+  std::string Bytes() const {
+    GgufWriter writer;
+    for (const auto& [key, set] : keys) set(writer, key);
+    for (const auto& [name, tensor] : tensors) {
+      const auto& [type, shape] = tensor;
+      const uint64_t values = std::accumulate(shape.begin(), shape.end(), uint64_t{1}, std::multiplies<>());
+      // Unsupported types here have 256 values in 144 bytes (type 12).
+      const uint64_t size = IsSupported(type) ? values / BlockSize(type) * BlockBytes(type) : values / 256 * 144;
+      // All ones are a valid value in each of the float types (and a valid factor of the rotation).
+      writer.AddTensor(name, type, shape,
+                       type == TensorType::kF32 ? Quantize(type, std::vector<float>(values, 1.0f))
+                                                : std::string(size, '\0'));
+    }
+    return writer.Finish();
+  }
+
+  absl::StatusOr<ModelConfig> Load() const {
+    const std::string bytes = Bytes();
+    const auto file = GgufFile::Parse(
+        absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "/models/parts.gguf");
+    EXPECT_TRUE(file.ok()) << file.status();
+    return LoadConfig(**file);
+  }
+
+  // The error's text, which must name the file; "" when there is none.
+  std::string Error() const {
+    const absl::Status status = Load().status();
+    if (status.ok()) return "";
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_TRUE(absl::StartsWith(status.message(), "/models/parts.gguf: ")) << status;
+    return std::string(status.message());
+  }
+};
+
+TEST(LoadConfig, ReadsAllFields) {
+  Parts parts;
+  parts.SetFloat("llama.rope.freq_base", 500000);
+  parts.SetInt("llama.rope.dimension_count", 8);
+  const auto config = parts.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->name, "parts");
+  EXPECT_EQ(config->num_layers, 1);
+  EXPECT_EQ(config->hidden_size, 32);
+  EXPECT_EQ(config->ffn_size, 64);
+  EXPECT_EQ(config->num_heads, 2);
+  EXPECT_EQ(config->num_kv_heads, 1);
+  EXPECT_EQ(config->head_dim, 16);
+  EXPECT_EQ(config->rope_dim, 8);
+  EXPECT_EQ(config->vocab_size, 10);
+  EXPECT_EQ(config->context_length, 100);
+  EXPECT_EQ(config->rms_epsilon, 1e-6f);
+  EXPECT_EQ(config->rope_freq_base, 500000);
+  EXPECT_TRUE(config->tied_output);
+}
+
+TEST(LoadConfig, FillsInWhatTheFormatLeavesOut) {
+  Parts parts;
+  parts.keys.erase("general.name");
+  parts.keys.erase("llama.attention.head_count_kv");  // as many as query heads
+  parts.SetTensor("blk.0.attn_k.weight", {32, 32});
+  parts.SetTensor("blk.0.attn_v.weight", {32, 32});
+  parts.SetTensor("output.weight", {32, 10});
+  const auto config = parts.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->name, "parts");  // the file's name
+  EXPECT_EQ(config->num_kv_heads, 2);
+  EXPECT_EQ(config->rope_dim, 16);
+  EXPECT_EQ(config->rope_freq_base, 10000);
+  EXPECT_FALSE(config->tied_output);
+}
+
+TEST(LoadConfig, TheHeadSizeMayDifferFromTheEmbeddingsShare) {
+  Parts parts;
+  parts.SetInt("llama.attention.key_length", 24);
+  parts.SetTensor("blk.0.attn_q.weight", {32, 48});
+  parts.SetTensor("blk.0.attn_k.weight", {32, 24});
+  parts.SetTensor("blk.0.attn_v.weight", {32, 24});
+  parts.SetTensor("blk.0.attn_output.weight", {48, 32});
+  const auto config = parts.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->head_dim, 24);
+}
+
+TEST(LoadConfig, AcceptsEverySupportedWeightType) {
+  for (TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ4_0,
+                          TensorType::kQ4_1}) {
+    Parts parts;
+    parts.SetTensor("token_embd.weight", {32, 10}, type);
+    parts.SetTensor("blk.0.ffn_down.weight", {64, 32}, type);
+    EXPECT_EQ(parts.Error(), "") << TensorTypeName(type);
+  }
+}
+
+TEST(LoadConfig, RejectsOtherArchitectures) {
+  Parts parts;
+  parts.SetString("general.architecture", "qwen2");
+  EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture': 'qwen2' is not supported; supported: llama"));
+  parts.keys.erase("general.architecture");
+  EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture' is missing"));
+}
+
+TEST(LoadConfig, NamesEachRequiredKeyThatIsMissing) {
+  for (const char* key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
+                          "llama.feed_forward_length", "llama.attention.head_count",
+                          "llama.attention.layer_norm_rms_epsilon"}) {
+    Parts parts;
+    parts.keys.erase(key);
+    EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("key '", key, "' is missing")));
+  }
+}
+
+TEST(LoadConfig, RejectsCountsOutOfRange) {
+  for (const char* key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
+                          "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.head_count_kv",
+                          "llama.attention.key_length", "llama.rope.dimension_count"}) {
+    for (int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1} << 31, int64_t{1} << 40}) {
+      Parts parts;
+      parts.SetInt(key, value);
+      EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("key '", key, "': must be from 1 to"))) << value;
+    }
+    Parts parts;
+    parts.SetString(key, "12");
+    EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("key '", key, "': must be an integer, found: string")));
+  }
+}
+
+TEST(LoadConfig, RejectsHeadsThatDoNotFit) {
+  Parts kv_heads;
+  kv_heads.SetInt("llama.attention.head_count_kv", 3);
+  EXPECT_THAT(kv_heads.Error(), HasSubstr("key 'llama.attention.head_count_kv': must divide the 2 query heads"));
+  Parts heads;
+  heads.SetInt("llama.attention.head_count", 3);
+  EXPECT_THAT(heads.Error(), AllOf(HasSubstr("key 'llama.attention.head_count"), HasSubstr("must divide")));
+  Parts small;
+  small.SetInt("llama.attention.head_count", 16);
+  EXPECT_THAT(small.Error(), HasSubstr("gives a head size of 2; supported: even, at least 8"));
+  Parts odd;
+  odd.SetInt("llama.attention.key_length", 15);
+  EXPECT_THAT(odd.Error(), HasSubstr("gives a head size of 15; supported: even, at least 8"));
+  Parts value;
+  value.SetInt("llama.attention.value_length", 8);
+  EXPECT_THAT(value.Error(), HasSubstr("key 'llama.attention.value_length': must equal the head size 16"));
+  for (int rope_dim : {7, 18}) {
+    Parts rope;
+    rope.SetInt("llama.rope.dimension_count", rope_dim);
+    EXPECT_THAT(rope.Error(), HasSubstr("key 'llama.rope.dimension_count': must be even and at most"));
+  }
+}
+
+TEST(LoadConfig, RejectsNumbersThatMakeNoSense) {
+  for (double value : {-1e-5, 1.0, std::nan(""), double{INFINITY}}) {
+    Parts parts;
+    parts.SetFloat("llama.attention.layer_norm_rms_epsilon", value);
+    EXPECT_THAT(parts.Error(), HasSubstr("layer_norm_rms_epsilon")) << value;
+  }
+  for (double value : {0.0, -1.0, std::nan(""), double{INFINITY}}) {
+    Parts parts;
+    parts.SetFloat("llama.rope.freq_base", value);
+    EXPECT_THAT(parts.Error(), HasSubstr("rope.freq_base")) << value;
+  }
+}
+
+TEST(LoadConfig, RejectsRopeScaling) {
+  for (const char* type : {"linear", "yarn", "longrope"}) {
+    Parts parts;
+    parts.SetString("llama.rope.scaling.type", type);
+    EXPECT_THAT(parts.Error(), AllOf(HasSubstr("key 'llama.rope.scaling.type'"), HasSubstr(type),
+                                     HasSubstr("supported: none")));
+  }
+  Parts factor;
+  factor.SetFloat("llama.rope.scaling.factor", 4);
+  EXPECT_THAT(factor.Error(), HasSubstr("key 'llama.rope.scaling.factor': linear scaling by 4"));
+  factor.SetString("llama.rope.scaling.type", "none");
+  EXPECT_EQ(factor.Error(), "");
+  Parts one;
+  one.SetFloat("llama.rope.scale_linear", 1);
+  EXPECT_EQ(one.Error(), "");
+}
+
+TEST(LoadConfig, RejectsKeysThatChangeTheResult) {
+  for (const char* key : {"llama.expert_count", "llama.attention.sliding_window", "llama.final_logit_softcapping",
+                          "llama.attention.scale", "llama.logit_scale"}) {
+    Parts parts;
+    parts.SetFloat(key, 8);
+    EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("key '", key, "': 8 is not supported")));
+    parts.SetFloat(key, 0);
+    EXPECT_EQ(parts.Error(), "");
+  }
+}
+
+TEST(LoadConfig, NamesEachTensorThatIsMissing) {
+  for (const auto& [name, tensor] : Parts().tensors) {
+    Parts parts;
+    parts.tensors.erase(name);
+    EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("tensor '", name, "': missing")));
+  }
+  Parts layers;
+  layers.SetInt("llama.block_count", 2);
+  EXPECT_THAT(layers.Error(), HasSubstr("tensor 'blk.1.attn_norm.weight': missing; must be [32] of F32 F16 BF16"));
+}
+
+TEST(LoadConfig, NamesEachTensorOfAnotherShape) {
+  Parts with_all;
+  with_all.SetTensor("output.weight", {32, 10});
+  with_all.SetTensor("rope_freqs.weight", {8});
+  ASSERT_EQ(with_all.Error(), "");
+  for (const auto& [name, tensor] : with_all.tensors) {
+    const std::vector<uint64_t>& shape = tensor.second;
+    std::vector<uint64_t> wider = shape;
+    wider[0] += 32;
+    std::vector<uint64_t> deeper = shape;
+    deeper.push_back(2);
+    for (const std::vector<uint64_t>& wrong : {wider, deeper}) {
+      Parts parts = with_all;
+      parts.SetTensor(name, wrong);
+      EXPECT_THAT(parts.Error(), AllOf(HasSubstr(absl::StrCat("tensor '", name, "': found shape [")),
+                                       HasSubstr("must be [")));
+    }
+  }
+  Parts rows;
+  rows.SetTensor("blk.0.attn_k.weight", {32, 32});
+  EXPECT_THAT(rows.Error(), HasSubstr("'blk.0.attn_k.weight': found shape [32, 32], must be [32, 16]"));
+}
+
+TEST(LoadConfig, NamesTensorsOfUnsupportedTypes) {
+  Parts matrix;
+  matrix.SetTensor("blk.0.attn_q.weight", {32, 32}, static_cast<TensorType>(12));
+  EXPECT_THAT(matrix.Error(),
+              HasSubstr("tensor 'blk.0.attn_q.weight': found type 12; supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1"));
+  Parts norm;
+  norm.SetTensor("output_norm.weight", {32}, TensorType::kQ8_0);
+  EXPECT_THAT(norm.Error(), HasSubstr("tensor 'output_norm.weight': found Q8_0; supported: F32 F16 BF16"));
+  Parts factors;
+  factors.SetTensor("rope_freqs.weight", {8}, TensorType::kF16);
+  EXPECT_THAT(factors.Error(), HasSubstr("tensor 'rope_freqs.weight': found F16; supported: F32"));
+}
+
+TEST(LoadConfig, RejectsTensorsThatWouldChangeTheResult) {
+  for (const char* name : {"blk.0.attn_q.bias", "blk.0.ffn_gate_exps.weight", "blk.0.attn_q_norm.weight",
+                           "rope_factors_long.weight", "blk.1.attn_norm.weight", "output.bias"}) {
+    Parts parts;
+    parts.SetTensor(name, {32});
+    EXPECT_THAT(parts.Error(), HasSubstr(absl::StrCat("tensor '", name, "': not part of")));
+  }
+  Parts redundant;
+  redundant.SetTensor("blk.0.attn_rot_embd.inv_freq", {8});
+  EXPECT_EQ(redundant.Error(), "");
+}
+
+TEST(LoadConfig, RejectsRopeFactorsThatAreNotPositive) {
+  for (float factor : {0.0f, -1.0f, INFINITY, NAN}) {
+    TinyModelOptions options;
+    options.rope_factors = true;
+    std::string bytes = MakeTinyModel(options);
+    // The factors are the file's last tensor: 8 floats, without padding behind them.
+    bytes.replace(bytes.size() - 4, 4, RawBytes(factor));
+    const auto file =
+        GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny.gguf");
+    ASSERT_TRUE(file.ok()) << file.status();
+    EXPECT_THAT(std::string(LoadConfig(**file).status().message()),
+                HasSubstr("tensor 'rope_freqs.weight': factor 7 is ")) << factor;
+  }
+}
+
+TEST(LoadConfig, RejectsMoreTokensThanRows) {
+  Parts parts;
+  parts.keys["tokenizer.ggml.tokens"] = [](GgufWriter& writer, const std::string& key) {
+    writer.SetStrings(key, std::vector<std::string>(11, "x"));
+  };
+  EXPECT_THAT(parts.Error(), HasSubstr("key 'tokenizer.ggml.tokens': 11 tokens, but token_embd.weight has only 10"));
+}
+
+class Fingerprint : public ::testing::Test {
+ protected:
+  Fingerprint() : directory_(absl::StrCat(::testing::TempDir(), "/config_test.", ::getpid())) {
+    std::filesystem::create_directories(directory_);
+  }
+  ~Fingerprint() override { std::filesystem::remove_all(directory_); }
+
+  // Writes a model with a modification time in the past, `age` seconds ago.
+  std::string Write(const std::string& bytes, int age) {
+    const std::string path = absl::StrCat(directory_, "/model.gguf");
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) - std::chrono::seconds(age));
+    return path;
+  }
+
+  // The files in which fingerprints are remembered.
+  std::vector<std::string> Remembered() const {
+    std::vector<std::string> paths;
+    if (!std::filesystem::exists(cache())) return paths;
+    for (const auto& entry : std::filesystem::directory_iterator(cache())) paths.push_back(entry.path());
+    return paths;
+  }
+
+  std::string cache() const { return directory_ + "/cache/fingerprints"; }
+
+  std::string Of(const std::string& path) const { return *ModelFingerprint(**GgufFile::Open(path), cache()); }
+
+  std::string directory_;
+};
+
+// An empty file of version 3: the vector was made with sha256sum.
+TEST_F(Fingerprint, IsTheSha256OfTheFile) {
+  std::string bytes = "GGUF" + RawBytes<uint32_t>(3) + std::string(16, '\0');
+  const auto file =
+      GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "empty.gguf");
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(*ModelFingerprint(**file, cache()), "a4e5e156ddec27e286f75328784d7106b60a4eb1d246e950a001a3f944fbda99");
+  EXPECT_TRUE(Remembered().empty());  // bytes in memory have no path
+}
+
+TEST_F(Fingerprint, IsRememberedPerPathSizeAndTime) {
+  const std::string path = Write(Parts().Bytes(), 100);
+  const std::string fingerprint = Of(path);
+  ASSERT_EQ(Remembered().size(), 1u);
+  EXPECT_EQ(Of(path), fingerprint);
+
+  // It is the remembered value that is returned, as long as the file has its size and time.
+  const std::string forged(64, 'a');
+  std::string belongs_to;
+  {
+    std::ifstream stream(Remembered()[0]);
+    std::getline(stream, belongs_to);
+    std::getline(stream, belongs_to);
+  }
+  std::ofstream(Remembered()[0]) << forged << "\n" << belongs_to << "\n";
+  EXPECT_EQ(Of(path), forged);
+
+  Parts other;
+  other.SetString("general.name", "ports");
+  Write(other.Bytes(), 50);  // the same path and size
+  const std::string other_fingerprint = Of(path);
+  EXPECT_NE(other_fingerprint, forged);
+  EXPECT_NE(other_fingerprint, fingerprint);
+  EXPECT_EQ(Remembered().size(), 2u);
+}
+
+TEST_F(Fingerprint, DamagedMemoryIsIgnored) {
+  const std::string path = Write(Parts().Bytes(), 100);
+  const std::string fingerprint = Of(path);
+  ASSERT_EQ(Remembered().size(), 1u);
+  for (const std::string& damage : {std::string(), fingerprint, fingerprint.substr(1) + "\nx\n",
+                                    std::string(64, 'a') + "\n1 2 /other\n"}) {
+    std::ofstream(Remembered()[0], std::ios::trunc) << damage;
+    EXPECT_EQ(Of(path), fingerprint) << damage;
+  }
+  EXPECT_EQ(Remembered().size(), 1u);  // no temporary files are left
+}
+
+TEST_F(Fingerprint, AFileThatMayStillChangeIsNotRemembered) {
+  const std::string path = Write(Parts().Bytes(), 0);
+  const std::string fingerprint = Of(path);
+  EXPECT_TRUE(Remembered().empty());
+  EXPECT_EQ(Of(path), fingerprint);
+}
+
+TEST_F(Fingerprint, WorksWhereNothingCanBeWritten) {
+  const std::string path = Write(Parts().Bytes(), 100);
+  const std::string fingerprint = Of(path);
+  const auto file = *GgufFile::Open(path);
+  std::ofstream(directory_ + "/file") << "in the way";
+  EXPECT_EQ(*ModelFingerprint(*file, directory_ + "/file/fingerprints"), fingerprint);
+  EXPECT_EQ(*ModelFingerprint(*file, ""), fingerprint);
+}
+
+}  // namespace
+}  // namespace kedge

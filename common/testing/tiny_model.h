@@ -1,0 +1,50 @@
+// Small random models for tests: whole GGUF files with configuration, weights, a byte-level BPE vocabulary and the
+// ChatML template, so that every layer of Kedge can be run on them in milliseconds.
+#ifndef KEDGE_COMMON_TESTING_TINY_MODEL_H_
+#define KEDGE_COMMON_TESTING_TINY_MODEL_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/kernels/tensor_type.h"
+
+namespace kedge {
+
+// The same options give the same bytes on every machine.
+struct TinyModelOptions {
+  uint32_t seed = 1;
+  int layers = 2;
+  // With a quantised type hidden, heads * head_dim and ffn must be multiples of 32; with F32, F16 and BF16 any width
+  // works.
+  int hidden = 64;
+  int heads = 4;     // a multiple of kv_heads
+  int kv_heads = 2;
+  int head_dim = 16;  // even, at least 8
+  int ffn = 96;
+  int context = 512;
+  TensorType weight_type = TensorType::kF32;     // all matrices but the embedding; norms are always F32
+  TensorType embedding_type = TensorType::kF32;
+  bool tied = true;           // false: a matrix output.weight of its own, of weight_type
+  bool rope_factors = false;  // true: tensor rope_freqs.weight with random factors from 1 to 8
+  double rope_freq_base = 10000;
+  bool chat_template = true;
+};
+
+// Rows of the embedding and length of the token list: 17 control tokens (0 to 16, the names and ids of SmolLM2:
+// 0 <|endoftext|>, 1 <|im_start|>, 2 <|im_end|>), 256 single bytes from kTinyFirstByteToken on in GPT-2's order ('!' is
+// the first), and 79 merges.
+inline constexpr int kTinyVocabularySize = 352;
+inline constexpr int kTinyFirstByteToken = 17;
+
+// Returns the bytes of a GGUF file. The weights are scaled so that greedy text is neither constant nor independent of
+// what the prompt said long ago: logits spread over a few nats, and attention is peaked.
+// REQUIRES: options as commented above.
+std::string MakeTinyModel(const TinyModelOptions& options);
+
+// Writes them to `path`.
+absl::Status WriteTinyModel(const TinyModelOptions& options, const std::string& path);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_TESTING_TINY_MODEL_H_
