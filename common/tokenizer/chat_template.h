@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,9 @@ class ChatTemplate {
   ChatTemplate() = default;
   std::string name_;
   const Tokenizer* tokenizer_ = nullptr;
-  std::string default_system_;  // content of the system message that the template adds by itself; empty: none
+  uint32_t start_ = 0;  // the special tokens <|im_start|> and <|im_end|>
+  uint32_t end_ = 0;
+  std::optional<std::string> default_system_;  // content of the system message that the template adds by itself
 };
 
 }  // namespace kedge

@@ -14,7 +14,8 @@
 
 namespace kedge {
 
-// Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers "gpt-2" and "smollm".
+// Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers "gpt-2" and "smollm" (and "refact" and
+// "starcoder", which cut as "smollm" does).
 // Thread-safe after Load (immutable).
 class Tokenizer {
  public:
@@ -25,7 +26,8 @@ class Tokenizer {
   int vocab_size() const;
 
   // Encodes plain text. The spelling of a special token inside `text` is encoded as ordinary text: user input can
-  // not make control tokens. kInvalidArgument if `text` is not valid UTF-8 (with the byte offset).
+  // not make control tokens. Bytes that the vocabulary has no token for are left out, as its own tokenizer does (in
+  // SmolLM2 some control characters). kInvalidArgument if `text` is not valid UTF-8 (with the byte offset).
   absl::StatusOr<std::vector<uint32_t>> Encode(absl::string_view text) const;
 
   // The bytes that the token stands for; a special token's spelling. A token may be part of a UTF-8 character (see
@@ -55,7 +57,7 @@ class Detokenizer {
   // `tokenizer` must outlive this.
   Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens);
 
-  // Returns the text that this token completes; may be empty.
+  // Returns the text that this token completes; may be empty. An id that the vocabulary does not have gives U+FFFD.
   std::string Push(uint32_t id);
   // Ends the stream: what was held back, as U+FFFD.
   std::string Finish();

@@ -1,0 +1,50 @@
+// A token may end inside a UTF-8 character, so its text is known only when the next token comes. The rule for bytes
+// that are no character is the Unicode Standard's: one U+FFFD per maximal subpart, so the text does not depend on how
+// the bytes were cut into tokens.
+// Tested by detokenizer_test.cc.
+#include "absl/strings/str_cat.h"
+#include "common/tokenizer/tokenizer.h"
+#include "common/tokenizer/utf8.h"
+
+namespace kedge {
+
+Detokenizer::Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens)
+    : tokenizer_(tokenizer), skip_special_tokens_(skip_special_tokens) {}
+
+std::string Detokenizer::Push(uint32_t id) {
+  if (skip_special_tokens_ && tokenizer_->IsSpecial(id)) return "";
+  std::string bytes;
+  bytes.swap(held_);
+  if (id < static_cast<uint32_t>(tokenizer_->vocab_size())) {
+    absl::StrAppend(&bytes, tokenizer_->TokenBytes(id));
+  } else {
+    // A model can have more rows of logits than its vocabulary has tokens. Such an id has no text: show that something
+    // was here (no character has this byte).
+    bytes.push_back('\xFF');
+  }
+  std::string text;
+  for (absl::string_view rest = bytes; !rest.empty();) {
+    const Utf8Head head = ReadUtf8(rest);
+    switch (head.kind) {
+      case Utf8Head::Kind::kCharacter:
+        absl::StrAppend(&text, rest.substr(0, head.length));
+        break;
+      case Utf8Head::Kind::kInvalid:
+        absl::StrAppend(&text, kReplacementCharacter);
+        break;
+      case Utf8Head::Kind::kIncomplete:
+        held_ = std::string(rest);
+        break;
+    }
+    rest.remove_prefix(head.length);
+  }
+  return text;
+}
+
+std::string Detokenizer::Finish() {
+  if (held_.empty()) return "";
+  held_.clear();
+  return std::string(kReplacementCharacter);
+}
+
+}  // namespace kedge

@@ -1,0 +1,94 @@
+// One PCRE2 pattern per pre-tokenizer, anchored: every position of valid UTF-8 starts a match, so the pieces lie end
+// to end. No alternative backtracks more than once (a run of white space gives back its last character), so a text of
+// megabytes takes linear time and PCRE2's limits are out of reach; an error would still be a status.
+//
+// White space is \p{White_Space} and not \s, because PCRE2's \s also has U+180E, which the vocabularies' own
+// pre-tokenizers count as a mark.
+// Tested by pre_tokenizer_test.cc.
+#include "common/tokenizer/pre_tokenizer.h"
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace kedge {
+namespace {
+
+struct NamedPattern {
+  absl::string_view name;
+  absl::string_view pattern;
+};
+
+// "smollm" is the pattern of "gpt-2" applied to what remains when every digit is a piece of its own. In one pattern:
+// digits come first, and a run of white space ends at a digit as it does at the end of the text.
+constexpr absl::string_view kGpt2 =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
+    R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+constexpr absl::string_view kSingleDigits =
+    R"(\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
+    R"(|\p{White_Space}+(?![^\p{White_Space}\p{N}])|\p{White_Space}+)";
+
+// Refact and StarCoder cut exactly like SmolLM, which took its rules from them.
+constexpr NamedPattern kPatterns[] = {
+    {"gpt-2", kGpt2},
+    {"smollm", kSingleDigits},
+    {"refact", kSingleDigits},
+    {"starcoder", kSingleDigits},
+};
+
+std::string ErrorText(int code) {
+  PCRE2_UCHAR text[256];
+  if (pcre2_get_error_message(code, text, sizeof(text)) < 0) return absl::StrCat("PCRE2 error ", code);
+  return absl::StrCat("PCRE2: ", reinterpret_cast<const char*>(text));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(absl::string_view name) {
+  absl::string_view pattern;
+  std::string supported;
+  for (const NamedPattern& known : kPatterns) {
+    if (known.name == name) pattern = known.pattern;
+    absl::StrAppend(&supported, supported.empty() ? "" : ", ", known.name);
+  }
+  if (pattern.empty()) {
+    return absl::UnimplementedError(
+        absl::StrCat("tokenizer.ggml.pre: '", name, "' is not supported; supported are: ", supported));
+  }
+  int error = 0;
+  PCRE2_SIZE error_offset = 0;
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+                                   PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &error_offset, nullptr);
+  if (code == nullptr) {
+    return absl::InternalError(
+        absl::StrCat("pre-tokenizer '", name, "': ", ErrorText(error), " at offset ", error_offset, " of its pattern"));
+  }
+  // Without a JIT compiler for this machine the interpreter gives the same pieces, only slower.
+  (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
+  return std::unique_ptr<const PreTokenizer>(new PreTokenizer(code));
+}
+
+PreTokenizer::~PreTokenizer() { pcre2_code_free(static_cast<pcre2_code*>(pattern_)); }
+
+absl::Status PreTokenizer::Split(absl::string_view text, absl::FunctionRef<void(absl::string_view)> piece) const {
+  const auto* pattern = static_cast<const pcre2_code*>(pattern_);
+  const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
+      pcre2_match_data_create_from_pattern(pattern, nullptr), &pcre2_match_data_free);
+  if (match == nullptr) return absl::ResourceExhaustedError("pre-tokenizer: no memory");
+  for (size_t begin = 0; begin < text.size();) {
+    // NO_UTF_CHECK: otherwise every call would check all the rest of the text, and the whole would be quadratic.
+    const int result = pcre2_match(pattern, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), begin,
+                                   PCRE2_NO_UTF_CHECK, match.get(), nullptr);
+    if (result < 0) {
+      return absl::InternalError(absl::StrCat("pre-tokenizer: ", ErrorText(result), " at byte ", begin));
+    }
+    const size_t end = pcre2_get_ovector_pointer(match.get())[1];
+    if (end <= begin) return absl::InternalError(absl::StrCat("pre-tokenizer: empty piece at byte ", begin));
+    piece(text.substr(begin, end - begin));
+    begin = end;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kedge

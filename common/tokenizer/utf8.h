@@ -1,0 +1,34 @@
+// UTF-8 as the Unicode Standard (section 3.9) defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
+#ifndef KEDGE_COMMON_TOKENIZER_UTF8_H_
+#define KEDGE_COMMON_TOKENIZER_UTF8_H_
+
+#include <cstddef>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+
+namespace kedge {
+
+// U+FFFD, which stands for bytes that are no character.
+inline constexpr absl::string_view kReplacementCharacter = "\xEF\xBF\xBD";
+
+// What stands at the front of some bytes.
+struct Utf8Head {
+  enum class Kind {
+    kCharacter,   // a whole character of `length` bytes
+    kIncomplete,  // all the bytes are the beginning of a character; `length` is their number, at most 3
+    kInvalid,     // no character begins so; `length` is the maximal subpart that one U+FFFD replaces, 1 to 3
+  };
+  Kind kind;
+  size_t length;
+};
+
+// REQUIRES: bytes is not empty.
+Utf8Head ReadUtf8(absl::string_view bytes);
+
+// The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
+std::optional<size_t> FindInvalidUtf8(absl::string_view text);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_TOKENIZER_UTF8_H_

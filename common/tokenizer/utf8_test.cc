@@ -1,0 +1,66 @@
+#include "common/tokenizer/utf8.h"
+
+#include <cstdint>
+#include <string>
+
+#include <gtest/gtest.h>
+
+namespace kedge {
+namespace {
+
+using Kind = Utf8Head::Kind;
+
+// Encodes any value below 2^21, valid or not, as UTF-8's arithmetic would, in `length` bytes.
+std::string Spell(uint32_t value, int length) {
+  if (length == 1) return std::string(1, static_cast<char>(value));
+  std::string bytes(length, '\0');
+  for (int i = length - 1; i > 0; --i, value >>= 6) bytes[i] = static_cast<char>(0x80 | (value & 0x3F));
+  bytes[0] = static_cast<char>((0xF00 >> length & 0xFF) | value);
+  return bytes;
+}
+
+TEST(Utf8Test, AcceptsExactlyTheShortestFormsOfTheScalarValues) {
+  for (uint32_t value = 0; value < 0x200000; ++value) {
+    const int shortest = value < 0x80 ? 1 : value < 0x800 ? 2 : value < 0x10000 ? 3 : 4;
+    const bool is_character = value <= 0x10FFFF && (value < 0xD800 || value > 0xDFFF);
+    for (int length = shortest; length <= 4; ++length) {
+      const std::string bytes = Spell(value, length);
+      const bool expected = is_character && length == shortest;
+      const Utf8Head head = ReadUtf8(bytes);
+      ASSERT_EQ(head.kind == Kind::kCharacter && head.length == bytes.size(), expected) << value << " in " << length;
+      ASSERT_EQ(!FindInvalidUtf8(bytes).has_value(), expected) << value << " in " << length;
+    }
+  }
+}
+
+TEST(Utf8Test, TellsIncompleteFromInvalid) {
+  const auto expect = [](const std::string& bytes, Kind kind, size_t length) {
+    const Utf8Head head = ReadUtf8(bytes);
+    EXPECT_EQ(head.kind, kind) << testing::PrintToString(bytes);
+    EXPECT_EQ(head.length, length) << testing::PrintToString(bytes);
+  };
+  expect("\xF0\x9F\x98", Kind::kIncomplete, 3);
+  expect("\xE2\x82", Kind::kIncomplete, 2);
+  expect("\xC3", Kind::kIncomplete, 1);
+  expect("\xF0\x9F\x98x", Kind::kInvalid, 3);
+  expect("\xF0\x9Fx", Kind::kInvalid, 2);
+  expect("\xC3x", Kind::kInvalid, 1);
+  expect("\x80", Kind::kInvalid, 1);
+  expect("\xFF", Kind::kInvalid, 1);
+  expect("\xC0\x80", Kind::kInvalid, 1);          // overlong
+  expect("\xE0\x80\x80", Kind::kInvalid, 1);      // overlong
+  expect("\xED\xA0\x80", Kind::kInvalid, 1);      // a surrogate
+  expect("\xF0\x80\x80\x80", Kind::kInvalid, 1);  // overlong
+  expect("\xF4\x90\x80\x80", Kind::kInvalid, 1);  // past U+10FFFF
+}
+
+TEST(Utf8Test, NamesTheFirstBadByte) {
+  EXPECT_EQ(FindInvalidUtf8(""), std::nullopt);
+  EXPECT_EQ(FindInvalidUtf8("plain \xC3\xA9 \xF0\x9F\x98\x80"), std::nullopt);
+  EXPECT_EQ(FindInvalidUtf8(absl::string_view("a\0b", 3)), std::nullopt);
+  EXPECT_EQ(FindInvalidUtf8("ab\xC3(cd"), 2u);
+  EXPECT_EQ(FindInvalidUtf8("\xC3\xA9\xE2\x82"), 2u);
+}
+
+}  // namespace
+}  // namespace kedge
