@@ -1,0 +1,49 @@
+// Tested by content_test.cc.
+#include "common/anchor/content.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace kedge {
+
+bool Content::NoAnchor(uint32_t position) const {
+  return std::binary_search(no_anchor_positions.begin(), no_anchor_positions.end(), position);
+}
+
+std::vector<bool> Content::NoAnchorBits() const {
+  std::vector<bool> bits(ids.size());
+  for (uint32_t position : no_anchor_positions) {
+    if (position < bits.size()) bits[position] = true;
+  }
+  return bits;
+}
+
+absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length) {
+  const size_t size = content.ids.size();
+  if (size == 0) return absl::InvalidArgumentError("ids: none are given");
+  if (size > context_length) {
+    return absl::InvalidArgumentError(absl::StrCat("ids: ", size, " tokens are more than the context of ",
+                                                   context_length));
+  }
+  for (size_t i = 0; i < size; ++i) {
+    if (content.ids[i] >= vocab_size) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("ids[", i, "]: ", content.ids[i], " is not below the vocabulary's size ", vocab_size));
+    }
+  }
+  if (content.prompt_length > size) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("prompt_length: ", content.prompt_length, " is more than the ", size, " ids"));
+  }
+  for (size_t i = 0; i < content.no_anchor_positions.size(); ++i) {
+    const uint32_t position = content.no_anchor_positions[i];
+    if (position >= size || (i > 0 && position <= content.no_anchor_positions[i - 1])) {
+      return absl::InvalidArgumentError(absl::StrCat("no_anchor_positions[", i, "]: ", position,
+                                                     " is out of order or not below the number of ids ", size));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kedge
