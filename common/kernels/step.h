@@ -70,6 +70,8 @@ class StepFuture {
   virtual absl::Span<const float> Logits(size_t i) const = 0;
 };
 
+inline constexpr PageId kNoPage = UINT32_MAX;  // in WriteRows: this row is passed over
+
 struct RowRef {
   PageId page = 0;
   uint32_t index = 0;  // below kPageRows

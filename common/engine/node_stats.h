@@ -1,0 +1,20 @@
+// How an engine fares: what a node's heartbeat says.
+#ifndef KEDGE_COMMON_ENGINE_NODE_STATS_H_
+#define KEDGE_COMMON_ENGINE_NODE_STATS_H_
+
+#include <cstdint>
+
+namespace kedge {
+
+struct NodeStats {
+  uint64_t steps = 0;           // that computed rows
+  uint32_t running = 0;         // requests in the engine
+  uint32_t waiting = 0;         // requests that wait for rows
+  uint64_t waiting_tokens = 0;  // not yet computed, of all requests here
+  uint64_t reserved_rows = 0;   // held or reserved
+  uint64_t total_rows = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ENGINE_NODE_STATS_H_

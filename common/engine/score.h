@@ -1,0 +1,36 @@
+// Log probabilities of given tokens, computed in the three ways whose equality is Kedge's central claim.
+#ifndef KEDGE_COMMON_ENGINE_SCORE_H_
+#define KEDGE_COMMON_ENGINE_SCORE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/anchor/content.h"
+#include "common/kernels/step.h"
+
+namespace kedge {
+
+struct Score {
+  std::vector<double> logprobs;  // n-1: natural log of the probability of token i+1 given 0..i
+  uint64_t kept_rows = 0;        // rows of State(n): what a next row that is no anchor could see
+  uint64_t segment_bytes = 0;    // bytes that crossed from engine to engine; 0 but for ScoreSplit
+};
+
+// One full forward pass under the policy's mask: all rows in one step. REQUIRES: the device takes that many rows.
+absl::StatusOr<Score> ScoreWhole(const Content& content, StepDevice* device);
+
+// Token by token, freeing after each step every row that no later row may see (REDUCTION).
+absl::StatusOr<Score> ScoreSteps(const Content& content, StepDevice* device);
+
+// The first `split` tokens on `first` in chunks of `chunk` rows; State(split) through the bytes of an AnchorSegment
+// into `second`; the rest there in chunks. `fingerprint`: of the model both devices have loaded.
+absl::StatusOr<Score> ScoreSplit(const Content& content, uint32_t split, uint32_t chunk, const std::string& fingerprint,
+                                 StepDevice* first, StepDevice* second);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ENGINE_SCORE_H_

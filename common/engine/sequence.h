@@ -1,0 +1,75 @@
+// One request in one engine: its ids, what the policy makes of them, and its rows.
+#ifndef KEDGE_COMMON_ENGINE_SEQUENCE_H_
+#define KEDGE_COMMON_ENGINE_SEQUENCE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "common/anchor/content.h"
+#include "common/anchor/tracker.h"
+#include "common/kernels/step.h"
+#include "common/kv/row_store.h"
+
+namespace kedge {
+
+// Which rows of a slice of a step return logits.
+enum class WantedLogits {
+  kNone,
+  kLast,  // the row of the last known id, if the slice reaches it
+  kAll,
+};
+
+// Bounds of the rows a request needs, and the pages for them: what a node reserves before it begins.
+// `chunk`: most rows of one step; `max_new`: ids that may be appended.
+uint32_t PagesFor(const Content& content, uint32_t chunk, uint32_t max_new);
+
+// Rows [0, position()) are computed or were received; ids beyond are pending. Owned by one thread. Not movable: the
+// tracker refers to the content's policy.
+class Sequence {
+ public:
+  Sequence(Content content, PageLease lease);
+  Sequence(const Sequence&) = delete;
+  Sequence& operator=(const Sequence&) = delete;
+
+  const Content& content() const { return content_; }
+  uint32_t position() const { return tracker_.position(); }
+  uint32_t pending() const { return static_cast<uint32_t>(content_.ids.size()) - position(); }
+
+  // Adds an id after the last one.
+  void Append(uint32_t id) { content_.ids.push_back(id); }
+
+  // Adds the next `rows` pending rows to `plan`, and returns how many of them want logits. REQUIRES: rows <= pending().
+  uint32_t Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
+  // Gives pages back whose rows no later row may see. Call it after each step, when what was to be read out of those
+  // rows has been asked for.
+  void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
+
+  // --- Sending ---
+  // Where rows first .. first + count - 1 of `state` lie (StateShape's order). REQUIRES: they are computed, and `state`
+  // is of a position at or after every one that DropUnseen has seen.
+  std::vector<RowRef> StateRows(const StateShape& state, uint32_t first, uint32_t count) const;
+
+  // --- Receiving ---
+  // Takes the first `end` ids as computed elsewhere and makes room for their state. REQUIRES: position() == 0.
+  // Returns the state's shape. Until every row of it has been written, no step may follow.
+  StateShape BeginState(uint32_t end);
+  // Where to write rows first .. first + count - 1 of the state. A kept row inside the recent span lies in R and in K:
+  // `copies` has the second place of each row, or kNoPage.
+  struct Places {
+    std::vector<RowRef> rows;
+    std::vector<RowRef> copies;
+    bool any_copy = false;
+  };
+  Places StatePlaces(const StateShape& state, uint32_t first, uint32_t count) const;
+  // Back to position 0, with the lease kept: a state that did not arrive whole is forgotten.
+  void Reset();
+
+ private:
+  Content content_;
+  AnchorTracker tracker_;
+  RowStore rows_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ENGINE_SEQUENCE_H_

@@ -1,0 +1,114 @@
+// The rows of a state are the first rows of K and a run of R; frames cut that list into pieces of at most 1 MiB.
+// Tested by score_test.cc (equality) and state_exchange_test.cc (damage).
+#include "common/engine/state_exchange.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+#include "common/base/status.h"
+
+namespace kedge {
+
+SegmentHeader StateHeader(const Content& content, uint32_t end, const std::string& fingerprint,
+                          const StepDevice& device) {
+  KEDGE_CHECK(end <= content.ids.size());
+  SegmentHeader header{.fingerprint = fingerprint,
+                       .canonical_policy = CanonicalPolicy(content.policy),
+                       .numerics_class = device.numerics_class(),
+                       .shape = device.row_shape(),
+                       .end = end};
+  Chain chain(RootKey({.fingerprint = fingerprint,
+                       .canonical_policy = header.canonical_policy,
+                       .kv_type = KvTypeName(header.shape.type),
+                       .numerics_class = header.numerics_class}));
+  AnchorTracker tracker(&content.policy);
+  for (uint32_t i = 0; i < end; ++i) {
+    const bool no_anchor = content.NoAnchor(i);
+    chain.Add(content.ids[i], no_anchor, tracker.Next(content.ids[i], no_anchor).closes);
+  }
+  header.chain = chain.Key();
+  StateShape state = tracker.State();
+  header.recent_begin = state.recent_begin;
+  header.positions = std::move(state.kept);
+  for (uint32_t i = state.recent_begin; i < end; ++i) header.positions.push_back(i);
+  return header;
+}
+
+namespace {
+
+StateShape ShapeOf(const SegmentHeader& header) {
+  StateShape shape{.recent_begin = header.recent_begin, .end = header.end};
+  const auto recent = std::lower_bound(header.positions.begin(), header.positions.end(), header.recent_begin);
+  shape.kept.assign(header.positions.begin(), recent);
+  return shape;
+}
+
+}  // namespace
+
+StateSender::StateSender(const Sequence* sequence, SegmentHeader header)
+    : sequence_(sequence), header_(std::move(header)), shape_(ShapeOf(header_)) {}
+
+absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device) {
+  const auto ready = std::lower_bound(header_.positions.begin(), header_.positions.end(), sequence_->position());
+  const uint32_t end_row = static_cast<uint32_t>(ready - header_.positions.begin());
+  const uint32_t rows_per_frame = RowsPerFrame(header_.shape);
+
+  struct Pending {
+    FrameHeader header;
+    std::vector<uint8_t> bytes;
+    std::unique_ptr<StepFuture> copy;
+  };
+  std::vector<Pending> pending;
+  while (next_row_ < end_row) {
+    Pending& frame = pending.emplace_back();
+    frame.header = {.index = next_frame_++,
+                    .first_row = next_row_,
+                    .row_count = std::min(rows_per_frame, end_row - next_row_)};
+    frame.bytes.resize(kFrameHeaderBytes + frame.header.row_count * header_.shape.row_bytes());
+    frame.copy = device->ReadRows(sequence_->StateRows(shape_, next_row_, frame.header.row_count),
+                                  absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes));
+    next_row_ += frame.header.row_count;
+  }
+  std::vector<Payload> frames;
+  for (Pending& frame : pending) {
+    KEDGE_RETURN_IF_ERROR(frame.copy->Wait());
+    EncodeFrameHeader(frame.header, header_.chain, absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes),
+                      frame.bytes.data());
+    frames.push_back(Payload::Own(std::move(frame.bytes)));
+  }
+  return frames;
+}
+
+StateReceiver::StateReceiver(Sequence* sequence, SegmentHeader expected)
+    : sequence_(sequence), shape_(sequence->BeginState(expected.end)), checker_(std::move(expected)) {}
+
+absl::Status StateReceiver::AcceptHeader(absl::Span<const uint8_t> bytes) {
+  KEDGE_ASSIGN_OR_RETURN(const SegmentHeader header, ParseSegmentHeader(bytes));
+  KEDGE_RETURN_IF_ERROR(CheckSegmentHeader(checker_.header(), header));
+  has_header_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status StateReceiver::AcceptFrame(Payload frame, StepDevice* device) {
+  if (!has_header_) return absl::FailedPreconditionError("segment: a frame came before the header");
+  KEDGE_ASSIGN_OR_RETURN(const FrameHeader header, checker_.Accept(frame.bytes));
+  const Sequence::Places places = sequence_->StatePlaces(shape_, header.first_row, header.row_count);
+  const absl::Span<const uint8_t> rows = FrameChecker::Payload(frame.bytes);
+  Copy& copy = copies_.emplace_back(Copy{.frame = std::move(frame)});
+  copy.futures.push_back(device->WriteRows(places.rows, rows));
+  if (places.any_copy) copy.futures.push_back(device->WriteRows(places.copies, rows));
+  return absl::OkStatus();
+}
+
+absl::Status StateReceiver::Commit() {
+  if (!has_header_) return absl::DataLossError("segment: it ended before its header");
+  if (!checker_.complete()) return absl::DataLossError("segment: it ended before all of its rows had come");
+  for (const Copy& copy : copies_) {
+    for (const std::unique_ptr<StepFuture>& future : copy.futures) KEDGE_RETURN_IF_ERROR(future->Wait());
+  }
+  copies_.clear();
+  return absl::OkStatus();
+}
+
+}  // namespace kedge

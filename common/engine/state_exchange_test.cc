@@ -1,0 +1,121 @@
+// Damage on the way is an error and never a row.
+#include "common/engine/state_exchange.h"
+
+#include "common/engine/step.h"
+#include "common/engine/testing.h"
+#include "common/kernels/hash_device.h"
+#include "common/kv/page_pool.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kVocabulary = 40;
+
+class StateExchangeTest : public testing::Test {
+ protected:
+  StateExchangeTest() : pool_(device_.num_pages()) {
+    content_ = {.ids = std::vector<uint32_t>(100), .prompt_length = 100, .policy = {.anchors = {3}, .sinks = 2}};
+    for (uint32_t i = 0; i < 100; ++i) content_.ids[i] = i % 7;
+    content_.policy.recent = 40;
+  }
+
+  std::unique_ptr<Sequence> NewSequence() {
+    return std::make_unique<Sequence>(content_, pool_.Reserve(PagesFor(content_, 16, 0)).value());
+  }
+
+  // Header and frames of State(100), computed in chunks of 16.
+  void Send() {
+    auto sequence = NewSequence();
+    StateSender sender(sequence.get(), StateHeader(content_, 100, "model", device_));
+    const std::string bytes = EncodeSegmentHeader(sender.header());
+    header_.assign(bytes.begin(), bytes.end());
+    while (sequence->pending() > 0) {
+      LaunchStep({Slice{sequence.get(), std::min(16u, sequence->pending())}}, &device_)->Wait().IgnoreError();
+      const std::vector<Payload> taken = sender.TakeFrames(&device_).value();
+      for (const Payload& frame : taken) {
+        frames_.push_back(std::vector<uint8_t>(frame.bytes.begin(), frame.bytes.end()));
+      }
+      sequence->DropUnseen();
+    }
+    ASSERT_TRUE(sender.complete());
+    ASSERT_GT(frames_.size(), 2u);
+  }
+
+  // The first error of receiving these frames, or of the commit.
+  absl::Status Receive(const std::vector<std::vector<uint8_t>>& frames) {
+    auto sequence = NewSequence();
+    StateReceiver receiver(sequence.get(), StateHeader(content_, 100, "model", device_));
+    if (absl::Status status = receiver.AcceptHeader(header_); !status.ok()) return status;
+    for (const auto& frame : frames) {
+      if (absl::Status status = receiver.AcceptFrame(Payload::Own(frame), &device_); !status.ok()) return status;
+    }
+    return receiver.Commit();
+  }
+
+  HashDevice device_{{.num_pages = 256, .vocab_size = kVocabulary}};
+  PagePool pool_;
+  Content content_;
+  std::vector<uint8_t> header_;
+  std::vector<std::vector<uint8_t>> frames_;
+};
+
+TEST_F(StateExchangeTest, WholeStateIsCommitted) {
+  Send();
+  EXPECT_TRUE(Receive(frames_).ok());
+}
+
+TEST_F(StateExchangeTest, FramesLeaveBeforeTheLastChunkIsComputed) {
+  auto sequence = NewSequence();
+  StateSender sender(sequence.get(), StateHeader(content_, 100, "model", device_));
+  LaunchStep({Slice{sequence.get(), 16}}, &device_)->Wait().IgnoreError();
+  EXPECT_EQ(sender.TakeFrames(&device_).value().size(), 1u);
+  EXPECT_FALSE(sender.complete());
+}
+
+TEST_F(StateExchangeTest, MissingDoubledAndSwappedFramesAreDamage) {
+  Send();
+  auto without_last = frames_;
+  without_last.pop_back();
+  EXPECT_EQ(Receive(without_last).code(), absl::StatusCode::kDataLoss);
+  auto without_first = frames_;
+  without_first.erase(without_first.begin());
+  EXPECT_EQ(Receive(without_first).code(), absl::StatusCode::kDataLoss);
+  auto doubled = frames_;
+  doubled.insert(doubled.begin(), doubled.front());
+  EXPECT_EQ(Receive(doubled).code(), absl::StatusCode::kDataLoss);
+  auto swapped = frames_;
+  std::swap(swapped[0], swapped[1]);
+  EXPECT_EQ(Receive(swapped).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(StateExchangeTest, EveryFlippedBitIsDamage) {
+  Send();
+  for (size_t bit = 0; bit < frames_[1].size() * 8; bit += 5) {
+    auto flipped = frames_;
+    flipped[1][bit / 8] ^= 1 << (bit % 8);
+    ASSERT_EQ(Receive(flipped).code(), absl::StatusCode::kDataLoss) << bit;
+  }
+}
+
+TEST_F(StateExchangeTest, SegmentOfOtherTokensIsDamage) {
+  Send();
+  content_.ids[50] ^= 1;
+  EXPECT_EQ(Receive(frames_).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
+  Send();
+  auto sequence = NewSequence();
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    StateReceiver receiver(sequence.get(), StateHeader(content_, 100, "model", device_));
+    ASSERT_TRUE(receiver.AcceptHeader(header_).ok());
+    ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), &device_).ok());
+    EXPECT_EQ(receiver.Commit().code(), absl::StatusCode::kDataLoss);
+    sequence->Reset();
+  }
+  EXPECT_EQ(sequence->position(), 0u);
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,58 @@
+// Tested by step_test.cc.
+#include "common/engine/step.h"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kMinBudget = 16;          // rows of a step however slow the machine is
+constexpr uint32_t kOldestPromptShare = 4;   // one row in so many
+
+}  // namespace
+
+std::vector<uint32_t> DivideStep(absl::Span<const uint32_t> pending, uint32_t budget) {
+  std::vector<uint32_t> rows(pending.size(), 0);
+  std::vector<size_t> prompts;
+  for (size_t i = 0; i < pending.size(); ++i) {
+    if (pending[i] == 1 && budget > 0) {
+      rows[i] = 1;
+      --budget;
+    } else if (pending[i] > 1) {
+      prompts.push_back(i);
+    }
+  }
+  if (prompts.empty() || budget == 0) return rows;
+
+  auto give = [&](size_t i, uint32_t most) {
+    const uint32_t more = std::min({most, budget, pending[i] - rows[i]});
+    rows[i] += more;
+    budget -= more;
+  };
+  give(prompts.front(), std::max(1u, budget / kOldestPromptShare));
+  std::stable_sort(prompts.begin(), prompts.end(), [&](size_t a, size_t b) { return pending[a] < pending[b]; });
+  for (size_t i : prompts) give(i, budget);
+  return rows;
+}
+
+std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device) {
+  StepPlan plan;
+  for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
+  return device->Launch(std::move(plan));
+}
+
+uint32_t StepPacer::budget() const {
+  if (seconds_per_row_ <= 0) return std::min(max_rows_, 4 * kMinBudget);
+  const double rows = absl::ToDoubleSeconds(target_) / seconds_per_row_;
+  return std::clamp<double>(rows, std::min(kMinBudget, max_rows_), max_rows_);
+}
+
+void StepPacer::Record(uint32_t rows, absl::Duration took) {
+  if (rows < kMinBudget) return;  // a step of few rows is bound by reading the weights: it says nothing of a full one
+  const double seconds = absl::ToDoubleSeconds(took) / rows;
+  seconds_per_row_ = seconds_per_row_ <= 0 ? seconds : 0.7 * seconds_per_row_ + 0.3 * seconds;
+}
+
+}  // namespace kedge

@@ -1,0 +1,50 @@
+// From many requests to one step: who gets how many rows, and the launch.
+#ifndef KEDGE_COMMON_ENGINE_STEP_H_
+#define KEDGE_COMMON_ENGINE_STEP_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/engine/sequence.h"
+#include "common/kernels/step.h"
+
+namespace kedge {
+
+// Divides `budget` rows among requests with so many pending rows each (0: nothing to do), in order of arrival.
+//
+// Requests that write, one row each, come first; then prompts with the fewest rows left, so that a short prompt
+// does not wait for a long one; but a quarter of what prompts get goes to the oldest of them, so that a long one does
+// not starve. Pure.
+std::vector<uint32_t> DivideStep(absl::Span<const uint32_t> pending, uint32_t budget);
+
+// One request's part of a step.
+struct Slice {
+  Sequence* sequence;
+  uint32_t rows;
+  WantedLogits logits = WantedLogits::kLast;
+};
+
+// Plans and launches one step. Logits come in the order of the slices' rows that want them.
+std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
+
+// Sizes steps by time: so many rows that a step takes about `target`, by the average of recent steps. A step that is
+// too long delays every request that joins, and every sign of life. Owned by one thread.
+class StepPacer {
+ public:
+  StepPacer(absl::Duration target, uint32_t max_rows) : target_(target), max_rows_(max_rows) {}
+
+  uint32_t budget() const;
+  void Record(uint32_t rows, absl::Duration took);
+
+ private:
+  const absl::Duration target_;
+  const uint32_t max_rows_;
+  double seconds_per_row_ = 0;  // 0: not known yet
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ENGINE_STEP_H_

@@ -1,0 +1,51 @@
+#include "common/engine/step.h"
+
+#include <numeric>
+#include <random>
+
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+using Rows = std::vector<uint32_t>;
+
+TEST(DivideStepTest, RequestsThatWriteComeFirst) { EXPECT_EQ(DivideStep({1000, 1, 1}, 10), (Rows{8, 1, 1})); }
+
+TEST(DivideStepTest, ShortPromptIsNotHeldUpByALongOne) {
+  EXPECT_EQ(DivideStep({4000, 20}, 64), (Rows{44, 20}));  // the long one gets what the short one leaves
+  EXPECT_EQ(DivideStep({4000, 60}, 64), (Rows{16, 48}));  // but never less than a quarter
+}
+
+TEST(DivideStepTest, IdleRequestsGetNothing) { EXPECT_EQ(DivideStep({0, 5, 0}, 64), (Rows{0, 5, 0})); }
+
+TEST(DivideStepTest, NeverMoreThanTheBudgetOrThanIsPending) {
+  std::mt19937 random(7);
+  for (int i = 0; i < 2000; ++i) {
+    Rows pending(random() % 20);
+    for (uint32_t& rows : pending) rows = random() % 4 == 0 ? 1 : random() % 300;
+    const uint32_t budget = random() % 300;
+    const Rows rows = DivideStep(pending, budget);
+    EXPECT_LE(std::accumulate(rows.begin(), rows.end(), 0u), budget);
+    uint32_t sum = 0, want = 0;
+    for (size_t k = 0; k < pending.size(); ++k) {
+      EXPECT_LE(rows[k], pending[k]);
+      sum += rows[k];
+      want += pending[k];
+    }
+    EXPECT_EQ(sum, std::min(budget, want)) << "rows of the step are left unused";
+  }
+}
+
+TEST(StepPacerTest, FindsTheStepThatTakesTheTarget) {
+  StepPacer pacer(absl::Milliseconds(100), 256);
+  for (int i = 0; i < 50; ++i) pacer.Record(pacer.budget(), pacer.budget() * absl::Milliseconds(2));
+  EXPECT_NEAR(pacer.budget(), 50, 1);
+  for (int i = 0; i < 50; ++i) pacer.Record(pacer.budget(), pacer.budget() * absl::Microseconds(1));
+  EXPECT_EQ(pacer.budget(), 256u);
+  for (int i = 0; i < 50; ++i) pacer.Record(pacer.budget(), pacer.budget() * absl::Seconds(1));
+  EXPECT_EQ(pacer.budget(), 16u);
+}
+
+}  // namespace
+}  // namespace kedge

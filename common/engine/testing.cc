@@ -1,0 +1,43 @@
+#include "common/engine/testing.h"
+
+#include <algorithm>
+
+namespace kedge {
+
+Policy RandomPolicy(uint32_t vocab_size, std::mt19937& random) {
+  Policy policy;
+  if (random() % 5 != 0) {
+    const uint32_t count = 1 + random() % std::max(1u, vocab_size / 6);
+    for (uint32_t i = 0; i < count; ++i) policy.anchors.push_back(random() % vocab_size);
+    std::sort(policy.anchors.begin(), policy.anchors.end());
+    policy.anchors.erase(std::unique(policy.anchors.begin(), policy.anchors.end()), policy.anchors.end());
+    if (random() % 2) policy.longest = 1 + random() % 40;
+  }
+  policy.keep_anchors = random() % 4 != 0;
+  policy.sinks = random() % 2 ? 0 : random() % 6;
+  switch (random() % 4) {
+    case 0: policy.recent = 0; break;
+    case 1: policy.recent = 1 + random() % 8; break;
+    case 2: policy.recent = 1 + random() % 100; break;
+    case 3: policy.recent = random() % 4 ? 33 : Policy::kAll; break;
+  }
+  policy.view = random() % 2 ? Policy::View::kOwn : Policy::View::kAll;
+  return policy;
+}
+
+Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& random) {
+  Content content;
+  content.policy = RandomPolicy(vocab_size, random);
+  const uint32_t size = 1 + random() % max_tokens;
+  const uint32_t anchor_odds = random() % 3 == 0 ? 0 : 2 + random() % 12;
+  for (uint32_t i = 0; i < size; ++i) {
+    const bool anchor = anchor_odds > 0 && !content.policy.anchors.empty() && random() % anchor_odds == 0;
+    content.ids.push_back(anchor ? content.policy.anchors[random() % content.policy.anchors.size()]
+                                 : random() % vocab_size);
+    if (random() % 20 == 0) content.no_anchor_positions.push_back(i);
+  }
+  content.prompt_length = random() % (size + 1);
+  return content;
+}
+
+}  // namespace kedge

@@ -1,0 +1,57 @@
+// A queue of closures. Tested by the equality tests of common/engine, which run every claim on it as well.
+#include "common/kernels/deferred_device.h"
+
+#include <utility>
+
+namespace kedge {
+
+class DeferredDevice::Future : public StepFuture {
+ public:
+  Future(DeferredDevice* device, std::shared_ptr<Outcome> outcome) : device_(device), outcome_(std::move(outcome)) {}
+
+  absl::Status Wait() override {
+    if (!outcome_->done) device_->RunUntil(outcome_.get());
+    return outcome_->status;
+  }
+  absl::Span<const float> Logits(size_t i) const override { return outcome_->inner->Logits(i); }
+
+ private:
+  DeferredDevice* device_;
+  std::shared_ptr<Outcome> outcome_;
+};
+
+DeferredDevice::DeferredDevice(std::unique_ptr<StepDevice> device) : device_(std::move(device)) {}
+
+DeferredDevice::~DeferredDevice() = default;
+
+std::unique_ptr<StepFuture> DeferredDevice::Enqueue(std::function<std::unique_ptr<StepFuture>()> work) {
+  auto outcome = std::make_shared<Outcome>();
+  queue_.emplace_back(std::move(work), outcome);
+  return std::make_unique<Future>(this, std::move(outcome));
+}
+
+void DeferredDevice::RunUntil(const Outcome* outcome) {
+  bool reached = false;
+  while (!reached && !queue_.empty()) {
+    auto [work, result] = std::move(queue_.front());
+    queue_.pop_front();
+    result->inner = work();
+    result->status = result->inner->Wait();
+    result->done = true;
+    reached = result.get() == outcome;
+  }
+}
+
+std::unique_ptr<StepFuture> DeferredDevice::Launch(StepPlan plan) {
+  return Enqueue([this, plan = std::move(plan)] { return device_->Launch(plan); });
+}
+
+std::unique_ptr<StepFuture> DeferredDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
+  return Enqueue([this, rows = std::move(rows), out] { return device_->ReadRows(rows, out); });
+}
+
+std::unique_ptr<StepFuture> DeferredDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
+  return Enqueue([this, rows = std::move(rows), in] { return device_->WriteRows(rows, in); });
+}
+
+}  // namespace kedge

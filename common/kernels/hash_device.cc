@@ -1,0 +1,103 @@
+// Memory starts as garbage and hashes chain through splitmix64, so that a row which was never written, or was written
+// for somebody else, has no chance of looking right. Tested by hash_device_test.cc.
+#include "common/kernels/hash_device.h"
+
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+
+namespace kedge {
+namespace {
+
+// Steele et al., "Fast splittable pseudorandom number generators" (2014).
+uint64_t Mix(uint64_t x) {
+  x += 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+uint64_t Combine(uint64_t hash, uint64_t value) { return Mix(hash ^ Mix(value)); }
+
+}  // namespace
+
+class HashFuture : public StepFuture {
+ public:
+  explicit HashFuture(const std::vector<std::vector<float>>* logits) : logits_(logits) {}
+  absl::Status Wait() override { return absl::OkStatus(); }
+  absl::Span<const float> Logits(size_t i) const override { return (*logits_)[i]; }
+
+ private:
+  const std::vector<std::vector<float>>* logits_;
+};
+
+HashDevice::HashDevice(const HashDeviceOptions& options)
+    : options_(options), memory_(uint64_t{options.num_pages} * kPageRows * kCopies) {
+  for (size_t i = 0; i < memory_.size(); ++i) memory_[i] = Mix(i);
+}
+
+uint64_t HashDevice::ReadRow(const RowRef& ref) {
+  const uint64_t* copies = Row(ref);
+  for (int i = 1; i < kCopies; ++i) {
+    if (copies[i] != copies[0]) {
+      ++torn_rows_;
+      return Combine(copies[0], copies[i]);
+    }
+  }
+  return copies[0];
+}
+
+void HashDevice::WriteRow(const RowRef& ref, uint64_t hash) {
+  for (int i = 0; i < kCopies; ++i) Row(ref)[i] = hash;
+}
+
+std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
+  KEDGE_CHECK(plan.rows.size() <= options_.max_rows);
+  logits_.clear();
+  for (const PlanRow& row : plan.rows) {
+    const PageTables& tables = plan.tables[row.tables];
+    auto recent = [&](uint32_t position) {
+      return RowRef{tables.recent.at(position / kPageRows - tables.first_recent_page), position % kPageRows};
+    };
+    auto kept = [&](uint32_t index) { return RowRef{tables.kept.at(index / kPageRows), index % kPageRows}; };
+
+    uint64_t hash = Combine(options_.model_seed, row.token);
+    hash = Combine(hash, row.position);
+    hash = Combine(hash, static_cast<uint64_t>(row.role));
+    for (uint32_t k = 0; k < row.kept_end; ++k) hash = Combine(hash, ReadRow(kept(k)));
+    for (uint32_t p = row.recent_begin; p < row.position; ++p) hash = Combine(hash, ReadRow(recent(p)));
+    WriteRow(recent(row.position), hash);
+    if (row.kept_index >= 0) WriteRow(kept(row.kept_index), hash);
+    if (row.wants_logits) {
+      std::vector<float>& logits = logits_.emplace_back(options_.vocab_size);
+      for (uint32_t token = 0; token < options_.vocab_size; ++token) {
+        logits[token] = static_cast<float>(Combine(hash, token) >> 40) * 0x1p-21f;  // [0, 8)
+      }
+    }
+  }
+  return std::make_unique<HashFuture>(&logits_);
+}
+
+std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
+  KEDGE_CHECK(out.size() == rows.size() * shape_.row_bytes());
+  for (int copy = 0; copy < kCopies; ++copy) {
+    for (size_t r = 0; r < rows.size(); ++r) {
+      std::memcpy(&out[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
+    }
+  }
+  return std::make_unique<HashFuture>(&logits_);
+}
+
+std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
+  KEDGE_CHECK(in.size() == rows.size() * shape_.row_bytes());
+  for (int copy = 0; copy < kCopies; ++copy) {
+    for (size_t r = 0; r < rows.size(); ++r) {
+      if (rows[r].page == kNoPage) continue;
+      std::memcpy(&Row(rows[r])[copy], &in[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
+    }
+  }
+  return std::make_unique<HashFuture>(&logits_);
+}
+
+}  // namespace kedge

@@ -1,0 +1,57 @@
+// A device whose rows are 64-bit hashes: row i is the hash of its token, position and role and of exactly the rows
+// that its two spans show, in order; logits follow from the hash. A missing, extra, stale or doubled row changes the
+// text at once, and thousands of requests take seconds: every test of faults, transfers and batches uses it.
+#ifndef KEDGE_COMMON_KERNELS_HASH_DEVICE_H_
+#define KEDGE_COMMON_KERNELS_HASH_DEVICE_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "common/kernels/step.h"
+
+namespace kedge {
+
+struct HashDeviceOptions {
+  uint32_t num_pages = 1024;
+  uint32_t max_rows = 256;
+  uint32_t vocab_size = 64;
+  uint64_t model_seed = 1;  // two devices with other seeds are two models
+};
+
+// Rows have two layers of one head with two f32 "dimensions": four equal copies of the hash, checked against each
+// other at every read, so that a frame put together wrongly shows. Owned by one thread.
+class HashDevice : public StepDevice {
+ public:
+  explicit HashDevice(const HashDeviceOptions& options);
+
+  const std::string& numerics_class() const override { return numerics_class_; }
+  const RowShape& row_shape() const override { return shape_; }
+  uint32_t num_pages() const override { return options_.num_pages; }
+  uint32_t max_rows() const override { return options_.max_rows; }
+  uint32_t vocab_size() const override { return options_.vocab_size; }
+
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
+  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+
+  // Rows read by steps so far whose four copies were not equal: always a bug of the caller.
+  uint64_t torn_rows() const { return torn_rows_; }
+
+ private:
+  static constexpr int kCopies = 4;  // layer 0 key, layer 0 value, layer 1 key, layer 1 value
+  uint64_t* Row(const RowRef& ref) { return &memory_[(uint64_t{ref.page} * kPageRows + ref.index) * kCopies]; }
+  uint64_t ReadRow(const RowRef& ref);
+  void WriteRow(const RowRef& ref, uint64_t hash);
+
+  const HashDeviceOptions options_;
+  const std::string numerics_class_ = "hash-1";
+  const RowShape shape_{.layers = 2, .kv_heads = 1, .head_dim = 2, .type = KvType::kF32};
+  std::vector<uint64_t> memory_;
+  std::vector<std::vector<float>> logits_;
+  uint64_t torn_rows_ = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_HASH_DEVICE_H_

@@ -1,0 +1,94 @@
+#include "common/model/sampler.h"
+
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+uint32_t Sample(const std::vector<float>& logits, const SamplingParams& params, std::vector<uint32_t> ids = {0},
+                uint32_t prompt_length = 1) {
+  return SampleToken(logits, params, ids, prompt_length).id;
+}
+
+TEST(SamplerTest, GreedyTakesTheLowerIdOfEquals) {
+  EXPECT_EQ(Sample({1, 3, 3, 2}, {.temperature = 0}), 1u);
+}
+
+TEST(SamplerTest, DrawsFollowTheDistribution) {
+  const std::vector<float> logits = {std::log(0.1f), std::log(0.6f), std::log(0.3f)};
+  std::map<uint32_t, int> counts;
+  for (uint64_t seed = 0; seed < 20000; ++seed) ++counts[Sample(logits, {.seed = seed})];
+  EXPECT_NEAR(counts[0] / 20000.0, 0.1, 0.01);
+  EXPECT_NEAR(counts[1] / 20000.0, 0.6, 0.012);
+  EXPECT_NEAR(counts[2] / 20000.0, 0.3, 0.012);
+}
+
+TEST(SamplerTest, DrawIsAFunctionOfSeedCompletionAndPosition) {
+  std::vector<float> logits(1000, 0.0f);
+  const SamplingParams params{.seed = 42};
+  EXPECT_EQ(Sample(logits, params), Sample(logits, params));
+  SamplingParams other = params;
+  other.completion_index = 1;
+  EXPECT_NE(Sample(logits, params), Sample(logits, other));
+  EXPECT_NE(Sample(logits, params), Sample(logits, params, {0, 5}, 1));
+  EXPECT_EQ(Sample(logits, params, {0, 5}, 1), Sample(logits, params, {9, 7}, 1));  // the ids themselves do not matter
+}
+
+TEST(SamplerTest, TopKTopPAndMinPCutTheTail) {
+  const std::vector<float> logits = {std::log(0.5f), std::log(0.25f), std::log(0.15f), std::log(0.1f)};
+  for (uint64_t seed = 0; seed < 500; ++seed) {
+    EXPECT_LT(Sample(logits, {.top_k = 2, .seed = seed}), 2u);
+    EXPECT_LT(Sample(logits, {.top_p = 0.7f, .seed = seed}), 2u);
+    EXPECT_LT(Sample(logits, {.min_p = 0.29f, .seed = seed}), 3u);
+    EXPECT_EQ(Sample(logits, {.top_p = 0.01f, .seed = seed}), 0u);
+  }
+}
+
+TEST(SamplerTest, BiasAndPenaltiesChangeTheChoice) {
+  const std::vector<float> logits = {2.0f, 1.9f, 0.0f, -1.0f};
+  SamplingParams params{.temperature = 0};
+  params.logit_bias = {{3, 10.0f}};
+  EXPECT_EQ(Sample(logits, params), 3u);
+  EXPECT_EQ(Sample(logits, {.temperature = 0, .repetition_penalty = 1.2f}, {0}, 1), 1u);  // prompt counts
+  EXPECT_EQ(Sample(logits, {.temperature = 0, .presence_penalty = 0.2f}, {0}, 1), 0u);    // prompt does not count
+  EXPECT_EQ(Sample(logits, {.temperature = 0, .presence_penalty = 0.2f}, {9, 0}, 1), 1u);
+  EXPECT_EQ(Sample(logits, {.temperature = 0, .frequency_penalty = 0.06f}, {9, 0}, 1), 0u);
+  EXPECT_EQ(Sample(logits, {.temperature = 0, .frequency_penalty = 0.06f}, {9, 0, 0}, 1), 1u);
+}
+
+TEST(SamplerTest, NoEndBeforeMinTokens) {
+  const std::vector<float> logits = {5.0f, 1.0f, 0.0f};
+  const SamplingParams params{.temperature = 0, .min_tokens = 2, .end_ids = {0}};
+  EXPECT_EQ(Sample(logits, params, {7}, 1), 1u);
+  EXPECT_EQ(Sample(logits, params, {7, 1}, 1), 1u);
+  EXPECT_EQ(Sample(logits, params, {7, 1, 1}, 1), 0u);
+}
+
+TEST(SamplerTest, LogprobsAreOfTheUnmodifiedLogits) {
+  const std::vector<float> logits = {0.0f, 1.0f, 2.0f};
+  SamplingParams params{.temperature = 0, .logprobs = 2};
+  params.logit_bias = {{0, 100.0f}};
+  const SampledToken token = SampleToken(logits, params, {1}, 1);
+  ASSERT_TRUE(token.logprob.has_value());
+  EXPECT_EQ(token.id, 0u);
+  EXPECT_EQ(token.logprob->rank, 3u);
+  EXPECT_NEAR(token.logprob->logprob, -2.407606, 1e-5);
+  EXPECT_EQ(token.logprob->top_ids, (std::vector<uint32_t>{2, 1}));
+  EXPECT_NEAR(token.logprob->top_logprobs[0], -0.407606, 1e-5);
+}
+
+TEST(SamplerTest, ProbabilitiesSumToOne) {
+  std::mt19937 random(3);
+  std::vector<float> logits(500);
+  for (float& logit : logits) logit = std::normal_distribution<float>(0, 5)(random);
+  double sum = 0;
+  for (uint32_t id = 0; id < logits.size(); ++id) sum += std::exp(LogProbability(logits, id));
+  EXPECT_NEAR(sum, 1.0, 1e-9);
+}
+
+}  // namespace
+}  // namespace kedge
