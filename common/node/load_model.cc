@@ -1,0 +1,65 @@
+// Tested by tests/equality_test.cc and by every test that starts a node.
+#include "common/node/load_model.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/kernels/create_ops.h"
+#include "common/kernels/deferred_device.h"
+#include "common/model/transformer.h"
+#include "common/tokenizer/tokenizer.h"
+
+namespace kedge {
+
+uint64_t DefaultKvBytes() {
+  const uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
+  return std::min<uint64_t>(memory / 4, uint64_t{4} << 30);
+}
+
+absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const GgufFile> file,
+                                                       const DeviceOptions& options) {
+  const bool deferred = options.backend == "deferred";
+  const int threads =
+      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  if (!deferred && options.backend != "cpu" && options.backend != "reference") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("backend: \"", options.backend, "\" is unknown; known are cpu, deferred and reference"));
+  }
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
+                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
+                       .head_dim = static_cast<uint32_t>(config.head_dim),
+                       .type = options.kv_type};
+  const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes();
+  const uint64_t num_pages = kv_bytes / (shape.row_bytes() * kPageRows);
+  if (num_pages == 0 || num_pages > UINT32_MAX) {
+    return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
+                                                   kPageRows, " rows of ", shape.row_bytes(), " bytes"));
+  }
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<StepDevice> device,
+                         TransformerDevice::Create(std::move(file), std::move(ops), options.kv_type,
+                                                   static_cast<uint32_t>(num_pages), options.max_rows));
+  if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
+  return device;
+}
+
+absl::StatusOr<PolicyNames> LoadPolicyNames(const GgufFile& file) {
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(file));
+  AnchorSets sets = FindAnchorSets(*tokenizer);
+  PolicyNames names{.sentence = std::move(sets.sentence),
+                    .separators = std::move(sets.separators),
+                    .full_stop = sets.full_stop,
+                    .vocab_size = static_cast<uint32_t>(tokenizer->vocab_size())};
+  if (file.Has("kedge.anchor.policy")) {
+    KEDGE_ASSIGN_OR_RETURN(names.model_policy, file.GetString("kedge.anchor.policy"));
+  }
+  return names;
+}
+
+}  // namespace kedge

@@ -1,0 +1,40 @@
+// From a model file and a few settings to a device that computes.
+#ifndef KEDGE_COMMON_NODE_LOAD_MODEL_H_
+#define KEDGE_COMMON_NODE_LOAD_MODEL_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "common/anchor/policy.h"
+#include "common/kernels/row_shape.h"
+#include "common/kernels/step.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
+
+namespace kedge {
+
+struct DeviceOptions {
+  // --- Change results ---
+  std::string backend = "cpu";  // cpu, reference, or deferred (cpu that computes only when waited for)
+  KvType kv_type = KvType::kF16;
+  // --- Change speed ---
+  int threads = 0;              // 0: one per core
+  uint64_t kv_bytes = 0;        // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
+  uint32_t max_rows = 256;      // of one step
+};
+
+// A quarter of the machine's memory, at most 4 GiB.
+uint64_t DefaultKvBytes();
+
+// kInvalidArgument names the backend, or what is wrong with the file; kResourceExhausted: no memory.
+absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const GgufFile> file,
+                                                       const DeviceOptions& options);
+
+// What the names in a policy's text stand for in this model: reads its vocabulary.
+absl::StatusOr<PolicyNames> LoadPolicyNames(const GgufFile& file);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_NODE_LOAD_MODEL_H_

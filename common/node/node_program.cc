@@ -1,0 +1,186 @@
+// Start: model, engine thread, server, registration. End: leave the routers, let calls finish, stop the engine; each in
+// reverse. Tested by tests/cluster_test.py, which runs the programs.
+#include "common/node/node_program.h"
+
+#include <unistd.h>
+
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/mutex.h"
+#include "common/base/status.h"
+#include "common/base/version.h"
+#include "common/node/load_model.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/log.h"
+#include "common/rpc/protocol.h"
+#include "common/rpc/registrar.h"
+#include "common/rpc/server.h"
+#include "common/rpc/signals.h"
+#include "spdlog/spdlog.h"
+
+namespace kedge {
+namespace {
+
+constexpr absl::Duration kDrainGrace = absl::Seconds(3);
+
+struct Flags {
+  std::string listen = "127.0.0.1:0";
+  std::string routers;
+  std::string advertise;
+  std::string node_id;
+  std::string model;
+  std::string policy;
+  std::string kv_type = "f16";
+  std::string log_level = "info";
+  uint64_t kv_memory_mib = 0;
+  DeviceOptions device;
+  bool die_with_parent = false;
+};
+
+void AddFlags(CLI::App* app, Flags* flags) {
+  app->add_option("--listen", flags->listen, "HOST:PORT to serve on; port 0 takes a free one")->capture_default_str();
+  app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with");
+  app->add_option("--advertise", flags->advertise, "HOST:PORT where others reach this node (default: --listen)");
+  app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
+  app->add_option("--model", flags->model, "GGUF file")->required();
+  app->add_option("--policy", flags->policy, "anchor policy; must be the router's, which refuses the node otherwise");
+  app->add_option("--kv-type", flags->kv_type, "element type of keys and values: f16, bf16 or f32")
+      ->capture_default_str();
+  app->add_option("--threads", flags->device.threads, "threads that compute (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+  app->add_option("--kv-memory", flags->kv_memory_mib,
+                  "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
+  app->add_option("--backend", flags->device.backend, "cpu, reference (slow, for tests) or deferred (for tests)")
+      ->capture_default_str();
+  app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
+  app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
+}
+
+// Where others reach a server that listens on `address`.
+absl::StatusOr<std::string> AdvertisedAddress(const Flags& flags, const RpcServer& server) {
+  if (!flags.advertise.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort(flags.advertise));
+    return advertised.port != 0 ? flags.advertise : absl::StrCat(advertised.host, ":", server.port());
+  }
+  KEDGE_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(server.address()));
+  if (listen.host != "0.0.0.0" && listen.host != "::") return server.address();
+  char name[256] = {};
+  if (gethostname(name, sizeof(name) - 1) != 0) return absl::InternalError("advertise: this host has no name");
+  return absl::StrCat(name, ":", server.port());
+}
+
+// The engine's figures, handed from its thread to the registrar's. Thread-safe.
+class StatsBoard {
+ public:
+  void Set(const NodeStats& stats) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    stats_ = stats;
+  }
+  NodeStats Get() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return stats_;
+  }
+
+ private:
+  mutable absl::Mutex mutex_;
+  NodeStats stats_ ABSL_GUARDED_BY(mutex_);
+};
+
+absl::Status Serve(const NodeProgram& program, Flags flags, SignalWaiter* signals) {
+  KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
+  flags.device.kv_bytes = flags.kv_memory_mib << 20;
+  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(flags.model));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  std::string canonical_policy;
+  if (!flags.policy.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(*file));
+    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(flags.policy, names));
+    canonical_policy = CanonicalPolicy(policy);
+  }
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, flags.device));
+  const RowShape& shape = device->row_shape();
+  const uint64_t total_rows = uint64_t{device->num_pages()} * kPageRows;
+  spdlog::info("model {} ({}), class {}, KV memory {} MiB = {} rows of {} bytes ({})", config.name, flags.model,
+               device->numerics_class(), total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(),
+               flags.kv_type);
+
+  const RealClock clock;
+  EventLoop loop;
+  const std::unique_ptr<NodeEngine> engine = program.make_engine({.fingerprint = fingerprint,
+                                                            .context_length =
+                                                                static_cast<uint32_t>(config.context_length),
+                                                            .device = device.get(),
+                                                            .loop = &loop,
+                                                            .clock = &clock});
+  StatsBoard board;
+  board.Set(engine->stats());
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
+                         RpcServer::Start({.listen = flags.listen,
+                                           .services = {engine->service()},
+                                           .health_services = {program.service_name},
+                                           .max_receive_bytes = 64 << 20}));
+  KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));
+  loop.Start([&] {
+    const bool busy = engine->Turn();
+    board.Set(engine->stats());
+    return busy;
+  });
+
+  RegistrarOptions registration;
+  if (!flags.routers.empty()) registration.routers = absl::StrSplit(flags.routers, ',', absl::SkipWhitespace());
+  node::v1::NodeInfo& info = registration.info;
+  info.set_protocol_version(kProtocolVersion);
+  info.set_role(program.role);
+  info.set_address(address);
+  info.set_node_id(!flags.node_id.empty()
+                       ? flags.node_id
+                       : absl::StrCat(program.role == node::v1::ROLE_PREFILL ? "prefill-" : "decode-", address));
+  info.set_fingerprint(fingerprint);
+  info.set_numerics_class(device->numerics_class());
+  info.set_kv_type(flags.kv_type);
+  info.set_policy(canonical_policy);
+  info.set_row_bytes(shape.row_bytes());
+  info.set_total_rows(total_rows);
+  registration.heartbeat = [&] { return HeartbeatFrom(board.Get(), loop.turns()); };
+  server->SetServing(program.service_name, true);
+  spdlog::info("listening {}", address);
+  auto registrar = std::make_unique<Registrar>(std::move(registration));
+
+  const int signal = signals->Wait();
+  spdlog::info("signal {}: leaving the cluster", signal);
+  registrar.reset();
+  server->SetServing(program.service_name, false);
+  server->Shutdown(kDrainGrace);
+  loop.Stop();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+int RunNode(const NodeProgram& program, int argc, char** argv) {
+  Flags flags;
+  CLI::App app(program.description, program.name);
+  app.set_version_flag("--version", std::string(program.name) + " " + kVersion);
+  AddFlags(&app, &flags);
+  if (program.add_flags != nullptr) program.add_flags(&app);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  SignalWaiter signals;  // before any thread
+  if (flags.die_with_parent) DieWithParent();
+  absl::Status status = InitLog(program.name.substr(program.name.find('-') + 1), flags.log_level);
+  if (status.ok()) status = Serve(program, flags, &signals);
+  if (status.ok()) return 0;
+  spdlog::error("{}", std::string(status.message()));
+  return 1;
+}
+
+}  // namespace kedge

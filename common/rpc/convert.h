@@ -1,0 +1,31 @@
+// Values of the node protos to those of the engines, and back.
+#ifndef KEDGE_COMMON_RPC_CONVERT_H_
+#define KEDGE_COMMON_RPC_CONVERT_H_
+
+#include <chrono>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "common/anchor/content.h"
+#include "common/engine/node_stats.h"
+#include "common/model/sampler.h"
+#include "kedge/node/v1/node.pb.h"
+
+namespace kedge {
+
+// kInvalidArgument names the field, e.g. "content.policy: …". Checks what the types alone don't say is CheckContent's.
+absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto);
+node::v1::Content ContentToProto(const Content& content, const std::string& fingerprint);
+
+SamplingParams SamplingFromProto(const node::v1::Sampling& proto);
+node::v1::TokenLogprob LogprobToProto(const Logprob& logprob);
+
+node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns);
+
+// A call's deadline; infinite where there is none.
+absl::Time DeadlineFrom(std::chrono::system_clock::time_point deadline);
+std::chrono::system_clock::time_point DeadlineTo(absl::Time deadline);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_RPC_CONVERT_H_

@@ -1,0 +1,45 @@
+#include "common/rpc/convert.h"
+
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+TEST(ConvertTest, ContentSurvivesTheWire) {
+  const Content content{.ids = {1, 2, 3},
+                        .prompt_length = 2,
+                        .no_anchor_positions = {1},
+                        .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3}};
+  const absl::StatusOr<Content> back = ContentFromProto(ContentToProto(content, "print"));
+  ASSERT_TRUE(back.ok()) << back.status();
+  EXPECT_EQ(back->ids, content.ids);
+  EXPECT_EQ(back->prompt_length, 2u);
+  EXPECT_EQ(back->no_anchor_positions, content.no_anchor_positions);
+  EXPECT_EQ(back->policy, content.policy);
+}
+
+TEST(ConvertTest, BadPolicyIsNamed) {
+  node::v1::Content proto;
+  proto.set_policy("sink=4");
+  const absl::Status status = ContentFromProto(proto).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message().find("content.policy:"), 0u) << status;
+  proto.clear_policy();
+  EXPECT_EQ(ContentFromProto(proto).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ConvertTest, DeadlinesSurvive) {
+  EXPECT_EQ(DeadlineFrom(DeadlineTo(absl::InfiniteFuture())), absl::InfiniteFuture());
+  const absl::Time time = absl::FromUnixMillis(1234567890123);
+  EXPECT_EQ(DeadlineFrom(DeadlineTo(time)), time);
+}
+
+TEST(ConvertTest, SamplingKeepsWhatIsUnset) {
+  node::v1::Sampling proto;
+  EXPECT_FALSE(SamplingFromProto(proto).logprobs.has_value());
+  proto.set_logprobs(0);
+  EXPECT_EQ(SamplingFromProto(proto).logprobs, 0u);
+}
+
+}  // namespace
+}  // namespace kedge

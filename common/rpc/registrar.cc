@@ -1,0 +1,224 @@
+// One thread looks at all links every `interval`, and when a stream's state changes: it opens streams, sends
+// heartbeats, runs the callbacks, and decides when to try again. The reactors only note what happened to a stream and
+// wake the thread. A stream whose peer takes no heartbeat (a write that is still on its way) is left alone: keepalive
+// pings find out whether the peer lives.
+//
+// Tested by registrar_test.cc.
+#include "common/rpc/registrar.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/status.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/support/client_callback.h"
+#include "kedge/node/v1/node.grpc.pb.h"
+#include "spdlog/spdlog.h"
+
+namespace kedge {
+namespace {
+
+// One try. Owned by its link, which keeps it until `done`. Reactions come from gRPC's threads.
+class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest, node::v1::RegisterResponse> {
+ public:
+  RegisterStream(node::v1::RegistryService::Stub* stub, const node::v1::NodeInfo& info, std::function<void()> wake)
+      : wake_(std::move(wake)) {
+    *request_.mutable_info() = info;
+    stub->async()->Register(&context_, this);
+    AddHold();  // until Cancel: heartbeats are written from the registrar's thread
+    StartWrite(&request_);
+    StartRead(&response_);
+    StartCall();
+  }
+
+  // Sends a heartbeat unless the last message is still on its way or the stream is broken.
+  void SendHeartbeat(const std::function<node::v1::Heartbeat()>& heartbeat) {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (writing_ || broken_) return;
+      writing_ = true;
+    }
+    *request_.mutable_heartbeat() = heartbeat();
+    StartWrite(&request_);
+  }
+
+  // Ends the stream. REQUIRES: called once, on the thread of SendHeartbeat, which is not called afterwards.
+  void End() {
+    context_.TryCancel();
+    RemoveHold();
+  }
+
+  bool accepted() const {
+    absl::MutexLock lock(&mutex_);
+    return accepted_ && !broken_;
+  }
+  // The router or the connection has ended the stream: time for End.
+  bool broken() const {
+    absl::MutexLock lock(&mutex_);
+    return broken_;
+  }
+  absl::Status WaitForEnd() {
+    absl::MutexLock lock(&mutex_);
+    mutex_.Await(absl::Condition(&done_));
+    return status_;
+  }
+
+ private:
+  void OnReadDone(bool ok) override {
+    {
+      absl::MutexLock lock(&mutex_);
+      if (ok) accepted_ = true;
+      if (!ok) broken_ = true;
+    }
+    if (ok) StartRead(&response_);  // fails when the stream ends
+    wake_();
+  }
+  void OnWriteDone(bool ok) override {
+    absl::MutexLock lock(&mutex_);
+    writing_ = false;
+    if (!ok) broken_ = true;
+  }
+  void OnDone(const grpc::Status& status) override {
+    absl::MutexLock lock(&mutex_);
+    status_ = FromGrpcStatus(status);
+    done_ = true;  // the link may delete this as soon as the lock is free
+  }
+
+  const std::function<void()> wake_;
+  grpc::ClientContext context_;
+  node::v1::RegisterRequest request_;
+  node::v1::RegisterResponse response_;
+  mutable absl::Mutex mutex_;
+  bool accepted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool broken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool writing_ ABSL_GUARDED_BY(mutex_) = true;
+  bool done_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+// One router. Owned by the registrar's thread, but for `registered`.
+class Registrar::Link {
+ public:
+  Link(const RegistrarOptions* options, std::string router, std::function<void()> wake)
+      : options_(options), router_(std::move(router)), wake_(std::move(wake)), backoff_(options->first_backoff) {}
+
+  // Does what is due; `beat`: it is time for a heartbeat. Returns when it wants to be called again at the latest.
+  absl::Time Turn(bool beat) {
+    if (stream_ != nullptr && stream_->broken()) EndStream();
+    if (stream_ == nullptr) {
+      if (absl::Now() < next_try_) return next_try_;
+      // A channel for each try: its connection attempts end with it, and the backoff is ours alone.
+      stub_ = node::v1::RegistryService::NewStub(NewChannel(router_, {.own_connection = true}));
+      stream_ = std::make_unique<RegisterStream>(stub_.get(), options_->info, wake_);
+      return absl::InfiniteFuture();
+    }
+    if (!stream_->accepted()) return absl::InfiniteFuture();
+    if (!registered()) {
+      SetRegistered(true);
+      backoff_ = options_->first_backoff;
+      last_error_ = absl::OkStatus();
+      spdlog::info("registered with the router at {}", router_);
+      if (options_->on_registered) options_->on_registered(router_);
+      beat = true;
+    }
+    if (beat) stream_->SendHeartbeat(options_->heartbeat);
+    return absl::InfiniteFuture();
+  }
+
+  void Stop() {
+    if (stream_ == nullptr) return;
+    stream_->End();
+    stream_->WaitForEnd().IgnoreError();
+    stream_ = nullptr;
+    SetRegistered(false);
+  }
+
+  bool registered() const {
+    absl::MutexLock lock(&mutex_);
+    return registered_;
+  }
+
+ private:
+  void SetRegistered(bool registered) {
+    absl::MutexLock lock(&mutex_);
+    registered_ = registered;
+  }
+
+  void EndStream() {
+    stream_->End();
+    absl::Status status = stream_->WaitForEnd();
+    stream_ = nullptr;
+    if (status.ok()) status = absl::UnavailableError("the router ended the registration");
+    const bool was_registered = registered();
+    SetRegistered(false);
+    if (status.code() == absl::StatusCode::kFailedPrecondition) {
+      spdlog::error("the router at {} refuses this node: {}", router_, std::string(status.message()));
+      next_try_ = absl::Now() + options_->refused_backoff;
+      if (options_->on_refused) options_->on_refused(router_, status);
+    } else {
+      // The same failure again is no news.
+      if (was_registered || status.code() != last_error_.code()) {
+        spdlog::warn("not registered with the router at {}: {}; trying again", router_, std::string(status.message()));
+      }
+      next_try_ = absl::Now() + backoff_;
+      backoff_ = std::min(backoff_ * 2, options_->max_backoff);
+    }
+    last_error_ = status;
+  }
+
+  const RegistrarOptions* const options_;
+  const std::string router_;
+  const std::function<void()> wake_;
+  std::unique_ptr<node::v1::RegistryService::Stub> stub_;
+  std::unique_ptr<RegisterStream> stream_;
+  absl::Duration backoff_;
+  absl::Time next_try_ = absl::InfinitePast();
+  absl::Status last_error_;
+  mutable absl::Mutex mutex_;
+  bool registered_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+Registrar::Registrar(RegistrarOptions options) : options_(std::move(options)) {
+  for (const std::string& router : options_.routers) {
+    links_.push_back(std::make_unique<Link>(&options_, router, [this] {
+      absl::MutexLock lock(&mutex_);
+      woken_ = true;
+    }));
+  }
+  thread_ = std::thread([this] { Run(); });
+}
+
+Registrar::~Registrar() {
+  {
+    absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    woken_ = true;
+  }
+  thread_.join();
+}
+
+int Registrar::registered() const {
+  return static_cast<int>(
+      std::count_if(links_.begin(), links_.end(), [](const auto& link) { return link->registered(); }));
+}
+
+void Registrar::Run() {
+  absl::Time next_beat = absl::Now();
+  for (;;) {
+    const bool beat = absl::Now() >= next_beat;
+    if (beat) next_beat = absl::Now() + options_.interval;
+    absl::Time wake = next_beat;
+    for (const std::unique_ptr<Link>& link : links_) wake = std::min(wake, link->Turn(beat));
+    absl::MutexLock lock(&mutex_);
+    mutex_.AwaitWithDeadline(absl::Condition(&woken_), wake);
+    woken_ = false;
+    if (stopping_) break;
+  }
+  for (const std::unique_ptr<Link>& link : links_) link->Stop();
+}
+
+}  // namespace kedge

@@ -1,0 +1,66 @@
+// Starts a gRPC server the way all of Kedge's processes do.
+#ifndef KEDGE_COMMON_RPC_SERVER_H_
+#define KEDGE_COMMON_RPC_SERVER_H_
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+
+namespace grpc {
+class Server;
+class Service;
+}  // namespace grpc
+
+namespace kedge {
+
+struct RpcServerOptions {
+  // HOST:PORT; port 0 takes a free one.
+  std::string listen;
+  // Must outlive the server.
+  std::vector<grpc::Service*> services;
+  // Names that the health service knows besides "" (the process lives). They start as NOT_SERVING.
+  std::vector<std::string> health_services;
+  // Larger messages get RESOURCE_EXHAUSTED from the library. 16 MiB for clients, 64 MiB between nodes.
+  int max_receive_bytes = 16 << 20;
+};
+
+// A running server with the health service, reflection, keepalive and limits. Thread-safe.
+class RpcServer {
+ public:
+  // kInvalidArgument: `listen` is malformed or names no address of this machine. kUnavailable: the port is taken.
+  static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const RpcServerOptions& options);
+  // Cancels what still runs.
+  ~RpcServer();
+
+  // The real port, also where 0 was asked for.
+  int port() const { return port_; }
+  // HOST:PORT with the real port.
+  const std::string& address() const { return address_; }
+
+  // `service` is one of health_services, or "".
+  void SetServing(const std::string& service, bool serving);
+
+  // Closes the port, lets calls run for `grace`, then cancels them; returns when all have ended. Idempotent.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  RpcServer() = default;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+  std::string address_;
+};
+
+// "HOST:PORT" or "[IPV6]:PORT" in its parts. kInvalidArgument says what is wrong.
+struct HostPort {
+  std::string host;
+  int port = 0;
+};
+absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_RPC_SERVER_H_

@@ -1,0 +1,20 @@
+// The one place where gRPC's errors become Kedge's, and back. Codes map one to one.
+#ifndef KEDGE_COMMON_RPC_STATUS_H_
+#define KEDGE_COMMON_RPC_STATUS_H_
+
+#include <cstddef>
+
+#include "absl/status/status.h"
+#include "grpcpp/support/status.h"
+
+namespace kedge {
+
+// Messages travel in metadata, which clients bound (8 KiB by default): longer ones are cut at a character.
+inline constexpr size_t kMaxStatusMessage = 1024;
+
+grpc::Status ToGrpcStatus(const absl::Status& status);
+absl::Status FromGrpcStatus(const grpc::Status& status);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_RPC_STATUS_H_

@@ -1,0 +1,67 @@
+// Where a decode node gets State(p) from: the seam between nodes. gRPC implements it (state_source_grpc.h), and tests
+// break it on purpose.
+#ifndef KEDGE_COMMON_TRANSFER_STATE_SOURCE_H_
+#define KEDGE_COMMON_TRANSFER_STATE_SOURCE_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <variant>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/anchor/content.h"
+#include "common/base/payload.h"
+
+namespace kedge {
+
+// Asks for State(content.ids.size()).
+struct StateRequest {
+  std::string request_id;
+  Content content;
+  std::string fingerprint;
+  std::string kv_type;
+};
+
+// What comes back, in order: one accepted, then progress and frames, then one ended. Messages come at most 500 ms
+// apart while the sender lives.
+struct StateAccepted {
+  uint64_t tokens_ahead = 0;
+  Payload header;  // segment header
+};
+struct StateProgress {
+  uint32_t computed = 0;
+};
+struct StateFrame {
+  Payload frame;  // frame header and rows
+};
+struct StateEnded {
+  absl::Status status;  // OK: all frames were sent
+};
+struct StateEvent {
+  std::variant<StateAccepted, StateProgress, StateFrame, StateEnded> event;
+  uint64_t wire_bytes = 0;  // of this message, as the transport counted them
+};
+
+// A request under way. Destroying it cancels: the sender gives its rows up. Events that were under way may still come.
+class StateCall {
+ public:
+  virtual ~StateCall() = default;
+};
+
+// Thread-safe.
+class StateSource {
+ public:
+  using OnEvent = std::function<void(StateEvent)>;
+
+  virtual ~StateSource() = default;
+  // Asks the node at `address` ("HOST:PORT"). `on_event` is called from any thread, one call at a time, and never
+  // after StateEnded; it must not block.
+  virtual std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request,
+                                           absl::Time deadline, OnEvent on_event) = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_TRANSFER_STATE_SOURCE_H_

@@ -1,0 +1,289 @@
+// Sessions in order of arrival; one step serves all that run, be it a prompt computed here or the next token of an
+// answer. Tested by decode_engine_test.cc, and with prefill nodes by tests/simulation_test.cc.
+#include "decode/decode_engine.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/engine/state_exchange.h"
+
+namespace kedge {
+
+struct DecodeEngine::Session {
+  enum class State { kWaiting, kReceiving, kRunning };
+
+  JobId id;
+  DecodeJob job;
+  std::shared_ptr<DecodeSink> sink;
+  uint32_t pages = 0;
+  absl::Time arrived;
+  State state = State::kWaiting;
+  std::unique_ptr<Sequence> sequence;  // once the job has rows
+
+  // Receiving.
+  uint32_t attempt = 0;  // candidates tried so far
+  std::unique_ptr<StateCall> call;
+  std::optional<StateReceiver> receiver;
+  absl::Time last_event;
+
+  absl::Time began;  // rows were reserved
+  PrefilledInfo prefilled;
+  bool prefilled_sent = false;
+
+  uint32_t generated() const {
+    const Content& content = sequence != nullptr ? sequence->content() : job.content;
+    return static_cast<uint32_t>(content.ids.size()) - content.prompt_length;
+  }
+};
+
+DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock,
+                           Post post)
+    : options_(options),
+      device_(device),
+      source_(source),
+      clock_(clock),
+      post_(std::move(post)),
+      pool_(device->num_pages()),
+      pacer_(options.step_target, device->max_rows()) {}
+
+DecodeEngine::~DecodeEngine() = default;
+
+absl::Status DecodeEngine::Check(const DecodeJob& job) const {
+  if (job.fingerprint != options_.fingerprint) {
+    return absl::FailedPreconditionError(absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint,
+                                                      ", not ", job.fingerprint));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckContent(job.content, device_->vocab_size(), options_.context_length));
+  if (job.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
+  const SamplingParams& sampling = job.sampling;
+  for (const auto& [name, value] :
+       {std::pair{"temperature", sampling.temperature}, {"top_p", sampling.top_p}, {"min_p", sampling.min_p},
+        {"frequency_penalty", sampling.frequency_penalty}, {"presence_penalty", sampling.presence_penalty},
+        {"repetition_penalty", sampling.repetition_penalty}}) {
+    if (!std::isfinite(value)) return absl::InvalidArgumentError(absl::StrCat("sampling.", name, ": is not finite"));
+  }
+  if (sampling.repetition_penalty <= 0) return absl::InvalidArgumentError("sampling.repetition_penalty: is not above 0");
+  for (const auto& [id, bias] : sampling.logit_bias) {
+    if (!std::isfinite(bias)) {
+      return absl::InvalidArgumentError(absl::StrCat("sampling.logit_bias[", id, "]: is not finite"));
+    }
+  }
+  if (!std::is_sorted(sampling.end_ids.begin(), sampling.end_ids.end())) {
+    return absl::InvalidArgumentError("sampling.end_ids: are not sorted");
+  }
+  return absl::OkStatus();
+}
+
+DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink> sink) {
+  absl::Status status = Check(job);
+  uint32_t pages = 0;
+  if (status.ok()) {
+    const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
+    const uint32_t generated = size - job.content.prompt_length;
+    const uint32_t more = job.sampling.max_tokens > generated ? job.sampling.max_tokens - generated : 0;
+    pages = PagesFor(job.content, device_->max_rows(), std::min(more, options_.context_length - size));
+    const auto waits = [](const Session& session) { return session.state == Session::State::kWaiting; };
+    if (pages > pool_.num_pages()) {
+      status = absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ",
+                                                         uint64_t{pages} * kPageRows, " rows, this node has ",
+                                                         uint64_t{pool_.num_pages()} * kPageRows));
+    } else if (pages > pool_.num_free() &&
+               std::count_if(sessions_.begin(), sessions_.end(), waits) >= options_.max_waiting) {
+      status = absl::ResourceExhaustedError(
+          absl::StrCat("decode queue: ", options_.max_waiting, " requests wait for KV memory already"));
+    }
+  }
+  if (!status.ok()) {
+    sink->OnEnd(status, {});
+    return 0;
+  }
+  Session& session = sessions_.emplace_back();
+  session.id = next_id_++;
+  session.job = std::move(job);
+  session.sink = std::move(sink);
+  session.pages = pages;
+  session.arrived = clock_->Now();
+  return session.id;
+}
+
+void DecodeEngine::Cancel(JobId id) {
+  sessions_.remove_if([id](const Session& session) { return session.id == id; });
+}
+
+void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInfo& finished) {
+  const std::shared_ptr<DecodeSink> sink = std::move(session->sink);
+  sessions_.erase(session);  // rows first, so that whoever hears of the end finds them free
+  sink->OnEnd(status, finished);
+}
+
+void DecodeEngine::Admit() {
+  for (Session& session : sessions_) {
+    if (session.state != Session::State::kWaiting) continue;
+    absl::StatusOr<PageLease> lease = pool_.Reserve(session.pages);
+    if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
+    session.sequence = std::make_unique<Sequence>(session.job.content, *std::move(lease));
+    session.began = clock_->Now();
+    session.prefilled.queue_time = session.began - session.arrived;
+    const Content& content = session.job.content;
+    const absl::Span<const uint32_t> before = absl::MakeConstSpan(content.ids).subspan(0, content.ids.size() - 1);
+    std::vector<bool> no_anchor = content.NoAnchorBits();
+    no_anchor.resize(before.size());
+    session.prefilled.kept_rows =
+        static_cast<uint32_t>(TrackAll(&content.policy, before, no_anchor).State().num_rows());
+    FetchNext(session);
+  }
+}
+
+void DecodeEngine::FetchNext(Session& session) {
+  session.call.reset();
+  session.receiver.reset();
+  session.sequence->Reset();
+  const Content& content = session.job.content;
+  const uint32_t missing = static_cast<uint32_t>(content.ids.size()) - 1;
+  if (missing == 0 || missing < options_.min_remote_tokens || session.attempt >= session.job.candidates.size()) {
+    session.prefilled.prefill_node.clear();
+    session.state = Session::State::kRunning;
+    return;
+  }
+  session.state = Session::State::kReceiving;
+  session.receiver.emplace(session.sequence.get(), StateHeader(content, missing, options_.fingerprint, *device_));
+  session.last_event = clock_->Now();
+  StateRequest request{.request_id = session.job.request_id,
+                       .content = content,
+                       .fingerprint = options_.fingerprint,
+                       .kv_type = KvTypeName(device_->row_shape().type)};
+  request.content.ids.resize(missing);
+  request.content.prompt_length = std::min(content.prompt_length, missing);
+  std::erase_if(request.content.no_anchor_positions, [missing](uint32_t position) { return position >= missing; });
+  const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
+  session.prefilled.prefill_node = candidate.node_id;
+  session.call = source_->Fetch(candidate.address, request, session.job.deadline,
+                                [this, id = session.id, attempt = session.attempt](StateEvent event) {
+                                  // Any thread. Posted with names, not pointers: the session may be gone by then.
+                                  auto shared = std::make_shared<StateEvent>(std::move(event));
+                                  post_([this, id, attempt, shared] { OnStateEvent(id, attempt, std::move(*shared)); });
+                                });
+}
+
+void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
+  const auto session =
+      std::find_if(sessions_.begin(), sessions_.end(), [id](const Session& session) { return session.id == id; });
+  if (session == sessions_.end()) return;
+  session->prefilled.segment_bytes += event.wire_bytes;
+  if (session->state != Session::State::kReceiving || session->attempt != attempt) return;
+  session->last_event = clock_->Now();
+  if (!TakeStateEvent(*session, std::move(event)).ok()) FetchNext(*session);
+}
+
+absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
+  if (const auto* accepted = std::get_if<StateAccepted>(&event.event)) {
+    return session.receiver->AcceptHeader(accepted->header.bytes);
+  }
+  if (auto* frame = std::get_if<StateFrame>(&event.event)) {
+    return session.receiver->AcceptFrame(std::move(frame->frame), device_);
+  }
+  if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
+    KEDGE_RETURN_IF_ERROR(ended->status);
+    KEDGE_RETURN_IF_ERROR(session.receiver->Commit());
+    session.call.reset();
+    session.receiver.reset();
+    session.prefilled.prefill_time = clock_->Now() - session.began;
+    session.state = Session::State::kRunning;
+  }
+  return absl::OkStatus();
+}
+
+void DecodeEngine::GiveUpSilent() {
+  for (Session& session : sessions_) {
+    if (session.state == Session::State::kReceiving &&
+        clock_->Now() - session.last_event > options_.silence_limit) {
+      FetchNext(session);
+    }
+  }
+}
+
+bool DecodeEngine::Turn() {
+  Admit();
+  GiveUpSilent();
+  Step();
+  return std::any_of(sessions_.begin(), sessions_.end(),
+                     [](const Session& session) { return session.state == Session::State::kRunning; });
+}
+
+void DecodeEngine::Step() {
+  std::vector<SessionIt> running;
+  std::vector<uint32_t> pending;
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto current = session++;
+    if (current->state != Session::State::kRunning) continue;
+    if (current->generated() >= current->job.sampling.max_tokens) {  // the node before died on its last message
+      End(current, absl::OkStatus());
+      continue;
+    }
+    running.push_back(current);
+    pending.push_back(current->sequence->pending());
+  }
+  const std::vector<uint32_t> rows = DivideStep(pending, std::max(pacer_.budget(), 1u));
+  std::vector<Slice> slices;
+  uint32_t total = 0;
+  for (size_t i = 0; i < running.size(); ++i) {
+    if (rows[i] > 0) slices.push_back({running[i]->sequence.get(), rows[i], WantedLogits::kLast});
+    total += rows[i];
+  }
+  if (slices.empty()) return;
+  const absl::Time start = clock_->Now();
+  const std::unique_ptr<StepFuture> step = LaunchStep(slices, device_);
+  const absl::Status status = step->Wait();
+  pacer_.Record(total, clock_->Now() - start);
+  ++steps_;
+  size_t next_logits = 0;
+  for (size_t i = 0; i < running.size(); ++i) {
+    if (rows[i] == 0) continue;
+    if (!status.ok()) {
+      End(running[i], status);
+      continue;
+    }
+    running[i]->sequence->DropUnseen();
+    if (running[i]->sequence->pending() == 0) TakeLogits(running[i], step->Logits(next_logits++));
+  }
+}
+
+void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits) {
+  const SamplingParams& sampling = session->job.sampling;
+  Sequence& sequence = *session->sequence;
+  if (!session->prefilled_sent) {
+    session->prefilled_sent = true;
+    if (session->prefilled.prefill_node.empty()) session->prefilled.prefill_time = clock_->Now() - session->began;
+    session->sink->OnPrefilled(session->prefilled);
+  }
+  const uint32_t index = session->generated();
+  const SampledToken token =
+      SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);
+  if (sampling.IsEndId(token.id)) {
+    End(session, absl::OkStatus(), {.end_id_sampled = true, .end = token});
+    return;
+  }
+  sequence.Append(token.id);
+  session->sink->OnToken(index, token);
+  if (session->generated() >= sampling.max_tokens || sequence.content().ids.size() >= options_.context_length) {
+    End(session, absl::OkStatus());
+  }
+}
+
+NodeStats DecodeEngine::stats() const {
+  NodeStats stats{.steps = steps_,
+                  .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
+                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows};
+  for (const Session& session : sessions_) {
+    ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
+    if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();
+    if (session.state == Session::State::kWaiting) stats.waiting_tokens += session.job.content.ids.size();
+  }
+  return stats;
+}
+
+}  // namespace kedge

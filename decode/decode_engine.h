@@ -1,0 +1,132 @@
+// The decode node without its network: jobs in, tokens out.
+#ifndef KEDGE_DECODE_DECODE_ENGINE_H_
+#define KEDGE_DECODE_DECODE_ENGINE_H_
+
+#include <cstdint>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/engine/node_stats.h"
+#include "common/engine/sequence.h"
+#include "common/engine/step.h"
+#include "common/kernels/step.h"
+#include "common/kv/page_pool.h"
+#include "common/model/sampler.h"
+#include "common/transfer/state_source.h"
+
+namespace kedge {
+
+struct DecodeOptions {
+  // --- Change results ---
+  std::string fingerprint;  // of the loaded model
+  uint32_t context_length = 0;
+  // --- Change speed ---
+  uint32_t min_remote_tokens = 1;   // fewer missing tokens are computed here
+  uint32_t max_waiting = 256;       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
+  absl::Duration step_target = absl::Milliseconds(150);
+  absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
+};
+
+struct PrefillCandidate {
+  std::string node_id;
+  std::string address;
+};
+
+// One completion, or the rest of one: ids after prompt_length were generated before.
+struct DecodeJob {
+  std::string request_id;
+  Content content;
+  std::string fingerprint;
+  SamplingParams sampling;
+  std::vector<PrefillCandidate> candidates;  // best first; empty: the prompt is computed here
+  absl::Time deadline = absl::InfiniteFuture();
+};
+
+// How the rows before the last given token came here.
+struct PrefilledInfo {
+  std::string prefill_node;    // empty: computed here
+  uint32_t kept_rows = 0;      // of the state
+  uint64_t segment_bytes = 0;  // received, failed tries included
+  absl::Duration queue_time;   // until rows were reserved and a prefill node was asked
+  absl::Duration prefill_time; // from there until the rows were here
+};
+
+struct FinishedInfo {
+  bool end_id_sampled = false;  // else max_tokens or the context was reached
+  SampledToken end;             // if end_id_sampled
+};
+
+// Where a job's tokens go, from the engine's thread. Must not block. One OnPrefilled, then tokens, then one OnEnd.
+class DecodeSink {
+ public:
+  virtual ~DecodeSink() = default;
+  virtual void OnPrefilled(const PrefilledInfo& info) = 0;
+  // `index`: place in the answer, from 0.
+  virtual void OnToken(uint32_t index, const SampledToken& token) = 0;
+  // OK: `finished` says why. Otherwise the job failed, at any point.
+  virtual void OnEnd(const absl::Status& status, const FinishedInfo& finished) = 0;
+};
+
+// A job goes kWaiting (for rows) -> kReceiving (its state is on its way; a failed try starts the next) -> kRunning ->
+// gone, or kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill
+// node's failure fails a job: when all candidates have been tried, the prompt is computed here.
+//
+// Rows for the prompt and for every token that may come are reserved before anything is asked for, so a job that has
+// begun never runs out. Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+class DecodeEngine {
+ public:
+  using JobId = uint64_t;
+  // Runs a closure on the engine's thread; thread-safe.
+  using Post = std::function<void(std::function<void()>)>;
+
+  // All pointers must outlive this; closures given to `post` must not run after its destruction.
+  DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock, Post post);
+  ~DecodeEngine();
+
+  // Takes a job, or ends it at once with a status that names the field: kInvalidArgument, kFailedPrecondition (another
+  // model), kResourceExhausted (queue full, or more rows than the node has). `sink` is released when the job goes.
+  JobId Add(DecodeJob job, std::shared_ptr<DecodeSink> sink);
+  // Forgets a job; its rows are free at once. Unknown ids are ignored (the job may have ended).
+  void Cancel(JobId id);
+
+  // Admits what fits, gives up silent prefill nodes, runs one step over all running jobs and sends their tokens.
+  // Returns whether work is left.
+  bool Turn();
+
+  NodeStats stats() const;
+
+ private:
+  struct Session;
+  using SessionIt = std::list<Session>::iterator;
+
+  absl::Status Check(const DecodeJob& job) const;
+  void Admit();
+  void FetchNext(Session& session);
+  void OnStateEvent(JobId id, uint32_t attempt, StateEvent event);
+  absl::Status TakeStateEvent(Session& session, StateEvent event);
+  void GiveUpSilent();
+  void Step();
+  void TakeLogits(SessionIt session, absl::Span<const float> logits);
+  void End(SessionIt session, absl::Status status, const FinishedInfo& finished = {});
+
+  const DecodeOptions options_;
+  StepDevice* const device_;
+  StateSource* const source_;
+  const Clock* const clock_;
+  const Post post_;
+  PagePool pool_;
+  StepPacer pacer_;
+  std::list<Session> sessions_;  // in order of arrival
+  JobId next_id_ = 1;
+  uint64_t steps_ = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_DECODE_DECODE_ENGINE_H_

@@ -1,0 +1,70 @@
+// Tested by decode_messages_test.cc and by tests/simulation_test.cc.
+#include "decode/decode_messages.h"
+
+#include <utility>
+
+#include "common/base/status.h"
+#include "common/rpc/convert.h"
+
+namespace kedge {
+
+using node::v1::DecodeResponse;
+
+absl::StatusOr<DecodeJob> DecodeJobFromProto(const node::v1::DecodeRequest& request, absl::Time deadline) {
+  KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(request.content()));
+  DecodeJob job{.request_id = request.request_id(),
+                .content = std::move(content),
+                .fingerprint = request.content().fingerprint(),
+                .sampling = SamplingFromProto(request.sampling()),
+                .deadline = deadline};
+  for (const node::v1::PrefillCandidate& candidate : request.prefill_candidates()) {
+    job.candidates.push_back({candidate.node_id(), candidate.address()});
+  }
+  return job;
+}
+
+void DecodeMessageSink::OnPrefilled(const PrefilledInfo& info) {
+  DecodeResponse response;
+  node::v1::Prefilled* prefilled = response.mutable_prefilled();
+  prefilled->set_prefill_node(info.prefill_node);
+  prefilled->set_kept_rows(info.kept_rows);
+  prefilled->set_segment_bytes(info.segment_bytes);
+  prefilled->set_row_bytes(row_bytes_);
+  prefilled->set_queue_us(absl::ToInt64Microseconds(info.queue_time));
+  prefilled->set_prefill_us(absl::ToInt64Microseconds(info.prefill_time));
+  prefilled->set_numerics_class(numerics_class_);
+  output_.message(std::move(response));
+}
+
+void DecodeMessageSink::OnToken(uint32_t index, const SampledToken& token) {
+  DecodeResponse response;
+  response.set_first_index(index);
+  node::v1::Token* proto = response.add_tokens();
+  proto->set_id(token.id);
+  if (token.logprob.has_value()) *proto->mutable_logprob() = LogprobToProto(*token.logprob);
+  output_.message(std::move(response));
+}
+
+void DecodeMessageSink::OnEnd(const absl::Status& status, const FinishedInfo& info) {
+  if (status.ok()) {
+    DecodeResponse response;
+    node::v1::Finished* finished = response.mutable_finished();
+    finished->set_reason(info.end_id_sampled ? node::v1::END_REASON_END_ID : node::v1::END_REASON_LENGTH);
+    if (info.end_id_sampled) {
+      finished->set_end_id(info.end.id);
+      if (info.end.logprob.has_value()) *finished->mutable_logprob() = LogprobToProto(*info.end.logprob);
+    }
+    output_.message(std::move(response));
+  }
+  output_.end(status);
+}
+
+bool MergeDecodeResponses(DecodeResponse* last, const DecodeResponse& next) {
+  if (last->has_finished() || next.has_prefilled()) return false;
+  if (last->tokens().empty()) last->set_first_index(next.first_index());
+  last->mutable_tokens()->MergeFrom(next.tokens());
+  if (next.has_finished()) *last->mutable_finished() = next.finished();
+  return true;
+}
+
+}  // namespace kedge

@@ -1,0 +1,85 @@
+// The prefill node without its network: jobs in, states out. A cache that can compute will stand here; today every
+// state is computed.
+#ifndef KEDGE_PREFILL_PREFILL_ENGINE_H_
+#define KEDGE_PREFILL_PREFILL_ENGINE_H_
+
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/payload.h"
+#include "common/engine/node_stats.h"
+#include "common/engine/sequence.h"
+#include "common/engine/state_exchange.h"
+#include "common/engine/step.h"
+#include "common/kernels/step.h"
+#include "common/kv/page_pool.h"
+#include "common/transfer/state_source.h"
+
+namespace kedge {
+
+struct PrefillOptions {
+  // --- Change results ---
+  std::string fingerprint;  // of the loaded model
+  uint32_t context_length = 0;
+  // --- Change speed ---
+  uint64_t max_waiting_tokens = 1 << 18;                          // of queued jobs; beyond it: RESOURCE_EXHAUSTED
+  absl::Duration step_target = absl::Milliseconds(150);           // length of a step
+  absl::Duration progress_interval = absl::Milliseconds(400);     // a sign of life at least so often
+};
+
+// Where a job's state goes: the events of state_source.h, from the engine's thread. Must not block.
+class StateSink {
+ public:
+  virtual ~StateSink() = default;
+  virtual void Send(StateEvent event) = 0;
+};
+
+// A job goes kWaiting (no rows yet) -> kComputing -> gone; it goes at any time when it is cancelled. Owned by one
+// thread: events in through Add and Cancel, everything else in Turn.
+class PrefillEngine {
+ public:
+  using JobId = uint64_t;
+
+  // `device` and `clock` must outlive this.
+  PrefillEngine(const PrefillOptions& options, StepDevice* device, const Clock* clock);
+  ~PrefillEngine();
+
+  // Takes a job and answers StateAccepted at once, or ends it at once with a status that names the field:
+  // kInvalidArgument, kFailedPrecondition (another model, KV type), kResourceExhausted (queue full, or more rows than
+  // the node has). `sink` is released when the job goes.
+  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink);
+  // Forgets a job; its rows are free at once. Unknown ids are ignored (the job may have ended).
+  void Cancel(JobId id);
+
+  // Admits what fits, runs one step over all jobs, sends frames and signs of life. Returns whether work is left.
+  bool Turn();
+
+  NodeStats stats() const;
+
+ private:
+  struct Job;
+
+  absl::Status Check(const StateRequest& request) const;
+  void Admit();
+  absl::Status Step();
+  void SendProgress();
+  void End(std::list<Job>::iterator job, absl::Status status);
+
+  const PrefillOptions options_;
+  StepDevice* const device_;
+  const Clock* const clock_;
+  PagePool pool_;
+  StepPacer pacer_;
+  std::list<Job> jobs_;  // in order of arrival
+  JobId next_id_ = 1;
+  uint64_t steps_ = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_PREFILL_PREFILL_ENGINE_H_

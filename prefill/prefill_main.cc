@@ -1,0 +1,49 @@
+// kedge-prefill: reads prompts and sends the rows that the anchor policy keeps.
+#include <memory>
+
+#include "CLI/CLI.hpp"
+#include "common/node/node_program.h"
+#include "prefill/prefill_engine.h"
+#include "prefill/prefill_service.h"
+
+namespace kedge {
+namespace {
+
+class PrefillRole : public NodeEngine {
+ public:
+  PrefillRole(const PrefillOptions& options, const NodeContext& context)
+      : engine_(options, context.device, context.clock), service_(context.loop, &engine_) {}
+
+  grpc::Service* service() override { return &service_; }
+  bool Turn() override { return engine_.Turn(); }
+  NodeStats stats() const override { return engine_.stats(); }
+
+ private:
+  PrefillEngine engine_;
+  PrefillServiceImpl service_;
+};
+
+}  // namespace
+}  // namespace kedge
+
+int main(int argc, char** argv) {
+  kedge::PrefillOptions options;
+  return kedge::RunNode(
+      {.name = "kedge-prefill",
+       .description = "Kedge prefill node: reads prompts and sends the rows that the anchor policy keeps.",
+       .role = kedge::node::v1::ROLE_PREFILL,
+       .service_name = "kedge.node.v1.PrefillService",
+       .add_flags =
+           [&](CLI::App* app) {
+             app->add_option("--max-waiting-tokens", options.max_waiting_tokens,
+                             "tokens of work that may wait; beyond it requests are refused")
+                 ->capture_default_str();
+           },
+       .make_engine =
+           [&](const kedge::NodeContext& context) {
+             options.fingerprint = context.fingerprint;
+             options.context_length = context.context_length;
+             return std::make_unique<kedge::PrefillRole>(options, context);
+           }},
+      argc, argv);
+}

@@ -1,0 +1,66 @@
+// Tested by tests/node_grpc_test.cc.
+#include "prefill/prefill_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "common/base/status.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/status.h"
+#include "common/rpc/stream_writer.h"
+#include "common/transfer/state_message.h"
+
+namespace kedge {
+namespace {
+
+using Writer = StreamWriter<grpc::ByteBuffer>;
+
+class WriterSink : public StateSink {
+ public:
+  explicit WriterSink(std::shared_ptr<Writer> writer) : writer_(std::move(writer)) {}
+
+  void Send(StateEvent event) override {
+    const auto* ended = std::get_if<StateEnded>(&event.event);
+    if (ended == nullptr || ended->status.ok()) writer_->Write(EncodeStateEvent(event));
+    if (ended != nullptr) writer_->End(ToGrpcStatus(ended->status));
+  }
+
+ private:
+  std::shared_ptr<Writer> writer_;
+};
+
+absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
+  grpc::Slice slice;
+  node::v1::PrefillRequest proto;
+  if (!buffer.DumpToSingleSlice(&slice).ok() ||
+      !proto.ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
+    return absl::InternalError("prefill request: is not a message");
+  }
+  KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(proto.content()));
+  return StateRequest{.request_id = proto.request_id(),
+                      .content = std::move(content),
+                      .fingerprint = proto.content().fingerprint(),
+                      .kv_type = proto.kv_type()};
+}
+
+}  // namespace
+
+grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext*,
+                                                                        const grpc::ByteBuffer* buffer) {
+  // Written and read on the loop's thread alone; 0: not in the engine.
+  auto job = std::make_shared<PrefillEngine::JobId>(0);
+  auto writer = Writer::Create(
+      {.on_cancel = [this, job] { loop_->Post([this, job] { engine_->Cancel(*job); }); }});
+  absl::StatusOr<StateRequest> request = ParseRequest(*buffer);
+  if (!request.ok()) {
+    writer->End(ToGrpcStatus(request.status()));
+    return writer.get();
+  }
+  auto shared = std::make_shared<StateRequest>(*std::move(request));
+  loop_->Post([this, job, shared, sink = std::make_shared<WriterSink>(writer)] {
+    *job = engine_->Add(std::move(*shared), sink);
+  });
+  return writer.get();
+}
+
+}  // namespace kedge

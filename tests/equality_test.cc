@@ -1,0 +1,166 @@
+// The central claim on real arithmetic: whole = steps = split to the bit, on `cpu` and `deferred`, for every weight
+// type, head layout and KV type, whatever the policy, the chunks and the point where the prompt is cut; and `cpu` agrees
+// with the slow, obvious `reference`.
+#include <cmath>
+
+#include "common/engine/score.h"
+#include "common/engine/sequence.h"
+#include "common/engine/step.h"
+#include "common/engine/testing.h"
+#include "common/kv/page_pool.h"
+#include "common/node/load_model.h"
+#include "common/testing/tiny_model.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+struct Model {
+  explicit Model(const TinyModelOptions& options) : bytes(MakeTinyModel(options)) {
+    file = GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny")
+               .value();
+    vocab_size = static_cast<uint32_t>(LoadConfig(*file)->vocab_size);
+  }
+  std::unique_ptr<StepDevice> Device(const std::string& backend, KvType kv_type, int threads = 2) const {
+    return MakeDevice(file, {.backend = backend, .kv_type = kv_type, .threads = threads, .kv_bytes = 8 << 20})
+        .value();
+  }
+  std::string bytes;
+  std::shared_ptr<const GgufFile> file;
+  uint32_t vocab_size = 0;
+};
+
+std::vector<TinyModelOptions> Models() {
+  std::vector<TinyModelOptions> models;
+  models.push_back({.seed = 1});
+  models.push_back({.seed = 2, .hidden = 40, .heads = 5, .kv_heads = 1, .head_dim = 8, .ffn = 72, .tied = false});
+  models.push_back({.seed = 3, .heads = 2, .kv_heads = 2, .head_dim = 10, .weight_type = TensorType::kF16});
+  models.push_back({.seed = 4, .heads = 6, .kv_heads = 3, .head_dim = 12, .weight_type = TensorType::kBF16,
+                    .rope_factors = true});
+  models.push_back({.seed = 5, .weight_type = TensorType::kQ8_0, .embedding_type = TensorType::kQ8_0});
+  models.push_back({.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0,
+                    .tied = false});
+  models.push_back({.seed = 7, .weight_type = TensorType::kQ4_1, .embedding_type = TensorType::kQ8_0});
+  return models;
+}
+
+class EqualityTest : public testing::TestWithParam<int> {
+ protected:
+  EqualityTest() : model_(Models()[GetParam()]) {}
+  Model model_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Models, EqualityTest, testing::Range(0, static_cast<int>(Models().size())));
+
+TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
+  constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
+  for (uint32_t seed = 0; seed < 12; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(1000 * GetParam() + seed);
+    const KvType kv_type = kTypes[random() % 3];
+    const Content content = RandomContent(model_.vocab_size, 120, random);
+    SCOPED_TRACE(CanonicalPolicy(content.policy));
+    const uint32_t size = static_cast<uint32_t>(content.ids.size());
+    const std::string backend = seed % 2 ? "deferred" : "cpu";
+    const auto first = model_.Device(backend, kv_type);
+    const auto second = model_.Device("cpu", kv_type, 1);  // other threads, same bits
+    const Score whole = ScoreWhole(content, first.get()).value();
+    const Score steps = ScoreSteps(content, second.get()).value();
+    ASSERT_EQ(whole.logprobs, steps.logprobs);
+    for (int cut = 0; cut < 3; ++cut) {
+      const Score split = ScoreSplit(content, random() % (size + 1), 1 + random() % 40, "tiny", first.get(),
+                                     second.get())
+                              .value();
+      ASSERT_EQ(whole.logprobs, split.logprobs);
+    }
+  }
+}
+
+// Chunk edges and cuts inside a sequence, at an anchor and right after one, one by one.
+TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
+  Content content{.policy = {.anchors = {20}, .longest = 9, .sinks = 1, .recent = 3}};
+  // Begins with an anchor, has two in a row, one by `longest`, and ends with one.
+  for (uint32_t id : {20, 30, 31, 20, 20, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 20, 43, 44, 20}) {
+    content.ids.push_back(id);
+  }
+  content.prompt_length = 12;
+  const auto first = model_.Device("cpu", KvType::kF16);
+  const auto second = model_.Device("cpu", KvType::kF16);
+  for (const Policy::View view : {Policy::View::kOwn, Policy::View::kAll}) {
+    content.policy.view = view;
+    const Score whole = ScoreWhole(content, first.get()).value();
+    for (uint32_t split = 0; split <= content.ids.size(); ++split) {
+      for (const uint32_t chunk : {1u, 4u, 7u}) {
+        ASSERT_EQ(whole.logprobs, ScoreSplit(content, split, chunk, "tiny", first.get(), second.get())->logprobs)
+            << "split " << split << " chunk " << chunk;
+      }
+    }
+  }
+}
+
+// A request's rows have the same bits alone and in any company.
+TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
+  std::mt19937 random(GetParam());
+  const auto device = model_.Device("cpu", KvType::kF16);
+  PagePool pool(device->num_pages());
+  std::vector<Content> contents;
+  std::vector<std::vector<std::vector<float>>> alone;  // [request][row] logits
+  for (int i = 0; i < 6; ++i) {
+    contents.push_back(RandomContent(model_.vocab_size, 60, random));
+    std::vector<std::vector<float>>& rows = alone.emplace_back();
+    Sequence sequence(contents.back(), pool.Reserve(PagesFor(contents.back(), 1, 0)).value());
+    while (sequence.pending() > 0) {
+      const auto step = LaunchStep({Slice{&sequence, 1, WantedLogits::kAll}}, device.get());
+      ASSERT_TRUE(step->Wait().ok());
+      rows.emplace_back(step->Logits(0).begin(), step->Logits(0).end());
+      sequence.DropUnseen();
+    }
+  }
+  std::vector<std::unique_ptr<Sequence>> together;
+  for (const Content& content : contents) {
+    together.push_back(std::make_unique<Sequence>(content, pool.Reserve(PagesFor(content, 20, 0)).value()));
+  }
+  for (bool more = true; more;) {
+    more = false;
+    std::vector<Slice> slices;
+    std::vector<std::pair<size_t, uint32_t>> wanted;  // request, row
+    for (size_t i = 0; i < together.size(); ++i) {
+      const uint32_t rows = std::min<uint32_t>(together[i]->pending(), random() % 20);
+      more |= together[i]->pending() > 0;
+      if (rows == 0) continue;
+      slices.push_back({together[i].get(), rows, WantedLogits::kAll});
+      for (uint32_t row = 0; row < rows; ++row) wanted.emplace_back(i, together[i]->position() + row);
+    }
+    if (slices.empty()) continue;
+    const auto step = LaunchStep(slices, device.get());
+    ASSERT_TRUE(step->Wait().ok());
+    for (size_t k = 0; k < wanted.size(); ++k) {
+      const auto [request, row] = wanted[k];
+      const std::vector<float> logits(step->Logits(k).begin(), step->Logits(k).end());
+      ASSERT_EQ(logits, alone[request][row]) << "request " << request << " row " << row;
+    }
+    for (const auto& sequence : together) sequence->DropUnseen();
+  }
+}
+
+TEST_P(EqualityTest, CpuAgreesWithTheReference) {
+  const TinyModelOptions options = Models()[GetParam()];
+  const bool quantized = options.weight_type == TensorType::kQ8_0 || options.weight_type == TensorType::kQ4_0 ||
+                         options.weight_type == TensorType::kQ4_1;
+  double worst = 0;
+  for (uint32_t seed = 0; seed < 4; ++seed) {
+    std::mt19937 random(500 + seed);
+    const Content content = RandomContent(model_.vocab_size, 60, random);
+    const auto cpu = model_.Device("cpu", KvType::kF32);
+    const auto reference = model_.Device("reference", KvType::kF32);
+    const Score a = ScoreWhole(content, cpu.get()).value();
+    const Score b = ScoreWhole(content, reference.get()).value();
+    for (size_t i = 0; i < a.logprobs.size(); ++i) worst = std::max(worst, std::abs(a.logprobs[i] - b.logprobs[i]));
+  }
+  // Quantized weights meet activations rounded to int8, an error of up to 1/254 of a block's largest value in each of
+  // seven products a layer; on these models' logits, which spread over several nats, that stays below half a nat.
+  EXPECT_LT(worst, quantized ? 0.5 : 1e-4);
+}
+
+}  // namespace
+}  // namespace kedge

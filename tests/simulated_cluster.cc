@@ -1,0 +1,390 @@
+#include "tests/simulated_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/engine/sequence.h"
+#include "common/engine/step.h"
+#include "common/kv/page_pool.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/protocol.h"
+#include "decode/decode_messages.h"
+
+namespace kedge {
+
+void SimulatedAnswer::Message(inference::v1::GenerateStreamResponse message) {
+  for (const inference::v1::Completion& completion : message.completions()) {
+    token_ids.insert(token_ids.end(), completion.token_ids().begin(), completion.token_ids().end());
+    if (completion.finish_reason() != inference::v1::FINISH_REASON_UNSPECIFIED) reason = completion.finish_reason();
+  }
+  if (message.has_usage()) usage = message.usage();
+  if (message.has_provenance()) provenance = message.provenance();
+}
+
+void SimulatedAnswer::Finish(const absl::Status& end, const ServedBy& nodes) {
+  KEDGE_CHECK(!finished);
+  finished = true;
+  status = end;
+  served_by = nodes;
+}
+
+struct SimulatedCluster::PrefillNode {
+  std::string address;
+  HashDevice device;
+  std::unique_ptr<PrefillEngine> engine;  // null: dead
+  bool frozen = false;
+  uint64_t registration = 0;
+  uint64_t turns = 0;
+  std::map<int, std::function<void(absl::Status)>> on_death;  // by call
+};
+
+struct SimulatedCluster::DecodeNode {
+  std::string address;
+  HashDevice device;
+  std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // events for a dead engine are lost
+  std::unique_ptr<DecodeEngine> engine;  // null: dead
+  uint64_t registration = 0;
+  uint64_t turns = 0;
+  std::map<int, std::function<void(absl::Status)>> on_death;  // by call
+};
+
+// Frames cross here, and here they are dropped, doubled, damaged and cut.
+class SimulatedCluster::Source : public StateSource {
+ public:
+  explicit Source(SimulatedCluster* cluster) : cluster_(cluster) {}
+
+  std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time,
+                                   OnEvent on_event) override {
+    auto link = std::make_shared<Link>();
+    link->on_event = std::move(on_event);
+    link->silent = cluster_->Odds(cluster_->options_.faults.silence);
+    link->breaks_after = cluster_->Odds(cluster_->options_.faults.break_state) ? cluster_->random_() % 6 : -1;
+    PrefillNode* node = Find(address);
+    if (node == nullptr || node->engine == nullptr) {
+      cluster_->Post([link] { link->Deliver({StateEnded{absl::UnavailableError("connection refused")}}); });
+      return std::make_unique<Call>(this, link, address, 0, 0);
+    }
+    const int call = next_call_++;
+    node->on_death[call] = [link](absl::Status status) { link->Deliver({StateEnded{std::move(status)}}); };
+    const PrefillEngine::JobId job = node->engine->Add(request, std::make_shared<Sink>(cluster_, link));
+    return std::make_unique<Call>(this, link, address, job, call);
+  }
+
+  PrefillNode* Find(const std::string& address) {
+    for (auto& node : cluster_->prefill_) {
+      if (node->address == address) return node.get();
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Link {
+    OnEvent on_event;
+    bool open = true;
+    bool silent = false;
+    int breaks_after = -1;
+    void Deliver(StateEvent event) {
+      if (!open) return;
+      if (std::holds_alternative<StateEnded>(event.event)) open = false;
+      on_event(std::move(event));
+    }
+  };
+
+  class Sink : public StateSink {
+   public:
+    Sink(SimulatedCluster* cluster, std::shared_ptr<Link> link) : cluster_(cluster), link_(std::move(link)) {}
+    void Send(StateEvent event) override {
+      if (link_->silent) return;
+      const Faults& faults = cluster_->options_.faults;
+      if (link_->breaks_after >= 0 && link_->breaks_after-- == 0) {
+        event = {StateEnded{absl::UnavailableError("connection reset")}};
+      }
+      auto* frame = std::get_if<StateFrame>(&event.event);
+      if (frame != nullptr) {
+        if (cluster_->Odds(faults.drop_frame)) return;
+        if (cluster_->Odds(faults.double_frame)) Post(event);
+        std::vector<uint8_t> bytes(frame->frame.bytes.begin(), frame->frame.bytes.end());
+        if (cluster_->Odds(faults.flip_bit)) bytes[cluster_->random_() % bytes.size()] ^= 1 << cluster_->random_() % 8;
+        if (cluster_->Odds(faults.truncate_frame)) bytes.resize(cluster_->random_() % bytes.size());
+        frame->frame = Payload::Own(std::move(bytes));
+        event.wire_bytes = frame->frame.bytes.size();
+      }
+      Post(std::move(event));
+    }
+
+   private:
+    void Post(StateEvent event) {
+      cluster_->Post([link = link_, event = std::move(event)] { link->Deliver(event); });
+    }
+    SimulatedCluster* cluster_;
+    std::shared_ptr<Link> link_;
+  };
+
+  class Call : public StateCall {
+   public:
+    Call(Source* source, std::shared_ptr<Link> link, std::string address, PrefillEngine::JobId job, int call)
+        : source_(source), link_(std::move(link)), address_(std::move(address)), job_(job), call_(call) {}
+    ~Call() override {
+      link_->open = false;
+      PrefillNode* node = source_->Find(address_);
+      if (node == nullptr) return;
+      node->on_death.erase(call_);
+      if (node->engine != nullptr) node->engine->Cancel(job_);
+    }
+
+   private:
+    Source* source_;
+    std::shared_ptr<Link> link_;
+    std::string address_;
+    PrefillEngine::JobId job_;
+    int call_;
+  };
+
+  SimulatedCluster* cluster_;
+  int next_call_ = 1;
+};
+
+class SimulatedCluster::Caller : public DecodeCaller {
+ public:
+  explicit Caller(SimulatedCluster* cluster) : cluster_(cluster) {}
+
+  std::shared_ptr<DecodeCall> Start(const NodeSnapshot& target, node::v1::DecodeRequest request, absl::Time deadline,
+                                    DecodeEvents events) override {
+    auto link = std::make_shared<Link>();
+    link->events = std::move(events);
+    DecodeNode* node = Find(target.address);
+    if (node == nullptr || node->engine == nullptr) {
+      cluster_->Post([link] { link->Done(absl::UnavailableError("connection refused")); });
+      return std::make_shared<Call>(this, link, target.address, 0);
+    }
+    const int call = next_call_++;
+    node->on_death[call] = [link](absl::Status status) { link->Done(status); };
+    absl::StatusOr<DecodeJob> job = DecodeJobFromProto(request, deadline);
+    KEDGE_CHECK(job.ok());
+    auto sink = std::make_shared<DecodeMessageSink>(
+        DecodeMessageSink::Output{
+            .message =
+                [this, link](node::v1::DecodeResponse response) {
+                  cluster_->Post([link, response = std::move(response)] {
+                    if (link->open) link->events.on_message(response);
+                  });
+                },
+            .end = [this, link](const absl::Status& status) { cluster_->Post([link, status] { link->Done(status); }); }},
+        node->device.numerics_class(), node->device.row_shape().row_bytes());
+    const DecodeEngine::JobId id = node->engine->Add(*std::move(job), std::move(sink));
+    return std::make_shared<Call>(this, link, target.address, id);
+  }
+
+  DecodeNode* Find(const std::string& address) {
+    for (auto& node : cluster_->decode_) {
+      if (node->address == address) return node.get();
+    }
+    return nullptr;
+  }
+
+ private:
+  struct Link {
+    DecodeEvents events;
+    bool open = true;
+    void Done(const absl::Status& status) {
+      if (!std::exchange(open, false)) return;
+      events.on_done(status);
+    }
+  };
+
+  class Call : public DecodeCall {
+   public:
+    Call(Caller* caller, std::shared_ptr<Link> link, std::string address, DecodeEngine::JobId id)
+        : caller_(caller), link_(std::move(link)), address_(std::move(address)), id_(id) {}
+    void Cancel() override {
+      DecodeNode* node = caller_->Find(address_);
+      if (node != nullptr && node->engine != nullptr) node->engine->Cancel(id_);
+      caller_->cluster_->Post([link = link_] { link->Done(absl::CancelledError("cancelled")); });
+    }
+
+   private:
+    Caller* caller_;
+    std::shared_ptr<Link> link_;
+    std::string address_;
+    DecodeEngine::JobId id_;
+  };
+
+  SimulatedCluster* cluster_;
+  int next_call_ = 1;
+};
+
+SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Tokenizer* tokenizer)
+    : options_(options),
+      random_(options.seed),
+      start_(clock_.Now()),
+      registry_(&clock_, ""),
+      source_(std::make_unique<Source>(this)),
+      caller_(std::make_unique<Caller>(this)) {
+  environment_ = {.clock = &clock_,
+                  .tokenizer = tokenizer,
+                  .registry = &registry_,
+                  .caller = caller_.get(),
+                  .run_after =
+                      [this](absl::Duration delay, std::function<void()> closure) {
+                        timers_.emplace(clock_.Now() + delay, std::move(closure));
+                      },
+                  .draw_seed = [this] { return uint64_t{random_()}; }};
+  const HashDeviceOptions device{.num_pages = options.pages, .max_rows = 64, .vocab_size = options.vocab_size};
+  node::v1::NodeInfo info;
+  info.set_protocol_version(kProtocolVersion);
+  info.set_fingerprint(kSimulatedModel);
+  info.set_numerics_class(HashDevice(device).numerics_class());
+  info.set_kv_type("f32");
+  info.set_row_bytes(HashDevice(device).row_shape().row_bytes());
+  info.set_total_rows(uint64_t{options.pages} * kPageRows);
+  for (int i = 0; i < options.prefill_nodes; ++i) {
+    auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
+    node->engine = std::make_unique<PrefillEngine>(
+        PrefillOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext}, &node->device, &clock_);
+    info.set_role(node::v1::ROLE_PREFILL);
+    info.set_node_id(node->address);
+    info.set_address(node->address);
+    node->registration = registry_.Register(info).value();
+    prefill_.push_back(std::move(node));
+  }
+  for (int i = 0; i < options.decode_nodes; ++i) {
+    auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
+    node->engine = std::make_unique<DecodeEngine>(
+        DecodeOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext}, &node->device,
+        source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
+          Post([alive, closure = std::move(closure)] {
+            if (*alive) closure();
+          });
+        });
+    info.set_role(node::v1::ROLE_DECODE);
+    info.set_node_id(node->address);
+    info.set_address(node->address);
+    node->registration = registry_.Register(info).value();
+    decode_.push_back(std::move(node));
+  }
+  Heartbeats();
+}
+
+SimulatedCluster::~SimulatedCluster() {
+  for (auto& node : decode_) node->engine.reset();  // its calls refer to the prefill nodes
+}
+
+std::shared_ptr<RequestFlow> SimulatedCluster::Start(RouterRequest request, SimulatedAnswer* answer) {
+  std::shared_ptr<RequestFlow> flow =
+      RequestFlow::Create(&environment_, std::move(request), clock_.Now(), absl::InfiniteFuture(), answer);
+  flow->Start();
+  return flow;
+}
+
+void SimulatedCluster::Heartbeats() {
+  for (auto& node : prefill_) {
+    if (node->engine == nullptr) continue;
+    registry_.Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+  }
+  for (auto& node : decode_) {
+    if (node->engine == nullptr) continue;
+    registry_.Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+  }
+}
+
+void SimulatedCluster::Turn() {
+  clock_.Advance(absl::Milliseconds(10));
+  Heartbeats();
+  while (!timers_.empty() && timers_.begin()->first <= clock_.Now()) {
+    Post(std::move(timers_.begin()->second));
+    timers_.erase(timers_.begin());
+  }
+  // A part of what is under way arrives before each engine's turn, so that orders differ from seed to seed.
+  auto deliver = [this] {
+    for (uint32_t left = random_() % 30; left > 0 && !queue_.empty(); --left) {
+      const std::function<void()> closure = std::move(queue_.front());
+      queue_.pop_front();
+      closure();
+    }
+  };
+  for (auto& node : prefill_) {
+    deliver();
+    if (node->engine == nullptr || node->frozen) continue;
+    ++node->turns;
+    node->engine->Turn();
+  }
+  for (auto& node : decode_) {
+    deliver();
+    if (node->engine == nullptr) continue;
+    ++node->turns;
+    node->engine->Turn();
+  }
+}
+
+bool SimulatedCluster::RunUntilFinished(const std::vector<SimulatedAnswer*>& answers, int most) {
+  for (int turn = 0; turn < most; ++turn) {
+    Turn();
+    if (queue_.empty() &&
+        std::all_of(answers.begin(), answers.end(), [](const SimulatedAnswer* answer) { return answer->finished; })) {
+      return true;
+    }
+  }
+  return false;
+}
+
+void SimulatedCluster::KillPrefill(int index) {
+  PrefillNode& node = *prefill_[index];
+  node.engine.reset();
+  registry_.Remove(node.registration);
+  for (auto& [call, die] : std::exchange(node.on_death, {})) {
+    Post([die = std::move(die)] { die(absl::UnavailableError("connection reset")); });
+  }
+}
+
+void SimulatedCluster::KillDecode(int index) {
+  DecodeNode& node = *decode_[index];
+  *node.alive = false;
+  node.engine.reset();
+  registry_.Remove(node.registration);
+  for (auto& [call, die] : std::exchange(node.on_death, {})) {
+    Post([die = std::move(die)] { die(absl::UnavailableError("connection reset")); });
+  }
+}
+
+void SimulatedCluster::FreezePrefill(int index, bool frozen) { prefill_[index]->frozen = frozen; }
+
+int SimulatedCluster::live_decode_nodes() const {
+  return static_cast<int>(
+      std::count_if(decode_.begin(), decode_.end(), [](const auto& node) { return node->engine != nullptr; }));
+}
+
+uint64_t SimulatedCluster::reserved_rows() const {
+  uint64_t rows = 0;
+  for (const auto& node : prefill_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
+  for (const auto& node : decode_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
+  return rows;
+}
+
+uint64_t SimulatedCluster::torn_rows() const {
+  uint64_t rows = 0;
+  for (const auto& node : prefill_) rows += node->device.torn_rows();
+  for (const auto& node : decode_) rows += node->device.torn_rows();
+  return rows;
+}
+
+std::vector<uint32_t> GenerateAlone(const Content& prompt, const SamplingParams& sampling, uint32_t context_length,
+                                    StepDevice* device) {
+  PagePool pool(device->num_pages());
+  Sequence sequence(prompt, pool.Reserve(PagesFor(prompt, 1, sampling.max_tokens)).value());
+  std::vector<uint32_t> answer;
+  while (answer.size() < sampling.max_tokens && sequence.content().ids.size() < context_length) {
+    const std::unique_ptr<StepFuture> step = LaunchStep({Slice{&sequence, 1}}, device);
+    KEDGE_CHECK(step->Wait().ok());
+    sequence.DropUnseen();
+    if (sequence.pending() > 0) continue;
+    const uint32_t id = SampleToken(step->Logits(0), sampling, sequence.content().ids, prompt.prompt_length).id;
+    if (sampling.IsEndId(id)) break;
+    answer.push_back(id);
+    sequence.Append(id);
+  }
+  return answer;
+}
+
+}  // namespace kedge

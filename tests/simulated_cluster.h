@@ -1,0 +1,116 @@
+// A whole cluster in one thread: the router's request flow, prefill and decode engines on HashDevices, a clock that
+// moves by hand, and a network that loses, damages, delays and repeats as it is told. Everything but sockets is the
+// real code, and a run is a function of its seed.
+#ifndef KEDGE_TESTS_SIMULATED_CLUSTER_H_
+#define KEDGE_TESTS_SIMULATED_CLUSTER_H_
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "common/base/clock.h"
+#include "common/kernels/hash_device.h"
+#include "common/tokenizer/tokenizer.h"
+#include "common/transfer/state_source.h"
+#include "decode/decode_engine.h"
+#include "prefill/prefill_engine.h"
+#include "router/decode_caller.h"
+#include "router/node_registry.h"
+#include "router/request_flow.h"
+
+namespace kedge {
+
+inline constexpr char kSimulatedModel[] = "simulated";
+inline constexpr uint32_t kSimulatedContext = 2000;
+
+// Odds, one in so many messages (0: never).
+struct Faults {
+  uint32_t drop_frame = 0;
+  uint32_t double_frame = 0;
+  uint32_t flip_bit = 0;
+  uint32_t truncate_frame = 0;
+  uint32_t silence = 0;      // of states: nothing comes any more
+  uint32_t break_state = 0;  // of states: ends with kUnavailable after a random message
+};
+
+struct SimulationOptions {
+  uint32_t seed = 0;
+  int prefill_nodes = 2;
+  int decode_nodes = 2;
+  uint32_t pages = 512;  // of each node
+  uint32_t vocab_size = 0;
+  Faults faults;
+};
+
+// What one request's client saw.
+struct SimulatedAnswer : public ResponseSink {
+  std::vector<uint32_t> token_ids;
+  inference::v1::Usage usage;
+  inference::v1::Provenance provenance;
+  inference::v1::FinishReason reason = inference::v1::FINISH_REASON_UNSPECIFIED;
+  bool finished = false;
+  absl::Status status;
+  ServedBy served_by;
+  void Message(inference::v1::GenerateStreamResponse message) override;
+  void Finish(const absl::Status& end, const ServedBy& nodes) override;
+};
+
+class SimulatedCluster {
+ public:
+  SimulatedCluster(const SimulationOptions& options, const Tokenizer* tokenizer);
+  ~SimulatedCluster();
+
+  std::shared_ptr<RequestFlow> Start(RouterRequest request, SimulatedAnswer* answer);
+
+  // One turn of everything, in an order drawn from the seed; time moves on.
+  void Turn();
+  // Turns until all answers are finished; false after `most` turns.
+  bool RunUntilFinished(const std::vector<SimulatedAnswer*>& answers, int most = 20000);
+
+  // The process dies: calls to it end with kUnavailable, its memory is gone.
+  void KillPrefill(int index);
+  void KillDecode(int index);
+  // The engine hangs: its turns do nothing and nothing comes from it.
+  void FreezePrefill(int index, bool frozen);
+
+  int live_decode_nodes() const;
+  // Rows held or reserved on all live nodes; and reads of rows whose copies disagreed.
+  uint64_t reserved_rows() const;
+  uint64_t torn_rows() const;
+  absl::Duration now() const { return clock_.Now() - start_; }
+
+ private:
+  struct PrefillNode;
+  struct DecodeNode;
+  class Source;
+  class Caller;
+
+  void Post(std::function<void()> closure) { queue_.push_back(std::move(closure)); }
+  void Heartbeats();
+  bool Odds(uint32_t one_in) { return one_in > 0 && random_() % one_in == 0; }
+
+  const SimulationOptions options_;
+  std::mt19937 random_;
+  SimulatedClock clock_;
+  const absl::Time start_;
+  std::deque<std::function<void()>> queue_;  // what is under way; runs in order
+  std::multimap<absl::Time, std::function<void()>> timers_;
+  NodeRegistry registry_;
+  std::unique_ptr<Source> source_;
+  std::unique_ptr<Caller> caller_;
+  FlowEnvironment environment_;
+  std::vector<std::unique_ptr<PrefillNode>> prefill_;
+  std::vector<std::unique_ptr<DecodeNode>> decode_;
+};
+
+// The tokens of an answer computed by one device alone, row by row: what every cluster must give.
+std::vector<uint32_t> GenerateAlone(const Content& prompt, const SamplingParams& sampling, uint32_t context_length,
+                                    StepDevice* device);
+
+}  // namespace kedge
+
+#endif  // KEDGE_TESTS_SIMULATED_CLUSTER_H_

@@ -1,0 +1,258 @@
+// Exactly once and nothing else: whatever the network and the nodes do, a client gets the text that one device alone
+// would have made, or a clean error, and every row is given back.
+#include <algorithm>
+
+#include "common/base/check.h"
+#include "common/engine/testing.h"
+#include "common/testing/tiny_model.h"
+#include "gtest/gtest.h"
+#include "tests/simulated_cluster.h"
+
+namespace kedge {
+namespace {
+
+class SimulationTest : public testing::Test {
+ protected:
+  SimulationTest() {
+    bytes_ = MakeTinyModel({});
+    file_ = GgufFile::Parse(
+                absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()), "tiny")
+                .value();
+    tokenizer_ = Tokenizer::Load(*file_).value();
+    vocab_size_ = static_cast<uint32_t>(tokenizer_->vocab_size());
+  }
+
+  RouterRequest RandomRequest(std::mt19937& random, uint32_t most_tokens = 200) {
+    const Content content = RandomContent(vocab_size_, most_tokens, random);
+    RouterRequest request{.request_id = "r",
+                          .prompt_ids = content.ids,
+                          .no_anchor_positions = content.no_anchor_positions,
+                          .policy = CanonicalPolicy(content.policy),
+                          .temperature = random() % 2 ? 0.0f : 1.0f,
+                          .frequency_penalty = random() % 3 ? 0.0f : 0.2f,
+                          .repetition_penalty = random() % 3 ? 1.0f : 1.1f,
+                          .seed = random()};
+    request.max_tokens = 1 + random() % 60;
+    request.end_ids = {7, 50, 90};
+    request.output_text = false;
+    request.output_token_ids = true;
+    return request;
+  }
+
+  // The answer of one device alone.
+  std::vector<uint32_t> Expected(const RouterRequest& request) {
+    HashDevice device({.num_pages = 512, .max_rows = 64, .vocab_size = vocab_size_});
+    const Content prompt{.ids = request.prompt_ids,
+                         .prompt_length = static_cast<uint32_t>(request.prompt_ids.size()),
+                         .no_anchor_positions = request.no_anchor_positions,
+                         .policy = ParsePolicy(request.policy, {}).value()};
+    const SamplingParams sampling{.temperature = request.temperature,
+                                  .frequency_penalty = request.frequency_penalty,
+                                  .repetition_penalty = request.repetition_penalty,
+                                  .seed = *request.seed,
+                                  .max_tokens = request.max_tokens,
+                                  .end_ids = request.end_ids};
+    return GenerateAlone(prompt, sampling, kSimulatedContext, &device);
+  }
+
+  SimulationOptions Options(uint32_t seed) { return {.seed = seed, .vocab_size = vocab_size_}; }
+
+  std::string bytes_;
+  std::shared_ptr<const GgufFile> file_;
+  std::unique_ptr<const Tokenizer> tokenizer_;
+  uint32_t vocab_size_ = 0;
+};
+
+struct Client {
+  RouterRequest request;
+  SimulatedAnswer answer;
+  std::shared_ptr<RequestFlow> flow;
+};
+
+std::vector<SimulatedAnswer*> Answers(std::vector<Client>& clients) {
+  std::vector<SimulatedAnswer*> answers;
+  for (Client& client : clients) answers.push_back(&client.answer);
+  return answers;
+}
+
+TEST_F(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulatedCluster cluster(Options(seed), tokenizer_.get());
+    std::vector<Client> clients(12);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+      if (random() % 2) cluster.Turn();
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
+      // A prompt of one token has no rows before its last; every other one was computed by a prefill node.
+      EXPECT_EQ(client.answer.served_by.prefill_nodes.size(), client.request.prompt_ids.size() > 1 ? 1u : 0u);
+      EXPECT_EQ(client.answer.provenance.failovers(), 0u);
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
+  }
+}
+
+TEST_F(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.faults = {.drop_frame = 8, .double_frame = 8, .flip_bit = 8, .truncate_frame = 8, .silence = 6,
+                      .break_state = 4};
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(8);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
+  }
+}
+
+TEST_F(SimulationTest, KilledDecodeNodesLoseAndDoubleNoToken) {
+  int failovers = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.decode_nodes = 3;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(6);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (int kill = 0; kill < 2; ++kill) {
+      for (uint32_t turns = 1 + random() % 40; turns > 0; --turns) cluster.Turn();
+      cluster.KillDecode(kill);
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      failovers += client.answer.provenance.failovers();
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+  EXPECT_GT(failovers, 50) << "the kills came too late to mean anything";
+}
+
+TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulatedCluster cluster(Options(seed), tokenizer_.get());
+    std::vector<Client> clients(6);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (uint32_t turns = random() % 5; turns > 0; --turns) cluster.Turn();
+    if (seed % 2) {
+      cluster.KillPrefill(0);
+    } else {
+      cluster.FreezePrefill(0, true);
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    EXPECT_LT(cluster.now(), absl::Seconds(60));  // a frozen node is given up after seconds, not minutes
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
+    }
+    cluster.FreezePrefill(0, false);
+    for (int i = 0; i < 50; ++i) cluster.Turn();
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+}
+
+TEST_F(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulatedCluster cluster(Options(seed), tokenizer_.get());
+    std::vector<Client> clients(10);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (uint32_t turns = random() % 40; turns > 0; --turns) cluster.Turn();
+    std::vector<bool> cancelled;
+    for (Client& client : clients) {
+      cancelled.push_back(!client.answer.finished && random() % 2);
+      if (cancelled.back()) client.flow->Cancel(absl::CancelledError("client is gone"));
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (size_t i = 0; i < clients.size(); ++i) {
+      if (cancelled[i]) {
+        EXPECT_EQ(clients[i].answer.status.code(), absl::StatusCode::kCancelled);
+      } else {
+        ASSERT_EQ(clients[i].answer.token_ids, Expected(clients[i].request));
+      }
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+}
+
+TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) {
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.pages = 24;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(10);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    Client huge;
+    huge.request = RandomRequest(random);
+    huge.request.policy = CanonicalPolicy({.recent = Policy::kAll});
+    huge.request.prompt_ids.assign(1500, 5);
+    huge.request.no_anchor_positions.clear();
+    huge.flow = cluster.Start(huge.request, &huge.answer);
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    ASSERT_TRUE(cluster.RunUntilFinished({&huge.answer}));
+    EXPECT_EQ(huge.answer.status.code(), absl::StatusCode::kResourceExhausted) << huge.answer.status;
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+}
+
+TEST_F(SimulationTest, OnlyTheRowsOfTheStateCross) {
+  std::mt19937 random(5);
+  SimulatedCluster cluster(Options(5), tokenizer_.get());
+  Client client;
+  client.request = RandomRequest(random);
+  client.request.prompt_ids.assign(1000, 11);
+  for (size_t i = 0; i < 1000; i += 20) client.request.prompt_ids[i] = 12;
+  client.request.no_anchor_positions.clear();
+  client.request.policy = CanonicalPolicy({.anchors = {12}, .sinks = 4, .recent = 64, .view = Policy::View::kAll});
+  client.flow = cluster.Start(client.request, &client.answer);
+  ASSERT_TRUE(cluster.RunUntilFinished({&client.answer}));
+  const uint32_t row_bytes = 32;
+  // Row 999's window begins at 936, so 63 rows before it, 4 sinks, of which row 0 is an anchor too, and the anchors
+  // 20, 40 ... 920.
+  EXPECT_EQ(client.answer.usage.kept_rows(), 63 + 4 + 46u);
+  EXPECT_EQ(client.answer.usage.full_bytes(), 1000u * row_bytes);
+  EXPECT_GE(client.answer.usage.segment_bytes(), client.answer.usage.kept_rows() * row_bytes);
+}
+
+}  // namespace
+}  // namespace kedge
