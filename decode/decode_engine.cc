@@ -216,7 +216,6 @@ bool DecodeEngine::Turn() {
 
 void DecodeEngine::Step() {
   std::vector<SessionIt> running;
-  std::vector<uint32_t> pending;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
     if (current->state != Session::State::kRunning) continue;
@@ -225,9 +224,14 @@ void DecodeEngine::Step() {
       continue;
     }
     running.push_back(current);
-    pending.push_back(current->sequence->pending());
   }
-  const std::vector<uint32_t> rows = DivideStep(pending, std::max(pacer_.budget(), 1u));
+  // Every answer gets a row in every step; where there are more answers than rows of a step, they take turns.
+  const uint32_t count = static_cast<uint32_t>(running.size());
+  if (count > device_->max_rows()) std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
+  std::vector<uint32_t> pending;
+  for (const SessionIt session : running) pending.push_back(session->sequence->pending());
+  const std::vector<uint32_t> rows =
+      DivideStep(pending, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   uint32_t total = 0;
   for (size_t i = 0; i < running.size(); ++i) {

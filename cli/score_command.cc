@@ -1,0 +1,153 @@
+// `kedge score`: log probabilities of given tokens, without servers, in the three ways whose equality is the claim.
+//
+// Tested by tests/score_cli_test.sh; the computation by common/engine/score_test.cc and tests/equality_test.cc.
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/answer.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/generate_options.h"
+#include "cli/token_list.h"
+#include "common/anchor/content.h"
+#include "common/anchor/policy.h"
+#include "common/base/status.h"
+#include "common/engine/score.h"
+#include "common/engine/sequence.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
+#include "common/node/load_model.h"
+#include "nlohmann/json.hpp"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kMaxTokens = 1 << 20;
+
+struct ScoreOptions {
+  std::string model;
+  std::string policy;
+  std::string kv_type = "f16";
+  std::string tokens;
+  std::string tokens_file;
+  std::string path = "whole";
+  std::string backend = "cpu";
+  uint32_t split = 0;
+  bool has_split = false;
+  uint32_t chunk = 256;
+  uint32_t generated_from = UINT32_MAX;
+  int threads = 0;
+  AnswerFormat format = AnswerFormat::kText;
+};
+
+absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
+  std::string text = options.tokens;
+  if (!options.tokens_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(options.tokens_file));
+  }
+  Content content;
+  KEDGE_ASSIGN_OR_RETURN(content.ids, ParseTokenList(text));
+  const uint32_t size = static_cast<uint32_t>(content.ids.size());
+  content.prompt_length = std::min(options.generated_from, size);
+
+  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<const GgufFile> file, GgufFile::Open(options.model));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  // Ids alone need no vocabulary; names such as `sentence` do.
+  PolicyNames names{.vocab_size = static_cast<uint32_t>(config.vocab_size)};
+  if (file->Has("tokenizer.ggml.model")) {
+    KEDGE_ASSIGN_OR_RETURN(names, LoadPolicyNames(*file));
+  }
+  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  KEDGE_RETURN_IF_ERROR(CheckContent(content, static_cast<uint32_t>(config.vocab_size),
+                                     static_cast<uint32_t>(config.context_length)));
+  const uint32_t split = options.has_split ? options.split : size / 2;
+  if (split > size) return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is beyond the ", size, " tokens"));
+
+  DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
+  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
+  const uint32_t chunk = options.path == "whole" ? size : options.path == "steps" ? 1 : options.chunk;
+  device_options.max_rows = chunk;
+  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
+                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
+                       .head_dim = static_cast<uint32_t>(config.head_dim),
+                       .type = device_options.kv_type};
+  device_options.kv_bytes = uint64_t{PagesFor(content, chunk, 0)} * kPageRows * shape.row_bytes();
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, device_options));
+  Score score;
+  if (options.path == "whole") {
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreWhole(content, device.get()));
+  } else if (options.path == "steps") {
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreSteps(content, device.get()));
+  } else {
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
+    KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> second, MakeDevice(file, device_options));
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreSplit(content, split, chunk, fingerprint, device.get(), second.get()));
+  }
+  nlohmann::ordered_json json;
+  json["tokens"] = size;
+  json["logprobs"] = score.logprobs;
+  json["kept_rows"] = score.kept_rows;
+  json["segment_bytes"] = score.segment_bytes;
+  json["full_bytes"] = uint64_t{size} * shape.row_bytes();
+  return json;
+}
+
+int RunScore(const ScoreOptions& options) {
+  const absl::StatusOr<nlohmann::ordered_json> json = ComputeScore(options);
+  if (!json.ok()) {
+    SayError(json.status());
+    return kExitFailed;
+  }
+  if (options.format == AnswerFormat::kJson) {
+    WriteOut(json->dump() + "\n");
+    return kExitOk;
+  }
+  const std::vector<double> logprobs = (*json)["logprobs"];
+  const double sum = std::accumulate(logprobs.begin(), logprobs.end(), 0.0);
+  const double mean = logprobs.empty() ? 0 : -sum / static_cast<double>(logprobs.size());
+  WriteOut(absl::StrFormat("tokens         %d\nloss           %.4f nats per token (perplexity %.3f)\nkept rows      %d\n"
+                           "segment bytes  %d\nfull bytes     %d\n",
+                           (*json)["tokens"].get<uint64_t>(), mean, std::exp(mean), (*json)["kept_rows"].get<uint64_t>(),
+                           (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddScoreCommand(CLI::App* app, Action* action) {
+  auto options = std::make_shared<ScoreOptions>();
+  CLI::App* command = app->add_subcommand("score", "Log probabilities of given tokens under a policy; no servers");
+  command->add_option("--model", options->model, "GGUF file")->required();
+  command->add_option("--policy", options->policy, "anchor policy, e.g. full or window,recent=64")->required();
+  command->add_option("--kv-type", options->kv_type, "element type of keys and values: f16, bf16 or f32")
+      ->capture_default_str();
+  CLI::Option_group* input = command->add_option_group("tokens", "one of");
+  input->add_option("--tokens", options->tokens, "token ids: 1,2,3");
+  input->add_option("--tokens-file", options->tokens_file, "file of token ids, separated by commas or white space");
+  input->require_option(1);
+  command->add_option("--path", options->path,
+                      "whole: one pass under the mask; steps: token by token, deleting rows; split: the first tokens in "
+                      "one engine, their kept rows through segment bytes into a second one")
+      ->check(CLI::IsMember({"whole", "steps", "split"}))
+      ->capture_default_str();
+  command->add_option("--split", options->split, "tokens of the first engine (default: half of them)")
+      ->each([options](const std::string&) { options->has_split = true; });
+  command->add_option("--chunk", options->chunk, "rows of one step of split")
+      ->check(CLI::Range(1u, kMaxTokens))
+      ->capture_default_str();
+  command->add_option("--generated-from", options->generated_from, "rows from here on have the generated role");
+  command->add_option("--backend", options->backend, "cpu, deferred or reference")
+      ->check(CLI::IsMember({"cpu", "deferred", "reference"}))
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+  AddFormatOption(command, "text: a summary; json: one object with every log probability", &options->format);
+  command->callback([options, action] { *action = [options] { return RunScore(*options); }; });
+}
+
+}  // namespace kedge

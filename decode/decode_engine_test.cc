@@ -1,0 +1,260 @@
+#include "decode/decode_engine.h"
+
+#include <deque>
+#include <optional>
+
+#include "common/kernels/hash_device.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+struct RecordingSink : public DecodeSink {
+  void OnPrefilled(const PrefilledInfo& info) override { prefilled = info; }
+  void OnToken(uint32_t index, const SampledToken& token) override {
+    EXPECT_EQ(index, first_index + ids.size());
+    ids.push_back(token.id);
+  }
+  void OnEnd(const absl::Status& status, const FinishedInfo& info) override {
+    ended = status;
+    finished = info;
+  }
+  uint32_t first_index = 0;
+  std::optional<PrefilledInfo> prefilled;
+  std::vector<uint32_t> ids;
+  std::optional<absl::Status> ended;
+  FinishedInfo finished;
+};
+
+// Prefill nodes that say what a test wants.
+class ScriptedSource : public StateSource {
+ public:
+  struct Call : public StateCall {
+    explicit Call(bool* cancelled) : cancelled(cancelled) {}
+    ~Call() override { *cancelled = true; }
+    bool* cancelled;
+  };
+  std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time,
+                                   OnEvent on_event) override {
+    addresses.push_back(address);
+    requests.push_back(request);
+    events.push_back(std::move(on_event));
+    cancelled.push_back(false);
+    return std::make_unique<Call>(&cancelled.back());
+  }
+  std::vector<std::string> addresses;
+  std::vector<StateRequest> requests;
+  std::vector<OnEvent> events;
+  std::deque<bool> cancelled;
+};
+
+class DecodeEngineTest : public testing::Test {
+ protected:
+  DecodeEngineTest() { NewEngine({}); }
+
+  void NewEngine(DecodeOptions options, uint32_t pages = 64) {
+    options.fingerprint = "model";
+    options.context_length = 400;
+    engine_.reset();
+    device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    engine_ = std::make_unique<DecodeEngine>(
+        options, device_.get(), &source_, &clock_,
+        [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
+  }
+
+  DecodeJob Job(uint32_t tokens, uint32_t max_tokens = 5) {
+    return {.content = {.ids = std::vector<uint32_t>(tokens, 5),
+                        .prompt_length = tokens,
+                        .policy = {.recent = Policy::kAll}},
+            .fingerprint = "model",
+            .sampling = {.temperature = 0, .max_tokens = max_tokens}};
+  }
+
+  std::shared_ptr<RecordingSink> Add(DecodeJob job) {
+    auto sink = std::make_shared<RecordingSink>();
+    sink->first_index = static_cast<uint32_t>(job.content.ids.size()) - job.content.prompt_length;
+    last_id_ = engine_->Add(std::move(job), sink);
+    return sink;
+  }
+
+  void Turns(int count) {
+    for (int i = 0; i < count; ++i) {
+      for (auto& closure : std::exchange(posted_, {})) closure();
+      engine_->Turn();
+    }
+  }
+
+  SimulatedClock clock_;
+  ScriptedSource source_;
+  std::unique_ptr<HashDevice> device_;
+  std::unique_ptr<DecodeEngine> engine_;
+  std::vector<std::function<void()>> posted_;
+  DecodeEngine::JobId last_id_ = 0;
+};
+
+TEST_F(DecodeEngineTest, WithoutCandidatesThePromptIsComputedHere) {
+  const auto sink = Add(Job(30));
+  Turns(10);
+  ASSERT_TRUE(sink->ended.has_value());
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(sink->ids.size(), 5u);
+  EXPECT_FALSE(sink->finished.end_id_sampled);
+  EXPECT_EQ(sink->prefilled->prefill_node, "");
+  EXPECT_EQ(sink->prefilled->kept_rows, 29u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {
+  const auto all = Add(Job(30));
+  Turns(10);
+  DecodeJob job = Job(30);
+  job.sampling.end_ids = {all->ids[2]};
+  const auto sink = Add(job);
+  Turns(10);
+  EXPECT_TRUE(sink->finished.end_id_sampled);
+  EXPECT_EQ(sink->finished.end.id, all->ids[2]);
+  EXPECT_LE(sink->ids.size(), 2u);
+}
+
+TEST_F(DecodeEngineTest, AnswerGoesOnWhereItEnded) {
+  const auto whole = Add(Job(30, 8));
+  Turns(12);
+  DecodeJob rest = Job(30, 8);
+  rest.content.ids.insert(rest.content.ids.end(), whole->ids.begin(), whole->ids.begin() + 3);
+  const auto sink = Add(rest);
+  Turns(12);
+  EXPECT_EQ(sink->ids, std::vector<uint32_t>(whole->ids.begin() + 3, whole->ids.end()));
+  rest.content.ids.insert(rest.content.ids.end(), whole->ids.begin() + 3, whole->ids.end());
+  const auto nothing = Add(rest);  // the node before died on its last message
+  Turns(3);
+  EXPECT_TRUE(nothing->ended->ok());
+  EXPECT_TRUE(nothing->ids.empty());
+}
+
+TEST_F(DecodeEngineTest, ContextEndsTheAnswer) {
+  const auto sink = Add(Job(398, 50));
+  Turns(20);
+  EXPECT_EQ(sink->ids.size(), 2u);
+  EXPECT_TRUE(sink->ended->ok());
+}
+
+TEST_F(DecodeEngineTest, CandidatesAreTriedInOrderAndThenThePromptIsComputedHere) {
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
+  const auto sink = Add(job);
+  Turns(1);
+  ASSERT_EQ(source_.addresses, (std::vector<std::string>{"one:1"}));
+  EXPECT_EQ(source_.requests[0].content.ids.size(), 29u);  // all but the row that samples
+  source_.events[0]({StateEnded{absl::UnavailableError("gone")}, 100});
+  Turns(1);
+  ASSERT_EQ(source_.addresses.back(), "two:2");
+  EXPECT_TRUE(source_.cancelled[0]);
+  source_.events[1]({StateFrame{Payload::Own({1, 2, 3})}, 50});  // a frame before the header is damage
+  Turns(10);
+  EXPECT_TRUE(source_.cancelled[1]);
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(sink->prefilled->prefill_node, "");
+  EXPECT_EQ(sink->prefilled->segment_bytes, 150u);  // what was received is counted, used or not
+}
+
+TEST_F(DecodeEngineTest, SilentCandidateIsGivenUp) {
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(job);
+  Turns(1);
+  clock_.Advance(absl::Seconds(2));
+  source_.events[0]({StateProgress{3}, 4});
+  Turns(1);
+  clock_.Advance(absl::Seconds(2));
+  Turns(3);
+  EXPECT_TRUE(sink->ids.empty());  // a sign of life came in between
+  clock_.Advance(absl::Seconds(2));
+  Turns(10);
+  EXPECT_TRUE(source_.cancelled[0]);
+  EXPECT_EQ(sink->ids.size(), 5u);
+}
+
+TEST_F(DecodeEngineTest, LateEventsOfAnEarlierTryAreIgnored) {
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
+  const auto sink = Add(job);
+  Turns(1);
+  source_.events[0]({StateEnded{absl::UnavailableError("gone")}});
+  Turns(1);
+  source_.events[0]({StateEnded{absl::OkStatus()}});
+  Turns(3);
+  EXPECT_FALSE(source_.cancelled[1]);
+  EXPECT_TRUE(sink->ids.empty());
+}
+
+TEST_F(DecodeEngineTest, FewMissingTokensAreComputedHere) {
+  NewEngine({.min_remote_tokens = 50});
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(job);
+  Turns(10);
+  EXPECT_TRUE(source_.addresses.empty());
+  EXPECT_EQ(sink->ids.size(), 5u);
+}
+
+TEST_F(DecodeEngineTest, RequestsWaitForRowsInOrderAndTheQueueIsBounded) {
+  NewEngine({.max_waiting = 1}, 14);  // one request of 300 rows at a time
+  const auto first = Add(Job(300, 20));
+  Turns(1);
+  const auto second = Add(Job(300));
+  const auto third = Add(Job(300));
+  EXPECT_EQ(third->ended->code(), absl::StatusCode::kResourceExhausted);
+  Turns(1);
+  EXPECT_EQ(engine_->stats().waiting, 1u);
+  Turns(40);
+  EXPECT_TRUE(first->ended->ok());
+  EXPECT_TRUE(second->ended->ok());
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(DecodeEngineTest, MoreAnswersThanRowsOfAStepTakeTurns) {
+  NewEngine({}, 1000);
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  for (int i = 0; i < 150; ++i) sinks.push_back(Add(Job(1, 30)));  // 64 rows a step
+  Turns(20);
+  for (const auto& sink : sinks) EXPECT_GE(sink->ids.size(), 4u);
+}
+
+TEST_F(DecodeEngineTest, CancelFreesRowsAtOnceInEveryState) {
+  for (int turns = 0; turns < 6; ++turns) {
+    Add(Job(100, 50));
+    Turns(turns);
+    engine_->Cancel(last_id_);
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+    EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0u);
+  }
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}};
+  Add(job);
+  Turns(1);
+  engine_->Cancel(last_id_);
+  EXPECT_TRUE(source_.cancelled[0]);  // the prefill node is told at once
+  source_.events[0]({StateEnded{absl::OkStatus()}});
+  Turns(1);
+}
+
+TEST_F(DecodeEngineTest, ErrorsNameTheField) {
+  auto error = [this](DecodeJob job) { return *Add(std::move(job))->ended; };
+  DecodeJob job = Job(5);
+  job.fingerprint = "other";
+  EXPECT_EQ(error(job).code(), absl::StatusCode::kFailedPrecondition);
+  job = Job(5);
+  job.sampling.temperature = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_NE(error(job).message().find("sampling.temperature"), std::string::npos);
+  job = Job(5);
+  job.sampling.logit_bias = {{1, std::numeric_limits<float>::infinity()}};
+  EXPECT_NE(error(job).message().find("sampling.logit_bias[1]"), std::string::npos);
+  job = Job(5);
+  job.content.prompt_length = 0;
+  EXPECT_NE(error(job).message().find("prompt_length"), std::string::npos);
+  NewEngine({}, 2);
+  EXPECT_EQ(error(Job(300)).code(), absl::StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace kedge

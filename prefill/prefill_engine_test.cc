@@ -1,0 +1,137 @@
+#include "prefill/prefill_engine.h"
+
+#include <optional>
+
+#include "common/kernels/hash_device.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+struct RecordingSink : public StateSink {
+  void Send(StateEvent event) override {
+    if (std::holds_alternative<StateAccepted>(event.event)) {
+      accepted = std::get<StateAccepted>(std::move(event.event));
+    } else if (std::holds_alternative<StateFrame>(event.event)) {
+      ++frames;
+    } else if (std::holds_alternative<StateProgress>(event.event)) {
+      ++progress;
+    } else {
+      ended = std::get<StateEnded>(event.event).status;
+    }
+  }
+  std::optional<StateAccepted> accepted;
+  int frames = 0;
+  int progress = 0;
+  std::optional<absl::Status> ended;
+};
+
+class PrefillEngineTest : public testing::Test {
+ protected:
+  PrefillEngineTest() { NewEngine(64); }
+
+  void NewEngine(uint32_t pages) {
+    engine_.reset();
+    device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model", .context_length = 5000},
+                                              device_.get(), &clock_);
+  }
+
+  StateRequest Request(uint32_t tokens, Policy policy = {.recent = Policy::kAll}) {
+    return {.content = {.ids = std::vector<uint32_t>(tokens, 5), .prompt_length = tokens, .policy = policy},
+            .fingerprint = "model",
+            .kv_type = "f32"};
+  }
+
+  std::shared_ptr<RecordingSink> Add(StateRequest request) {
+    auto sink = std::make_shared<RecordingSink>();
+    last_id_ = engine_->Add(std::move(request), sink);
+    return sink;
+  }
+
+  SimulatedClock clock_;
+  std::unique_ptr<HashDevice> device_;
+  std::unique_ptr<PrefillEngine> engine_;
+  PrefillEngine::JobId last_id_ = 0;
+};
+
+TEST_F(PrefillEngineTest, FirstFrameLeavesBeforeTheLastChunkIsComputed) {
+  const auto sink = Add(Request(500));
+  engine_->Turn();
+  EXPECT_TRUE(sink->accepted.has_value());
+  EXPECT_GE(sink->frames, 1);
+  EXPECT_FALSE(sink->ended.has_value());
+  EXPECT_GT(engine_->stats().waiting_tokens, 0u);
+  while (engine_->Turn()) {
+  }
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(PrefillEngineTest, ShortPromptOvertakesALongOne) {
+  const auto large = Add(Request(1500));
+  engine_->Turn();
+  const auto small = Add(Request(20));
+  int turns = 0;
+  while (!small->ended.has_value()) {
+    ASSERT_LT(++turns, 3);
+    engine_->Turn();
+  }
+  EXPECT_FALSE(large->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, JobsThatWaitForRowsShowSignsOfLife) {
+  NewEngine(32);
+  const auto first = Add(Request(900));
+  const auto second = Add(Request(900));
+  EXPECT_EQ(second->accepted->tokens_ahead, 900u);
+  engine_->Turn();
+  EXPECT_EQ(engine_->stats().waiting, 1u);
+  clock_.Advance(absl::Milliseconds(450));
+  engine_->Turn();
+  EXPECT_EQ(second->progress, 1);
+  EXPECT_EQ(first->progress, 0);  // its frames are signs enough
+  while (engine_->Turn()) {
+    clock_.Advance(absl::Milliseconds(100));
+  }
+  EXPECT_TRUE(first->ended->ok());
+  EXPECT_TRUE(second->ended->ok());
+}
+
+TEST_F(PrefillEngineTest, CancelFreesRowsAtOnce) {
+  const auto sink = Add(Request(900));
+  engine_->Turn();
+  EXPECT_GT(engine_->stats().reserved_rows, 0u);
+  engine_->Cancel(last_id_);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  EXPECT_FALSE(engine_->Turn());
+  EXPECT_FALSE(sink->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, ErrorsNameTheFieldAndTakeNothing) {
+  StateRequest request = Request(5);
+  request.fingerprint = "other";
+  EXPECT_EQ(Add(request)->ended->code(), absl::StatusCode::kFailedPrecondition);
+  request = Request(5);
+  request.kv_type = "f16";
+  EXPECT_NE(Add(request)->ended->message().find("kv_type"), std::string::npos);
+  request = Request(5);
+  request.content.ids[3] = 100;
+  EXPECT_NE(Add(request)->ended->message().find("ids[3]"), std::string::npos);
+  EXPECT_EQ(Add(Request(0))->ended->code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Add(Request(6000))->ended->code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Add(Request(4000))->ended->code(), absl::StatusCode::kResourceExhausted);  // 64 pages are 2048 rows
+  EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0u);
+}
+
+TEST_F(PrefillEngineTest, QueueIsBounded) {
+  engine_ = std::make_unique<PrefillEngine>(
+      PrefillOptions{.fingerprint = "model", .context_length = 5000, .max_waiting_tokens = 1000}, device_.get(),
+      &clock_);
+  EXPECT_FALSE(Add(Request(900))->ended.has_value());
+  EXPECT_FALSE(Add(Request(900))->ended.has_value());
+  EXPECT_EQ(Add(Request(10))->ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace kedge

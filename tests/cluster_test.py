@@ -1,0 +1,466 @@
+#!/usr/bin/env python3
+"""The real processes: router, prefill and decode nodes on a tiny model, and a client made from the protos alone.
+
+Run by Bazel with the paths of the programs; needs Debian's python3-grpcio and protobuf-compiler-grpc.
+"""
+import concurrent.futures
+import contextlib
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import grpc
+
+RUNFILES = os.getcwd()
+TMP = os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp()
+TOOL = os.path.join(RUNFILES, "cli/kedge")
+BIN = {
+    "router": os.path.join(RUNFILES, "router/kedge-router"),
+    "prefill": os.path.join(RUNFILES, "prefill/kedge-prefill"),
+    "decode": os.path.join(RUNFILES, "decode/kedge-decode"),
+}
+MODEL = os.path.join(TMP, "tiny.gguf")
+MEDIUM_MODEL = os.path.join(TMP, "medium.gguf")  # slow enough to be watched at work
+OTHER_MODEL = os.path.join(TMP, "other.gguf")
+
+# A client of any language begins like this: code from the protos.
+sys.path.insert(0, TMP)
+subprocess.run(["protoc", "-Iprotos", f"--python_out={TMP}", f"--grpc_out={TMP}",
+                f"--plugin=protoc-gen-grpc={shutil.which('grpc_python_plugin')}",
+                *(f"kedge/inference/v1/{name}.proto" for name in ("inference", "model", "cluster"))], check=True)
+from kedge.inference.v1 import cluster_pb2, cluster_pb2_grpc  # noqa: E402
+from kedge.inference.v1 import inference_pb2 as pb  # noqa: E402
+from kedge.inference.v1 import inference_pb2_grpc  # noqa: E402
+from kedge.inference.v1 import model_pb2, model_pb2_grpc  # noqa: E402
+
+
+def wait_for(condition, what, seconds=30):
+    end = time.time() + seconds
+    while time.time() < end:
+        result = condition()
+        if result:
+            return result
+        time.sleep(0.05)
+    raise AssertionError(f"{what}: not within {seconds} s")
+
+
+class Process:
+    """One program; its log is kept for the asking."""
+
+    def __init__(self, role, *arguments):
+        self.log_path = os.path.join(TMP, f"{role}-{random.randrange(1 << 40)}.log")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen([BIN[role], *arguments], stderr=log, stdout=subprocess.DEVNULL)
+
+    def log(self):
+        with open(self.log_path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def address(self):
+        def find():
+            match = re.search(r"listening (\S+)", self.log())
+            assert match or self.process.poll() is None, self.log()
+            return match and match.group(1)
+        return wait_for(find, "listening")
+
+    def end(self, sig=signal.SIGTERM):
+        if self.process.poll() is None:
+            self.process.send_signal(sig)
+        return self.process.wait(timeout=20)
+
+
+class Cluster:
+    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL):
+        self.kv_memory = kv_memory
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy)
+        self.address = self.router.address()
+        self.nodes = {"prefill": [], "decode": []}
+        for role, count in (("prefill", prefill), ("decode", decode)):
+            for _ in range(count):
+                self.add(role, model=model)
+        self.channel = grpc.insecure_channel(self.address)
+        self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)
+        self.models = model_pb2_grpc.ModelServiceStub(self.channel)
+        self.cluster = cluster_pb2_grpc.ClusterServiceStub(self.channel)
+        wait_for(lambda: sum(node.ready for node in self.list()) == prefill + decode, "all nodes ready")
+
+    def add(self, role, *flags, model=MODEL):
+        node = Process(role, "--listen", "127.0.0.1:0", "--router", self.address, "--model", model, "--threads", "1",
+                       "--kv-memory", self.kv_memory, *flags)
+        self.nodes[role].append(node)
+        return node
+
+    def list(self):
+        return self.cluster.ListNodes(cluster_pb2.ListNodesRequest()).nodes
+
+    def reserved_rows(self):
+        return sum(node.reserved_rows for node in self.list())
+
+    def close(self):
+        self.channel.close()
+        for node in self.nodes["prefill"] + self.nodes["decode"] + [self.router]:
+            node.end()
+
+
+@contextlib.contextmanager
+def running(*args, **kwargs):
+    cluster = Cluster(*args, **kwargs)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def request(ids=None, text=None, policy="", max_tokens=24, logprobs=None, **sampling):
+    sampling.setdefault("temperature", 0.0)
+    message = pb.GenerateRequest(
+        sampling_params=pb.SamplingParams(max_tokens=max_tokens, ignore_eos=True, **sampling),
+        output_options=pb.OutputOptions(token_ids=True, logprobs=logprobs),
+        cache_options=pb.CacheOptions(policy=policy))
+    if text is not None:
+        message.text = text
+    else:
+        message.token_ids.ids.extend(ids)
+    return message
+
+
+def random_ids(count, seed):
+    generator = random.Random(seed)
+    return [generator.randrange(17, 350) for _ in range(count)]
+
+
+def stream(cluster, message, timeout=60):
+    """All of a stream in one answer: ids, text, last message, trailing metadata."""
+    call = cluster.stub.GenerateStream(message, timeout=timeout)
+    ids, text, last = [], "", None
+    for last in call:
+        for completion in last.completions:
+            ids.extend(completion.token_ids)
+            text += completion.text
+    return ids, text, last, dict(call.trailing_metadata())
+
+
+def tool(*arguments, **kwargs):
+    environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache")}
+    return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=120, env=environment, **kwargs)
+
+
+class ClusterTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.c = Cluster(prefill=2, decode=2)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.c.close()
+
+    def assert_status(self, code, field, message, timeout=20):
+        with self.assertRaises(grpc.RpcError) as raised:
+            stream(self.c, message, timeout)
+        self.assertEqual(raised.exception.code(), code, raised.exception.details())
+        self.assertIn(field, raised.exception.details())
+
+    def test_text_through_processes_equals_one_engine_step_by_step(self):
+        for seed, policy in enumerate(["window", "full", "anchors=40+41+42,sinks=2,recent=8", "streaming",
+                                       "anchors=20+30+40+50,view=all"]):
+            ids = random_ids(90 + 40 * seed, seed)
+            answer = self.c.stub.Generate(request(ids, policy=policy, logprobs=1))
+            completion = answer.completions[0]
+            self.assertEqual(len(completion.token_ids), 24)
+            for logprob in completion.logprobs:
+                self.assertEqual(logprob.rank, 1)
+            whole = ids + list(completion.token_ids)
+            result = tool("score", "--model", MODEL, "--policy", policy, "--path", "steps", "--generated-from",
+                          str(len(ids)), "--tokens", ",".join(map(str, whole)), "--format", "json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            expected = json.loads(result.stdout)["logprobs"][len(ids) - 1:]
+            for got, want in zip([l.logprob for l in completion.logprobs], expected, strict=True):
+                self.assertAlmostEqual(got, want, delta=1e-6 * max(1, abs(want)))
+
+    def test_only_kept_rows_cross_and_every_byte_is_counted(self):
+        ids = random_ids(450, 5)
+        answer = self.c.stub.Generate(request(ids, policy="anchors=40+41,sinks=4,recent=32", max_tokens=2))
+        row = answer.usage.full_bytes / len(ids)
+        rows = answer.usage.kept_rows * row
+        self.assertLess(answer.usage.kept_rows, 60)
+        self.assertGreaterEqual(answer.usage.segment_bytes, rows)
+        self.assertLess(answer.usage.segment_bytes, rows + 1500)  # headers; this model's rows are tiny
+        full = self.c.stub.Generate(request(ids, policy="full", max_tokens=2))
+        self.assertEqual(full.usage.kept_rows, len(ids) - 1)  # all rows but the last
+
+    def test_sixteen_clients_at_once_get_the_text_that_they_get_alone(self):
+        messages = [request(random_ids(10 + 27 * i, 100 + i), max_tokens=10 + i, temperature=(i % 2) * 0.8, seed=i)
+                    for i in range(16)]
+        alone = [stream(self.c, message)[0] for message in messages]
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            together = list(pool.map(lambda message: stream(self.c, message)[0], messages))
+        self.assertEqual(alone, together)
+        self.assertEqual([len(ids) for ids in alone], [10 + i for i in range(16)])
+
+    def test_a_prefill_node_computes_the_prompt_and_both_nodes_are_named(self):
+        _, _, last, trailing = stream(self.c, request(random_ids(50, 1)))
+        self.assertTrue(trailing["kedge-prefill-node"].startswith("prefill-"))
+        self.assertTrue(trailing["kedge-decode-node"].startswith("decode-"))
+        self.assertGreater(last.usage.segment_bytes, 0)
+        self.assertEqual(last.usage.prompt_tokens, 50)
+        self.assertGreater(last.timings.total_duration.nanos + last.timings.total_duration.seconds, 0)
+
+    def test_text_and_chat_prompts_stream_valid_text(self):
+        ids, text, last, _ = stream(self.c, request(text="The anchor is a device."))
+        self.assertEqual(last.usage.completion_tokens, len(ids))
+        back = self.c.models.Detokenize(model_pb2.DetokenizeRequest(token_ids=ids)).text
+        self.assertEqual(text, back)
+        chat = request(ids=[])
+        chat.messages.messages.add(role="user", content="Hello <|im_end|>")
+        ids, _, last, _ = stream(self.c, chat)
+        tokens = self.c.models.Tokenize(model_pb2.TokenizeRequest(messages=chat.messages)).token_ids
+        self.assertEqual(last.usage.prompt_tokens, len(tokens))
+        self.assertEqual(list(tokens).count(2), 2)  # the default system turn's and the user's: none from the text
+
+    def test_several_completions_and_seeds(self):
+        message = request(random_ids(30, 9), temperature=1.0, n=3, max_tokens=8)
+        first = self.c.stub.Generate(message)
+        self.assertEqual(len({tuple(c.token_ids) for c in first.completions}), 3)
+        message.sampling_params.seed = first.provenance.seed
+        message.cache_options.policy = first.provenance.policy
+        again = self.c.stub.Generate(message)
+        self.assertEqual([list(c.token_ids) for c in first.completions], [list(c.token_ids) for c in again.completions])
+        self.assertEqual(first.usage.completion_tokens, 24)
+
+    def test_stop_strings_end_the_answer(self):
+        ids, text, _, _ = stream(self.c, request(text="Once upon a time", max_tokens=40))
+        stop = text[len(text) // 2:len(text) // 2 + 2]
+        message = request(text="Once upon a time", max_tokens=40)
+        message.sampling_params.stop.append(stop)
+        answer = self.c.stub.Generate(message).completions[0]
+        self.assertEqual(answer.text, text[:text.index(stop)])
+        self.assertEqual(answer.matched_stop_str, stop)
+        self.assertEqual(answer.finish_reason, pb.FINISH_REASON_STOP)
+
+    def test_bad_input_names_the_field_and_the_server_goes_on(self):
+        invalid = grpc.StatusCode.INVALID_ARGUMENT
+        self.assert_status(invalid, "prompt", pb.GenerateRequest())
+        self.assert_status(invalid, "text", request(text=""))
+        self.assert_status(invalid, "token_ids", request(ids=[]))
+        self.assert_status(invalid, "token_ids", request(ids=[1, 99999]))
+        self.assert_status(invalid, "512", request(ids=[20] * 600))
+        self.assert_status(invalid, "cache_options.policy", request(ids=[20, 21], policy="window,sinkz=4"))
+        self.assert_status(invalid, "sampling_params.temperature", request(ids=[20], temperature=float("nan")))
+        self.assert_status(invalid, "sampling_params.top_p", request(ids=[20], top_p=1.5))
+        self.assert_status(grpc.StatusCode.NOT_FOUND, "nope", pb.GenerateRequest(model="nope", text="x"))
+        with self.assertRaises(grpc.RpcError) as raised:
+            stream(self.c, request(text="x" * 100_000_000))
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+        raw = self.c.channel.unary_unary("/kedge.inference.v1.InferenceService/Generate")
+        with self.assertRaises(grpc.RpcError):
+            raw(b"\x1a\x02\xff\xfe", timeout=10)  # text: bytes that are not UTF-8
+        self.assertEqual(len(stream(self.c, request(ids=[20, 21]))[0]), 24)
+
+    def test_cancel_and_deadline_give_rows_back(self):
+        call = self.c.stub.GenerateStream(request(random_ids(300, 2), max_tokens=150))
+        next(call)
+        call.cancel()
+        wait_for(lambda: self.c.reserved_rows() == 0, "rows back after a cancel", 5)
+        started = time.time()
+        with self.assertRaises(grpc.RpcError) as raised:
+            stream(self.c, request(random_ids(300, 3), max_tokens=200, n=8), timeout=0.05)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertLess(time.time() - started, 2)
+        wait_for(lambda: self.c.reserved_rows() == 0, "rows back after a deadline", 5)
+
+    def test_request_id_is_kept_or_made(self):
+        message = request(ids=[20, 21], max_tokens=1)
+        call = self.c.stub.GenerateStream(message, metadata=[("x-request-id", "mine-1")])
+        self.assertEqual(next(iter(call)).request_id, "mine-1")
+        self.assertEqual(dict(call.initial_metadata())["x-request-id"], "mine-1")
+        call = self.c.stub.GenerateStream(message)
+        self.assertGreater(len(dict(call.initial_metadata())["x-request-id"]), 10)
+
+    def test_the_tool_speaks_json(self):
+        result = tool("generate", "--router", self.c.address, "--tokens", "20,21,22", "--max-tokens", "5", "--ignore-eos",
+                      "--format", "json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        answer = json.loads(result.stdout)
+        for key in ("text", "token_ids", "logprobs", "finish_reason", "prompt_tokens", "completion_tokens", "kept_rows",
+                    "segment_bytes", "full_bytes", "ttft_ms", "prefill_node", "decode_node"):
+            self.assertIn(key, answer)
+        self.assertEqual(len(answer["logprobs"]), len(answer["token_ids"]))
+        self.assertEqual(tool("health", "--router", self.c.address).returncode, 0)
+        self.assertEqual(tool("health", "--router", "127.0.0.1:1").returncode, 1)
+        self.assertEqual(tool("generate", "--router", self.c.address, "--nonsense").returncode, 2)
+
+
+class BatchingTest(unittest.TestCase):
+    """Ratios of times on one machine in one run."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.c = Cluster(model=MEDIUM_MODEL)
+        stream(cls.c, request(random_ids(50, 1)))  # warm
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.c.close()
+
+    def test_sixteen_together_take_less_than_60_percent_of_one_after_another(self):
+        messages = [request(random_ids(30 + i, i), max_tokens=60) for i in range(16)]
+        start = time.time()
+        alone = [stream(self.c, message)[0] for message in messages]
+        middle = time.time()
+        with concurrent.futures.ThreadPoolExecutor(16) as pool:
+            together = list(pool.map(lambda message: stream(self.c, message)[0], messages))
+        ratio = (time.time() - middle) / (middle - start)
+        print(f"together / one after another: {ratio:.2f}")
+        self.assertEqual(alone, together)
+        self.assertLess(ratio, 0.6)
+
+    def test_short_prompt_is_served_during_a_long_prefill(self):
+        order = []
+
+        def first_token(name, message):
+            call = self.c.stub.GenerateStream(message)
+            next(call)
+            order.append(name)
+            call.cancel()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            long = pool.submit(first_token, "long", request(random_ids(4000, 1), max_tokens=2))
+            time.sleep(0.3)
+            short = pool.submit(first_token, "short", request(random_ids(20, 2), max_tokens=2))
+            short.result()
+            long.result()
+        self.assertEqual(order, ["short", "long"])
+
+
+class FaultTest(unittest.TestCase):
+    """Each test has a cluster of its own, because nodes die in it."""
+
+    def test_killed_decode_node_loses_no_token(self):
+        with running(prefill=1, decode=2, model=MEDIUM_MODEL) as c:
+            message = request(random_ids(200, 4), max_tokens=1500)
+            expected = stream(c, message)[0]
+            call = c.stub.GenerateStream(message)
+            ids = []
+            for count, part in enumerate(call):
+                for completion in part.completions:
+                    ids.extend(completion.token_ids)
+                if count == 5:
+                    victim = c.nodes["decode"][self.busy_decode_node(c)]
+                    victim.end(signal.SIGKILL)
+                last = part
+            self.assertEqual(ids, expected)
+            self.assertGreaterEqual(last.provenance.failovers, 1)
+            wait_for(lambda: c.reserved_rows() == 0, "rows back", 5)
+
+    def busy_decode_node(self, c):
+        def find():
+            for node in c.list():
+                if node.role == cluster_pb2.NODE_ROLE_DECODE and node.reserved_rows > 0:
+                    return [i for i, p in enumerate(c.nodes["decode"]) if node.address == p.address()]
+            return None
+        return wait_for(find, "a busy decode node", 5)[0]
+
+    def test_killed_prefill_node_is_gone_around(self):
+        with running(prefill=2, decode=1, model=MEDIUM_MODEL) as c:
+            messages = [request(random_ids(700, 50 + i), policy="full", max_tokens=4) for i in range(8)]
+            expected = [stream(c, message)[0] for message in messages]
+            with concurrent.futures.ThreadPoolExecutor(12) as pool:
+                futures = [pool.submit(stream, c, message) for message in messages]
+                time.sleep(0.3)  # in the middle of a prompt, and of its frames
+                self.assertFalse(all(future.done() for future in futures))
+                c.nodes["prefill"][0].end(signal.SIGKILL)
+                self.assertEqual([future.result()[0] for future in futures], expected)
+
+    def test_without_prefill_nodes_the_decode_node_computes(self):
+        with running(prefill=0, decode=1) as c:
+            ids, _, last, trailing = stream(c, request(random_ids(50, 1)))
+            self.assertEqual(len(ids), 24)
+            self.assertEqual(last.usage.segment_bytes, 0)
+            self.assertEqual(trailing.get("kedge-prefill-node", ""), "")
+
+    def test_no_decode_node_is_unavailable_and_health_says_so(self):
+        with running(prefill=1, decode=0) as c:
+            with self.assertRaises(grpc.RpcError) as raised:
+                stream(c, request(ids=[20, 21]), timeout=20)
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+            self.assertEqual(tool("health", "--router", c.address).returncode, 1)
+
+    def test_a_node_with_another_model_is_refused_by_name(self):
+        with running() as c:
+            stranger = c.add("decode", model=OTHER_MODEL)
+            wait_for(lambda: "fingerprint" in stranger.log(), "a refusal in the node's log", 10)
+            self.assertEqual(len(c.list()), 2)
+            stranger = c.add("prefill", "--kv-type", "f32")
+            wait_for(lambda: "kv_type" in stranger.log() or "KV type" in stranger.log(), "a refusal", 10)
+            self.assertEqual(len(c.list()), 2)
+
+    def test_requests_that_do_not_fit_are_refused_and_those_that_do_are_served(self):
+        with running(prefill=1, decode=1, kv_memory="1") as c:
+            rows = c.list()[0].total_rows
+            answers = []
+            message = request(random_ids(400, 1), policy="full", max_tokens=100)
+            if rows < 500:
+                with self.assertRaises(grpc.RpcError) as raised:
+                    stream(c, message)
+                self.assertEqual(raised.exception.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
+            with concurrent.futures.ThreadPoolExecutor(24) as pool:
+                futures = [pool.submit(stream, c, request(random_ids(60, i), policy="full")) for i in range(24)]
+                answers = [future.result()[0] for future in futures]
+            self.assertTrue(all(len(ids) == 24 for ids in answers))
+
+    def test_router_that_restarts_finds_its_nodes_again(self):
+        with running() as c:
+            port = c.address.rsplit(":", 1)[1]
+            c.router.end(signal.SIGKILL)
+            c.router = Process("router", "--listen", f"127.0.0.1:{port}", "--model", MODEL)
+            c.router.address()
+            wait_for(lambda: self.ready(c) == 2, "the nodes to come back", 15)
+            self.assertEqual(len(stream(c, request(ids=[20, 21, 22]))[0]), 24)
+
+    @staticmethod
+    def ready(c):
+        try:
+            return sum(node.ready for node in c.list())
+        except grpc.RpcError:
+            return 0
+
+    def test_up_is_gone_soon_after_a_signal(self):
+        environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache-up")}
+        up = subprocess.Popen([TOOL, "up", "--model", MODEL, "--prefill", "2", "--decode", "2"], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, env=environment)
+        line = up.stdout.readline()
+        self.assertRegex(line, r"^ready \S+:\d+$")
+        address = line.split()[1]
+        children = subprocess.run(["pgrep", "-P", str(up.pid)], capture_output=True, text=True).stdout.split()
+        self.assertEqual(len(children), 5)
+        names = sorted(subprocess.run(["ps", "-o", "comm=", "-p", ",".join(children)], capture_output=True,
+                                      text=True).stdout.split())
+        self.assertEqual(names, ["kedge-decode", "kedge-decode", "kedge-prefill", "kedge-prefill", "kedge-router"])
+        with grpc.insecure_channel(address) as channel:
+            stub = inference_pb2_grpc.InferenceServiceStub(channel)
+            self.assertEqual(len(stub.Generate(request(ids=[20, 21])).completions[0].token_ids), 24)
+        up.send_signal(signal.SIGTERM)
+        self.assertEqual(up.wait(timeout=10), 0)
+        wait_for(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "children gone", 1)
+        up.stdout.close()
+
+    def test_run_answers_and_leaves_nothing(self):
+        result = tool("run", "Hello there.", "--model", MODEL, "--max-tokens", "8", "--ignore-eos", "--policy",
+                      "window,recent=16")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertTrue(result.stdout.strip())
+        self.assertIn("prefill-", result.stderr)
+        self.assertIn("decode-", result.stderr)
+
+
+if __name__ == "__main__":
+    for path, size, seed in ((MODEL, "tiny", "1"), (OTHER_MODEL, "tiny", "2"), (MEDIUM_MODEL, "medium", "3")):
+        subprocess.run([os.path.join(RUNFILES, "tests/make_tiny_model"), path, size, seed], check=True)
+    unittest.main(verbosity=2)

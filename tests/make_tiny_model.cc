@@ -1,0 +1,27 @@
+// make_tiny_model FILE tiny|medium SEED: a random model for tests of the programs. The medium one takes long enough for
+// a test to do something meanwhile.
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "common/testing/tiny_model.h"
+
+int main(int argc, char** argv) {
+  if (argc != 4) return 2;
+  kedge::TinyModelOptions options;
+  if (std::string(argv[2]) == "medium") {
+    options = {.layers = 6,
+               .hidden = 512,
+               .heads = 8,
+               .kv_heads = 2,
+               .head_dim = 64,
+               .ffn = 1536,
+               .context = 8192,
+               .weight_type = kedge::TensorType::kQ8_0,
+               .embedding_type = kedge::TensorType::kQ8_0};
+  }
+  options.seed = static_cast<uint32_t>(std::atoi(argv[3]));
+  const absl::Status status = kedge::WriteTinyModel(options, argv[1]);
+  if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());
+  return status.ok() ? 0 : 1;
+}

@@ -1,0 +1,246 @@
+#!/usr/bin/env bash
+# ./kedge in a copy of the repository, with a Bazel and an apt-get made of shell: what is called, when, and what is not.
+set -u
+tmp=$(cd "${TEST_TMPDIR:-$(mktemp -d)}" && pwd)
+here=${TEST_SRCDIR:+$TEST_SRCDIR/$TEST_WORKSPACE}
+here=${here:-$(cd "$(dirname "$0")/../.." && pwd)}
+root="$tmp/a repository"  # Bazel itself refuses such a path
+fakes=$tmp/fakes
+failures=0
+
+fail() {
+  echo "FAILED: $*"
+  failures=$((failures + 1))
+}
+# check NAME TEXT: the last output has the text. deny: it has not.
+check() { [[ $output == *"$2"* ]] || fail "$1: no \"$2\" in: $output"; }
+deny() { [[ $output != *"$2"* ]] || fail "$1: \"$2\" in: $output"; }
+equal() { [[ $2 == "$3" ]] || fail "$1: is \"$2\", not \"$3\""; }
+builds() { grep -c '^build ' "$tmp/bazel.log" 2> /dev/null || true; }
+
+mkdir -p "$root/cli" "$root/tools/launcher" "$fakes" "$tmp/elsewhere" "$tmp/info"
+cp "$here/kedge" "$here/packages.txt" "$root/"
+cp "$here/tools/launcher/count_tests.py" "$root/tools/launcher/"
+chmod -R u+w "$root"
+echo one > "$root/cli/source"
+
+# Builds programs that say what cli/source said when they were built.
+cat > "$fakes/bazel" << 'FAKE'
+#!/usr/bin/env bash
+tmp=${0%/fakes/bazel}
+arguments=()
+for argument in "$@"; do
+  case $argument in --output_user_root=* | --max_idle_secs=* | --noblock_for_lock) ;; *) arguments+=("$argument") ;; esac
+done
+echo "${arguments[*]}" >> "$tmp/bazel.log"
+[[ $PWD != *' '* ]] || { echo "a path with spaces: $PWD" >&2; exit 1; }
+case ${arguments[0]} in
+  build)
+    echo "bazel builds"
+    sleep "$(cat "$tmp/build_seconds" 2> /dev/null || echo 0)"
+    [[ ! -e $tmp/build_fails ]] || exit 1
+    for program in cli/kedge router/kedge-router prefill/kedge-prefill decode/kedge-decode; do
+      mkdir -p "$tmp/out/${program%/*}"
+      printf '#!/bin/bash\necho "built from %s: $# [$*] in $PWD"\n' "$(cat cli/source)" > "$tmp/out/$program.new"
+      chmod 555 "$tmp/out/$program.new"
+      mv -f "$tmp/out/$program.new" "$tmp/out/$program"
+    done
+    ;;
+  info) echo "$tmp/out" ;;
+  test)
+    for argument in "${arguments[@]}"; do
+      case $argument in --build_event_json_file=*) cp "$tmp/events" "${argument#*=}" ;; esac
+    done
+    exit "$(cat "$tmp/test_code")"
+    ;;
+esac
+FAKE
+cat > "$fakes/dpkg-query" << 'FAKE'
+#!/usr/bin/env bash
+tmp=${0%/fakes/dpkg-query}
+for argument in "$@"; do
+  [[ $argument == -* ]] || grep -qx "$argument" "$tmp/missing" 2> /dev/null || echo "$argument installed"
+done
+FAKE
+cat > "$fakes/apt-get" << 'FAKE'
+#!/usr/bin/env bash
+tmp=${0%/fakes/apt-get}
+echo "$*" >> "$tmp/apt.log"
+echo "apt-get works"
+[[ $* == *install* ]] || { touch "$tmp/updated"; exit 0; }
+[[ ! -e $tmp/needs_update || -e $tmp/updated ]] || exit 100
+rm -f "$tmp/missing"
+FAKE
+printf '#!/bin/sh\nexec "$@"\n' > "$fakes/sudo"
+chmod +x "$fakes"/*
+export PATH=$fakes:$PATH XDG_CACHE_HOME=$tmp/cache
+unset HOME
+
+# The first start builds; stdout is the tool's alone; the caller's directory and arguments arrive.
+output=$(cd "$tmp/elsewhere" && "$root/kedge" run 'two words' '' 2> "$tmp/stderr")
+equal "first start" "$output" "built from one: 3 [run two words ] in $tmp/elsewhere"
+output=$(cat "$tmp/stderr")
+check "first start, stderr" "kedge: building"
+check "first start, stderr" "bazel builds"
+equal "first start builds" "$(builds)" 1
+
+# The second does not call Bazel at all, and is quick.
+: > "$tmp/bazel.log"
+begin=$(date +%s%N)
+output=$("$root/kedge" up 2>&1)
+took=$((($(date +%s%N) - begin) / 1000000))
+equal "second start" "$output" "built from one: 1 [up] in $PWD"
+equal "second start calls Bazel" "$(cat "$tmp/bazel.log")" ""
+((took < 1000)) || fail "an up-to-date start takes $took ms"
+
+# Through a symlink, and without anything to set: still up to date.
+ln -s "$root/kedge" "$tmp/link"
+output=$("$tmp/link" 2>&1)
+equal "through a symlink" "$output" "built from one: 0 [] in $PWD"
+
+# A change, a new file and a removed file are each built; documentation is not.
+echo two > "$root/cli/source"
+output=$("$root/kedge" 2> /dev/null)
+equal "after a change" "$output" "built from two: 0 [] in $PWD"
+touch "$root/cli/new_file"
+"$root/kedge" > /dev/null 2>&1
+equal "builds after a new file" "$(builds)" 2
+rm "$root/cli/new_file"
+"$root/kedge" > /dev/null 2>&1
+equal "builds after a removed file" "$(builds)" 3
+touch "$root/README.md" "$root/.hidden"
+"$root/kedge" > /dev/null 2>&1
+equal "builds after a change to documentation" "$(builds)" 3
+
+# A build leaves the programs of those who run alone.
+former=$(readlink -f "$root/.kedge/bin/kedge")
+echo three > "$root/cli/source"
+"$root/kedge" > /dev/null 2>&1
+output=$("$former")
+check "the former programs" "built from two"
+((  $(ls -d "$root"/.kedge/build-* | wc -l) == 2 )) || fail "old builds pile up: $(ls "$root/.kedge")"
+
+# Several at once that must build: one does.
+echo four > "$root/cli/source"
+: > "$tmp/bazel.log"
+echo 1 > "$tmp/build_seconds"
+for i in 1 2 3 4; do "$root/kedge" "$i" > "$tmp/together.$i" 2>&1 & done
+wait
+for i in 1 2 3 4; do
+  output=$(tail -n 1 "$tmp/together.$i")
+  equal "together, $i" "$output" "built from four: 1 [$i] in $PWD"
+done
+equal "builds together" "$(builds)" 1
+
+# Who is up to date does not wait for the lock.
+exec 9> "$root/.kedge/lock"
+flock 9
+output=$(timeout 10 "$root/kedge" 9>&- 2>&1)
+equal "with the lock taken" "$output" "built from four: 0 [] in $PWD"
+exec 9>&-
+
+# A failed build runs nothing, and a signal ends a build at once.
+echo five > "$root/cli/source"
+touch "$tmp/build_fails"
+output=$("$root/kedge" 2>&1) && fail "a failed build exits with 0"
+check "failed build" "kedge: the build failed"
+deny "failed build" "built from"
+rm "$tmp/build_fails"
+echo 30 > "$tmp/build_seconds"
+"$root/kedge" > "$tmp/stopped" 2>&1 &
+launcher=$!
+for i in $(seq 100); do grep -q "bazel builds" "$tmp/stopped" && break; sleep 0.1; done
+pkill -P "$(pgrep -P "$launcher" | head -n 1)" sleep 2> /dev/null &
+kill -TERM "$launcher"
+wait "$launcher"
+equal "exit code after SIGTERM" $? 143
+rm "$tmp/build_seconds"
+output=$("$root/kedge" 2> /dev/null)
+equal "after the signal" "$output" "built from five: 0 [] in $PWD"
+
+# Missing packages are named and installed, with fresh lists if that fails.
+echo libgrpc++-dev > "$tmp/missing"
+echo unzipp >> "$tmp/missing"
+touch "$tmp/needs_update"
+output=$("$root/kedge" 2>&1 > "$tmp/stdout")
+check "install" "kedge: installing: libgrpc++-dev"
+deny "install" "installing: libgrpc++-dev unzipp"
+equal "stdout during an install" "$(cat "$tmp/stdout")" "built from five: 0 [] in $PWD"
+output=$(cat "$tmp/apt.log")
+check "apt-get" "install -y --no-install-recommends libgrpc++-dev"
+check "apt-get" "update"
+rm "$tmp/apt.log"
+"$root/kedge" > /dev/null 2>&1
+[[ ! -e $tmp/apt.log ]] || fail "apt-get is called with nothing missing"
+
+# Elsewhere than on Debian the list is printed.
+mkdir -p "$tmp/other"
+for program in bash env readlink id getent cut; do ln -s "$(command -v $program)" "$tmp/other/$program"; done
+output=$(PATH=$tmp/other "$root/kedge" 2>&1) && fail "a start elsewhere exits with 0"
+check "not Debian" "this is no Debian or Ubuntu"
+check "not Debian" "libgrpc++-dev"
+deny "not Debian" "#"
+
+# `kedge test`: what is asked of Bazel, and the closing line.
+case_xml() { # FILE CASES: a test.xml in gtest's form
+  printf '<?xml version="1.0"?><testsuites><testsuite name="S">%s</testsuite></testsuites>' "$2" > "$tmp/$1"
+}
+result() { # LABEL ATTEMPT STATUS XML: one event
+  printf '{"id":{"testResult":{"label":"%s","run":1,"shard":1,"attempt":%s}},' "$1" "$2"
+  printf '"testResult":{"status":"%s","testActionOutput":[{"name":"test.xml","uri":"file://%s"}]}}\n' "$3" "$tmp/$4"
+}
+good='<testcase name="A" status="run" result="completed" classname="S"/>'
+bad='<testcase name="B" status="run" classname="S"><failure message="no"/></testcase>'
+skip='<testcase name="C" status="run" result="skipped" classname="S"><skipped message="no model"/></testcase>'
+off='<testcase name="D" status="notrun" result="suppressed" classname="S"/>'
+case_xml good.xml "$good$good$skip$off"
+case_xml bad.xml "$good$bad"
+case_xml 'with%20space.xml' "$good"
+mv "$tmp/with%20space.xml" "$tmp/with space.xml"
+
+# run_tests CODE ARGUMENTS...: the events come on stdin.
+run_tests() {
+  cat > "$tmp/events"
+  echo "$1" > "$tmp/test_code"
+  shift
+  : > "$tmp/bazel.log"
+  output=$("$root/kedge" test "$@" 2> /dev/null)
+  code=$?
+  last=$(tail -n 1 <<< "$output")
+}
+
+run_tests 0 < <(result //a:good 1 PASSED good.xml; result //a:space 1 PASSED with%20space.xml)
+equal "green" "$last, $code" "3 passed, 0 failed, 1 skipped, 0"
+output=$(cat "$tmp/bazel.log")
+check "all tests" " //..."
+deny "all tests" "KEDGE_MODEL"
+
+run_tests 3 --test_filter=S.B //a:bad < <(result //a:bad 1 FAILED bad.xml; result //a:gone 1 TIMEOUT gone.xml)
+equal "red" "$last, $code" "1 passed, 2 failed, 1"
+check "red" "FAILED: //a:bad S B"
+check "red" "FAILED: //a:gone (TIMEOUT)"
+output=$(cat "$tmp/bazel.log")
+check "a pattern" "--test_filter=S.B //a:bad"
+deny "a pattern" "//..."
+
+run_tests 0 < <(result //a:flaky 1 FAILED bad.xml; result //a:flaky 2 FLAKY good.xml)
+equal "the last attempt counts" "$last, $code" "2 passed, 0 failed, 1 skipped, 0"
+
+run_tests 1 < <(result //a:good 1 PASSED good.xml
+  echo '{"id":{"targetCompleted":{"label":"//a:broken"}},"aborted":{"reason":"ANALYSIS_FAILURE"}}'
+  echo '{"id":{"targetCompleted":{"label":"//a:good"}},"completed":{"success":true}}')
+equal "not built" "$last, $code" "2 passed, 1 failed, 1 skipped, 1"
+check "not built" "FAILED: //a:broken (not built)"
+
+run_tests 2 < /dev/null
+equal "Bazel failed without a word" "$last, $code" "0 passed, 1 failed, 1"
+
+mkdir -p "$tmp/cache/kedge"
+touch "$tmp/cache/kedge/SmolLM2-135M-Instruct.Q4_1.gguf"
+KEDGE_VOCAB_DIR=/vocab run_tests 0 < <(result //a:good 1 PASSED good.xml)
+output=$(cat "$tmp/bazel.log")
+check "the model" "--test_env=KEDGE_MODEL=$tmp/cache/kedge/SmolLM2-135M-Instruct.Q4_1.gguf"
+check "the vocabularies" "--test_env=KEDGE_VOCAB_DIR=/vocab"
+
+echo "$failures failures"
+exit $((failures > 0))
