@@ -35,7 +35,7 @@ class ThreadPool {
 
   absl::FunctionRef<void(int)>* body_ = nullptr;  // of the present Run
   bool stopping_ = false;
-  std::atomic<uint32_t> round_{0};      // counts calls of Run; a change wakes the workers
+  std::atomic<uint32_t> round_{0};       // counts calls of Run; a change wakes the workers
   std::atomic<uint32_t> unfinished_{0};  // workers that are still at the present round
   std::vector<std::thread> workers_;
 };

@@ -91,6 +91,7 @@ class Ops {
   // --- To and from the host; these wait ---
   virtual void CopyToHost(int rows, const Activations& x, absl::Span<float> out) = 0;
   virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
+  // Passes over rows whose page is kNoPage.
   virtual void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) = 0;
 };
 

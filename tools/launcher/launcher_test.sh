@@ -30,7 +30,7 @@ cat > "$fakes/bazel" << 'FAKE'
 tmp=${0%/fakes/bazel}
 arguments=()
 for argument in "$@"; do
-  case $argument in --output_user_root=* | --max_idle_secs=* | --noblock_for_lock) ;; *) arguments+=("$argument") ;; esac
+  [[ $argument =~ ^--(output_user_root=|max_idle_secs=|noblock_for_lock) ]] || arguments+=("$argument")
 done
 echo "${arguments[*]}" >> "$tmp/bazel.log"
 [[ $PWD != *' '* ]] || { echo "a path with spaces: $PWD" >&2; exit 1; }

@@ -1,0 +1,56 @@
+// Formatting only.
+//
+// Tested by answer_test.cc.
+#include "cli/answer.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "nlohmann/json.hpp"
+
+namespace kedge {
+
+std::string AnswerJson(const Answer& answer) {
+  nlohmann::ordered_json json;
+  json["text"] = answer.text;
+  json["token_ids"] = answer.token_ids;
+  json["logprobs"] = answer.logprobs;
+  json["finish_reason"] = answer.finish_reason;
+  json["prompt_tokens"] = answer.prompt_tokens;
+  json["completion_tokens"] = answer.completion_tokens;
+  json["kept_rows"] = answer.kept_rows;
+  json["segment_bytes"] = answer.segment_bytes;
+  json["full_bytes"] = answer.full_bytes;
+  json["ttft_ms"] = absl::ToDoubleMilliseconds(answer.first_token);
+  json["prefill_node"] = answer.prefill_node;
+  json["decode_node"] = answer.decode_node;
+  return json.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
+std::string WithCommas(uint64_t number) {
+  std::string digits = absl::StrCat(number);
+  for (size_t behind = 3; behind < digits.size(); behind += 4) digits.insert(digits.size() - behind, 1, ',');
+  return digits;
+}
+
+std::string AnswerSummary(const Answer& answer) {
+  std::string summary = absl::StrFormat("  tokens   %u prompt, %u output (%s)\n", answer.prompt_tokens,
+                                        answer.completion_tokens, answer.finish_reason);
+  absl::StrAppendFormat(&summary, "  rows     %u kept of %u\n", answer.kept_rows, answer.prompt_tokens);
+  absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s", WithCommas(answer.segment_bytes),
+                        WithCommas(answer.full_bytes));
+  if (answer.full_bytes > 0) {
+    absl::StrAppendFormat(&summary, " (%.1f %%)", 100.0 * answer.segment_bytes / answer.full_bytes);
+  }
+  absl::StrAppendFormat(&summary, "\n  time     %.3f s to the first token", absl::ToDoubleSeconds(answer.first_token));
+  // The first token's time is prefill's; the others come at the decode node's pace.
+  double writing = absl::ToDoubleSeconds(answer.total - answer.first_token);
+  if (answer.completion_tokens > 1 && writing > 0) {
+    absl::StrAppendFormat(&summary, ", then %.1f tokens/s", (answer.completion_tokens - 1) / writing);
+  }
+  absl::StrAppendFormat(&summary, "\n  nodes    prefill %s, decode %s\n",
+                        answer.prefill_node.empty() ? "none" : answer.prefill_node,
+                        answer.decode_node.empty() ? "none" : answer.decode_node);
+  return summary;
+}
+
+}  // namespace kedge

@@ -1,0 +1,42 @@
+// One answer with all that is known about it, and the forms in which the tool shows it.
+#ifndef KEDGE_CLI_ANSWER_H_
+#define KEDGE_CLI_ANSWER_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+
+namespace kedge {
+
+// A plain value. Durations are on the client's clock, from the start of the call.
+struct Answer {
+  std::string text;
+  std::vector<uint32_t> token_ids;  // without the token that ended it
+  std::vector<float> logprobs;      // natural logarithms, as long as token_ids
+  std::string finish_reason;        // "stop" or "length"
+  uint32_t prompt_tokens = 0;
+  uint32_t completion_tokens = 0;
+  uint32_t kept_rows = 0;
+  uint64_t segment_bytes = 0;
+  uint64_t full_bytes = 0;
+  absl::Duration first_token;  // until the first token came; the whole time if none did
+  absl::Duration total;
+  std::string prefill_node;  // names with commas if there were several; empty: none
+  std::string decode_node;
+};
+
+// One JSON object (one line, no line feed): text, token_ids, logprobs, finish_reason, prompt_tokens,
+// completion_tokens, kept_rows, segment_bytes, full_bytes, ttft_ms, prefill_node, decode_node.
+std::string AnswerJson(const Answer& answer);
+
+// Lines for a human, each ending with a line feed.
+std::string AnswerSummary(const Answer& answer);
+
+// "1,234,567".
+std::string WithCommas(uint64_t number);
+
+}  // namespace kedge
+
+#endif  // KEDGE_CLI_ANSWER_H_

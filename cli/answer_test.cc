@@ -1,0 +1,74 @@
+#include "cli/answer.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace kedge {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Answer SomeAnswer() {
+  Answer answer;
+  answer.text = "Grüße \"an\" alle\n";
+  answer.token_ids = {5, 0, 49151};
+  answer.logprobs = {-0.5f, -1.25f, 0.0f};
+  answer.finish_reason = "stop";
+  answer.prompt_tokens = 1500;
+  answer.completion_tokens = 3;
+  answer.kept_rows = 200;
+  answer.segment_bytes = 4608000;
+  answer.full_bytes = 34560000;
+  answer.first_token = absl::Milliseconds(250);
+  answer.total = absl::Milliseconds(750);
+  answer.prefill_node = "prefill-0";
+  answer.decode_node = "decode-0,decode-1";
+  return answer;
+}
+
+TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
+  std::string line = AnswerJson(SomeAnswer());
+  EXPECT_THAT(line, Not(HasSubstr("\n")));
+  nlohmann::json json = nlohmann::json::parse(line);
+  nlohmann::json want = {{"text", "Grüße \"an\" alle\n"}, {"token_ids", {5, 0, 49151}},
+                         {"logprobs", {-0.5, -1.25, 0.0}}, {"finish_reason", "stop"},
+                         {"prompt_tokens", 1500},          {"completion_tokens", 3},
+                         {"kept_rows", 200},               {"segment_bytes", 4608000},
+                         {"full_bytes", 34560000},         {"ttft_ms", 250.0},
+                         {"prefill_node", "prefill-0"},    {"decode_node", "decode-0,decode-1"}};
+  EXPECT_EQ(json, want) << line;
+}
+
+TEST(AnswerTest, JsonOfAnEmptyAnswerHasEmptyLists) {
+  nlohmann::json json = nlohmann::json::parse(AnswerJson(Answer()));
+  EXPECT_EQ(json["token_ids"], nlohmann::json::array());
+  EXPECT_EQ(json["logprobs"], nlohmann::json::array());
+}
+
+TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
+  std::string summary = AnswerSummary(SomeAnswer());
+  EXPECT_THAT(summary, HasSubstr("1500 prompt, 3 output (stop)"));
+  EXPECT_THAT(summary, HasSubstr("200 kept of 1500"));
+  EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache is 34,560,000 (13.3 %)"));
+  EXPECT_THAT(summary, HasSubstr("0.250 s to the first token, then 4.0 tokens/s"));
+  EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
+}
+
+TEST(AnswerTest, TheSummaryOfNothingDividesByNothing) {
+  std::string summary = AnswerSummary(Answer());
+  EXPECT_THAT(summary, Not(HasSubstr("nan")));
+  EXPECT_THAT(summary, Not(HasSubstr("inf")));
+  EXPECT_THAT(summary, HasSubstr("prefill none, decode none"));
+}
+
+TEST(AnswerTest, CommasStandAtThousands) {
+  EXPECT_EQ(WithCommas(0), "0");
+  EXPECT_EQ(WithCommas(999), "999");
+  EXPECT_EQ(WithCommas(1000), "1,000");
+  EXPECT_EQ(WithCommas(98362432), "98,362,432");
+}
+
+}  // namespace
+}  // namespace kedge

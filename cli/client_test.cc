@@ -1,0 +1,323 @@
+// A router made of canned messages, over real gRPC on loopback.
+#include "cli/client.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "cli/generate_flow.h"
+#include "gmock/gmock.h"
+#include "grpcpp/grpcpp.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "gtest/gtest.h"
+#include "kedge/inference/v1/cluster.grpc.pb.h"
+#include "kedge/inference/v1/inference.grpc.pb.h"
+#include "kedge/inference/v1/model.grpc.pb.h"
+#include "nlohmann/json.hpp"
+
+namespace kedge {
+namespace {
+
+namespace v1 = ::kedge::inference::v1;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class FakeInference : public v1::InferenceService::Service {
+ public:
+  grpc::Status GenerateStream(grpc::ServerContext* context, const v1::GenerateRequest* request,
+                              grpc::ServerWriter<v1::GenerateStreamResponse>* writer) override {
+    seen = *request;
+    if (!failure.ok()) return failure;
+    v1::GenerateStreamResponse first;
+    first.mutable_usage()->set_prompt_tokens(9);
+    AddToken("An an", 11, -0.5f, &first);
+    writer->Write(first);
+    if (hangs) {
+      reached = true;
+      while (!context->IsCancelled()) absl::SleepFor(absl::Milliseconds(5));
+      return grpc::Status(grpc::StatusCode::CANCELLED, "gone");
+    }
+    v1::GenerateStreamResponse last;
+    AddToken("chor.", 12, -0.25f, &last);
+    last.mutable_completions(0)->set_finish_reason(v1::FINISH_REASON_STOP);
+    last.mutable_completions(0)->set_matched_token_id(2);
+    v1::Usage* usage = last.mutable_usage();
+    usage->set_prompt_tokens(9);
+    usage->set_completion_tokens(2);
+    usage->set_kept_rows(8);
+    usage->set_segment_bytes(1000);
+    usage->set_full_bytes(2000);
+    context->AddTrailingMetadata("kedge-prefill-node", "prefill-0");
+    context->AddTrailingMetadata("kedge-decode-node", "decode-0");
+    writer->Write(last);
+    return grpc::Status::OK;
+  }
+
+  static void AddToken(const std::string& text, uint32_t id, float logprob, v1::GenerateStreamResponse* message) {
+    v1::Completion* completion = message->add_completions();
+    completion->set_text(text);
+    completion->add_token_ids(id);
+    v1::TokenLogprobs* token = completion->add_logprobs();
+    token->set_token_id(id);
+    token->set_logprob(logprob);
+  }
+
+  v1::GenerateRequest seen;
+  grpc::Status failure;
+  bool hangs = false;
+  std::atomic<bool> reached = false;
+};
+
+class FakeModels : public v1::ModelService::Service {
+ public:
+  grpc::Status GetModelInfo(grpc::ServerContext*, const v1::GetModelInfoRequest*,
+                            v1::GetModelInfoResponse* response) override {
+    response->set_model("tiny");
+    response->set_chat_template(chat_template);
+    return grpc::Status::OK;
+  }
+  std::string chat_template = "chatml";
+};
+
+class FakeCluster : public v1::ClusterService::Service {
+ public:
+  grpc::Status ListNodes(grpc::ServerContext*, const v1::ListNodesRequest*, v1::ListNodesResponse* response) override {
+    v1::Node* node = response->add_nodes();
+    node->set_node_id("decode-0");
+    node->set_role(v1::NODE_ROLE_DECODE);
+    node->set_address("127.0.0.1:7");
+    node->set_ready(true);
+    node->set_total_rows(100);
+    return grpc::Status::OK;
+  }
+};
+
+bool Never() { return false; }
+
+class ClientTest : public testing::Test {
+ protected:
+  ClientTest() {
+    // gRPC's threads start here, before any StopSignals: they must not take the signal that a test sends.
+    sigset_t interrupt;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &interrupt, nullptr);
+    grpc::EnableDefaultHealthCheckService(true);
+    int port = 0;
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&inference_);
+    builder.RegisterService(&models_);
+    builder.RegisterService(&cluster_);
+    server_ = builder.BuildAndStart();
+    client_ = std::make_unique<Client>(absl::StrCat("127.0.0.1:", port));
+  }
+
+  // Runs GenerateAndPrint and returns what it wrote to stdout.
+  std::string Printed(const PromptOptions& prompt, AnswerFormat format, absl::Status* status = nullptr) {
+    StopSignals signals;
+    testing::internal::CaptureStdout();
+    absl::StatusOr<Answer> answer = GenerateAndPrint(prompt, SamplingOptions(), format, client_.get(), &signals);
+    if (status != nullptr) *status = answer.status();
+    return testing::internal::GetCapturedStdout();
+  }
+
+  static PromptOptions TextPrompt(const std::string& text) {
+    PromptOptions prompt;
+    prompt.prompt = text;
+    prompt.source = PromptOptions::Source::kPrompt;
+    return prompt;
+  }
+
+  FakeInference inference_;
+  FakeModels models_;
+  FakeCluster cluster_;
+  std::unique_ptr<grpc::Server> server_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ClientTest, GathersTheAnswerFromItsMessages) {
+  std::vector<std::string> pieces;
+  auto answer = client_->Generate(
+      {.prompt = std::string("What?")},
+      [&](absl::string_view text) {
+        pieces.emplace_back(text);
+        return true;
+      },
+      Never);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_THAT(pieces, ElementsAre("An an", "chor."));
+  EXPECT_EQ(answer->text, "An anchor.");
+  EXPECT_THAT(answer->token_ids, ElementsAre(11, 12));
+  EXPECT_THAT(answer->logprobs, ElementsAre(-0.5f, -0.25f));
+  EXPECT_EQ(answer->finish_reason, "stop");
+  EXPECT_EQ(answer->prompt_tokens, 9u);
+  EXPECT_EQ(answer->completion_tokens, 2u);
+  EXPECT_EQ(answer->kept_rows, 8u);
+  EXPECT_EQ(answer->segment_bytes, 1000u);
+  EXPECT_EQ(answer->full_bytes, 2000u);
+  EXPECT_EQ(answer->prefill_node, "prefill-0");
+  EXPECT_EQ(answer->decode_node, "decode-0");
+  EXPECT_GT(answer->first_token, absl::ZeroDuration());
+  EXPECT_LE(answer->first_token, answer->total);
+}
+
+TEST_F(ClientTest, WhatIsUnsetStaysUnset) {
+  ASSERT_TRUE(client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).ok());
+  const v1::SamplingParams& sampling = inference_.seen.sampling_params();
+  EXPECT_EQ(inference_.seen.text(), "a");
+  EXPECT_TRUE(sampling.has_temperature());
+  EXPECT_EQ(sampling.temperature(), 0);
+  EXPECT_FALSE(sampling.has_max_tokens() || sampling.has_seed() || sampling.has_top_p() || sampling.has_ignore_eos());
+  EXPECT_EQ(inference_.seen.cache_options().policy(), "");
+}
+
+TEST_F(ClientTest, EveryOptionArrives) {
+  GenerateCall call = {.prompt = std::vector<uint32_t>{3, 4}, .policy = "full", .request_id = "r1"};
+  call.temperature = 0.5f;
+  call.top_p = 0.25f;
+  call.top_k = 7;
+  call.min_p = 0.125f;
+  call.frequency_penalty = 1.0f;
+  call.presence_penalty = 1.5f;
+  call.repetition_penalty = 2.0f;
+  call.max_tokens = 5;
+  call.min_tokens = 2;
+  call.seed = 18446744073709551615u;
+  call.stop = {"x"};
+  call.stop_token_ids = {9};
+  call.ignore_eos = true;
+  ASSERT_TRUE(client_->Generate(call, [](absl::string_view) { return true; }, Never).ok());
+  v1::GenerateRequest want;
+  want.set_request_id("r1");
+  want.mutable_token_ids()->add_ids(3);
+  want.mutable_token_ids()->add_ids(4);
+  want.mutable_cache_options()->set_policy("full");
+  want.mutable_output_options()->set_token_ids(true);
+  want.mutable_output_options()->set_logprobs(0);
+  v1::SamplingParams* sampling = want.mutable_sampling_params();
+  sampling->set_temperature(0.5f);
+  sampling->set_top_p(0.25f);
+  sampling->set_top_k(7);
+  sampling->set_min_p(0.125f);
+  sampling->set_frequency_penalty(1.0f);
+  sampling->set_presence_penalty(1.5f);
+  sampling->set_repetition_penalty(2.0f);
+  sampling->set_max_tokens(5);
+  sampling->set_min_tokens(2);
+  sampling->set_seed(18446744073709551615u);
+  sampling->add_stop("x");
+  sampling->add_stop_token_ids(9);
+  sampling->set_ignore_eos(true);
+  EXPECT_EQ(inference_.seen.DebugString(), want.DebugString());
+}
+
+TEST_F(ClientTest, ErrorsKeepTheirCodeAndMessage) {
+  inference_.failure = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full");
+  absl::Status status =
+      client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the queue is full"));
+}
+
+TEST_F(ClientTest, CancelEndsARunningCall) {
+  inference_.hangs = true;
+  std::thread canceller([this] {
+    while (!inference_.reached) absl::SleepFor(absl::Milliseconds(5));
+    client_->Cancel();
+  });
+  absl::Status status =
+      client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).status();
+  canceller.join();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(ClientTest, ACancelFromBeforeTheCallIsNotLost) {
+  inference_.hangs = true;
+  absl::Status status = client_
+                            ->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; },
+                                       [] { return true; })
+                            .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(ClientTest, ATimeoutIsADeadline) {
+  inference_.hangs = true;
+  absl::Status status = client_
+                            ->Generate({.prompt = std::string("a"), .timeout = absl::Milliseconds(200)},
+                                       [](absl::string_view) { return true; }, Never)
+                            .status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(ClientTest, HealthAndNodes) {
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  health->SetServingStatus("kedge.inference.v1.InferenceService", false);
+  EXPECT_EQ(*client_->Health(absl::Seconds(10)), "NOT_SERVING");
+  health->SetServingStatus("kedge.inference.v1.InferenceService", true);
+  EXPECT_EQ(*client_->Health(absl::Seconds(10)), "SERVING");
+  std::vector<NodeStatus> nodes = *client_->ListNodes(absl::Seconds(10));
+  ASSERT_EQ(nodes.size(), 1u);
+  EXPECT_EQ(nodes[0].id, "decode-0");
+  EXPECT_EQ(nodes[0].role, "decode");
+  EXPECT_TRUE(nodes[0].ready);
+}
+
+TEST_F(ClientTest, NobodyThereIsUnavailable) {
+  Client client("127.0.0.1:1");
+  EXPECT_EQ(client.Health(absl::Seconds(10)).status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client.GetModelInfo(absl::Seconds(10)).status().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ClientTest, TextIsPrintedWithAFinalLineFeed) {
+  EXPECT_EQ(Printed(TextPrompt("What?"), AnswerFormat::kText), "An anchor.\n");
+  ASSERT_EQ(inference_.seen.messages().messages_size(), 1);
+  EXPECT_EQ(inference_.seen.messages().messages(0).role(), "user");
+  EXPECT_EQ(inference_.seen.messages().messages(0).content(), "What?");
+}
+
+TEST_F(ClientTest, JsonIsOneObjectAtTheEnd) {
+  nlohmann::json json = nlohmann::json::parse(Printed(TextPrompt("What?"), AnswerFormat::kJson));
+  EXPECT_EQ(json["text"], "An anchor.");
+  EXPECT_EQ(json["token_ids"], (std::vector<int>{11, 12}));
+  EXPECT_EQ(json["decode_node"], "decode-0");
+}
+
+TEST_F(ClientTest, AModelWithoutTemplateGetsPlainText) {
+  models_.chat_template = "";
+  Printed(TextPrompt("What?"), AnswerFormat::kText);
+  EXPECT_EQ(inference_.seen.text(), "What?");
+}
+
+TEST_F(ClientTest, AnErrorPrintsNothingOnStdout) {
+  inference_.failure = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "temperature: not a number");
+  absl::Status status;
+  EXPECT_EQ(Printed(TextPrompt("What?"), AnswerFormat::kJson, &status), "");
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(ClientTest, ASignalCancelsAndKeepsWhatWasWritten) {
+  inference_.hangs = true;
+  StopSignals signals;
+  std::thread killer([this] {
+    while (!inference_.reached) absl::SleepFor(absl::Milliseconds(5));
+    absl::SleepFor(absl::Milliseconds(50));
+    kill(getpid(), SIGINT);
+  });
+  testing::internal::CaptureStdout();
+  absl::Status status =
+      GenerateAndPrint(TextPrompt("a"), SamplingOptions(), AnswerFormat::kText, client_.get(), &signals).status();
+  killer.join();
+  EXPECT_EQ(testing::internal::GetCapturedStdout(), "An an\n");
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,115 @@
+// A whole cluster on this machine: one router and its nodes as processes.
+#ifndef KEDGE_CLI_CLUSTER_H_
+#define KEDGE_CLI_CLUSTER_H_
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "cli/child_process.h"
+
+namespace kedge {
+
+inline constexpr int kDefaultPort = 50051;
+
+struct ClusterOptions {
+  // Where clients reach the router.
+  std::string host = "127.0.0.1";
+  // 0: any free port.
+  int port = 0;
+  // Whether the next free port will do when `port` is taken.
+  bool next_free_port = false;
+
+  int num_prefill = 1;
+  int num_decode = 1;
+  std::string model;    // path
+  std::string policy;   // empty: the model's
+  std::string kv_type;  // empty: the nodes' default
+  int threads = 0;      // of each node; 0: see DefaultThreads
+
+  // Where kedge-router, kedge-prefill and kedge-decode lie.
+  std::string program_directory;
+  // Receives router.log, prefill-0.log and so on.
+  std::string log_directory;
+  // How long the processes may take until an answer can be given.
+  absl::Duration start_timeout = absl::Minutes(10);
+};
+
+// What the router says about itself.
+struct ClusterView {
+  bool serving = false;
+  std::vector<std::string> ready_nodes;  // ids
+};
+// Asks the router at HOST:PORT. An error means: not yet.
+using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string& address)>;
+
+// Owns the processes: the destructor stops them. They also end when this process dies, however that comes.
+// Owned by one thread, which must be the main thread (see ChildProcess).
+class Cluster {
+ public:
+  // Returns once an answer can be given: the router serves and each node is ready. kUnavailable, with the last lines
+  // of its log, when a process ends before; kAlreadyExists when a port that was asked for is taken; kCancelled soon
+  // after `cancelled` turns true; kDeadlineExceeded.
+  static absl::StatusOr<Cluster> Start(const ClusterOptions& options, const ClusterProbe& probe,
+                                       const std::function<bool()>& cancelled);
+  ~Cluster();
+  Cluster(Cluster&&) = default;
+  Cluster& operator=(Cluster&&) = delete;
+
+  // HOST:PORT as it was bound.
+  const std::string& address() const { return address_; }
+  // The same for a client on this machine: loopback where the host is a wildcard.
+  std::string LocalAddress() const;
+  const std::string& log_directory() const { return options_.log_directory; }
+
+  // A process that has ended on its own since the last look.
+  struct Ended {
+    std::string name;  // "router", "decode-0"
+    std::string how;   // "exit code 1"
+    std::string log;   // path
+  };
+  std::vector<Ended> Poll();
+
+  // SIGTERM to all, SIGKILL to those that are left after 5 s. Idempotent.
+  void Stop();
+
+ private:
+  struct Member {
+    std::string name;
+    std::string log;
+    ChildProcess process;
+    bool reported = false;
+  };
+
+  explicit Cluster(ClusterOptions options) : options_(std::move(options)) {}
+  absl::Status StartRouter(const std::function<bool()>& cancelled, absl::Time deadline);
+  absl::Status StartNodes();
+  absl::Status WaitUntilReady(const ClusterProbe& probe, const std::function<bool()>& cancelled, absl::Time deadline);
+  absl::Status StartMember(const std::string& name, const std::string& program, std::vector<std::string> arguments);
+  // The failure of the first member that has ended, with the end of its log.
+  absl::Status CheckMembers();
+
+  ClusterOptions options_;
+  std::vector<Member> members_;  // the router first
+  std::string address_;
+};
+
+// Threads of each node when nobody said: all cores, shared between the nodes of one kind. Prefill and decode nodes
+// take turns more than they compete, so each kind may use all cores. At least 1.
+int DefaultThreads(int cores, int num_prefill, int num_decode);
+
+// HOST:PORT in the line "listening HOST:PORT" of a router's log, or "" if it is not there yet.
+std::string ListeningAddress(absl::string_view log);
+
+// The last `count` lines, each with its line feed.
+std::string LastLines(absl::string_view text, int count);
+
+// "HOST:PORT", with brackets around an IPv6 address.
+std::string JoinHostPort(const std::string& host, int port);
+
+}  // namespace kedge
+
+#endif  // KEDGE_CLI_CLUSTER_H_

@@ -1,0 +1,264 @@
+// The programs are shell scripts here: what they write and how they end is chosen by each test.
+#include "cli/cluster.h"
+
+#include <arpa/inet.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+bool Never() { return false; }
+
+absl::StatusOr<ClusterView> AllReady(const std::string&) {
+  return ClusterView{.serving = true, .ready_nodes = {"prefill-0", "prefill-1", "decode-0", "decode-1"}};
+}
+
+// A socket that listens on a port of its own choice, as a stranger would.
+class Stranger {
+ public:
+  Stranger() {
+    file_ = socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof(address);
+    bind(file_, reinterpret_cast<sockaddr*>(&address), length);
+    listen(file_, 1);
+    getsockname(file_, reinterpret_cast<sockaddr*>(&address), &length);
+    port_ = ntohs(address.sin_port);
+  }
+  ~Stranger() { close(file_); }
+  int port() const { return port_; }
+
+ private:
+  int file_;
+  int port_;
+};
+
+class ClusterTest : public testing::Test {
+ protected:
+  ClusterTest() {
+    root_ = testing::TempDir() + "/cluster test " + testing::UnitTest::GetInstance()->current_test_info()->name();
+    fs::remove_all(root_);
+    fs::create_directories(root_ + "/bin");
+    // $2 is the address to listen on; port 0 becomes 4711.
+    Script("kedge-router", R"sh(echo "$@" > "$ROOT/router.args"
+echo "info: listening $(echo "$2" | sed 's/:0$/:4711/')" >&2; exec sleep 60)sh");
+    Script("kedge-prefill", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
+    Script("kedge-decode", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
+    setenv("ROOT", root_.c_str(), 1);
+    options_.program_directory = root_ + "/bin";
+    options_.log_directory = root_ + "/logs/1";
+    options_.model = "/models/tiny model.gguf";
+    options_.start_timeout = absl::Seconds(20);
+  }
+
+  void Script(const std::string& name, const std::string& body) {
+    std::string path = root_ + "/bin/" + name;
+    std::ofstream(path) << "#!/bin/sh\n" << body << "\n";
+    chmod(path.c_str(), 0755);
+  }
+  std::string Arguments(const std::string& name) {
+    std::ostringstream content;
+    for (int i = 0; i < 500 && content.str().empty(); ++i) {  // the script may not have written yet
+      content << std::ifstream(absl::StrCat(root_, "/", name, ".args")).rdbuf();
+      if (content.str().empty()) absl::SleepFor(absl::Milliseconds(10));
+      content.clear();
+    }
+    return content.str();
+  }
+  // Processes of this test that live: their command lines have root_.
+  int Living() {
+    int count = 0;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      std::ostringstream content;
+      content << std::ifstream(entry.path() / "environ").rdbuf();
+      std::ostringstream name;
+      name << std::ifstream(entry.path() / "comm").rdbuf();
+      if (absl::StrContains(content.str(), "ROOT=" + root_) && name.str() == "sleep\n") ++count;
+    }
+    return count;
+  }
+
+  std::string root_;
+  ClusterOptions options_;
+};
+
+TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
+  options_.num_prefill = 2;
+  options_.policy = "window,recent=64";
+  options_.kv_type = "f32";
+  options_.threads = 3;
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
+  EXPECT_EQ(Arguments("router"),
+            "--listen 127.0.0.1:0 --model /models/tiny model.gguf --policy window,recent=64 --die-with-parent\n");
+  for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
+    EXPECT_EQ(Arguments(name),
+              absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
+                           " --threads 3 --kv-type f32 --model /models/tiny model.gguf --policy window,recent=64 "
+                           "--die-with-parent\n"));
+  }
+  EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
+}
+
+TEST_F(ClusterTest, WaitsUntilTheRouterServesAndEachNodeIsReady) {
+  int calls = 0;
+  auto probe = [&](const std::string& address) -> absl::StatusOr<ClusterView> {
+    EXPECT_EQ(address, "127.0.0.1:4711");
+    switch (++calls) {
+      case 1:
+        return absl::UnavailableError("not yet");
+      case 2:
+        return ClusterView{.serving = true, .ready_nodes = {"prefill-0"}};
+      case 3:
+        return ClusterView{.serving = false, .ready_nodes = {"prefill-0", "decode-0"}};
+      default:
+        return ClusterView{.serving = true, .ready_nodes = {"prefill-0", "decode-0", "other"}};
+    }
+  };
+  ASSERT_TRUE(Cluster::Start(options_, probe, Never).ok());
+  EXPECT_EQ(calls, 4);
+}
+
+TEST_F(ClusterTest, ShowsTheEndOfTheLogOfANodeThatFails) {
+  Script("kedge-decode", "for i in $(seq 30); do echo line $i; done; echo kv-type: no such type >&2; exit 1");
+  auto never_ready = [](const std::string&) { return ClusterView(); };
+  absl::Status status = Cluster::Start(options_, never_ready, Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("decode-0 ended with exit code 1"), HasSubstr("decode-0.log"),
+                    HasSubstr("line 12\n"), Not(HasSubstr("line 11\n")), HasSubstr("kv-type: no such type")));
+  EXPECT_EQ(Living(), 0);
+}
+
+TEST_F(ClusterTest, ARouterThatFailsForAnotherReasonIsShownToo) {
+  Script("kedge-router", "echo cannot open the model >&2; exit 1");
+  options_.port = Stranger().port();  // free again
+  options_.next_free_port = true;
+  absl::Status status = Cluster::Start(options_, AllReady, Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("cannot open the model"));
+}
+
+TEST_F(ClusterTest, APortThatWasAskedForMustBeFree) {
+  Stranger stranger;
+  options_.port = stranger.port();
+  absl::Status status = Cluster::Start(options_, AllReady, Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_THAT(std::string(status.message()), HasSubstr(absl::StrCat("port ", stranger.port())));
+}
+
+TEST_F(ClusterTest, OtherwiseTheNextFreePortWillDo) {
+  Stranger stranger;
+  options_.port = stranger.port();
+  options_.next_free_port = true;
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  int port = std::stoi(cluster->address().substr(cluster->address().rfind(':') + 1));
+  EXPECT_GT(port, stranger.port());
+}
+
+TEST_F(ClusterTest, APortLostInARaceIsGivenUp) {
+  // The first router finds the port taken although it looked free to us.
+  Script("kedge-router", R"(if [ ! -e "$ROOT/raced" ]; then touch "$ROOT/raced"
+echo "error: cannot listen on $2: the port is taken" >&2; exit 1; fi
+echo "listening $2" >&2; exec sleep 60)");
+  options_.port = Stranger().port();
+  options_.next_free_port = true;
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_NE(cluster->address(), JoinHostPort("127.0.0.1", options_.port));
+}
+
+TEST_F(ClusterTest, StopLeavesNothingBehindNotEvenTheStubborn) {
+  Script("kedge-prefill", "trap '' TERM; while true; do sleep 1; done");
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_GE(Living(), 2);
+  absl::Time start = absl::Now();
+  cluster->Stop();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(8));
+  for (int i = 0; i < 200 && Living() > 0; ++i) absl::SleepFor(absl::Milliseconds(10));  // init reaps
+  EXPECT_EQ(Living(), 0);
+}
+
+TEST_F(ClusterTest, ASignalEndsTheWait) {
+  auto never_ready = [](const std::string&) { return ClusterView(); };
+  absl::Time start = absl::Now();
+  absl::Status status =
+      Cluster::Start(options_, never_ready, [&] { return absl::Now() - start > absl::Milliseconds(200); }).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(6));
+}
+
+TEST_F(ClusterTest, PollReportsEachDeathOnce) {
+  Script("kedge-decode", R"(while [ ! -e "$ROOT/die" ]; do sleep 0.05; done; exit 7)");
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_TRUE(cluster->Poll().empty());
+  std::ofstream(root_ + "/die") << "";
+  std::vector<Cluster::Ended> ended;
+  for (int i = 0; i < 500 && ended.empty(); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+    ended = cluster->Poll();
+  }
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].name, "decode-0");
+  EXPECT_EQ(ended[0].how, "exit code 7");
+  EXPECT_TRUE(cluster->Poll().empty());
+}
+
+TEST(ListeningAddressTest, FindsTheLineOfTheRouter) {
+  EXPECT_EQ(ListeningAddress(""), "");
+  EXPECT_EQ(ListeningAddress("starting\n"), "");
+  EXPECT_EQ(ListeningAddress("listening 127.0.0.1:50"), "");  // may go on
+  EXPECT_EQ(ListeningAddress("a\n2025-01-01T00:00:00.000 I router: listening 127.0.0.1:5005\nb\n"), "127.0.0.1:5005");
+  EXPECT_EQ(ListeningAddress("router: listening on [::1]:5005, model x\n"), "[::1]:5005");
+}
+
+TEST(LastLinesTest, TakesTheEnd) {
+  EXPECT_EQ(LastLines("", 20), "");
+  EXPECT_EQ(LastLines("a\nb\nc\n", 2), "b\nc\n");
+  EXPECT_EQ(LastLines("a\nb\nc", 2), "b\nc");
+  EXPECT_EQ(LastLines("a\nb\n", 2), "a\nb\n");
+  EXPECT_EQ(LastLines("a\nb\n", 20), "a\nb\n");
+  EXPECT_EQ(LastLines("\n\n", 1), "\n");
+}
+
+TEST(DefaultThreadsTest, NodesOfOneKindShareTheCores) {
+  EXPECT_EQ(DefaultThreads(8, 1, 1), 8);
+  EXPECT_EQ(DefaultThreads(8, 2, 1), 4);
+  EXPECT_EQ(DefaultThreads(8, 3, 3), 3);
+  EXPECT_EQ(DefaultThreads(2, 16, 16), 1);
+  EXPECT_EQ(DefaultThreads(0, 1, 1), 1);
+}
+
+TEST(JoinHostPortTest, Ipv6GetsBrackets) {
+  EXPECT_EQ(JoinHostPort("::1", 5), "[::1]:5");
+  EXPECT_EQ(JoinHostPort("[::1]", 5), "[::1]:5");
+  EXPECT_EQ(JoinHostPort("localhost", 5), "localhost:5");
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,47 @@
+// `kedge generate`: one prompt to a running router.
+//
+// Tested by client_test.cc.
+#include <memory>
+
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/generate_flow.h"
+#include "cli/generate_options.h"
+#include "cli/stop_signals.h"
+
+namespace kedge {
+namespace {
+
+struct Options {
+  std::string router;
+  PromptOptions prompt;
+  SamplingOptions sampling;
+  AnswerFormat format = AnswerFormat::kText;
+};
+
+int Generate(const Options& options) {
+  StopSignals signals;
+  Client client(options.router);
+  absl::StatusOr<Answer> answer =
+      GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  if (answer.ok()) return kExitOk;
+  SayError(answer.status());
+  return kExitFailed;
+}
+
+}  // namespace
+
+void AddGenerateCommand(CLI::App* app, Action* action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("generate", "Generate text with a running cluster");
+  AddRouterOption(command, &options->router);
+  AddPromptOptions(command, /*positional=*/false, &options->prompt);
+  command->add_option("--policy", options->sampling.call.policy, "Anchor policy (default: the cluster's)")
+      ->type_name("SPEC");
+  AddSamplingOptions(command, &options->sampling);
+  AddFormatOption(command, kAnswerFormatHelp, &options->format);
+  command->callback([options, action] { *action = [options] { return Generate(*options); }; });
+}
+
+}  // namespace kedge

@@ -1,0 +1,45 @@
+// Whether the model is a chat model is the server's knowledge, so it is asked first where it matters.
+//
+// Tested by client_test.cc.
+#include "cli/generate_flow.h"
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
+#include "cli/console.h"
+#include "common/base/status.h"
+
+namespace kedge {
+namespace {
+
+constexpr absl::Duration kModelInfoTimeout = absl::Seconds(10);
+
+}  // namespace
+
+absl::StatusOr<Answer> GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions& sampling,
+                                        AnswerFormat format, Client* client, StopSignals* signals) {
+  bool is_chat_model = false;
+  if (MayBeChat(prompt)) {
+    KEDGE_ASSIGN_OR_RETURN(ModelInfo info, client->GetModelInfo(kModelInfoTimeout));
+    is_chat_model = !info.chat_template.empty();
+  }
+  KEDGE_ASSIGN_OR_RETURN(GenerateCall call, MakeCall(prompt, sampling, is_chat_model));
+
+  bool readable = true;
+  bool at_line_start = true;
+  auto on_text = [&](absl::string_view text) {
+    at_line_start = absl::EndsWith(text, "\n");
+    if (format == AnswerFormat::kText) readable = WriteOut(text);
+    return readable;
+  };
+  signals->SetHandler([client](int) { client->Cancel(); });
+  absl::Cleanup remove_handler = [signals] { signals->SetHandler({}); };
+  absl::StatusOr<Answer> answer = client->Generate(call, on_text, [signals] { return signals->stopped(); });
+  if (format == AnswerFormat::kText && !at_line_start) WriteOut("\n");
+  if (!readable) return absl::CancelledError("nobody reads the answer any more");
+  if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");
+  KEDGE_RETURN_IF_ERROR(answer.status());
+  if (format == AnswerFormat::kJson) WriteOut(AnswerJson(*answer) + "\n");
+  return answer;
+}
+
+}  // namespace kedge

@@ -1,0 +1,107 @@
+// Values are checked here as far as their form goes; ranges are the server's business, which names the field.
+//
+// Tested by generate_options_test.cc.
+#include "cli/generate_options.h"
+
+#include "cli/token_list.h"
+#include "common/base/status.h"
+
+namespace kedge {
+
+namespace {
+
+// For CLI11: the reason why `text` is no list of token ids, or "".
+std::string CheckTokenList(const std::string& text) { return std::string(ParseTokenList(text).status().message()); }
+
+}  // namespace
+
+void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
+  GenerateCall* call = &options->call;
+  command->add_option("--max-tokens", call->max_tokens, "Most tokens to write (default: the router's)");
+  command->add_option("--min-tokens", call->min_tokens, "Tokens to write before the answer may end");
+  command->add_option("--temperature", call->temperature, "0 is greedy: always the likeliest token")
+      ->capture_default_str();
+  command->add_option("--top-p", call->top_p, "Sample from the likeliest tokens of this total probability");
+  command->add_option("--top-k", call->top_k, "Sample from this many of the likeliest tokens");
+  command->add_option("--min-p", call->min_p, "Drop tokens less likely than this share of the likeliest one's");
+  command->add_option("--repetition-penalty", call->repetition_penalty, "Above 1: tokens of the text get unlikelier");
+  command->add_option("--frequency-penalty", call->frequency_penalty, "Taken off for each time a token was written");
+  command->add_option("--presence-penalty", call->presence_penalty, "Taken off once a token was written");
+  command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")
+      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));  // CLI11 takes -1 as 2^64 - 1
+  command->add_option("--stop", call->stop, "Text that ends the answer; can be given several times")
+      ->allow_extra_args(false);
+  command->add_option("--stop-token-ids", options->stop_token_ids, "Token ids that end the answer: 1,2,3")
+      ->check(CheckTokenList)
+      ->type_name("IDS");
+  command->add_flag("--ignore-eos", call->ignore_eos, "Go on after the end-of-sequence token");
+  command->add_option("--timeout", options->timeout_seconds, "Give up after this many seconds")
+      ->check(CLI::Validator(CLI::PositiveNumber).description(""))
+      ->type_name("SECONDS");
+  command->add_option("--request-id", call->request_id, "Name of the request, for logs");
+}
+
+void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options) {
+  using Source = PromptOptions::Source;
+  CLI::Option_group* group = command->add_option_group("Prompt");
+  auto set_source = [options](Source source) {
+    return [options, source](const std::string&) { options->source = source; };
+  };
+  if (positional) group->add_option("PROMPT", options->prompt, "What to ask")->each(set_source(Source::kPrompt));
+  group->add_option("--prompt", options->prompt, "What to ask")->each(set_source(Source::kPrompt));
+  group->add_option("--prompt-file", options->prompt_file, "File with the prompt; - is stdin")
+      ->each(set_source(Source::kFile));
+  CLI::Option* tokens = group->add_option("--tokens", options->tokens, "Token ids, used as they are: 1,2,3")
+                            ->check(CheckTokenList)
+                            ->each(set_source(Source::kTokens))
+                            ->type_name("IDS");
+  group->require_option(1);
+  CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
+  command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
+}
+
+void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format) {
+  command->add_option("--format", *format, help)
+      ->transform(CLI::Transformer(std::vector<std::pair<std::string, AnswerFormat>>{{"text", AnswerFormat::kText},
+                                                                                     {"json", AnswerFormat::kJson}})
+                      .description(""))
+      ->type_name("text|json")
+      ->default_str("text");
+}
+
+void AddRouterOption(CLI::App* command, std::string* router) {
+  command->add_option("--router", *router, "HOST:PORT of the router")->required();
+}
+
+bool MayBeChat(const PromptOptions& prompt) {
+  return !prompt.raw && prompt.source != PromptOptions::Source::kTokens;
+}
+
+absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
+                                      bool is_chat_model) {
+  using Source = PromptOptions::Source;
+  GenerateCall call = sampling.call;
+  if (sampling.timeout_seconds > 0) call.timeout = absl::Seconds(sampling.timeout_seconds);
+  KEDGE_ASSIGN_OR_RETURN(call.stop_token_ids, ParseTokenList(sampling.stop_token_ids));
+
+  if (prompt.source == Source::kTokens) {
+    KEDGE_ASSIGN_OR_RETURN(call.prompt, ParseTokenList(prompt.tokens));
+    return call;
+  }
+  std::string text = prompt.prompt;
+  if (prompt.source == Source::kFile) {
+    KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(prompt.prompt_file));
+  }
+  if (prompt.raw || !is_chat_model) {
+    if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
+    call.prompt = std::move(text);
+    return call;
+  }
+  std::vector<ChatTurn> turns;
+  if (!prompt.system.empty()) turns.push_back({"system", prompt.system});
+  turns.push_back({"user", std::move(text)});
+  call.prompt = std::move(turns);
+  return call;
+}
+
+}  // namespace kedge

@@ -1,0 +1,54 @@
+// The options that `generate`, `run` and `chat` share.
+#ifndef KEDGE_CLI_GENERATE_OPTIONS_H_
+#define KEDGE_CLI_GENERATE_OPTIONS_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "cli/client.h"
+
+namespace kedge {
+
+// How to sample and when to stop.
+struct SamplingOptions {
+  GenerateCall call;  // all but the prompt; the strings below are not yet in it
+  std::string stop_token_ids;
+  double timeout_seconds = 0;  // 0: none
+};
+void AddSamplingOptions(CLI::App* command, SamplingOptions* options);
+
+// What to continue: exactly one source, which the parser checks.
+struct PromptOptions {
+  std::string prompt;
+  std::string prompt_file;
+  std::string tokens;
+  std::string system;
+  bool raw = false;
+  enum class Source { kPrompt, kFile, kTokens };
+  Source source = Source::kPrompt;
+};
+// `positional`: also take the prompt as an argument without a flag.
+void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
+
+// How to print the answer.
+enum class AnswerFormat { kText, kJson };
+void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format);
+inline constexpr char kAnswerFormatHelp[] = "text: as it comes; json: one object at the end";
+
+// "--router HOST:PORT", required.
+void AddRouterOption(CLI::App* command, std::string* router);
+
+// The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
+// kInvalidArgument: --system, and no chat model; kNotFound or kUnavailable: the file.
+absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
+                                      bool is_chat_model);
+
+// Whether MakeCall will look at `is_chat_model`.
+bool MayBeChat(const PromptOptions& prompt);
+
+}  // namespace kedge
+
+#endif  // KEDGE_CLI_GENERATE_OPTIONS_H_

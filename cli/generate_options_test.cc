@@ -1,0 +1,127 @@
+#include "cli/generate_options.h"
+
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+using ::testing::ElementsAre;
+
+// One parsed command line of `generate` (or `run`, with a positional prompt).
+struct Parsed {
+  SamplingOptions sampling;
+  PromptOptions prompt;
+  AnswerFormat format = AnswerFormat::kText;
+  bool accepted = false;
+
+  Parsed(std::vector<std::string> arguments, bool positional = false) {
+    CLI::App app("test", "kedge");
+    AddPromptOptions(&app, positional, &prompt);
+    AddSamplingOptions(&app, &sampling);
+    AddFormatOption(&app, kAnswerFormatHelp, &format);
+    std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
+    try {
+      app.parse(arguments);
+      accepted = true;
+    } catch (const CLI::ParseError&) {
+    }
+  }
+  absl::StatusOr<GenerateCall> Call(bool is_chat_model = true) { return MakeCall(prompt, sampling, is_chat_model); }
+};
+
+std::string TextOf(const GenerateCall& call) { return std::get<std::string>(call.prompt); }
+
+TEST(GenerateOptionsTest, ExactlyOnePromptIsNeeded) {
+  EXPECT_FALSE(Parsed({}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--tokens", "1"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "b"}, /*positional=*/true).accepted);
+  EXPECT_FALSE(Parsed({"two", "words"}, /*positional=*/true).accepted);
+  EXPECT_FALSE(Parsed({"a"}).accepted);
+  EXPECT_TRUE(Parsed({"--prompt", "a"}).accepted);
+  EXPECT_TRUE(Parsed({"a"}, /*positional=*/true).accepted);
+}
+
+TEST(GenerateOptionsTest, GreedyWithNothingElseSetIsTheDefault) {
+  GenerateCall call = *Parsed({"--prompt", "a"}).Call();
+  EXPECT_EQ(call.temperature, 0);
+  EXPECT_FALSE(call.max_tokens || call.seed || call.top_p || call.top_k || call.min_p || call.timeout);
+  EXPECT_EQ(call.policy, "");
+}
+
+TEST(GenerateOptionsTest, ValuesArrive) {
+  Parsed parsed({"--prompt", "a", "--max-tokens", "7", "--temperature", "0.5", "--seed", "18446744073709551615",
+                 "--top-k", "-1", "--top-p=0.9", "--stop", "\n", "--stop", "END", "--stop-token-ids", "2,3",
+                 "--ignore-eos", "--timeout", "1.5", "--format", "json"});
+  ASSERT_TRUE(parsed.accepted);
+  GenerateCall call = *parsed.Call();
+  EXPECT_EQ(call.max_tokens, 7u);
+  EXPECT_EQ(call.temperature, 0.5f);
+  EXPECT_EQ(call.seed, 18446744073709551615u);
+  EXPECT_EQ(call.top_k, -1);
+  EXPECT_EQ(call.top_p, 0.9f);
+  EXPECT_THAT(call.stop, ElementsAre("\n", "END"));
+  EXPECT_THAT(call.stop_token_ids, ElementsAre(2, 3));
+  EXPECT_TRUE(call.ignore_eos);
+  EXPECT_EQ(call.timeout, absl::Seconds(1.5));
+  EXPECT_EQ(parsed.format, AnswerFormat::kJson);
+}
+
+TEST(GenerateOptionsTest, MalformedValuesAreUsageErrors) {
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--max-tokens", "-1"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--max-tokens", "many"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--seed", "-1"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--temperature", "warm"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--format", "xml"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--unknown"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt"}).accepted);
+}
+
+TEST(GenerateOptionsTest, ARangeIsTheServersBusiness) {
+  EXPECT_TRUE(std::isnan(Parsed({"--prompt", "a", "--temperature", "nan"}).Call()->temperature));
+}
+
+TEST(GenerateOptionsTest, PromptsThatLookLikeOtherThings) {
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", ""}).Call(false)), "");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", "-1 is negative"}).Call(false)), "-1 is negative");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", "- a list"}).Call(false)), "- a list");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", "[a, b]"}).Call(false)), "[a, b]");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt=--help"}).Call(false)), "--help");
+  EXPECT_EQ(TextOf(*Parsed({"What is an anchor?"}, true).Call(false)), "What is an anchor?");
+  EXPECT_EQ(TextOf(*Parsed({"[a]"}, true).Call(false)), "[a]");
+}
+
+TEST(GenerateOptionsTest, ChatModelsGetMessagesUnlessRaw) {
+  std::vector<ChatTurn> turns =
+      std::get<std::vector<ChatTurn>>(Parsed({"--prompt", "Hi", "--system", "Be kind."}).Call()->prompt);
+  ASSERT_EQ(turns.size(), 2u);
+  EXPECT_EQ(turns[0].role, "system");
+  EXPECT_EQ(turns[0].content, "Be kind.");
+  EXPECT_EQ(turns[1].role, "user");
+  EXPECT_EQ(turns[1].content, "Hi");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", "Hi", "--raw"}).Call()), "Hi");
+  EXPECT_EQ(TextOf(*Parsed({"--prompt", "Hi"}).Call(/*is_chat_model=*/false)), "Hi");
+  EXPECT_FALSE(Parsed({"--prompt", "Hi", "--raw", "--system", "x"}).accepted);
+  EXPECT_FALSE(Parsed({"--tokens", "1", "--system", "x"}).accepted);
+  EXPECT_EQ(Parsed({"--prompt", "Hi", "--system", "x"}).Call(/*is_chat_model=*/false).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST(GenerateOptionsTest, TokensAreUsedAsTheyAre) {
+  EXPECT_THAT(std::get<std::vector<uint32_t>>(Parsed({"--tokens", "1, 2 3"}).Call()->prompt), ElementsAre(1, 2, 3));
+  EXPECT_FALSE(Parsed({"--tokens", "1,two"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "--stop-token-ids", "two"}).accepted);
+  EXPECT_FALSE(MayBeChat(Parsed({"--tokens", "1"}).prompt));
+}
+
+TEST(GenerateOptionsTest, AFileIsTakenByteForByte) {
+  std::string path = testing::TempDir() + "/prompt.txt";
+  std::ofstream(path) << "One.\nTwo.\n";
+  EXPECT_EQ(TextOf(*Parsed({"--prompt-file", path}).Call(false)), "One.\nTwo.\n");
+  EXPECT_EQ(Parsed({"--prompt-file", path + ".gone"}).Call().status().code(), absl::StatusCode::kNotFound);
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,113 @@
+// Ties model, processes and the router's own word on its readiness together. Logs of the last clusters stay in the
+// cache directory; older ones are removed here.
+//
+// Tested by cluster_test.cc and, with the real processes, by the tests in tests/.
+#include "cli/local_cluster.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/client.h"
+#include "cli/console.h"
+#include "cli/default_model.h"
+#include "common/base/cache_dir.h"
+#include "common/base/status.h"
+
+namespace kedge {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr size_t kClusterLogsToKeep = 50;
+constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
+
+// A new name below CACHE/logs that sorts by time.
+std::string NewLogDirectory() {
+  std::string cache = CacheDir();
+  if (cache.empty()) cache = absl::StrCat("/tmp/kedge-", getuid());
+  const std::string logs = cache + "/logs";
+  std::vector<fs::path> former;
+  std::error_code error;
+  for (const fs::directory_entry& entry : fs::directory_iterator(logs, error)) former.push_back(entry.path());
+  std::sort(former.begin(), former.end());
+  for (size_t i = 0; i + kClusterLogsToKeep <= former.size(); ++i) fs::remove_all(former[i], error);
+  const std::time_t now = std::time(nullptr);
+  std::tm local = {};
+  localtime_r(&now, &local);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y%m%d-%H%M%S", &local);
+  return absl::StrCat(logs, "/", text, "-", getpid());
+}
+
+}  // namespace
+
+void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, LocalClusterOptions* options) {
+  command->add_option("--prefill", options->num_prefill, "Number of prefill nodes")
+      ->check(CLI::Range(0, 64).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--decode", options->num_decode, "Number of decode nodes")
+      ->check(CLI::Range(1, 64).description(""))
+      ->type_name("N")
+      ->capture_default_str();
+  command->add_option("--port", options->port, "Port of the router (default: " + port_help + ")")
+      ->check(CLI::Range(1, 65535).description(""))
+      ->type_name("PORT");
+  command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
+  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
+      ->type_name("FILE");
+  command->add_option("--policy", options->policy,
+                      "Anchor policy, e.g. full or window,recent=256 (default: the model's, else window)")
+      ->type_name("SPEC");
+  command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
+      ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
+      ->type_name("TYPE");
+  command->add_option("--threads", options->threads, "Threads of each node (default: all cores, shared)")
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N");
+}
+
+absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
+                                          const StopSignals& signals) {
+  auto cancelled = [&signals] { return signals.stopped(); };
+  KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
+  ClusterOptions cluster;
+  cluster.host = options.host;
+  cluster.port = options.port != 0 ? options.port : default_port;
+  cluster.next_free_port = options.port == 0 && default_port != 0;
+  cluster.num_prefill = options.num_prefill;
+  cluster.num_decode = options.num_decode;
+  cluster.model = std::move(model);
+  cluster.policy = options.policy;
+  cluster.kv_type = options.kv_type;
+  cluster.threads = options.threads;
+  cluster.program_directory = ProgramDirectory();
+  cluster.log_directory = NewLogDirectory();
+  Say(absl::StrCat("starting a router, prefill nodes: ", options.num_prefill, ", decode nodes: ", options.num_decode,
+                   "; logs: ", cluster.log_directory));
+
+  std::map<std::string, std::unique_ptr<Client>> clients;  // one connection for all probes
+  ClusterProbe probe = [&clients](const std::string& address) -> absl::StatusOr<ClusterView> {
+    std::unique_ptr<Client>& client = clients[address];
+    if (client == nullptr) client = std::make_unique<Client>(address);
+    KEDGE_ASSIGN_OR_RETURN(std::string health, client->Health(kProbeTimeout));
+    KEDGE_ASSIGN_OR_RETURN(std::vector<NodeStatus> nodes, client->ListNodes(kProbeTimeout));
+    ClusterView view;
+    view.serving = health == "SERVING";
+    for (const NodeStatus& node : nodes) {
+      if (node.ready) view.ready_nodes.push_back(node.id);
+    }
+    return view;
+  };
+  return Cluster::Start(cluster, probe, cancelled);
+}
+
+}  // namespace kedge

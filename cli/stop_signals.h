@@ -1,0 +1,49 @@
+// Ctrl-C, SIGTERM and a closed terminal as events instead of sudden death.
+#ifndef KEDGE_CLI_STOP_SIGNALS_H_
+#define KEDGE_CLI_STOP_SIGNALS_H_
+
+#include <signal.h>
+
+#include <functional>
+#include <thread>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
+namespace kedge {
+
+// Catches SIGINT, SIGTERM and SIGHUP (the last one not under nohup) for as long as it lives, and ignores SIGPIPE.
+// Make it first in a command, before other threads: they inherit that these signals are blocked. Thread-safe.
+class StopSignals {
+ public:
+  // `on_signal` runs on a thread of this class for each signal, with its number; it must not block. May be empty.
+  explicit StopSignals(std::function<void(int)> on_signal = {});
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+
+  // Whether a signal has come.
+  bool stopped() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns stopped(), at the latest after `timeout`.
+  bool WaitFor(absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Replaces `on_signal`; after it returns the former one does not run any more. If a signal has come already, the new
+  // one runs with it at once, on this thread.
+  void SetHandler(std::function<void(int)> on_signal) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  void Listen();
+
+  sigset_t signals_;
+  sigset_t former_mask_;
+  int signal_file_ = -1;
+  int quit_file_ = -1;  // readable once the destructor runs
+  mutable absl::Mutex mutex_;
+  int last_signal_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void(int)> on_signal_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_CLI_STOP_SIGNALS_H_

@@ -1,0 +1,136 @@
+// Attention over one page, with AVX2. Scores and values are the same small product, sums[h][c] += a[h][i] * b[i][c]:
+// rows of b are loaded and converted once for all heads, and 16 columns at a time are summed in registers, each lane in
+// ascending order of i. Tested by kernels_test.cc.
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include <limits>
+
+#include "common/kernels/cpu/avx2.h"
+#include "common/kernels/cpu/avx2_math.h"
+
+namespace kedge::avx2 {
+namespace {
+
+template <KvType kType>
+KEDGE_AVX2 inline __m256 LoadKv(const void* data, size_t index) {
+  if constexpr (kType == KvType::kF32) {
+    return _mm256_loadu_ps(static_cast<const float*>(data) + index);
+  } else {
+    const __m128i halves =
+        _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint16_t*>(data) + index));
+    if constexpr (kType == KvType::kF16) return _mm256_cvtph_ps(halves);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+  }
+}
+
+// 8 * kBlocks columns.
+template <KvType kType, int kHeads, int kBlocks>
+KEDGE_AVX2 inline void AccumulateColumns(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+                                         int end, size_t column, float* sums, size_t sums_stride) {
+  __m256 sum[kHeads][kBlocks];
+  KEDGE_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
+    KEDGE_UNROLL
+    for (int c = 0; c < kBlocks; ++c) sum[h][c] = _mm256_loadu_ps(sums + h * sums_stride + column + 8 * c);
+  }
+  for (int i = begin; i < end; ++i) {
+    __m256 row[kBlocks];
+    KEDGE_UNROLL
+    for (int c = 0; c < kBlocks; ++c) row[c] = LoadKv<kType>(b, i * b_stride + column + 8 * c);
+    KEDGE_UNROLL
+    for (int h = 0; h < kHeads; ++h) {
+      const __m256 factor = _mm256_set1_ps(a[h * a_stride + i]);
+      KEDGE_UNROLL
+      for (int c = 0; c < kBlocks; ++c) sum[h][c] = _mm256_fmadd_ps(factor, row[c], sum[h][c]);
+    }
+  }
+  KEDGE_UNROLL
+  for (int h = 0; h < kHeads; ++h) {
+    KEDGE_UNROLL
+    for (int c = 0; c < kBlocks; ++c) _mm256_storeu_ps(sums + h * sums_stride + column + 8 * c, sum[h][c]);
+  }
+}
+
+template <KvType kType, int kHeads>
+KEDGE_AVX2 void AccumulateHeads(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
+                                int block_begin, int block_end, float* sums, size_t sums_stride) {
+  int block = block_begin;
+  for (; block + 2 <= block_end; block += 2) {
+    AccumulateColumns<kType, kHeads, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+  }
+  if (block < block_end) {
+    AccumulateColumns<kType, kHeads, 1>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+  }
+}
+
+template <KvType kType>
+KEDGE_AVX2 void AccumulateType(int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+                               int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+  static_assert(kMaxSharedHeads == 4);
+  switch (heads) {
+    case 1:
+      return AccumulateHeads<kType, 1>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
+    case 2:
+      return AccumulateHeads<kType, 2>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
+    case 3:
+      return AccumulateHeads<kType, 3>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
+    default:
+      return AccumulateHeads<kType, 4>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
+  }
+}
+
+}  // namespace
+
+KEDGE_AVX2 void Accumulate(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride,
+                           int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+  switch (type) {
+    case KvType::kF32:
+      return AccumulateType<KvType::kF32>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                          sums_stride);
+    case KvType::kF16:
+      return AccumulateType<KvType::kF16>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                          sums_stride);
+    case KvType::kBF16:
+      return AccumulateType<KvType::kBF16>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                           sums_stride);
+  }
+}
+
+KEDGE_AVX2 void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values,
+                            int size) {
+  const __m256 hidden_score = _mm256_set1_ps(-std::numeric_limits<float>::infinity());
+  const __m256i first = _mm256_set1_epi32(begin - 1);
+  const __m256i last = _mm256_set1_epi32(end);
+  const __m256i count = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  __m256 visible[4];
+  __m256 score[4];
+  KEDGE_UNROLL
+  for (int v = 0; v < 4; ++v) {
+    const __m256i index = _mm256_add_epi32(count, _mm256_set1_epi32(8 * v));
+    visible[v] =
+        _mm256_castsi256_ps(_mm256_and_si256(_mm256_cmpgt_epi32(index, first), _mm256_cmpgt_epi32(last, index)));
+    score[v] = _mm256_blendv_ps(hidden_score, _mm256_loadu_ps(scores + 8 * v), visible[v]);
+  }
+  const float page_max = MaxLanes(_mm256_max_ps(_mm256_max_ps(score[0], score[1]), _mm256_max_ps(score[2], score[3])));
+  const float max = page_max > state->max ? page_max : state->max;
+  const __m256 maxes = _mm256_set1_ps(max);
+  __m256 weight[4];
+  KEDGE_UNROLL
+  for (int v = 0; v < 4; ++v) {
+    weight[v] = _mm256_and_ps(Exp(_mm256_sub_ps(score[v], maxes)), visible[v]);
+    _mm256_storeu_ps(weights + 8 * v, weight[v]);
+  }
+  const float page_sum =
+      SumLanes(_mm256_add_ps(_mm256_add_ps(weight[0], weight[1]), _mm256_add_ps(weight[2], weight[3])));
+  const float correction = ExpFloat(state->max - max);
+  state->sum = std::fma(state->sum, correction, page_sum);
+  state->max = max;
+  const __m256 corrections = _mm256_set1_ps(correction);
+  int i = 0;
+  for (; i + 8 <= size; i += 8) _mm256_storeu_ps(values + i, _mm256_mul_ps(_mm256_loadu_ps(values + i), corrections));
+  for (; i < size; ++i) values[i] *= correction;
+}
+
+}  // namespace kedge::avx2
+#endif

@@ -1,0 +1,308 @@
+// Splits each operation among the threads (by outputs, rows or heads, never inside a sum) and calls the kernels.
+// Small operations run on the calling thread: waking the others costs more. Tested by cpu_ops_test.cc.
+#include "common/kernels/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/functional/function_ref.h"
+#include "common/base/check.h"
+#include "common/base/thread_pool.h"
+#include "common/kernels/cpu/attention.h"
+#include "common/kernels/cpu/cpu_pages.h"
+#include "common/kernels/cpu/panels.h"
+#include "common/kernels/dequantize.h"
+#include "common/kernels/elementary.h"
+
+namespace kedge {
+namespace {
+
+// Elementary operations below which one thread is faster than several.
+constexpr size_t kWorthThreads = 32 * 1024;
+// Activations that pass the panels together should stay in the second-level cache.
+constexpr size_t kRowBlockBytes = 256 * 1024;
+
+class CpuActivations final : public Activations {
+ public:
+  // Rows start at multiples of 8 columns: the last panel of a product writes whole vectors.
+  CpuActivations(int rows, int columns) : columns(columns), stride((size_t(columns) + 7) / 8 * 8) {
+    absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(rows * stride * sizeof(float));
+    KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
+    memory_ = *std::move(memory);
+  }
+  float* row(size_t r) { return reinterpret_cast<float*>(memory_.data()) + r * stride; }
+  const float* row(size_t r) const { return reinterpret_cast<const float*>(memory_.data()) + r * stride; }
+
+  const int columns;
+  const size_t stride;
+
+ private:
+  LazyMemory memory_;
+};
+
+class CpuVector final : public WeightVector {
+ public:
+  explicit CpuVector(absl::Span<const float> values, uint64_t id) : values(values.begin(), values.end()), id(id) {}
+  const std::vector<float> values;
+  const uint64_t id;  // never used again by the same Ops
+};
+
+CpuActivations& Cast(Activations& x) { return static_cast<CpuActivations&>(x); }
+const CpuActivations& Cast(const Activations& x) { return static_cast<const CpuActivations&>(x); }
+const CpuMatrix& Cast(const WeightMatrix& x) { return static_cast<const CpuMatrix&>(x); }
+const CpuVector& Cast(const WeightVector& x) { return static_cast<const CpuVector&>(x); }
+CpuPages& Cast(PageMemory& x) { return static_cast<CpuPages&>(x); }
+const CpuPages& Cast(const PageMemory& x) { return static_cast<const CpuPages&>(x); }
+
+class CpuOps final : public Ops {
+ public:
+  explicit CpuOps(const CpuOptions& options)
+      : kernels_(KernelsFor(options.instruction_set)), pool_(options.threads), attention_workers_(pool_.threads()) {}
+
+  const std::string& numerics_class() const override { return numerics_class_; }
+
+  std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
+    return std::make_unique<CpuActivations>(max_rows, columns);
+  }
+
+  std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
+                                           absl::Span<const uint8_t> data) override {
+    return std::make_unique<CpuMatrix>(type, outputs, inputs, data, pool_);
+  }
+
+  std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
+    return std::make_unique<CpuVector>(values, ++last_vector_id_);
+  }
+
+  absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) override {
+    return CpuPages::Create(shape, num_pages);
+  }
+
+  void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) override {
+    const CpuMatrix& matrix = Cast(table);
+    ForEachRow(static_cast<int>(ids.size()), matrix.inputs(), [&](int r) {
+      DequantizeWeights(matrix.type(), matrix.FileRow(static_cast<int>(ids[r])),
+                        absl::MakeSpan(Cast(out).row(r), matrix.inputs()));
+    });
+  }
+
+  void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) override {
+    const std::vector<float>& w = Cast(weight).values;
+    ForEachRow(rows, w.size(), [&](int r) {
+      kernels_.rms_norm(Cast(x).row(r), w.data(), epsilon, static_cast<int>(w.size()), Cast(out).row(r));
+    });
+  }
+
+  void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) override {
+    const CpuMatrix& matrix = Cast(weights);
+    const size_t work = size_t(rows) * matrix.panels() * kPanelOutputs * matrix.inputs();
+    if (IsQuantized(matrix.type())) {
+      const int blocks = matrix.inputs() / 32;
+      if (quantized_.size() < size_t(rows) * blocks) quantized_.resize(size_t(rows) * blocks);
+      ForEachRow(rows, matrix.inputs(), [&](int r) {
+        kernels_.quantize_row(Cast(x).row(r), matrix.inputs(), &quantized_[size_t(r) * blocks]);
+      });
+      ForEachPanel(work, rows, sizeof(QuantizedBlock) * blocks, matrix, [&](int begin, int end, int row, int count) {
+        kernels_.multiply_quantized(matrix.view(), begin, end, &quantized_[size_t(row) * blocks], count,
+                                    Cast(out).row(row), Cast(out).stride);
+      });
+    } else {
+      ForEachPanel(work, rows, sizeof(float) * matrix.inputs(), matrix, [&](int begin, int end, int row, int count) {
+        kernels_.multiply_float(matrix.view(), begin, end, Cast(x).row(row), Cast(x).stride, count, Cast(out).row(row),
+                                Cast(out).stride);
+      });
+    }
+  }
+
+  void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
+            Activations& x) override {
+    const int rope_dim = static_cast<int>(2 * Cast(inverse_frequencies).values.size());
+    PrepareRopeTable(positions, Cast(inverse_frequencies));
+    ForEachRow(static_cast<int>(positions.size()), size_t(heads) * rope_dim, [&](int r) {
+      const float* cos = &rope_.cos[size_t(r) * rope_dim];
+      const float* sin = &rope_.sin[size_t(r) * rope_dim];
+      for (int h = 0; h < heads; ++h) kernels_.rope(cos, sin, rope_dim, Cast(x).row(r) + h * head_dim);
+    });
+  }
+
+  void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
+               PageMemory& pages) override {
+    const RowShape& shape = Cast(pages).shape();
+    const int size = static_cast<int>(shape.kv_heads * shape.head_dim);
+    const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    ForEachRow(static_cast<int>(plan.rows.size()), 2 * size, [&](int r) {
+      thread_local std::vector<uint8_t> key, value;  // [kv_heads][head_dim] in the KV type
+      key.resize(shape.kv_heads * head_bytes);
+      value.resize(shape.kv_heads * head_bytes);
+      kernels_.to_kv(shape.type, Cast(keys).row(r), size, key.data());
+      kernels_.to_kv(shape.type, Cast(values).row(r), size, value.data());
+      const PlanRow& row = plan.rows[r];
+      const PageTables& tables = plan.tables[row.tables];
+      const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
+      for (uint32_t h = 0; h < shape.kv_heads; ++h) {
+        const int kv_head = static_cast<int>(h);
+        Cast(pages).Store(recent, layer, kv_head, &key[h * head_bytes], &value[h * head_bytes]);
+        if (row.kept_index < 0) continue;
+        const RowRef kept{tables.kept[row.kept_index / kPageRows], row.kept_index % kPageRows};
+        Cast(pages).Store(kept, layer, kv_head, &key[h * head_bytes], &value[h * head_bytes]);
+      }
+    });
+  }
+
+  void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
+                 Activations& out) override {
+    const RowShape& shape = Cast(pages).shape();
+    const int kv_heads = static_cast<int>(shape.kv_heads);
+    const int shared = heads / kv_heads;
+    const size_t group = size_t(shared) * shape.head_dim;  // columns of the query heads that share a KV head
+    const std::vector<size_t> starts = AttentionTiles(plan);
+    const int tiles = static_cast<int>(starts.size()) - 1;
+    const auto attend = [&](AttentionWorker& worker, int unit) {
+      const int kv_head = unit / tiles;  // tiles of one head follow one another: neighbours read the same pages
+      const size_t begin = starts[unit % tiles];
+      const absl::Span<const PlanRow> rows(&plan.rows[begin], starts[unit % tiles + 1] - begin);
+      worker.Attend(kernels_, rows, plan.tables[rows[0].tables], layer, kv_head, shared,
+                    Cast(queries).row(begin) + kv_head * group, Cast(pages), Cast(out).row(begin) + kv_head * group,
+                    Cast(out).stride);
+    };
+    size_t seen = 0;
+    for (const PlanRow& row : plan.rows) seen += row.kept_end + row.position + 1 - row.recent_begin;
+    if (seen * heads * shape.head_dim < kWorthThreads) {
+      for (int unit = 0; unit < tiles * kv_heads; ++unit) attend(attention_workers_[0], unit);
+      return;
+    }
+    // Later rows of a prompt see more, so threads take turns instead of ranges.
+    pool_.Run([&](int part) {
+      for (int unit = part; unit < tiles * kv_heads; unit += pool_.threads()) attend(attention_workers_[part], unit);
+    });
+  }
+
+  void Add(int rows, const Activations& y, Activations& x) override {
+    ForEachRow(rows, Cast(x).columns, [&](int r) { kernels_.add(Cast(y).row(r), Cast(x).columns, Cast(x).row(r)); });
+  }
+
+  void SwiGlu(int rows, const Activations& up, Activations& gate) override {
+    ForEachRow(rows, size_t{4} * Cast(gate).columns,
+               [&](int r) { kernels_.swiglu(Cast(up).row(r), Cast(gate).columns, Cast(gate).row(r)); });
+  }
+
+  void Gather(absl::Span<const uint32_t> rows, const Activations& x, Activations& out) override {
+    for (size_t r = 0; r < rows.size(); ++r) {
+      std::memcpy(Cast(out).row(r), Cast(x).row(rows[r]), sizeof(float) * Cast(x).columns);
+    }
+  }
+
+  void SumAcrossShards(int rows, Activations& x) override {}
+
+  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+    const size_t columns = Cast(x).columns;
+    KEDGE_CHECK(out.size() == rows * columns);
+    for (int r = 0; r < rows; ++r) std::memcpy(out.data() + r * columns, Cast(x).row(r), sizeof(float) * columns);
+  }
+
+  void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
+    ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
+      Cast(pages).Load(rows[row], layer, head, out.data() + key, out.data() + value);
+    });
+  }
+
+  void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
+    ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
+      if (rows[row].page == kNoPage) return;
+      Cast(pages).Store(rows[row], layer, head, in.data() + key, in.data() + value);
+    });
+  }
+
+ private:
+  // cos and sin of the positions of a step: all layers and both queries and keys turn by the same angles.
+  struct RopeTable {
+    std::vector<uint32_t> positions;
+    uint64_t frequencies_id = 0;
+    std::vector<float> cos, sin;  // [rows, rope_dim]: as the kernel takes them
+  };
+
+  void PrepareRopeTable(absl::Span<const uint32_t> positions, const CpuVector& frequencies) {
+    if (rope_.frequencies_id == frequencies.id && absl::MakeConstSpan(rope_.positions) == positions) return;
+    rope_.positions.assign(positions.begin(), positions.end());
+    rope_.frequencies_id = frequencies.id;
+    const size_t pairs = frequencies.values.size();
+    rope_.cos.resize(positions.size() * pairs * 2);
+    rope_.sin.resize(positions.size() * pairs * 2);
+    constexpr size_t kSinCosCost = 32;
+    ForEachRow(static_cast<int>(positions.size()), pairs * kSinCosCost, [&](int r) {
+      for (size_t i = 0; i < pairs; ++i) {
+        const SinCos turn = SinCosDouble(static_cast<double>(positions[r]) * frequencies.values[i]);
+        const size_t even = (r * pairs + i) * 2;
+        rope_.cos[even] = rope_.cos[even + 1] = static_cast<float>(turn.cos);
+        rope_.sin[even] = -static_cast<float>(turn.sin);
+        rope_.sin[even + 1] = static_cast<float>(turn.sin);
+      }
+    });
+  }
+
+  // Where groups of rows begin that go through attention together, and the number of rows at the end.
+  static std::vector<size_t> AttentionTiles(const StepPlan& plan) {
+    std::vector<size_t> starts;
+    for (size_t r = 0; r < plan.rows.size(); ++r) {
+      if (starts.empty() || r - starts.back() == kAttentionRows ||
+          plan.rows[r].tables != plan.rows[starts.back()].tables) {
+        starts.push_back(r);
+      }
+    }
+    starts.push_back(plan.rows.size());
+    return starts;
+  }
+
+  // body(r) for each row.
+  template <typename Body>
+  void ForEachRow(int rows, size_t work_per_row, Body body) {
+    const auto range = [&](int begin, int end) {
+      for (int r = begin; r < end; ++r) body(r);
+    };
+    if (rows * work_per_row < kWorthThreads) return range(0, rows);
+    pool_.ParallelFor(rows, range);
+  }
+
+  // body(first panel, end, first row, number of rows): panels are split among the threads, and rows into blocks that
+  // stay in the cache while all panels of a thread pass by.
+  void ForEachPanel(size_t work, int rows, size_t row_bytes, const CpuMatrix& matrix,
+                    absl::FunctionRef<void(int begin, int end, int row, int count)> body) {
+    const int block = static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, 4) / 4 * 4);
+    const auto range = [&](int begin, int end) {
+      for (int row = 0; row < rows; row += block) body(begin, end, row, std::min(block, rows - row));
+    };
+    if (work < kWorthThreads) return range(0, matrix.panels());
+    pool_.ParallelFor(matrix.panels(), range);
+  }
+
+  // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads; a frame
+  // is [layer][kv head][key, value][row][dim].
+  template <typename Body>
+  void ForEachPart(const RowShape& shape, size_t rows, Body body) {
+    const size_t bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const int parts = static_cast<int>(shape.layers * shape.kv_heads);
+    ForEachRow(parts, 2 * rows * bytes, [&](int part) {
+      for (size_t row = 0; row < rows; ++row) {
+        body(row, part / static_cast<int>(shape.kv_heads), part % static_cast<int>(shape.kv_heads),
+             (2 * part * rows + row) * bytes, ((2 * part + 1) * rows + row) * bytes);
+      }
+    });
+  }
+
+  const std::string numerics_class_ = "cpu-1";
+  const CpuKernels& kernels_;
+  ThreadPool pool_;
+  std::vector<AttentionWorker> attention_workers_;  // one per thread
+  std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
+  RopeTable rope_;
+  uint64_t last_vector_id_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> CreateCpuOps(const CpuOptions& options) { return std::make_unique<CpuOps>(options); }
+
+}  // namespace kedge

@@ -1,0 +1,325 @@
+// The cpu backend against the reference, with bounds derived beside them, and against itself to the bit: other threads,
+// instruction sets and numbers of rows change nothing.
+#include "common/kernels/cpu/cpu_ops.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/kernels/reference/reference_ops.h"
+#include "common/testing/gguf_writer.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
+                                    TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+constexpr double kHalfUnit = 1.0 / (1 << 24);  // relative error of one rounding to float
+
+std::vector<float> RandomFloats(std::mt19937& random, size_t count, float deviation = 1) {
+  std::normal_distribution<float> normal(0, deviation);
+  std::vector<float> values(count);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+absl::Span<const uint8_t> Bytes(const std::string& data) {
+  return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(data.data()), data.size());
+}
+
+bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Activations hold what Embed puts there, so a table of F32 weights is the way in.
+std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
+  const int rows = static_cast<int>(values.size()) / columns;
+  const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float));
+  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, data);
+  std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
+  std::vector<uint32_t> ids(rows);
+  for (int r = 0; r < rows; ++r) ids[r] = static_cast<uint32_t>(r);
+  ops.Embed(*table, ids, *x);
+  return x;
+}
+
+std::vector<float> Download(Ops& ops, const Activations& x, int rows, int columns) {
+  std::vector<float> values(size_t(rows) * columns);
+  ops.CopyToHost(rows, x, absl::MakeSpan(values));
+  return values;
+}
+
+// Every way to run that must give the same bits.
+std::vector<std::unique_ptr<Ops>> AllCpuOps() {
+  std::vector<std::unique_ptr<Ops>> all;
+  for (InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2}) {
+    if (!IsAvailable(set)) continue;
+    for (int threads : {1, 2, 3}) all.push_back(CreateCpuOps({.threads = threads, .instruction_set = set}));
+  }
+  return all;
+}
+
+// [rows, outputs] = x [rows, inputs] * weights.
+std::vector<float> Product(Ops& ops, TensorType type, const std::string& weights, int outputs, int inputs,
+                           const std::vector<float>& x) {
+  const int rows = static_cast<int>(x.size()) / inputs;
+  const std::unique_ptr<WeightMatrix> matrix = ops.LoadMatrix(type, outputs, inputs, Bytes(weights));
+  const std::unique_ptr<Activations> in = Upload(ops, x, inputs);
+  const std::unique_ptr<Activations> out = ops.NewActivations(rows, outputs);
+  ops.MatMul(rows, *in, *matrix, *out);
+  return Download(ops, *out, rows, outputs);
+}
+
+TEST(CpuOpsTest, ProductsAgreeWithTheReference) {
+  std::mt19937 random(1);
+  const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
+  const std::unique_ptr<Ops> reference = CreateReferenceOps();
+  for (TensorType type : kAllTypes) {
+    for (int inputs : {32, 256, BlockSize(type) == 1 ? 37 : 160}) {
+      const int outputs = 43;
+      const int rows = 5;
+      const std::vector<float> values = RandomFloats(random, outputs * inputs);
+      const std::string data = Quantize(type, values);
+      const std::vector<float> weights = Dequantize(type, data, values.size());
+      const std::vector<float> x = RandomFloats(random, rows * inputs, 2);
+      const std::vector<float> actual = Product(*cpu, type, data, outputs, inputs, x);
+      const std::vector<float> expected = Product(*reference, type, data, outputs, inputs, x);
+      for (int r = 0; r < rows; ++r) {
+        for (int o = 0; o < outputs; ++o) {
+          double bound = 0;
+          double magnitudes = 0;
+          for (int i = 0; i < inputs; ++i) magnitudes += std::abs(double{weights[o * inputs + i]} * x[r * inputs + i]);
+          if (BlockSize(type) == 1) {
+            bound = inputs * kHalfUnit * magnitudes;  // one rounding per term
+          } else {
+            // An activation is off by at most half a step of its block, each block adds four roundings.
+            for (int b = 0; b < inputs; b += 32) {
+              float largest = 0;
+              double weight_sum = 0;
+              for (int i = b; i < b + 32; ++i) {
+                largest = std::max(largest, std::abs(x[r * inputs + i]));
+                weight_sum += std::abs(weights[o * inputs + i]);
+              }
+              bound += 0.5001 * largest / 127 * weight_sum;
+            }
+            // The terms of Q4_1 (product and minimum) may be larger than their sum: at most 15 steps plus the minimum.
+            bound += (inputs / 32 + 4) * 4 * kHalfUnit * magnitudes * 32;
+          }
+          ASSERT_NEAR(actual[r * outputs + o], expected[r * outputs + o], bound + kHalfUnit * magnitudes)
+              << TensorTypeName(type) << " inputs " << inputs << " row " << r << " output " << o;
+        }
+      }
+    }
+  }
+}
+
+TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
+  std::mt19937 random(2);
+  for (InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2}) {
+    if (!IsAvailable(set)) continue;
+    const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = 2, .instruction_set = set});
+    for (TensorType type : kAllTypes) {
+      const int inputs = 64;
+      const int outputs = 27;
+      const std::string data = Quantize(type, RandomFloats(random, outputs * inputs));
+      const std::vector<float> x = RandomFloats(random, 37 * inputs);
+      std::vector<float> one_by_one;
+      for (int r = 0; r < 37; ++r) {
+        const std::vector<float> row(x.begin() + r * inputs, x.begin() + (r + 1) * inputs);
+        const std::vector<float> out = Product(*ops, type, data, outputs, inputs, row);
+        one_by_one.insert(one_by_one.end(), out.begin(), out.end());
+      }
+      for (int rows = 1; rows <= 37; ++rows) {
+        const std::vector<float> first(x.begin(), x.begin() + rows * inputs);
+        const std::vector<float> expected(one_by_one.begin(), one_by_one.begin() + rows * outputs);
+        ASSERT_TRUE(SameBits(Product(*ops, type, data, outputs, inputs, first), expected))
+            << TensorTypeName(type) << " rows " << rows;
+      }
+    }
+  }
+}
+
+// Large enough that rows pass in several blocks and all threads take part.
+TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
+  std::mt19937 random(3);
+  const int rows = 70;
+  const int columns = 1024;
+  const int outputs = 100;
+  const std::vector<float> x = RandomFloats(random, rows * columns, 2);
+  const std::vector<float> y = RandomFloats(random, rows * columns, 5);
+  const std::vector<float> norm = RandomFloats(random, columns);
+  std::vector<float> frequencies(16);
+  for (int i = 0; i < 16; ++i) frequencies[i] = std::exp2(-static_cast<float>(i) / 2);
+  std::vector<uint32_t> positions(rows);
+  for (int r = 0; r < rows; ++r) positions[r] = static_cast<uint32_t>(r * 97);
+
+  std::vector<std::string> weights;
+  for (TensorType type : kAllTypes) weights.push_back(Quantize(type, RandomFloats(random, outputs * columns)));
+
+  std::vector<std::vector<float>> expected;
+  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+    std::vector<std::vector<float>> results;
+    for (size_t i = 0; i < weights.size(); ++i) {
+      results.push_back(Product(*ops, kAllTypes[i], weights[i], outputs, columns, x));
+    }
+    const std::unique_ptr<Activations> a = Upload(*ops, x, columns);
+    const std::unique_ptr<Activations> b = Upload(*ops, y, columns);
+    const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
+    ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
+    results.push_back(Download(*ops, *out, rows, columns));
+    ops->Rope(positions, 32, 32, *ops->LoadVector(frequencies), *a);
+    results.push_back(Download(*ops, *a, rows, columns));
+    ops->SwiGlu(rows, *a, *b);
+    results.push_back(Download(*ops, *b, rows, columns));
+    ops->Add(rows, *out, *b);
+    results.push_back(Download(*ops, *b, rows, columns));
+    if (expected.empty()) expected = results;
+    for (size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(SameBits(results[i], expected[i])) << "operation " << i;
+  }
+}
+
+TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
+  std::mt19937 random(4);
+  for (int columns : {16, 40, 50, 576}) {
+    const int rows = 9;
+    const std::vector<float> x = RandomFloats(random, rows * columns, 2);
+    const std::vector<float> y = RandomFloats(random, rows * columns, 3);
+    const std::vector<float> norm = RandomFloats(random, columns);
+    std::vector<std::vector<std::vector<float>>> results;
+    for (const bool is_reference : {true, false}) {
+      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      std::vector<std::vector<float>> list;
+      const std::unique_ptr<Activations> a = Upload(*ops, x, columns);
+      const std::unique_ptr<Activations> b = Upload(*ops, y, columns);
+      const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
+      ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
+      list.push_back(Download(*ops, *out, rows, columns));
+      ops->SwiGlu(rows, *a, *b);
+      list.push_back(Download(*ops, *b, rows, columns));
+      ops->Add(rows, *a, *b);
+      list.push_back(Download(*ops, *b, rows, columns));
+      ops->Gather({3, 3, 0, 8}, *a, *out);
+      list.push_back(Download(*ops, *out, 4, columns));
+      results.push_back(std::move(list));
+    }
+    // Relative to the result: sums of squares have columns / 8 + 5 roundings (halved by the root); exp is within two
+    // units and enters a sum above 1, so SwiGlu has a handful; the largest product of a value and its weight is below
+    // 60.
+    for (size_t op = 0; op < results[0].size(); ++op) {
+      for (size_t i = 0; i < results[0][op].size(); ++i) {
+        const double expected = results[0][op][i];
+        const double roundings = op == 0 ? columns / 16.0 + 8 : op < 3 ? 12 : 0;
+        const double magnitude = op == 2 ? std::abs(expected) + std::abs(x[i]) : std::abs(expected);
+        ASSERT_NEAR(results[1][op][i], expected, roundings * kHalfUnit * magnitude)
+            << "operation " << op << " at " << i;
+      }
+    }
+  }
+}
+
+TEST(CpuOpsTest, RopeAgreesWithTheReference) {
+  std::mt19937 random(5);
+  for (int head_dim : {8, 10, 64, 80}) {
+    for (int rope_dim : {2, 8, head_dim}) {
+      const int heads = 3;
+      const std::vector<uint32_t> positions = {0, 1, 77, 8191, 100000};
+      const std::vector<float> x = RandomFloats(random, positions.size() * heads * head_dim);
+      std::vector<float> frequencies(rope_dim / 2);
+      for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = std::pow(10000.0f, -2.0f * i / rope_dim);
+      std::vector<std::vector<float>> results;
+      for (const bool is_reference : {true, false}) {
+        const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+        const std::unique_ptr<Activations> a = Upload(*ops, x, heads * head_dim);
+        // Another table in between: it must not be remembered for the wrong one.
+        const std::vector<float> other(frequencies.size(), 0.5f);
+        const std::unique_ptr<Activations> ignored = Upload(*ops, x, heads * head_dim);
+        ops->Rope(positions, heads, head_dim, *ops->LoadVector(other), *ignored);
+        ops->Rope(positions, heads, head_dim, *ops->LoadVector(frequencies), *a);
+        results.push_back(Download(*ops, *a, static_cast<int>(positions.size()), heads * head_dim));
+      }
+      for (size_t i = 0; i < x.size(); ++i) {
+        // cos and sin rounded once, two products, one sum: 4 roundings of numbers below |a| + |b|, each below 5.
+        ASSERT_NEAR(results[1][i], results[0][i], 4 * kHalfUnit * 10) << head_dim << " " << rope_dim << " " << i;
+        if (static_cast<int>(i % head_dim) >= rope_dim) {
+          ASSERT_EQ(results[1][i], x[i]);
+        }
+      }
+    }
+  }
+}
+
+TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
+  std::mt19937 random(6);
+  for (TensorType type : kAllTypes) {
+    const std::vector<float> values = RandomFloats(random, 21 * 64);
+    const std::string data = Quantize(type, values);
+    const std::vector<float> weights = Dequantize(type, data, values.size());
+    const std::unique_ptr<Ops> ops = CreateCpuOps({});
+    const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, 64, Bytes(data));
+    const std::unique_ptr<Activations> out = ops->NewActivations(3, 64);
+    ops->Embed(*table, {20, 0, 7}, *out);
+    const std::vector<float> actual = Download(*ops, *out, 3, 64);
+    for (int i = 0; i < 64; ++i) {
+      // Q4_1 rounds once here and twice in the test library's decoder.
+      EXPECT_NEAR(actual[i], weights[20 * 64 + i], 3e-7 * 5);
+      EXPECT_NEAR(actual[64 + i], weights[i], 3e-7 * 5);
+      EXPECT_NEAR(actual[128 + i], weights[7 * 64 + i], 3e-7 * 5);
+    }
+  }
+}
+
+// Rows go out and in in the order of a frame, whatever a backend's own layout is.
+TEST(CpuOpsTest, RowsTravelBetweenBackends) {
+  std::mt19937 random(7);
+  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+    for (uint32_t head_dim : {8u, 10u, 64u}) {
+      const RowShape shape{2, 3, head_dim, type};
+      const std::vector<RowRef> from = {{0, 0}, {2, 31}, {1, 7}, {2, 0}};
+      const std::vector<RowRef> to = {{1, 1}, {0, 5}, {2, 30}, {0, 6}};
+      std::vector<uint8_t> bytes(from.size() * shape.row_bytes());
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
+      const std::unique_ptr<Ops> reference = CreateReferenceOps();
+      for (auto [first, second] : {std::pair(cpu.get(), reference.get()), std::pair(reference.get(), cpu.get())}) {
+        const std::unique_ptr<PageMemory> a = *first->NewPages(shape, 3);
+        const std::unique_ptr<PageMemory> b = *second->NewPages(shape, 3);
+        std::vector<uint8_t> middle(bytes.size()), out(bytes.size());
+        first->WriteRows(*a, from, bytes);
+        first->ReadRows(*a, from, absl::MakeSpan(middle));
+        EXPECT_EQ(middle, bytes);
+        second->WriteRows(*b, to, middle);
+        second->ReadRows(*b, to, absl::MakeSpan(out));
+        EXPECT_EQ(out, bytes);
+      }
+    }
+  }
+}
+
+TEST(CpuOpsTest, WritingPassesOverRowsWithoutAPage) {
+  const RowShape shape{1, 2, 8, KvType::kF16};
+  for (const bool is_reference : {true, false}) {
+    const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({});
+    const std::unique_ptr<PageMemory> pages = *ops->NewPages(shape, 1);
+    std::vector<uint8_t> bytes(3 * shape.row_bytes());
+    for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i);
+    ops->WriteRows(*pages, {{0, 4}, {kNoPage, 0}, {0, 9}}, bytes);
+    std::vector<uint8_t> out(bytes.size());
+    ops->ReadRows(*pages, {{0, 4}, {0, 0}, {0, 9}}, absl::MakeSpan(out));
+    const size_t part = 8 * 2;  // a frame: 4 parts of 3 rows of 8 halves; the row passed over is still zero
+    for (size_t at = part; at < bytes.size(); at += 3 * part) std::fill_n(&bytes[at], part, 0);
+    EXPECT_EQ(out, bytes);
+  }
+}
+
+TEST(CpuOpsTest, TooManyPagesAreAnAnswer) {
+  const RowShape shape{1000, 1000, 1000, KvType::kF32};
+  EXPECT_EQ(CreateCpuOps({})->NewPages(shape, 4000000000u).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+}  // namespace
+}  // namespace kedge

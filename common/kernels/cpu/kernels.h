@@ -1,0 +1,95 @@
+// The inner loops of the cpu backend, once in plain C++ and once per instruction set, all with the same bits.
+//
+// What makes the bits equal: sums of int8 products are int32 and exact; every float sum has one order that is written
+// down here, where a "lane" of a vector is an output, a key row or a column and never a partial sum, except in the
+// 8-lane trees below; products that are added are always fused (std::fma); exp is our own.
+//
+// The 8-lane tree: element i of a list goes to lane i % 8, each lane adds its elements in ascending order, and the
+// lanes are joined as ((l0 + l4) + (l2 + l6)) + ((l1 + l5) + (l3 + l7)).
+#ifndef KEDGE_COMMON_KERNELS_CPU_KERNELS_H_
+#define KEDGE_COMMON_KERNELS_CPU_KERNELS_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/kernels/row_shape.h"
+#include "common/kernels/step.h"
+#include "common/kernels/tensor_type.h"
+
+namespace kedge {
+
+enum class InstructionSet { kScalar, kAvx2 };
+
+// Whether this machine runs it, and the fastest of those.
+bool IsAvailable(InstructionSet set);
+InstructionSet BestInstructionSet();
+
+// 32 activations in 8 bits: x = scale * value, rounded to nearest even, values in [-127, 127].
+struct QuantizedBlock {
+  int8_t values[32];
+  float scale;         // largest |x| / 127
+  float scaled_sum;    // scale * sum
+  int32_t sum;         // of the values
+  int32_t unused = 0;  // blocks start at multiples of 16 bytes
+};
+
+// Weights in panels of 8 outputs; see panels.h for the layout.
+inline constexpr int kPanelOutputs = 8;
+struct PanelView {
+  TensorType type;
+  int inputs;
+  size_t panel_bytes;
+  const uint8_t* data;
+};
+
+// Up to kMaxSharedHeads query heads that read the same KV head go through attention together.
+inline constexpr int kMaxSharedHeads = 4;
+
+struct SoftmaxState {
+  float max;
+  float sum;
+};
+
+struct CpuKernels {
+  // --- Matrix products ---
+  // Quantises x [inputs] into inputs / 32 blocks.
+  void (*quantize_row)(const float* x, int inputs, QuantizedBlock* out);
+  // out[r][8 p .. 8 p + 7] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each block
+  // in ascending order: sum += int32 product * (weight scale * activation scale), then for Q4_1: sum += min *
+  // scaled_sum.
+  void (*multiply_quantized)(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
+                             int rows, float* out, size_t out_stride);
+  // The same for F32, F16 and BF16 weights: sum += weight * x in ascending order of inputs.
+  void (*multiply_float)(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride,
+                         int rows, float* out, size_t out_stride);
+
+  // --- Row by row ---
+  // Squares are summed by the 8-lane tree; out = (x * (1 / sqrt(mean + epsilon))) * weight.
+  void (*rms_norm)(const float* x, const float* weight, float epsilon, int size, float* out);
+  // x[i] = x[i] * cos[i] + x[i ^ 1] * sin[i] with the second product rounded, the first fused; size is even.
+  void (*rope)(const float* cos, const float* sin, int size, float* x);
+  void (*add)(const float* y, int size, float* x);
+  // gate = (gate / (1 + exp(-gate))) * up.
+  void (*swiglu)(const float* up, int size, float* gate);
+  // Rounds to the KV type.
+  void (*to_kv)(KvType type, const float* x, int size, void* out);
+
+  // --- Attention, one page at a time ---
+  // sums[h][c] += a[h][i] * b[i][c] for i in [begin, end) in ascending order and columns c in [8 * block_begin,
+  // 8 * block_end); b has the KV type, rows of b_stride elements. It computes scores (a: queries, b: keys, a column
+  // for each row of the page) and values (a: weights, b: values). heads <= kMaxSharedHeads.
+  void (*accumulate)(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+                     int end, int block_begin, int block_end, float* sums, size_t sums_stride);
+  // Takes the scores of rows [begin, end) of a page into a softmax under way: weights[j] = exp(scores[j] - max) for
+  // those rows, 0 for the others, with the new maximum; values [size] and the sum so far are scaled to it. The page's
+  // weights are summed as (w[0..7] + w[8..15]) + (w[16..23] + w[24..31]), then joined like the lanes of the tree.
+  void (*softmax_page)(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values,
+                       int size);
+};
+
+// REQUIRES: IsAvailable(set).
+const CpuKernels& KernelsFor(InstructionSet set);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_CPU_KERNELS_H_

@@ -1,0 +1,26 @@
+// The kernels in plain C++: the definition of the bits, and what runs where no instruction set is known.
+#ifndef KEDGE_COMMON_KERNELS_CPU_SCALAR_H_
+#define KEDGE_COMMON_KERNELS_CPU_SCALAR_H_
+
+#include "common/kernels/cpu/kernels.h"
+
+namespace kedge::scalar {
+
+// As in CpuKernels.
+void QuantizeRow(const float* x, int inputs, QuantizedBlock* out);
+void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
+                       float* out, size_t out_stride);
+void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride, int rows,
+                   float* out, size_t out_stride);
+void RmsNorm(const float* x, const float* weight, float epsilon, int size, float* out);
+void Rope(const float* cos, const float* sin, int size, float* x);
+void Add(const float* y, int size, float* x);
+void SwiGlu(const float* up, int size, float* gate);
+void ToKv(KvType type, const float* x, int size, void* out);
+void Accumulate(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+                int end, int block_begin, int block_end, float* sums, size_t sums_stride);
+void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values, int size);
+
+}  // namespace kedge::scalar
+
+#endif  // KEDGE_COMMON_KERNELS_CPU_SCALAR_H_

@@ -1,0 +1,19 @@
+// Chooses a backend by name; called once, in main.
+#ifndef KEDGE_COMMON_KERNELS_CREATE_OPS_H_
+#define KEDGE_COMMON_KERNELS_CREATE_OPS_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/kernels/ops.h"
+
+namespace kedge {
+
+// `backend`: "cpu" or "reference"; kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the
+// reference has one.
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_CREATE_OPS_H_

@@ -1,0 +1,50 @@
+#include "common/kernels/elementary.h"
+
+#include <cmath>
+#include <random>
+
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+TEST(ElementaryTest, ExpAgreesWithTheLibrary) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> x(-50, 50);
+  EXPECT_EQ(ExpDouble(0), 1);
+  for (int i = 0; i < 20000; ++i) {
+    const double value = x(random);
+    ASSERT_NEAR(ExpDouble(value) / std::exp(value), 1, 5e-16) << value;
+  }
+  EXPECT_EQ(ExpDouble(-1e4), 0);
+  EXPECT_TRUE(std::isinf(ExpDouble(1e4)));
+}
+
+TEST(ElementaryTest, LogAgreesWithTheLibrary) {
+  std::mt19937_64 random(2);
+  std::uniform_real_distribution<double> x(-30, 30);
+  EXPECT_EQ(LogDouble(1), 0);
+  for (int i = 0; i < 20000; ++i) {
+    const double value = std::exp(x(random));
+    ASSERT_NEAR(LogDouble(value), std::log(value), 5e-16 * std::max(1.0, std::abs(std::log(value)))) << value;
+  }
+  EXPECT_NEAR(LogDouble(10000), 9.210340371976184, 2e-15);
+}
+
+TEST(ElementaryTest, SinAndCosAgreeWithTheLibrary) {
+  std::mt19937_64 random(3);
+  for (double range : {1.0, 10.0, 1e4, 1e6}) {
+    std::uniform_real_distribution<double> x(-range, range);
+    for (int i = 0; i < 10000; ++i) {
+      const double angle = x(random);
+      const SinCos result = SinCosDouble(angle);
+      ASSERT_NEAR(result.sin, std::sin(angle), 1e-15) << angle;
+      ASSERT_NEAR(result.cos, std::cos(angle), 1e-15) << angle;
+    }
+  }
+  EXPECT_EQ(SinCosDouble(0).sin, 0);
+  EXPECT_EQ(SinCosDouble(0).cos, 1);
+}
+
+}  // namespace
+}  // namespace kedge

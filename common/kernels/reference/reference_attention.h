@@ -1,0 +1,42 @@
+// KV rows and attention of the reference backend.
+#ifndef KEDGE_COMMON_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_
+#define KEDGE_COMMON_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/kernels/lazy_memory.h"
+#include "common/kernels/ops.h"
+
+namespace kedge {
+
+// Rows one after another, each [layer][kv head][key, value][dim] in the KV type: a row's own bytes of a frame.
+// Thread-compatible.
+class ReferencePages final : public PageMemory {
+ public:
+  static absl::StatusOr<std::unique_ptr<ReferencePages>> Create(const RowShape& shape, uint32_t num_pages);
+
+  const RowShape& shape() const { return shape_; }
+  uint8_t* Row(RowRef row);
+  const uint8_t* Row(RowRef row) const;
+
+  // Key (part 0) or value (part 1) [head_dim] of one row, rounded to the KV type.
+  void StorePart(RowRef row, int layer, int kv_head, int part, const float* values);
+  std::vector<float> LoadPart(RowRef row, int layer, int kv_head, int part) const;
+
+ private:
+  size_t PartOffset(int layer, int kv_head, int part) const;
+
+  RowShape shape_;
+  uint32_t num_pages_ = 0;
+  LazyMemory memory_;
+};
+
+// queries, out: [plan.rows, heads * head_dim].
+void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float* queries, const ReferencePages& pages,
+                        float* out);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_

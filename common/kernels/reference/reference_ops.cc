@@ -1,0 +1,211 @@
+// Each operation is its formula in ops.h, written down. Tested by reference_ops_test.cc, and against `cpu` by
+// common/kernels/cpu/cpu_ops_test.cc.
+#include "common/kernels/reference/reference_ops.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "common/base/check.h"
+#include "common/kernels/dequantize.h"
+#include "common/kernels/reference/reference_attention.h"
+
+namespace kedge {
+namespace {
+
+class ReferenceActivations final : public Activations {
+ public:
+  ReferenceActivations(int rows, int columns) : columns(columns), values(size_t(rows) * columns) {}
+  float* row(size_t r) { return values.data() + r * columns; }
+  const float* row(size_t r) const { return values.data() + r * columns; }
+
+  const int columns;
+  std::vector<float> values;
+};
+
+class ReferenceMatrix final : public WeightMatrix {
+ public:
+  int outputs = 0;
+  int inputs = 0;
+  std::vector<float> values;  // [outputs, inputs]
+};
+
+class ReferenceVector final : public WeightVector {
+ public:
+  std::vector<float> values;
+};
+
+ReferenceActivations& Cast(Activations& x) { return static_cast<ReferenceActivations&>(x); }
+const ReferenceActivations& Cast(const Activations& x) { return static_cast<const ReferenceActivations&>(x); }
+const ReferenceMatrix& Cast(const WeightMatrix& x) { return static_cast<const ReferenceMatrix&>(x); }
+const ReferenceVector& Cast(const WeightVector& x) { return static_cast<const ReferenceVector&>(x); }
+ReferencePages& Cast(PageMemory& x) { return static_cast<ReferencePages&>(x); }
+const ReferencePages& Cast(const PageMemory& x) { return static_cast<const ReferencePages&>(x); }
+
+class ReferenceOps final : public Ops {
+ public:
+  const std::string& numerics_class() const override { return numerics_class_; }
+
+  std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
+    return std::make_unique<ReferenceActivations>(max_rows, columns);
+  }
+
+  std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
+                                           absl::Span<const uint8_t> data) override {
+    auto matrix = std::make_unique<ReferenceMatrix>();
+    matrix->outputs = outputs;
+    matrix->inputs = inputs;
+    matrix->values.resize(size_t(outputs) * inputs);
+    DequantizeWeights(type, data, absl::MakeSpan(matrix->values));
+    return matrix;
+  }
+
+  std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
+    auto vector = std::make_unique<ReferenceVector>();
+    vector->values.assign(values.begin(), values.end());
+    return vector;
+  }
+
+  absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) override {
+    return ReferencePages::Create(shape, num_pages);
+  }
+
+  void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) override {
+    const ReferenceMatrix& matrix = Cast(table);
+    for (size_t r = 0; r < ids.size(); ++r) {
+      std::memcpy(Cast(out).row(r), &matrix.values[size_t{ids[r]} * matrix.inputs], sizeof(float) * matrix.inputs);
+    }
+  }
+
+  void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) override {
+    const std::vector<float>& w = Cast(weight).values;
+    for (int r = 0; r < rows; ++r) {
+      const float* in = Cast(x).row(r);
+      double squares = 0;
+      for (size_t i = 0; i < w.size(); ++i) squares += double{in[i]} * in[i];
+      const double scale = 1 / std::sqrt(squares / w.size() + epsilon);
+      for (size_t i = 0; i < w.size(); ++i) Cast(out).row(r)[i] = static_cast<float>(in[i] * scale * w[i]);
+    }
+  }
+
+  void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) override {
+    const ReferenceMatrix& w = Cast(weights);
+    for (int r = 0; r < rows; ++r) {
+      const float* in = Cast(x).row(r);
+      for (int o = 0; o < w.outputs; ++o) {
+        const float* row = &w.values[size_t(o) * w.inputs];
+        double sum = 0;
+        for (int i = 0; i < w.inputs; ++i) sum += double{row[i]} * in[i];
+        Cast(out).row(r)[o] = static_cast<float>(sum);
+      }
+    }
+  }
+
+  void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
+            Activations& x) override {
+    const std::vector<float>& frequencies = Cast(inverse_frequencies).values;
+    for (size_t r = 0; r < positions.size(); ++r) {
+      for (int head = 0; head < heads; ++head) {
+        float* values = Cast(x).row(r) + head * head_dim;
+        for (size_t i = 0; i < frequencies.size(); ++i) {
+          const double angle = double(positions[r]) * frequencies[i];
+          const double a = values[2 * i];
+          const double b = values[2 * i + 1];
+          values[2 * i] = static_cast<float>(a * std::cos(angle) - b * std::sin(angle));
+          values[2 * i + 1] = static_cast<float>(a * std::sin(angle) + b * std::cos(angle));
+        }
+      }
+    }
+  }
+
+  void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
+               PageMemory& pages) override {
+    for (size_t r = 0; r < plan.rows.size(); ++r) {
+      const PlanRow& row = plan.rows[r];
+      const PageTables& tables = plan.tables[row.tables];
+      const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
+      StoreRow(recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
+      if (row.kept_index < 0) continue;
+      const RowRef kept{tables.kept[row.kept_index / kPageRows], row.kept_index % kPageRows};
+      StoreRow(kept, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
+    }
+  }
+
+  void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
+                 Activations& out) override {
+    ReferenceAttention(plan, layer, heads, Cast(queries).row(0), Cast(pages), Cast(out).row(0));
+  }
+
+  void Add(int rows, const Activations& y, Activations& x) override {
+    for (int r = 0; r < rows; ++r) {
+      for (int i = 0; i < Cast(x).columns; ++i) Cast(x).row(r)[i] += Cast(y).row(r)[i];
+    }
+  }
+
+  void SwiGlu(int rows, const Activations& up, Activations& gate) override {
+    for (int r = 0; r < rows; ++r) {
+      for (int i = 0; i < Cast(gate).columns; ++i) {
+        const double g = Cast(gate).row(r)[i];
+        Cast(gate).row(r)[i] = static_cast<float>(g / (1 + std::exp(-g)) * Cast(up).row(r)[i]);
+      }
+    }
+  }
+
+  void Gather(absl::Span<const uint32_t> rows, const Activations& x, Activations& out) override {
+    for (size_t r = 0; r < rows.size(); ++r) {
+      std::memcpy(Cast(out).row(r), Cast(x).row(rows[r]), sizeof(float) * Cast(x).columns);
+    }
+  }
+
+  void SumAcrossShards(int rows, Activations& x) override {}
+
+  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+    KEDGE_CHECK(out.size() == size_t(rows) * Cast(x).columns);
+    std::memcpy(out.data(), Cast(x).row(0), sizeof(float) * out.size());
+  }
+
+  void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
+    ForEachPart(Cast(pages).shape(), rows, [&](size_t row, size_t in_row, size_t in_frame, size_t bytes) {
+      std::memcpy(out.data() + in_frame, Cast(pages).Row(rows[row]) + in_row, bytes);
+    });
+  }
+
+  void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
+    ForEachPart(Cast(pages).shape(), rows, [&](size_t row, size_t in_row, size_t in_frame, size_t bytes) {
+      if (rows[row].page == kNoPage) return;
+      std::memcpy(Cast(pages).Row(rows[row]) + in_row, in.data() + in_frame, bytes);
+    });
+  }
+
+ private:
+  // Calls copy(row, offset in the row, offset in the frame, bytes) for each key and value vector. A frame is
+  // [layer][kv head][key, value][row][dim], a row the same without [row].
+  template <typename Copy>
+  static void ForEachPart(const RowShape& shape, absl::Span<const RowRef> rows, Copy copy) {
+    const size_t parts = size_t{2} * shape.layers * shape.kv_heads;
+    const size_t bytes = shape.row_bytes() / parts;
+    for (size_t part = 0; part < parts; ++part) {
+      for (size_t row = 0; row < rows.size(); ++row) {
+        copy(row, part * bytes, (part * rows.size() + row) * bytes, bytes);
+      }
+    }
+  }
+
+  static void StoreRow(RowRef row, int layer, const float* keys, const float* values, ReferencePages& pages) {
+    const uint32_t head_dim = pages.shape().head_dim;
+    for (uint32_t head = 0; head < pages.shape().kv_heads; ++head) {
+      pages.StorePart(row, layer, static_cast<int>(head), 0, keys + head * head_dim);
+      pages.StorePart(row, layer, static_cast<int>(head), 1, values + head * head_dim);
+    }
+  }
+
+  const std::string numerics_class_ = "reference-1";
+};
+
+}  // namespace
+
+std::unique_ptr<Ops> CreateReferenceOps() { return std::make_unique<ReferenceOps>(); }
+
+}  // namespace kedge

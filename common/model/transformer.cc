@@ -1,0 +1,286 @@
+// The forward pass reads like the paper: Forward, ForwardLayer and ComputeLogits have one operation a line. Everything
+// that makes a step special (which rows see which, where they are written) is in the plan, and only WriteKv and
+// Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows that want
+// logits, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
+// Tested by transformer_test.cc.
+#include "common/model/transformer.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "common/base/status.h"
+#include "common/kernels/dequantize.h"
+#include "common/kernels/elementary.h"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
+
+// Of work that was done before the future was made.
+class DoneFuture final : public StepFuture {
+ public:
+  DoneFuture(absl::Status status, absl::Span<const float> logits, size_t vocab_size)
+      : status_(std::move(status)), logits_(logits), vocab_size_(vocab_size) {}
+
+  absl::Status Wait() override { return status_; }
+  absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
+
+ private:
+  const absl::Status status_;
+  const absl::Span<const float> logits_;
+  const size_t vocab_size_;
+};
+
+std::unique_ptr<StepFuture> Done(absl::Status status) {
+  return std::make_unique<DoneFuture>(std::move(status), absl::Span<const float>(), 0);
+}
+
+}  // namespace
+
+struct TransformerDevice::Layer {
+  std::unique_ptr<WeightVector> attention_norm;  // [hidden]
+  std::unique_ptr<WeightMatrix> query;           // [heads * head_dim, hidden]
+  std::unique_ptr<WeightMatrix> key, value;      // [kv_heads * head_dim, hidden]
+  std::unique_ptr<WeightMatrix> attention_out;   // [hidden, heads * head_dim]
+  std::unique_ptr<WeightVector> ffn_norm;        // [hidden]
+  std::unique_ptr<WeightMatrix> gate, up;        // [ffn, hidden]
+  std::unique_ptr<WeightMatrix> down;            // [hidden, ffn]
+};
+
+struct TransformerDevice::Buffers {
+  std::unique_ptr<Activations> hidden;       // [rows, hidden]: the residual stream
+  std::unique_ptr<Activations> normed;       // [rows, hidden]
+  std::unique_ptr<Activations> update;       // [rows, hidden]: what a block adds
+  std::unique_ptr<Activations> query;        // [rows, heads * head_dim]
+  std::unique_ptr<Activations> key, value;   // [rows, kv_heads * head_dim]
+  std::unique_ptr<Activations> attention;    // [rows, heads * head_dim]
+  std::unique_ptr<Activations> gate, up;     // [rows, ffn]
+  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows that want logits
+  std::unique_ptr<Activations> last_normed;  // [kLogitRows, hidden]
+  std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
+};
+
+TransformerDevice::TransformerDevice() = default;
+TransformerDevice::~TransformerDevice() = default;
+
+absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(std::shared_ptr<const GgufFile> file,
+                                                                             std::unique_ptr<Ops> ops, KvType kv_type,
+                                                                             uint32_t num_pages, uint32_t max_rows) {
+  KEDGE_CHECK(max_rows > 0);
+  std::unique_ptr<TransformerDevice> device(new TransformerDevice());
+  KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(*file));
+  const ModelConfig& config = device->config_;
+  device->file_ = std::move(file);
+  device->ops_ = std::move(ops);
+  device->row_shape_ = {static_cast<uint32_t>(config.num_layers), static_cast<uint32_t>(config.num_kv_heads),
+                        static_cast<uint32_t>(config.head_dim), kv_type};
+  device->num_pages_ = num_pages;
+  device->max_rows_ = max_rows;
+  KEDGE_ASSIGN_OR_RETURN(device->pages_, device->ops_->NewPages(device->row_shape_, num_pages));
+  KEDGE_RETURN_IF_ERROR(device->LoadWeights());
+
+  const int rows = static_cast<int>(max_rows);
+  const int logit_rows = static_cast<int>(std::min(max_rows, kLogitRows));
+  const int query_size = config.num_heads * config.head_dim;
+  const int kv_size = config.num_kv_heads * config.head_dim;
+  const auto buffer = [&](int buffer_rows, int columns) { return device->ops_->NewActivations(buffer_rows, columns); };
+  auto buffers = std::make_unique<Buffers>();
+  buffers->hidden = buffer(rows, config.hidden_size);
+  buffers->normed = buffer(rows, config.hidden_size);
+  buffers->update = buffer(rows, config.hidden_size);
+  buffers->query = buffer(rows, query_size);
+  buffers->key = buffer(rows, kv_size);
+  buffers->value = buffer(rows, kv_size);
+  buffers->attention = buffer(rows, query_size);
+  buffers->gate = buffer(rows, config.ffn_size);
+  buffers->up = buffer(rows, config.ffn_size);
+  buffers->last = buffer(logit_rows, config.hidden_size);
+  buffers->last_normed = buffer(logit_rows, config.hidden_size);
+  buffers->logits = buffer(logit_rows, config.vocab_size);
+  device->buffers_ = std::move(buffers);
+  return device;
+}
+
+absl::Status TransformerDevice::LoadWeights() {
+  KEDGE_ASSIGN_OR_RETURN(embedding_, LoadMatrix("token_embd.weight"));
+  for (int i = 0; i < config_.num_layers; ++i) {
+    const std::string prefix = absl::StrCat("blk.", i, ".");
+    Layer layer;
+    KEDGE_ASSIGN_OR_RETURN(layer.attention_norm, LoadVector(prefix + "attn_norm.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.query, LoadMatrix(prefix + "attn_q.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.key, LoadMatrix(prefix + "attn_k.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.value, LoadMatrix(prefix + "attn_v.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.attention_out, LoadMatrix(prefix + "attn_output.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.ffn_norm, LoadVector(prefix + "ffn_norm.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.gate, LoadMatrix(prefix + "ffn_gate.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.up, LoadMatrix(prefix + "ffn_up.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.down, LoadMatrix(prefix + "ffn_down.weight"));
+    layers_.push_back(std::move(layer));
+  }
+  KEDGE_ASSIGN_OR_RETURN(output_norm_, LoadVector("output_norm.weight"));
+  if (!config_.tied_output) {
+    KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
+  }
+  KEDGE_ASSIGN_OR_RETURN(inverse_frequencies_, LoadInverseFrequencies());
+  return absl::OkStatus();
+}
+
+// LoadConfig has checked names, shapes and types of all tensors.
+absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(const std::string& name) {
+  const GgufTensor* tensor = file_->FindTensor(name);
+  KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 2);
+  const int inputs = static_cast<int>(tensor->shape[0]);
+  const int outputs = static_cast<int>(tensor->shape[1]);
+  if (inputs % BlockSize(tensor->type) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(file_->name(), ": tensor '", name, "': ", inputs,
+                                                   " columns are no multiple of the block size of ",
+                                                   TensorTypeName(tensor->type)));
+  }
+  return ops_->LoadMatrix(tensor->type, outputs, inputs, tensor->data);
+}
+
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(const std::string& name) {
+  const GgufTensor* tensor = file_->FindTensor(name);
+  KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 1 && BlockSize(tensor->type) == 1);
+  std::vector<float> values(tensor->shape[0]);
+  DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(values));
+  return ops_->LoadVector(values);
+}
+
+// base^(-2i / rope_dim), divided by the model's factors if it has some. In double with functions of our own: these
+// numbers turn every key, and another C library must not turn them otherwise.
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadInverseFrequencies() {
+  std::vector<float> factors(config_.rope_dim / 2, 1.0f);
+  if (const GgufTensor* tensor = file_->FindTensor("rope_freqs.weight"); tensor != nullptr) {
+    DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(factors));
+  }
+  const double log_base = LogDouble(config_.rope_freq_base);
+  std::vector<float> frequencies(factors.size());
+  for (size_t i = 0; i < factors.size(); ++i) {
+    const double exponent = -2.0 * static_cast<double>(i) / config_.rope_dim;
+    frequencies[i] = static_cast<float>(ExpDouble(exponent * log_base) / factors[i]);
+  }
+  return ops_->LoadVector(frequencies);
+}
+
+std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
+  if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
+  Forward(plan);
+  ComputeLogits(plan);
+  return std::make_unique<DoneFuture>(absl::OkStatus(), logits_, vocab_size());
+}
+
+void TransformerDevice::Forward(const StepPlan& plan) {
+  tokens_.clear();
+  positions_.clear();
+  for (const PlanRow& row : plan.rows) {
+    tokens_.push_back(row.token);
+    positions_.push_back(row.position);
+  }
+  ops_->Embed(*embedding_, tokens_, *buffers_->hidden);
+  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(plan, layer);
+}
+
+void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
+  const int rows = static_cast<int>(plan.rows.size());
+  const Layer& w = layers_[layer];
+  Buffers& b = *buffers_;
+
+  ops_->RmsNorm(rows, *b.hidden, *w.attention_norm, config_.rms_epsilon, *b.normed);
+  ops_->MatMul(rows, *b.normed, *w.query, *b.query);
+  ops_->MatMul(rows, *b.normed, *w.key, *b.key);
+  ops_->MatMul(rows, *b.normed, *w.value, *b.value);
+  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, *b.query);
+  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, *b.key);
+  ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
+  ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
+  ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
+  ops_->SumAcrossShards(rows, *b.update);
+  ops_->Add(rows, *b.update, *b.hidden);
+
+  ops_->RmsNorm(rows, *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
+  ops_->MatMul(rows, *b.normed, *w.gate, *b.gate);
+  ops_->MatMul(rows, *b.normed, *w.up, *b.up);
+  ops_->SwiGlu(rows, *b.up, *b.gate);
+  ops_->MatMul(rows, *b.gate, *w.down, *b.update);
+  ops_->SumAcrossShards(rows, *b.update);
+  ops_->Add(rows, *b.update, *b.hidden);
+}
+
+void TransformerDevice::ComputeLogits(const StepPlan& plan) {
+  std::vector<uint32_t> wanted;
+  for (uint32_t r = 0; r < plan.rows.size(); ++r) {
+    if (plan.rows[r].wants_logits) wanted.push_back(r);
+  }
+  const size_t vocab = vocab_size();
+  if (logits_.size() < wanted.size() * vocab) logits_.resize(wanted.size() * vocab);
+  const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
+  Buffers& b = *buffers_;
+  for (size_t done = 0; done < wanted.size(); done += kLogitRows) {
+    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, kLogitRows);
+    const int rows = static_cast<int>(piece.size());
+    ops_->Gather(piece, *b.hidden, *b.last);
+    ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
+    ops_->MatMul(rows, *b.last_normed, output, *b.logits);
+    ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));
+  }
+}
+
+std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
+  absl::Status status = CheckRows(rows, out.size(), false);
+  if (status.ok()) ops_->ReadRows(*pages_, rows, out);
+  return Done(std::move(status));
+}
+
+std::unique_ptr<StepFuture> TransformerDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
+  absl::Status status = CheckRows(rows, in.size(), true);
+  if (status.ok()) ops_->WriteRows(*pages_, rows, in);
+  return Done(std::move(status));
+}
+
+// A few comparisons per row, against a wrong plan that would read or write outside of the pages.
+absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
+  const auto error = [](size_t row, const char* what) {
+    return absl::InvalidArgumentError(absl::StrCat("step plan, row ", row, ": ", what));
+  };
+  if (plan.rows.size() > max_rows_) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("step plan: ", plan.rows.size(), " rows, more than max_rows ", max_rows_));
+  }
+  for (const PageTables& tables : plan.tables) {
+    for (const std::vector<PageId>* pages : {&tables.recent, &tables.kept}) {
+      for (PageId page : *pages) {
+        if (page >= num_pages_) return absl::InvalidArgumentError(absl::StrCat("step plan: page ", page));
+      }
+    }
+  }
+  for (size_t r = 0; r < plan.rows.size(); ++r) {
+    const PlanRow& row = plan.rows[r];
+    if (row.token >= vocab_size()) return error(r, "token id beyond the vocabulary");
+    if (row.tables >= plan.tables.size()) return error(r, "tables");
+    const PageTables& tables = plan.tables[row.tables];
+    const size_t kept_rows = tables.kept.size() * kPageRows;
+    if (row.recent_begin > row.position || row.recent_begin / kPageRows < tables.first_recent_page ||
+        row.position / kPageRows - tables.first_recent_page >= tables.recent.size()) {
+      return error(r, "recent span beyond its pages");
+    }
+    if (row.kept_end > kept_rows || (row.kept_index >= 0 && static_cast<size_t>(row.kept_index) >= kept_rows)) {
+      return error(r, "kept span beyond its pages");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status TransformerDevice::CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const {
+  if (bytes != rows.size() * row_shape_.row_bytes()) return absl::InvalidArgumentError("rows: wrong number of bytes");
+  for (const RowRef& row : rows) {
+    if (may_skip && row.page == kNoPage) continue;
+    if (row.page >= num_pages_ || row.index >= kPageRows) return absl::InvalidArgumentError("rows: page out of range");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace kedge

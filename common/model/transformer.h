@@ -1,0 +1,82 @@
+// A llama model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
+#ifndef KEDGE_COMMON_MODEL_TRANSFORMER_H_
+#define KEDGE_COMMON_MODEL_TRANSFORMER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/kernels/ops.h"
+#include "common/kernels/step.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
+
+namespace kedge {
+
+// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Prompt
+// rows and generated rows are computed by the same kernels. Owns the Ops, the weights, the KV pages and the activations
+// of one step. Owned by one thread.
+class TransformerDevice final : public StepDevice {
+ public:
+  // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
+  static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(std::shared_ptr<const GgufFile> file,
+                                                                   std::unique_ptr<Ops> ops, KvType kv_type,
+                                                                   uint32_t num_pages, uint32_t max_rows);
+  ~TransformerDevice() override;
+
+  const ModelConfig& config() const { return config_; }
+
+  const std::string& numerics_class() const override { return ops_->numerics_class(); }
+  const RowShape& row_shape() const override { return row_shape_; }
+  uint32_t num_pages() const override { return num_pages_; }
+  uint32_t max_rows() const override { return max_rows_; }
+  uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
+
+  // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
+  // nothing is computed.
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
+  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+
+ private:
+  struct Layer;    // weights of one layer
+  struct Buffers;  // activations of one step
+
+  TransformerDevice();
+  absl::Status LoadWeights();
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadInverseFrequencies();
+  absl::Status CheckPlan(const StepPlan& plan) const;
+  // `may_skip`: kNoPage is allowed.
+  absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
+
+  void Forward(const StepPlan& plan);
+  void ForwardLayer(const StepPlan& plan, int layer);
+  void ComputeLogits(const StepPlan& plan);
+
+  std::shared_ptr<const GgufFile> file_;  // the weights may refer to its bytes
+  ModelConfig config_;
+  RowShape row_shape_;
+  uint32_t num_pages_ = 0;
+  uint32_t max_rows_ = 0;
+  std::unique_ptr<Ops> ops_;  // outlives the weights, pages and activations that it made
+
+  std::unique_ptr<WeightMatrix> embedding_;  // [vocab, hidden]
+  std::vector<Layer> layers_;
+  std::unique_ptr<WeightVector> output_norm_;          // [hidden]
+  std::unique_ptr<WeightMatrix> output_;               // [vocab, hidden]; null: the embedding serves
+  std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope_dim / 2]
+  std::unique_ptr<PageMemory> pages_;
+  std::unique_ptr<Buffers> buffers_;
+  std::vector<uint32_t> tokens_, positions_;  // [rows] of the step
+  std::vector<float> logits_;                 // [rows that want logits, vocab], on the host
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_MODEL_TRANSFORMER_H_

@@ -1,0 +1,42 @@
+// What the router knows of its nodes at one moment: plain values for decisions.
+#ifndef KEDGE_ROUTER_CLUSTER_SNAPSHOT_H_
+#define KEDGE_ROUTER_CLUSTER_SNAPSHOT_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kedge {
+
+enum class NodeRole { kPrefill, kDecode };
+
+struct NodeSnapshot {
+  std::string node_id;
+  // Counts registrations: the same node after a restart has another one.
+  uint64_t registration = 0;
+  NodeRole role = NodeRole::kDecode;
+  std::string address;
+  std::string numerics_class;
+  bool ready = false;
+
+  // From the last heartbeat.
+  uint64_t engine_steps = 0;
+  uint32_t running_requests = 0;
+  uint32_t waiting_requests = 0;
+  uint64_t waiting_tokens = 0;
+  uint64_t reserved_rows = 0;
+  uint64_t total_rows = 0;
+
+  // What this router has sent there and not seen the end of; the heartbeat may not know of it yet.
+  uint32_t assigned_requests = 0;
+  uint64_t assigned_tokens = 0;
+};
+
+struct ClusterSnapshot {
+  std::string fingerprint;  // empty while no node is registered
+  std::vector<NodeSnapshot> nodes;  // by id
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_CLUSTER_SNAPSHOT_H_

@@ -1,0 +1,313 @@
+// An Exchange is one RPC: it parses the request, owns the flow and is its sink. Its two kinds differ in what becomes of
+// messages: GenerateStream writes one at a time, and merges those that come meanwhile into the next; Generate merges
+// them all. Both end with exactly one Finish, after which gRPC may delete them at any moment: each method that may
+// bring that about does so with its last statement.
+//
+// Tested by router_test.cc.
+#include "router/inference_service.h"
+
+#include <algorithm>
+#include <chrono>
+#include <string>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_join.h"
+#include "absl/synchronization/mutex.h"
+#include "common/rpc/request_id.h"
+#include "common/rpc/status.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "kedge/inference/v1/inference.grpc.pb.h"
+#include "router/response_merge.h"
+#include "spdlog/spdlog.h"
+
+namespace kedge {
+namespace {
+
+using inference::v1::GenerateRequest;
+using inference::v1::GenerateResponse;
+using inference::v1::GenerateStreamResponse;
+
+// A client that lets so much pile up does not read. (gRPC itself takes a few MiB more before writes are slow.)
+constexpr size_t kMaxPendingBytes = 4 << 20;
+
+constexpr char kClientGone[] = "the client has gone, or its deadline has passed";
+
+absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
+  const std::chrono::system_clock::time_point deadline = context.deadline();
+  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
+}
+
+std::string RequestIdOf(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find(kRequestIdMetadata);
+  if (found == context.client_metadata().end()) return "";
+  return std::string(found->second.data(), found->second.size());
+}
+
+}  // namespace
+
+class InferenceService::Impl : public inference::v1::InferenceService::CallbackService {
+ public:
+  Impl(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
+      : parser_(parser), environment_(environment), executor_(executor) {}
+
+  grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const GenerateRequest* request,
+                                     GenerateResponse* response) override;
+  grpc::ServerWriteReactor<GenerateStreamResponse>* GenerateStream(grpc::CallbackServerContext* context,
+                                                                   const GenerateRequest* request) override;
+
+  // An RPC begins; returns false if it must be refused. Ended() follows in both cases.
+  bool Began() {
+    absl::MutexLock lock(&mutex_);
+    ++live_;
+    return !draining_;
+  }
+  void Ended() {
+    absl::MutexLock lock(&mutex_);
+    --live_;
+  }
+  void StartDraining() {
+    absl::MutexLock lock(&mutex_);
+    draining_ = true;
+  }
+  bool WaitUntilIdle(absl::Duration timeout) {
+    absl::MutexLock lock(&mutex_);
+    return mutex_.AwaitWithTimeout(absl::Condition(+[](int* live) { return *live == 0; }, &live_), timeout);
+  }
+
+  const RequestParser* const parser_;
+  const FlowEnvironment* const environment_;
+  Executor* const executor_;
+
+ private:
+  absl::Mutex mutex_;
+  int live_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+namespace {
+
+// What both kinds of RPC share. Owned by gRPC: lives until OnDone.
+template <typename Service>
+class Exchange : public ResponseSink {
+ public:
+  Exchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request)
+      : service_(service), context_(context), request_(request), arrival_(service->environment_->clock->Now()) {}
+
+  // The last statement of the derived constructor.
+  void Begin() {
+    if (!service_->Began()) return FinishRpc(absl::UnavailableError("the server is shutting down"));
+    service_->executor_->Post([this] { ParseAndStart(); });
+  }
+
+  void Finish(const absl::Status& status, const ServedBy& served_by) final {
+    if (!served_by.prefill_nodes.empty()) {
+      context_->AddTrailingMetadata("kedge-prefill-node", absl::StrJoin(served_by.prefill_nodes, ","));
+    }
+    if (!served_by.decode_nodes.empty()) {
+      context_->AddTrailingMetadata("kedge-decode-node", absl::StrJoin(served_by.decode_nodes, ","));
+    }
+    if (status.ok()) {
+      spdlog::debug("request {}: done", request_id_);
+    } else {
+      spdlog::info("request {}: {}", request_id_, status.ToString());
+    }
+    FinishRpc(status);
+  }
+
+ protected:
+  // Sends the initial metadata.
+  virtual void SendMetadata() = 0;
+  // Delivers what is pending and ends the RPC; called once.
+  virtual void FinishRpc(const absl::Status& status) = 0;
+
+  // The RPC was cancelled, or its deadline has passed.
+  void CancelFlow() {
+    std::shared_ptr<RequestFlow> flow;
+    {
+      absl::MutexLock lock(&mutex_);
+      cancelled_ = true;
+      flow = flow_;
+    }
+    if (flow != nullptr) flow->Cancel(absl::CancelledError(kClientGone));
+  }
+  // OnCancel follows.
+  void CancelRpc() { context_->TryCancel(); }
+  void Ended() { service_->Ended(); }
+
+ private:
+  void ParseAndStart() {
+    bool cancelled;
+    {
+      absl::MutexLock lock(&mutex_);
+      cancelled = cancelled_;
+    }
+    if (cancelled) return FinishRpc(absl::CancelledError(kClientGone));
+    absl::StatusOr<RouterRequest> parsed = service_->parser_->Parse(*request_, RequestIdOf(*context_));
+    if (!parsed.ok()) return FinishRpc(parsed.status());
+    request_id_ = parsed->request_id;
+    context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
+    SendMetadata();
+    const std::shared_ptr<RequestFlow> flow =
+        RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_, DeadlineOf(*context_), this);
+    {
+      absl::MutexLock lock(&mutex_);
+      flow_ = flow;
+      cancelled = cancelled_;
+    }
+    if (cancelled) return flow->Cancel(absl::CancelledError(kClientGone));
+    flow->Start();
+  }
+
+  Service* const service_;
+  grpc::CallbackServerContext* const context_;
+  const GenerateRequest* const request_;  // valid until OnDone
+  const absl::Time arrival_;
+  std::string request_id_;  // once parsed
+  absl::Mutex mutex_;
+  std::shared_ptr<RequestFlow> flow_ ABSL_GUARDED_BY(mutex_);
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+template <typename Service>
+class UnaryExchange : public Exchange<Service>, public grpc::ServerUnaryReactor {
+ public:
+  UnaryExchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request,
+                GenerateResponse* response)
+      : Exchange<Service>(service, context, request), response_(response) {
+    this->Begin();
+  }
+
+  void Message(GenerateStreamResponse message) override { MergeResponse(std::move(message), &merged_); }
+
+ private:
+  void SendMetadata() override { StartSendInitialMetadata(); }
+
+  void FinishRpc(const absl::Status& status) override {
+    if (status.ok()) {
+      response_->set_request_id(merged_.request_id());
+      response_->set_model(merged_.model());
+      response_->mutable_completions()->Swap(merged_.mutable_completions());
+      std::sort(response_->mutable_completions()->begin(), response_->mutable_completions()->end(),
+                [](const auto& a, const auto& b) { return a.index() < b.index(); });
+      response_->mutable_usage()->Swap(merged_.mutable_usage());
+      response_->mutable_timings()->Swap(merged_.mutable_timings());
+      response_->mutable_provenance()->Swap(merged_.mutable_provenance());
+    }
+    grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status));
+  }
+
+  void OnCancel() override { this->CancelFlow(); }
+  void OnDone() override {
+    this->Ended();
+    delete this;
+  }
+
+  GenerateResponse* const response_;
+  GenerateStreamResponse merged_;
+};
+
+template <typename Service>
+class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor<GenerateStreamResponse> {
+ public:
+  StreamExchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request)
+      : Exchange<Service>(service, context, request) {
+    this->Begin();
+  }
+
+  void Message(GenerateStreamResponse message) override {
+    bool too_slow = false;
+    {
+      absl::MutexLock lock(&write_mutex_);
+      if (broken_) return;
+      if (writing_) {
+        pending_bytes_ += message.ByteSizeLong();
+        MergeResponse(std::move(message), &pending_);
+        if (pending_bytes_ <= kMaxPendingBytes) return;
+        too_slow = broken_ = true;
+      } else {
+        writing_ = true;
+        current_ = std::move(message);
+      }
+    }
+    // A status would have to wait behind the data that the client does not read.
+    if (too_slow) return this->CancelRpc();
+    StartWrite(&current_);
+  }
+
+ private:
+  void SendMetadata() override { StartSendInitialMetadata(); }
+
+  void FinishRpc(const absl::Status& status) override {
+    {
+      absl::MutexLock lock(&write_mutex_);
+      final_status_ = ToGrpcStatus(status);
+      finishing_ = true;
+      if (writing_) return;  // OnWriteDone ends the RPC
+    }
+    grpc::ServerWriteReactor<GenerateStreamResponse>::Finish(final_status_);
+  }
+
+  void OnWriteDone(bool ok) override {
+    bool write = false;
+    bool finish = false;
+    {
+      absl::MutexLock lock(&write_mutex_);
+      if (!ok) broken_ = true;
+      write = pending_bytes_ > 0 && !broken_;
+      finish = finishing_;
+      if (write) {
+        current_ = std::move(pending_);
+        pending_.Clear();
+        pending_bytes_ = 0;
+      } else {
+        writing_ = false;
+      }
+    }
+    if (write && finish) return StartWriteAndFinish(&current_, grpc::WriteOptions(), final_status_);
+    if (write) return StartWrite(&current_);
+    if (finish) grpc::ServerWriteReactor<GenerateStreamResponse>::Finish(final_status_);
+  }
+
+  void OnCancel() override { this->CancelFlow(); }
+  void OnDone() override {
+    this->Ended();
+    delete this;
+  }
+
+  absl::Mutex write_mutex_;
+  GenerateStreamResponse current_;  // being written while writing_
+  bool writing_ ABSL_GUARDED_BY(write_mutex_) = false;
+  GenerateStreamResponse pending_ ABSL_GUARDED_BY(write_mutex_);
+  size_t pending_bytes_ ABSL_GUARDED_BY(write_mutex_) = 0;
+  bool broken_ ABSL_GUARDED_BY(write_mutex_) = false;  // nothing more can or should be written
+  bool finishing_ ABSL_GUARDED_BY(write_mutex_) = false;
+  grpc::Status final_status_;  // written once, before finishing_
+};
+
+}  // namespace
+
+grpc::ServerUnaryReactor* InferenceService::Impl::Generate(grpc::CallbackServerContext* context,
+                                                           const GenerateRequest* request,
+                                                           GenerateResponse* response) {
+  return new UnaryExchange<Impl>(this, context, request, response);
+}
+
+grpc::ServerWriteReactor<GenerateStreamResponse>* InferenceService::Impl::GenerateStream(
+    grpc::CallbackServerContext* context, const GenerateRequest* request) {
+  return new StreamExchange<Impl>(this, context, request);
+}
+
+InferenceService::InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
+    : impl_(std::make_unique<Impl>(parser, environment, executor)) {}
+
+InferenceService::~InferenceService() = default;
+
+grpc::Service* InferenceService::service() { return impl_.get(); }
+
+void InferenceService::StartDraining() { impl_->StartDraining(); }
+
+bool InferenceService::WaitUntilIdle(absl::Duration timeout) { return impl_->WaitUntilIdle(timeout); }
+
+}  // namespace kedge

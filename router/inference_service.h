@@ -1,0 +1,40 @@
+// InferenceService over gRPC: an adapter between RPCs and request flows.
+#ifndef KEDGE_ROUTER_INFERENCE_SERVICE_H_
+#define KEDGE_ROUTER_INFERENCE_SERVICE_H_
+
+#include <memory>
+
+#include "absl/time/time.h"
+#include "common/base/executor.h"
+#include "router/request_flow.h"
+#include "router/request_parser.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace kedge {
+
+// Each RPC is parsed on the executor and then lives as a RequestFlow; its cancellation cancels the flow. Thread-safe.
+class InferenceService {
+ public:
+  // All must outlive this.
+  InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor);
+  // REQUIRES: the server has shut down.
+  ~InferenceService();
+
+  grpc::Service* service();
+
+  // From now on new requests get kUnavailable.
+  void StartDraining();
+  // Waits until no request lives; returns whether that came true in time.
+  bool WaitUntilIdle(absl::Duration timeout);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_INFERENCE_SERVICE_H_

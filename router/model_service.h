@@ -1,0 +1,20 @@
+// ModelService over gRPC: what is served, and its tokenizer.
+#ifndef KEDGE_ROUTER_MODEL_SERVICE_H_
+#define KEDGE_ROUTER_MODEL_SERVICE_H_
+
+#include <memory>
+
+#include "common/base/executor.h"
+#include "grpcpp/impl/service_type.h"
+#include "router/node_registry.h"
+#include "router/request_parser.h"
+
+namespace kedge {
+
+// All must outlive the service.
+std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
+                                               const NodeRegistry* registry, Executor* executor);
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_MODEL_SERVICE_H_

@@ -1,0 +1,168 @@
+// Settings that nodes must share are checked here, once, when a node comes: afterwards any decode node can ask any
+// prefill node. The numerics class is not among them: rows of another class are refused by their chain, and a request
+// that moves says so.
+//
+// Tested by node_registry_test.cc.
+#include "router/node_registry.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/rpc/protocol.h"
+
+namespace kedge {
+namespace {
+
+// Ids are lists with commas in metadata, and stand in logs.
+absl::Status CheckNodeId(const std::string& id) {
+  const bool printable = std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F && c != ','; });
+  if (id.empty() || id.size() > 128 || !printable) {
+    return absl::InvalidArgumentError("node_id: must be 1 to 128 printable ASCII characters without space and comma");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::string_view cluster) {
+  if (node == cluster) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat(setting, ": the node's is ", node, ", the cluster's is ", cluster));
+}
+
+}  // namespace
+
+NodeRegistry::NodeRegistry(const Clock* clock, std::string default_policy)
+    : clock_(clock), default_policy_(std::move(default_policy)) {}
+
+absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) const {
+  if (!info.policy().empty()) KEDGE_RETURN_IF_ERROR(CheckSame("policy", info.policy(), default_policy_));
+  for (const auto& [registration, node] : nodes_) {
+    if (node.info.node_id() == info.node_id()) continue;  // is about to be replaced
+    KEDGE_RETURN_IF_ERROR(CheckSame("model fingerprint", info.fingerprint(), node.info.fingerprint()));
+    KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), node.info.kv_type()));
+    KEDGE_RETURN_IF_ERROR(
+        CheckSame("row_bytes", absl::StrCat(info.row_bytes()), absl::StrCat(node.info.row_bytes())));
+    break;  // all nodes agree with the first
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
+  KEDGE_RETURN_IF_ERROR(
+      CheckSame("protocol_version", absl::StrCat(info.protocol_version()), absl::StrCat(kProtocolVersion)));
+  KEDGE_RETURN_IF_ERROR(CheckNodeId(info.node_id()));
+  if (info.role() != node::v1::ROLE_PREFILL && info.role() != node::v1::ROLE_DECODE) {
+    return absl::InvalidArgumentError("role: must be ROLE_PREFILL or ROLE_DECODE");
+  }
+  if (info.address().empty()) return absl::InvalidArgumentError("address: is empty");
+  if (info.fingerprint().empty()) return absl::InvalidArgumentError("fingerprint: is empty");
+  if (info.numerics_class().empty()) return absl::InvalidArgumentError("numerics_class: is empty");
+
+  absl::MutexLock lock(&mutex_);
+  const absl::Time now = clock_->Now();
+  for (const auto& [registration, node] : nodes_) {
+    if (node.info.node_id() == info.node_id() && now - node.heartbeat_time < kHeartbeatLimit) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("node_id: ", info.node_id(), " is registered at ", node.info.address()));
+    }
+  }
+  KEDGE_RETURN_IF_ERROR(CheckAgainstCluster(info));
+  for (auto it = nodes_.begin(); it != nodes_.end();) {
+    it = it->second.info.node_id() == info.node_id() ? nodes_.erase(it) : std::next(it);
+  }
+  const uint64_t registration = next_registration_++;
+  Node& node = nodes_[registration];
+  node.info = info;
+  node.heartbeat_time = now;
+  node.turn_time = now;
+  return registration;
+}
+
+bool NodeRegistry::Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = nodes_.find(registration);
+  if (found == nodes_.end()) return false;
+  Node& node = found->second;
+  node.heartbeat_time = clock_->Now();
+  if (heartbeat.engine_turns() != node.last.engine_turns()) node.turn_time = node.heartbeat_time;
+  node.last = heartbeat;
+  return true;
+}
+
+void NodeRegistry::Remove(uint64_t registration) {
+  absl::MutexLock lock(&mutex_);
+  nodes_.erase(registration);
+}
+
+bool NodeRegistry::IsReady(const Node& node) const {
+  const absl::Time now = clock_->Now();
+  return now - node.heartbeat_time < kHeartbeatLimit && now - node.turn_time < kTurnLimit;
+}
+
+ClusterSnapshot NodeRegistry::Snapshot() const {
+  ClusterSnapshot snapshot;
+  absl::MutexLock lock(&mutex_);
+  for (const auto& [registration, node] : nodes_) {
+    snapshot.fingerprint = node.info.fingerprint();
+    NodeSnapshot copy;
+    copy.node_id = node.info.node_id();
+    copy.registration = registration;
+    copy.role = node.info.role() == node::v1::ROLE_PREFILL ? NodeRole::kPrefill : NodeRole::kDecode;
+    copy.address = node.info.address();
+    copy.numerics_class = node.info.numerics_class();
+    copy.ready = IsReady(node);
+    copy.engine_steps = node.last.engine_steps();
+    copy.running_requests = node.last.running_requests();
+    copy.waiting_requests = node.last.waiting_requests();
+    copy.waiting_tokens = node.last.waiting_tokens();
+    copy.reserved_rows = node.last.reserved_rows();
+    copy.total_rows = node.info.total_rows();
+    copy.assigned_requests = node.assigned_requests;
+    copy.assigned_tokens = node.assigned_tokens;
+    snapshot.nodes.push_back(std::move(copy));
+  }
+  std::sort(snapshot.nodes.begin(), snapshot.nodes.end(),
+            [](const NodeSnapshot& a, const NodeSnapshot& b) { return a.node_id < b.node_id; });
+  return snapshot;
+}
+
+bool NodeRegistry::CanServe() const {
+  absl::MutexLock lock(&mutex_);
+  return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& entry) {
+    return entry.second.info.role() == node::v1::ROLE_DECODE && IsReady(entry.second);
+  });
+}
+
+NodeRegistry::Assignment NodeRegistry::Assign(uint64_t registration, uint64_t tokens) {
+  Assignment assignment;
+  absl::MutexLock lock(&mutex_);
+  const auto found = nodes_.find(registration);
+  if (found == nodes_.end()) return assignment;  // gone since the snapshot
+  ++found->second.assigned_requests;
+  found->second.assigned_tokens += tokens;
+  assignment.registry_ = this;
+  assignment.registration_ = registration;
+  assignment.tokens_ = tokens;
+  return assignment;
+}
+
+NodeRegistry::Assignment& NodeRegistry::Assignment::operator=(Assignment&& other) noexcept {
+  Release();
+  registry_ = std::exchange(other.registry_, nullptr);
+  registration_ = other.registration_;
+  tokens_ = other.tokens_;
+  return *this;
+}
+
+void NodeRegistry::Assignment::Release() {
+  NodeRegistry* const registry = std::exchange(registry_, nullptr);
+  if (registry == nullptr) return;
+  absl::MutexLock lock(&registry->mutex_);
+  const auto found = registry->nodes_.find(registration_);
+  if (found == registry->nodes_.end()) return;
+  --found->second.assigned_requests;
+  found->second.assigned_tokens -= tokens_;
+}
+
+}  // namespace kedge

@@ -1,0 +1,83 @@
+// The nodes that are registered with this router.
+#ifndef KEDGE_ROUTER_NODE_REGISTRY_H_
+#define KEDGE_ROUTER_NODE_REGISTRY_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "kedge/node/v1/node.pb.h"
+#include "router/cluster_snapshot.h"
+
+namespace kedge {
+
+// Thread-safe.
+class NodeRegistry {
+ public:
+  // A node is ready while its last heartbeat is younger than kHeartbeatLimit and its engine has turned within
+  // kTurnLimit.
+  static constexpr absl::Duration kHeartbeatLimit = absl::Seconds(2);
+  static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
+
+  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same.
+  NodeRegistry(const Clock* clock, std::string default_policy);
+
+  // Takes a node in and returns its registration. The first node says which content the cluster has; it is forgotten
+  // with the last node. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
+  // differs from the cluster's. kAlreadyExists: a node of this id is alive; one that is not is replaced.
+  absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
+  // Returns false if the registration was replaced.
+  bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
+  // Nothing happens if the registration was replaced.
+  void Remove(uint64_t registration);
+
+  ClusterSnapshot Snapshot() const;
+  // Whether a decode node is ready.
+  bool CanServe() const;
+
+  // A piece of work that was sent to a node; counts there until it dies. Move-only; may outlive the node's
+  // registration, but not the registry.
+  class Assignment {
+   public:
+    Assignment() = default;
+    Assignment(Assignment&& other) noexcept { *this = std::move(other); }
+    Assignment& operator=(Assignment&& other) noexcept;
+    ~Assignment() { Release(); }
+    void Release();
+
+   private:
+    friend class NodeRegistry;
+    NodeRegistry* registry_ = nullptr;
+    uint64_t registration_ = 0;
+    uint64_t tokens_ = 0;
+  };
+  Assignment Assign(uint64_t registration, uint64_t tokens);
+
+ private:
+  struct Node {
+    node::v1::NodeInfo info;
+    node::v1::Heartbeat last;
+    absl::Time heartbeat_time;
+    absl::Time turn_time;  // when engine_turns was last seen to grow
+    uint32_t assigned_requests = 0;
+    uint64_t assigned_tokens = 0;
+  };
+
+  absl::Status CheckAgainstCluster(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool IsReady(const Node& node) const;
+
+  const Clock* const clock_;
+  const std::string default_policy_;
+  mutable absl::Mutex mutex_;
+  std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
+  uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_NODE_REGISTRY_H_

@@ -1,0 +1,178 @@
+#include "router/node_registry.h"
+
+#include "common/rpc/protocol.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+node::v1::NodeInfo Info(const std::string& id, node::v1::Role role = node::v1::ROLE_DECODE) {
+  node::v1::NodeInfo info;
+  info.set_protocol_version(kProtocolVersion);
+  info.set_node_id(id);
+  info.set_role(role);
+  info.set_address("host:1");
+  info.set_fingerprint("f1");
+  info.set_numerics_class("cpu");
+  info.set_kv_type("f16");
+  info.set_row_bytes(1024);
+  info.set_total_rows(100);
+  return info;
+}
+
+node::v1::Heartbeat Beat(uint64_t turns) {
+  node::v1::Heartbeat heartbeat;
+  heartbeat.set_engine_turns(turns);
+  return heartbeat;
+}
+
+class NodeRegistryTest : public testing::Test {
+ protected:
+  void ExpectRefused(const node::v1::NodeInfo& info, absl::StatusCode code, const std::string& setting) {
+    const absl::Status status = registry_.Register(info).status();
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_EQ(status.message().substr(0, setting.size() + 1), setting + ":") << status;
+  }
+
+  SimulatedClock clock_;
+  NodeRegistry registry_{&clock_, "canonical"};
+};
+
+TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
+  const uint64_t b = *registry_.Register(Info("b"));
+  ASSERT_TRUE(registry_.Register(Info("a", node::v1::ROLE_PREFILL)).ok());
+  node::v1::Heartbeat heartbeat = Beat(1);
+  heartbeat.set_engine_steps(2);
+  heartbeat.set_running_requests(3);
+  heartbeat.set_waiting_requests(4);
+  heartbeat.set_waiting_tokens(5);
+  heartbeat.set_reserved_rows(6);
+  EXPECT_TRUE(registry_.Heartbeat(b, heartbeat));
+  const ClusterSnapshot snapshot = registry_.Snapshot();
+  EXPECT_EQ(snapshot.fingerprint, "f1");
+  ASSERT_EQ(snapshot.nodes.size(), 2u);
+  EXPECT_EQ(snapshot.nodes[0].node_id, "a");
+  EXPECT_EQ(snapshot.nodes[0].role, NodeRole::kPrefill);
+  const NodeSnapshot& node = snapshot.nodes[1];
+  EXPECT_EQ(node.registration, b);
+  EXPECT_EQ(node.address, "host:1");
+  EXPECT_EQ(node.engine_steps, 2u);
+  EXPECT_EQ(node.running_requests, 3u);
+  EXPECT_EQ(node.waiting_requests, 4u);
+  EXPECT_EQ(node.waiting_tokens, 5u);
+  EXPECT_EQ(node.reserved_rows, 6u);
+  EXPECT_EQ(node.total_rows, 100u);
+  registry_.Remove(b);
+  EXPECT_FALSE(registry_.Heartbeat(b, heartbeat));
+  EXPECT_EQ(registry_.Snapshot().nodes.size(), 1u);
+}
+
+TEST_F(NodeRegistryTest, NodeIsReadyWhileHeartbeatsComeAndTheEngineTurns) {
+  const uint64_t node = *registry_.Register(Info("a"));
+  EXPECT_TRUE(registry_.CanServe());
+  clock_.Advance(absl::Milliseconds(1999));
+  EXPECT_TRUE(registry_.CanServe());
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_FALSE(registry_.CanServe());
+  registry_.Heartbeat(node, Beat(1));
+  EXPECT_TRUE(registry_.CanServe());
+  for (int i = 0; i < 4; ++i) {
+    clock_.Advance(absl::Seconds(1));
+    registry_.Heartbeat(node, Beat(1));  // the engine stands still
+    EXPECT_TRUE(registry_.Snapshot().nodes[0].ready);
+  }
+  clock_.Advance(absl::Seconds(1));
+  registry_.Heartbeat(node, Beat(1));
+  EXPECT_FALSE(registry_.Snapshot().nodes[0].ready);
+  registry_.Heartbeat(node, Beat(2));
+  EXPECT_TRUE(registry_.Snapshot().nodes[0].ready);
+}
+
+TEST_F(NodeRegistryTest, PrefillNodesAloneCannotServe) {
+  ASSERT_TRUE(registry_.Register(Info("a", node::v1::ROLE_PREFILL)).ok());
+  EXPECT_FALSE(registry_.CanServe());
+}
+
+TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting) {
+  const uint64_t first = *registry_.Register(Info("a"));
+  node::v1::NodeInfo other = Info("b");
+  other.set_fingerprint("f2");
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "model fingerprint");
+  other = Info("b");
+  other.set_kv_type("f32");
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "kv_type");
+  other = Info("b");
+  other.set_row_bytes(7);
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "row_bytes");
+  other = Info("b");
+  other.set_policy("another");
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "policy");
+  other = Info("b");
+  other.set_protocol_version(kProtocolVersion + 1);
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "protocol_version");
+
+  other = Info("b");
+  other.set_policy("canonical");
+  other.set_numerics_class("another machine's");  // allowed
+  const absl::StatusOr<uint64_t> second = registry_.Register(other);
+  ASSERT_TRUE(second.ok()) << second.status();
+
+  // The content is that of the nodes: when the last one has gone another may come.
+  registry_.Remove(first);
+  registry_.Remove(*second);
+  EXPECT_EQ(registry_.Snapshot().fingerprint, "");
+  other = Info("c");
+  other.set_fingerprint("f2");
+  EXPECT_TRUE(registry_.Register(other).ok());
+  EXPECT_EQ(registry_.Snapshot().fingerprint, "f2");
+}
+
+TEST_F(NodeRegistryTest, RefusesMalformedNodes) {
+  for (const std::string& id : {std::string(), std::string("a b"), std::string("a,b"), std::string(129, 'x')}) {
+    ExpectRefused(Info(id), absl::StatusCode::kInvalidArgument, "node_id");
+  }
+  ExpectRefused(Info("a", node::v1::ROLE_UNSPECIFIED), absl::StatusCode::kInvalidArgument, "role");
+  node::v1::NodeInfo info = Info("a");
+  info.clear_address();
+  ExpectRefused(info, absl::StatusCode::kInvalidArgument, "address");
+  info = Info("a");
+  info.clear_fingerprint();
+  ExpectRefused(info, absl::StatusCode::kInvalidArgument, "fingerprint");
+  info = Info("a");
+  info.clear_numerics_class();
+  ExpectRefused(info, absl::StatusCode::kInvalidArgument, "numerics_class");
+}
+
+TEST_F(NodeRegistryTest, ReplacesANodeOfTheSameIdOnlyWhenItIsSilent) {
+  const uint64_t old = *registry_.Register(Info("a"));
+  ExpectRefused(Info("a"), absl::StatusCode::kAlreadyExists, "node_id");
+  clock_.Advance(NodeRegistry::kHeartbeatLimit);
+  node::v1::NodeInfo changed = Info("a");
+  changed.set_fingerprint("f2");  // the only node: it may change the content
+  const uint64_t fresh = *registry_.Register(changed);
+  EXPECT_NE(fresh, old);
+  EXPECT_FALSE(registry_.Heartbeat(old, Beat(1)));
+  registry_.Remove(old);  // the old stream ends late
+  ASSERT_EQ(registry_.Snapshot().nodes.size(), 1u);
+  EXPECT_EQ(registry_.Snapshot().nodes[0].registration, fresh);
+}
+
+TEST_F(NodeRegistryTest, CountsAssignmentsWhileTheyLive) {
+  const uint64_t node = *registry_.Register(Info("a"));
+  {
+    NodeRegistry::Assignment first = registry_.Assign(node, 10);
+    NodeRegistry::Assignment second = registry_.Assign(node, 5);
+    EXPECT_EQ(registry_.Snapshot().nodes[0].assigned_requests, 2u);
+    EXPECT_EQ(registry_.Snapshot().nodes[0].assigned_tokens, 15u);
+    first = std::move(second);
+    EXPECT_EQ(registry_.Snapshot().nodes[0].assigned_tokens, 5u);
+  }
+  EXPECT_EQ(registry_.Snapshot().nodes[0].assigned_requests, 0u);
+  NodeRegistry::Assignment late = registry_.Assign(node, 1);
+  registry_.Remove(node);
+  late.Release();
+  registry_.Assign(node, 1).Release();
+}
+
+}  // namespace
+}  // namespace kedge

@@ -1,0 +1,46 @@
+// Heartbeats are up to 500 ms old, so a burst of requests would all go to one node. The router therefore adds what it
+// sent itself: of the two counts the larger one, since each request is in both as soon as a heartbeat has seen it.
+//
+// Tested by placement_policy_test.cc.
+#include "router/placement_policy.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace kedge {
+
+double DecodeLoad(const NodeSnapshot& node) {
+  const uint32_t requests = std::max(node.running_requests + node.waiting_requests, node.assigned_requests);
+  const double share =
+      node.total_rows == 0 ? 0.0 : static_cast<double>(node.reserved_rows) / static_cast<double>(node.total_rows);
+  return requests + std::min(share, 0.999);
+}
+
+uint64_t PrefillLoad(const NodeSnapshot& node) { return std::max(node.waiting_tokens, node.assigned_tokens); }
+
+std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query) {
+  const NodeSnapshot* best = nullptr;
+  const auto rank = [&](const NodeSnapshot& node) {
+    const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
+    return std::make_tuple(other_class, DecodeLoad(node), node.node_id);
+  };
+  Placement placement;
+  for (const NodeSnapshot& node : cluster.nodes) {
+    if (!node.ready) continue;
+    if (node.role == NodeRole::kPrefill) {
+      placement.prefill.push_back(node);
+    } else if (std::count(query.tried.begin(), query.tried.end(), node.registration) == 0 &&
+               (best == nullptr || rank(node) < rank(*best))) {
+      best = &node;
+    }
+  }
+  if (best == nullptr) return std::nullopt;
+  placement.decode = *best;
+  std::sort(placement.prefill.begin(), placement.prefill.end(), [](const NodeSnapshot& a, const NodeSnapshot& b) {
+    return std::make_tuple(PrefillLoad(a), a.node_id) < std::make_tuple(PrefillLoad(b), b.node_id);
+  });
+  if (placement.prefill.size() > kMaxPrefillCandidates) placement.prefill.resize(kMaxPrefillCandidates);
+  return placement;
+}
+
+}  // namespace kedge

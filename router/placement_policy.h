@@ -1,0 +1,40 @@
+// Which nodes serve a completion.
+#ifndef KEDGE_ROUTER_PLACEMENT_POLICY_H_
+#define KEDGE_ROUTER_PLACEMENT_POLICY_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "router/cluster_snapshot.h"
+
+namespace kedge {
+
+struct PlacementQuery {
+  // Registrations of nodes that have been tried.
+  std::vector<uint64_t> tried;
+  // Nodes of this class go on bit for bit where one of the same class ended. Empty: any.
+  std::string numerics_class;
+};
+
+struct Placement {
+  NodeSnapshot decode;
+  std::vector<NodeSnapshot> prefill;  // best first, at most kMaxPrefillCandidates; may be empty
+};
+
+inline constexpr size_t kMaxPrefillCandidates = 4;
+
+// Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
+// ready prefill nodes by load; equal loads go by node id. Returns nullopt when no decode node can take the call now.
+std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query);
+
+// Requests there, plus the share of its rows that is taken: the number of requests decides how fast each of them is,
+// and among equals the one with more room is better.
+double DecodeLoad(const NodeSnapshot& node);
+// Tokens to be computed before a new request's.
+uint64_t PrefillLoad(const NodeSnapshot& node);
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_PLACEMENT_POLICY_H_

@@ -1,0 +1,332 @@
+// States of a completion: waiting for a node, called, finished. PlaceCall leads from the first to the second,
+// OnMessage to the third, CallFailed back to the first. Each call has a number; what comes from an earlier one is
+// dropped, so a call that was given up (stop string, gap, cancellation) needs no state of its own.
+//
+// Tokens come with their place in the answer: a repeated one is dropped, a missing one fails the call. So whatever a
+// node does, the client gets each token of the answer once and in order, or an error.
+//
+// Tested by request_flow_test.cc.
+#include "router/request_flow.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "router/placement_policy.h"
+
+namespace kedge {
+namespace {
+
+// Whether another node may do better.
+bool MayRetry(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDataLoss:
+    case absl::StatusCode::kInternal:
+    case absl::StatusCode::kUnknown:
+    case absl::StatusCode::kAborted:
+    case absl::StatusCode::kResourceExhausted:
+    // We take no events of calls that we cancelled: this one was cancelled by its node. gRPC servers that shut down do
+    // that to some calls (most of them see kUnavailable).
+    case absl::StatusCode::kCancelled:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// What the client gets when no other node went on.
+absl::Status FinalStatus(const std::string& node_id, const absl::Status& status) {
+  absl::StatusCode code = status.code();
+  if (code == absl::StatusCode::kUnknown || code == absl::StatusCode::kAborted ||
+      code == absl::StatusCode::kCancelled) {
+    code = absl::StatusCode::kUnavailable;
+  }
+  return absl::Status(code, absl::StrCat("decode node ", node_id, ": ", status.message()));
+}
+
+void AddOnce(const std::string& id, std::vector<std::string>* ids) {
+  if (std::find(ids->begin(), ids->end(), id) == ids->end()) ids->push_back(id);
+}
+
+void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
+  duration = std::max(duration, absl::ZeroDuration());
+  proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  proto->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+}
+
+}  // namespace
+
+std::shared_ptr<RequestFlow> RequestFlow::Create(const FlowEnvironment* environment, RouterRequest request,
+                                                 absl::Time arrival, absl::Time deadline, ResponseSink* sink) {
+  return std::shared_ptr<RequestFlow>(new RequestFlow(environment, std::move(request), arrival, deadline, sink));
+}
+
+RequestFlow::RequestFlow(const FlowEnvironment* environment, RouterRequest request, absl::Time arrival,
+                         absl::Time deadline, ResponseSink* sink)
+    : environment_(environment),
+      request_(std::move(request)),
+      seed_(request_.seed.has_value() ? *request_.seed : environment->draw_seed()),
+      arrival_(arrival),
+      deadline_(deadline),
+      sink_(sink) {
+  for (uint32_t i = 0; i < request_.n; ++i) {
+    runs_.push_back(std::make_unique<Run>(i, &request_, environment->tokenizer));
+  }
+}
+
+void RequestFlow::Start() {
+  strand_.Post([self = shared_from_this()] {
+    const absl::Time now = self->environment_->clock->Now();
+    for (const std::unique_ptr<Run>& run : self->runs_) run->waiting_since = now;
+    for (const std::unique_ptr<Run>& run : self->runs_) self->PlaceCall(*run);
+  });
+}
+
+void RequestFlow::Cancel(const absl::Status& reason) {
+  strand_.Post([self = shared_from_this(), reason] { self->Finish(reason); });
+}
+
+void RequestFlow::PlaceCall(Run& run) {
+  if (sink_ == nullptr) return;  // finished while we waited
+  const absl::Time now = environment_->clock->Now();
+  if (now >= deadline_) {
+    return Finish(absl::DeadlineExceededError("the deadline passed before a decode node was ready"));
+  }
+
+  const ClusterSnapshot cluster = environment_->registry->Snapshot();
+  const std::optional<Placement> placement = Place(cluster, {run.tried, run.numerics_class});
+  if (placement.has_value()) return StartCall(run, *placement, cluster.fingerprint);
+
+  if (absl::IsResourceExhausted(run.last_error)) return Finish(run.last_error);  // everybody is full: say so at once
+  if (now - run.waiting_since >= kNodeWait) {
+    return Finish(run.last_error.ok() ? absl::UnavailableError("no decode node is ready") : run.last_error);
+  }
+  environment_->run_after(kNodePoll, [self = shared_from_this(), &run] {
+    self->strand_.Post([self, &run] { self->PlaceCall(run); });
+  });
+}
+
+void RequestFlow::StartCall(Run& run, const Placement& placement, const std::string& fingerprint) {
+  const NodeSnapshot& node = placement.decode;
+  if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
+  ++run.attempts;
+  run.call_number = next_call_number_++;
+  run.node_id = node.node_id;
+  run.registration = node.registration;
+  run.call_numerics_class = node.numerics_class;
+  run.call_start = environment_->clock->Now();
+  run.ids_at_start = run.assembler.ids().size();
+  const uint64_t tokens = request_.prompt_ids.size() + run.ids_at_start;
+  run.decode_assignment = environment_->registry->Assign(node.registration, tokens);
+  if (!placement.prefill.empty()) {
+    run.prefill_assignment = environment_->registry->Assign(placement.prefill[0].registration, tokens);
+  }
+  DecodeEvents events;
+  events.on_message = [self = shared_from_this(), &run,
+                       number = run.call_number](const node::v1::DecodeResponse& message) {
+    self->strand_.Post([self, &run, number, message] { self->OnMessage(run, number, message); });
+  };
+  events.on_done = [self = shared_from_this(), &run, number = run.call_number](const absl::Status& status) {
+    self->strand_.Post([self, &run, number, status] { self->OnDone(run, number, status); });
+  };
+  run.call = environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_,
+                                         std::move(events));
+}
+
+node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,
+                                                       const std::string& fingerprint) const {
+  node::v1::DecodeRequest decode;
+  decode.set_request_id(request_.request_id);
+  node::v1::Content* content = decode.mutable_content();
+  content->mutable_ids()->Add(request_.prompt_ids.begin(), request_.prompt_ids.end());
+  content->mutable_ids()->Add(run.assembler.ids().begin(), run.assembler.ids().end());
+  content->set_prompt_length(static_cast<uint32_t>(request_.prompt_ids.size()));
+  content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(),
+                                              request_.no_anchor_positions.end());
+  content->set_policy(request_.policy);
+  content->set_fingerprint(fingerprint);
+
+  node::v1::Sampling* sampling = decode.mutable_sampling();
+  sampling->set_temperature(request_.temperature);
+  sampling->set_top_p(request_.top_p);
+  sampling->set_top_k(request_.top_k);
+  sampling->set_min_p(request_.min_p);
+  sampling->set_frequency_penalty(request_.frequency_penalty);
+  sampling->set_presence_penalty(request_.presence_penalty);
+  sampling->set_repetition_penalty(request_.repetition_penalty);
+  for (const auto& [id, bias] : request_.logit_bias) (*sampling->mutable_logit_bias())[id] = bias;
+  sampling->set_seed(seed_);
+  sampling->set_completion_index(run.index);
+  sampling->set_max_tokens(request_.max_tokens);
+  sampling->set_min_tokens(request_.min_tokens);
+  sampling->mutable_end_ids()->Add(request_.end_ids.begin(), request_.end_ids.end());
+  if (request_.logprobs.has_value()) sampling->set_logprobs(*request_.logprobs);
+
+  for (const NodeSnapshot& node : placement.prefill) {
+    node::v1::PrefillCandidate* candidate = decode.add_prefill_candidates();
+    candidate->set_node_id(node.node_id);
+    candidate->set_address(node.address);
+  }
+  return decode;
+}
+
+void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message) {
+  if (sink_ == nullptr || run.call_number != call_number) return;
+  AddOnce(run.node_id, &served_by_.decode_nodes);
+  if (message.has_prefilled()) TakePrefilled(run, message.prefilled());
+  absl::Status status = TakeTokens(run, message);
+  if (status.ok() && message.has_finished() && !run.assembler.finished()) {
+    status = TakeFinished(run, message.finished());
+  }
+  if (run.assembler.finished()) {
+    if (run.index == 0) {
+      last_token_time_ = environment_->clock->Now();
+      first_token_time_ = std::min(first_token_time_, last_token_time_);  // an answer without tokens
+    }
+    EndCall(run, !message.has_finished());
+  }
+  Emit(run);
+  if (!status.ok()) return CallFailed(run, status);
+  if (AllFinished()) Finish(absl::OkStatus());
+}
+
+void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) {
+  run.prefill_assignment.Release();
+  if (!prefilled.numerics_class().empty()) run.call_numerics_class = prefilled.numerics_class();
+  if (!prefilled.prefill_node().empty()) AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
+  segment_bytes_ += prefilled.segment_bytes();
+  if (!prompt_counted_ && run.ids_at_start == 0) {  // the prompt alone: every such call of the request says the same
+    prompt_counted_ = true;
+    kept_rows_ = prefilled.kept_rows();
+    full_bytes_ = request_.prompt_ids.size() * prefilled.row_bytes();
+  }
+  if (run.index == 0 && !prefill_timed_) {
+    prefill_timed_ = true;
+    queue_duration_ = run.call_start - arrival_ + absl::Microseconds(prefilled.queue_us());
+    prefill_duration_ = absl::Microseconds(prefilled.prefill_us());
+  }
+}
+
+absl::Status RequestFlow::TakeTokens(Run& run, const node::v1::DecodeResponse& message) {
+  if (message.tokens().empty()) return absl::OkStatus();
+  const size_t have = run.assembler.ids().size();
+  if (message.first_index() > have) {
+    return absl::DataLossError(absl::StrCat("sent token ", message.first_index(), " after ", have, " tokens"));
+  }
+  for (size_t i = have - message.first_index(); i < static_cast<size_t>(message.tokens_size()); ++i) {
+    const node::v1::Token& token = message.tokens(static_cast<int>(i));
+    if (token.id() >= static_cast<uint32_t>(environment_->tokenizer->vocab_size())) {
+      return absl::DataLossError(absl::StrCat("sent token id ", token.id(), ", which the vocabulary does not have"));
+    }
+    if (run.assembler.ids().size() >= request_.max_tokens) {
+      return absl::DataLossError(absl::StrCat("sent more than the ", request_.max_tokens, " tokens asked for"));
+    }
+    if (run.numerics_class.empty()) {
+      run.numerics_class = run.call_numerics_class;
+    } else if (run.numerics_class != run.call_numerics_class) {
+      numerics_changed_ = true;
+      run.numerics_class = run.call_numerics_class;
+    }
+    if (run.index == 0) first_token_time_ = std::min(first_token_time_, environment_->clock->Now());
+    run.assembler.Push(token);
+    if (run.assembler.finished()) break;  // a stop string
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RequestFlow::TakeFinished(Run& run, const node::v1::Finished& finished) {
+  switch (finished.reason()) {
+    case node::v1::END_REASON_END_ID:
+      run.assembler.FinishAtEndId(finished.end_id());
+      return absl::OkStatus();
+    case node::v1::END_REASON_LENGTH:
+      run.assembler.FinishAtLength();
+      return absl::OkStatus();
+    default:
+      return absl::InternalError("ended the answer for no reason");
+  }
+}
+
+void RequestFlow::OnDone(Run& run, uint64_t call_number, const absl::Status& status) {
+  if (sink_ == nullptr || run.call_number != call_number) return;
+  CallFailed(run, status.ok() ? absl::InternalError("ended the call within the answer") : status);
+}
+
+void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
+  EndCall(run, /*cancel=*/true);
+  run.last_error = FinalStatus(run.node_id, status);
+  if (!MayRetry(status)) return Finish(run.last_error);
+  if (run.assembler.ids().size() >= request_.max_tokens) {  // only its last message is missing
+    run.assembler.FinishAtLength();
+    if (run.index == 0) last_token_time_ = environment_->clock->Now();
+    Emit(run);
+    if (AllFinished()) Finish(absl::OkStatus());
+    return;
+  }
+  run.tried.push_back(run.registration);
+  if (run.attempts >= kMaxAttempts) return Finish(run.last_error);
+  run.waiting_since = environment_->clock->Now();
+  PlaceCall(run);
+}
+
+void RequestFlow::EndCall(Run& run, bool cancel) {
+  run.call_number = 0;
+  if (std::shared_ptr<DecodeCall> call = std::exchange(run.call, nullptr); call != nullptr && cancel) call->Cancel();
+  run.decode_assignment.Release();
+  run.prefill_assignment.Release();
+}
+
+void RequestFlow::Emit(Run& run) {
+  std::optional<inference::v1::Completion> piece = run.assembler.TakePiece();
+  if (!piece.has_value()) return;
+  inference::v1::GenerateStreamResponse message;
+  message.set_request_id(request_.request_id);
+  *message.add_completions() = *std::move(piece);
+  if (!std::exchange(first_message_sent_, true)) {
+    message.set_model(request_.model);
+    FillPromptUsage(message.mutable_usage());
+  }
+  if (AllFinished()) FillSummary(&message);
+  sink_->Message(std::move(message));
+}
+
+void RequestFlow::FillPromptUsage(inference::v1::Usage* usage) const {
+  usage->set_prompt_tokens(static_cast<uint32_t>(request_.prompt_ids.size()));
+  usage->set_kept_rows(kept_rows_);
+  usage->set_segment_bytes(segment_bytes_);
+  usage->set_full_bytes(full_bytes_);
+}
+
+void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) const {
+  FillPromptUsage(message->mutable_usage());
+  uint32_t tokens = 0;
+  for (const std::unique_ptr<Run>& run : runs_) tokens += static_cast<uint32_t>(run->assembler.ids().size());
+  message->mutable_usage()->set_completion_tokens(tokens);
+
+  inference::v1::Timings* timings = message->mutable_timings();
+  SetDuration(queue_duration_, timings->mutable_queue_duration());
+  SetDuration(prefill_duration_, timings->mutable_prefill_duration());
+  SetDuration(first_token_time_ - arrival_, timings->mutable_first_token_duration());
+  SetDuration(last_token_time_ - arrival_, timings->mutable_total_duration());
+
+  inference::v1::Provenance* provenance = message->mutable_provenance();
+  provenance->set_seed(seed_);
+  provenance->set_policy(request_.policy);
+  provenance->set_numerics_changed(numerics_changed_);
+  provenance->set_failovers(failovers_);
+}
+
+bool RequestFlow::AllFinished() const {
+  return std::all_of(runs_.begin(), runs_.end(), [](const auto& run) { return run->assembler.finished(); });
+}
+
+void RequestFlow::Finish(const absl::Status& status) {
+  ResponseSink* const sink = std::exchange(sink_, nullptr);
+  if (sink == nullptr) return;
+  const absl::Status final_status = status;  // `status` may be part of what EndCall changes
+  for (const std::unique_ptr<Run>& run : runs_) EndCall(*run, /*cancel=*/true);
+  sink->Finish(final_status, served_by_);
+}
+
+}  // namespace kedge

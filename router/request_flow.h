@@ -1,0 +1,147 @@
+// The life of one request in the router.
+#ifndef KEDGE_ROUTER_REQUEST_FLOW_H_
+#define KEDGE_ROUTER_REQUEST_FLOW_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/tokenizer/tokenizer.h"
+#include "kedge/inference/v1/inference.pb.h"
+#include "kedge/node/v1/node.pb.h"
+#include "router/completion.h"
+#include "router/decode_caller.h"
+#include "router/node_registry.h"
+#include "router/router_request.h"
+#include "router/strand.h"
+
+namespace kedge {
+
+// Ids of the nodes that served a request, each once, in order of their first use.
+struct ServedBy {
+  std::vector<std::string> prefill_nodes;
+  std::vector<std::string> decode_nodes;
+};
+
+// Where a request's answer goes. Calls come one at a time, on any thread.
+class ResponseSink {
+ public:
+  virtual ~ResponseSink() = default;
+  virtual void Message(inference::v1::GenerateStreamResponse message) = 0;
+  // Exactly once; the flow does not touch the sink afterwards.
+  virtual void Finish(const absl::Status& status, const ServedBy& served_by) = 0;
+};
+
+// What a flow stands on; all of it must outlive the flow.
+struct FlowEnvironment {
+  const Clock* clock = nullptr;
+  const Tokenizer* tokenizer = nullptr;
+  NodeRegistry* registry = nullptr;
+  DecodeCaller* caller = nullptr;
+  std::function<void(absl::Duration, std::function<void()>)> run_after;
+  std::function<uint64_t()> draw_seed;
+};
+
+// n completions are n Decode calls. A call that fails because of its node is made again, with the ids so far, at
+// another node: the one path for node loss, drain and full nodes. A stop string ends its call. Events come from the
+// threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages) happen
+// there too, with no lock held. Start and Cancel are thread-safe. Held by shared_ptr: a call under way keeps its flow.
+class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
+ public:
+  // Calls of one completion, the first included.
+  static constexpr int kMaxAttempts = 3;
+  // How long a request waits for a decode node to become ready, and how often it looks.
+  static constexpr absl::Duration kNodeWait = absl::Seconds(2);
+  static constexpr absl::Duration kNodePoll = absl::Milliseconds(50);
+
+  // `arrival`: when the request came; timings count from there. `deadline` is passed on to the calls.
+  static std::shared_ptr<RequestFlow> Create(const FlowEnvironment* environment, RouterRequest request,
+                                             absl::Time arrival, absl::Time deadline, ResponseSink* sink);
+
+  void Start();
+  // Ends all calls at once and finishes with `reason`, unless the flow has finished.
+  void Cancel(const absl::Status& reason);
+
+ private:
+  // One completion.
+  struct Run {
+    Run(uint32_t index, const RouterRequest* request, const Tokenizer* tokenizer)
+        : index(index), assembler(index, request, tokenizer) {}
+
+    const uint32_t index;
+    CompletionAssembler assembler;
+    // Over all calls.
+    int attempts = 0;
+    std::vector<uint64_t> tried;     // registrations of nodes that failed
+    absl::Status last_error;
+    absl::Time waiting_since;        // for a node
+    std::string numerics_class;      // of the node that made the last token
+    // Of the present call; call_number 0: there is none. Events of other calls are late and ignored.
+    uint64_t call_number = 0;
+    std::shared_ptr<DecodeCall> call;
+    std::string node_id;
+    std::string call_numerics_class;
+    uint64_t registration = 0;
+    absl::Time call_start;
+    size_t ids_at_start = 0;
+    NodeRegistry::Assignment decode_assignment;
+    NodeRegistry::Assignment prefill_assignment;  // of the prompt, at the first candidate
+  };
+
+  RequestFlow(const FlowEnvironment* environment, RouterRequest request, absl::Time arrival, absl::Time deadline,
+              ResponseSink* sink);
+
+  // All of these run on the strand.
+  void PlaceCall(Run& run);
+  void StartCall(Run& run, const struct Placement& placement, const std::string& fingerprint);
+  void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
+  void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
+  void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
+  absl::Status TakeTokens(Run& run, const node::v1::DecodeResponse& message);
+  absl::Status TakeFinished(Run& run, const node::v1::Finished& finished);
+  void CallFailed(Run& run, const absl::Status& status);
+  void EndCall(Run& run, bool cancel);
+  void Emit(Run& run);
+  void Finish(const absl::Status& status);
+  bool AllFinished() const;
+
+  node::v1::DecodeRequest MakeDecodeRequest(const Run& run, const struct Placement& placement,
+                                            const std::string& fingerprint) const;
+  void FillPromptUsage(inference::v1::Usage* usage) const;
+  void FillSummary(inference::v1::GenerateStreamResponse* message) const;
+
+  const FlowEnvironment* const environment_;
+  const RouterRequest request_;
+  const uint64_t seed_;
+  const absl::Time arrival_;
+  const absl::Time deadline_;
+  ResponseSink* sink_;  // null once finished
+  Strand strand_;
+
+  // Owned by the strand.
+  std::vector<std::unique_ptr<Run>> runs_;
+  uint64_t next_call_number_ = 1;
+  bool first_message_sent_ = false;
+  ServedBy served_by_;
+  // What the last message reports.
+  bool prompt_counted_ = false;
+  uint32_t kept_rows_ = 0;
+  uint64_t full_bytes_ = 0;
+  uint64_t segment_bytes_ = 0;
+  uint32_t failovers_ = 0;
+  bool numerics_changed_ = false;
+  bool prefill_timed_ = false;  // the four below: of completion 0
+  absl::Duration queue_duration_;
+  absl::Duration prefill_duration_;
+  absl::Time first_token_time_ = absl::InfiniteFuture();
+  absl::Time last_token_time_ = absl::InfiniteFuture();
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_REQUEST_FLOW_H_

@@ -1,0 +1,287 @@
+// Each field is checked where it is read, in the order of the proto; the first one that is wrong is the answer. Cheap
+// checks come before the tokenizer. Messages name the field and the limit, and repeat numbers and ids, but never a
+// prompt.
+//
+// Tested by request_parser_test.cc.
+#include "router/request_parser.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
+#include "common/rpc/request_id.h"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kMaxCompletions = 16;
+constexpr int kMaxStopStrings = 16;
+constexpr uint32_t kMaxLogprobs = 20;
+
+// The status with `field` in front of its message, as kInvalidArgument.
+absl::Status InField(absl::string_view field, const absl::Status& status) {
+  return absl::InvalidArgumentError(absl::StrCat(field, ": ", status.message()));
+}
+
+absl::Status CheckNumber(float value, bool in_range, absl::string_view field, absl::string_view range) {
+  if (std::isnan(value)) return absl::InvalidArgumentError(absl::StrCat(field, ": is NaN; must be ", range));
+  if (std::isinf(value)) return absl::InvalidArgumentError(absl::StrCat(field, ": is infinite; must be ", range));
+  if (!in_range) return absl::InvalidArgumentError(absl::StrCat(field, ": is ", value, "; must be ", range));
+  return absl::OkStatus();
+}
+
+absl::Status CheckBetween(float value, float low, float high, absl::string_view field) {
+  return CheckNumber(value, value >= low && value <= high, field, absl::StrCat("in [", low, ", ", high, "]"));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
+                                                                   const std::string& policy,
+                                                                   uint32_t default_max_tokens) {
+  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  auto model = std::make_unique<RouterModel>();
+  model->name = name.empty() ? config.name : name;
+  model->context_length = static_cast<uint32_t>(config.context_length);
+  model->default_max_tokens = default_max_tokens;
+  KEDGE_ASSIGN_OR_RETURN(model->tokenizer, Tokenizer::Load(*file));
+
+  auto chat_template = ChatTemplate::Recognise(*file, model->tokenizer.get());
+  if (chat_template.ok()) {
+    model->chat_template = *std::move(chat_template);
+  } else {
+    model->chat_template_status = chat_template.status();
+  }
+
+  AnchorSets sets = FindAnchorSets(*model->tokenizer);
+  model->policy_names.sentence = std::move(sets.sentence);
+  model->policy_names.separators = std::move(sets.separators);
+  model->policy_names.full_stop = sets.full_stop;
+  model->policy_names.vocab_size = static_cast<uint32_t>(model->tokenizer->vocab_size());
+  if (file->Has("kedge.anchor.policy")) {
+    KEDGE_ASSIGN_OR_RETURN(model->policy_names.model_policy, file->GetString("kedge.anchor.policy"));
+  }
+  const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
+  if (!default_policy.ok()) {
+    return absl::Status(default_policy.status().code(),
+                        absl::StrCat(policy.empty() ? "kedge.anchor.policy" : "--policy", ": ",
+                                     default_policy.status().message()));
+  }
+  model->default_policy = CanonicalPolicy(*default_policy);
+  return model;
+}
+
+absl::Status RequestParser::CheckModel(absl::string_view model) const {
+  if (model.empty() || model == model_->name) return absl::OkStatus();
+  return absl::NotFoundError(absl::StrCat("model: there is no \"", model, "\"; served is \"", model_->name, "\""));
+}
+
+absl::Status RequestParser::CheckTokenId(uint32_t id, absl::string_view field) const {
+  const uint32_t vocab_size = static_cast<uint32_t>(model_->tokenizer->vocab_size());
+  if (id < vocab_size) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, ": token id ", id, " is out of range; the vocabulary has ", vocab_size));
+}
+
+absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text) const {
+  PromptTokens tokens;
+  if (model_->tokenizer->bos_to_add().has_value()) tokens.ids.push_back(*model_->tokenizer->bos_to_add());
+  const absl::StatusOr<std::vector<uint32_t>> ids = model_->tokenizer->Encode(text);
+  if (!ids.ok()) return InField("text", ids.status());
+  tokens.ids.insert(tokens.ids.end(), ids->begin(), ids->end());
+  tokens.no_anchor.resize(tokens.ids.size(), false);
+  return tokens;
+}
+
+absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1::ChatMessages& messages) const {
+  if (model_->chat_template == nullptr) return InField("messages", model_->chat_template_status);
+  std::vector<ChatMessage> turns;
+  for (const inference::v1::ChatMessage& message : messages.messages()) {
+    turns.push_back({message.role(), message.content()});
+  }
+  const bool open_answer = !messages.has_add_generation_prompt() || messages.add_generation_prompt();
+  absl::StatusOr<PromptTokens> tokens = model_->chat_template->Apply(turns, open_answer);
+  if (!tokens.ok()) return InField("messages", tokens.status());
+  return tokens;
+}
+
+absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {
+  KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
+  absl::StatusOr<PromptTokens> tokens = absl::InvalidArgumentError("prompt: one of text and messages is required");
+  if (request.has_text()) tokens = TokenizeText(request.text());
+  if (request.has_messages()) tokens = TokenizeMessages(request.messages());
+  if (!tokens.ok()) return tokens.status();
+  return std::move(tokens->ids);
+}
+
+absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const {
+  absl::string_view field;
+  PromptTokens tokens;
+  switch (request.prompt_case()) {
+    case inference::v1::GenerateRequest::kText: {
+      field = "text";
+      if (request.text().empty()) return absl::InvalidArgumentError("text: is empty");
+      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeText(request.text()));
+      break;
+    }
+    case inference::v1::GenerateRequest::kTokenIds: {
+      field = "token_ids";
+      const auto& ids = request.token_ids().ids();
+      for (int i = 0; i < ids.size(); ++i) {
+        KEDGE_RETURN_IF_ERROR(CheckTokenId(ids[i], absl::StrCat("token_ids.ids[", i, "]")));
+      }
+      tokens.ids.assign(ids.begin(), ids.end());
+      tokens.no_anchor.resize(tokens.ids.size(), false);
+      break;
+    }
+    case inference::v1::GenerateRequest::kMessages: {
+      field = "messages";
+      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeMessages(request.messages()));
+      break;
+    }
+    case inference::v1::GenerateRequest::PROMPT_NOT_SET:
+      return absl::InvalidArgumentError("prompt: one of text, token_ids and messages is required");
+  }
+  if (tokens.ids.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": is empty"));
+  if (tokens.ids.size() + 1 > model_->context_length) {
+    return absl::InvalidArgumentError(absl::StrCat(field, ": has ", tokens.ids.size(),
+                                                   " tokens; the context of ", model_->context_length,
+                                                   " leaves no room for an answer"));
+  }
+  parsed->prompt_ids = std::move(tokens.ids);
+  for (size_t i = 0; i < tokens.no_anchor.size(); ++i) {
+    if (tokens.no_anchor[i]) parsed->no_anchor_positions.push_back(static_cast<uint32_t>(i));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const {
+  if (params.has_temperature()) {
+    parsed->temperature = params.temperature();
+    KEDGE_RETURN_IF_ERROR(CheckNumber(parsed->temperature, parsed->temperature >= 0, "sampling_params.temperature",
+                                      "at least 0"));
+  }
+  if (params.has_top_p()) {
+    parsed->top_p = params.top_p();
+    KEDGE_RETURN_IF_ERROR(
+        CheckNumber(parsed->top_p, parsed->top_p > 0 && parsed->top_p <= 1, "sampling_params.top_p", "in (0, 1]"));
+  }
+  if (params.has_top_k()) {
+    if (params.top_k() < -1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sampling_params.top_k: is ", params.top_k(), "; must be at least 1, or 0 or -1 for off"));
+    }
+    parsed->top_k = static_cast<uint32_t>(std::max(params.top_k(), 0));
+  }
+  if (params.has_min_p()) {
+    parsed->min_p = params.min_p();
+    KEDGE_RETURN_IF_ERROR(CheckBetween(parsed->min_p, 0, 1, "sampling_params.min_p"));
+  }
+  if (params.has_frequency_penalty()) {
+    parsed->frequency_penalty = params.frequency_penalty();
+    KEDGE_RETURN_IF_ERROR(CheckBetween(parsed->frequency_penalty, -2, 2, "sampling_params.frequency_penalty"));
+  }
+  if (params.has_presence_penalty()) {
+    parsed->presence_penalty = params.presence_penalty();
+    KEDGE_RETURN_IF_ERROR(CheckBetween(parsed->presence_penalty, -2, 2, "sampling_params.presence_penalty"));
+  }
+  if (params.has_repetition_penalty()) {
+    parsed->repetition_penalty = params.repetition_penalty();
+    KEDGE_RETURN_IF_ERROR(CheckNumber(parsed->repetition_penalty, parsed->repetition_penalty > 0,
+                                      "sampling_params.repetition_penalty", "above 0"));
+  }
+  parsed->max_tokens = model_->default_max_tokens;
+  if (params.has_max_tokens()) {
+    parsed->max_tokens = params.max_tokens();
+    if (parsed->max_tokens == 0) {
+      return absl::InvalidArgumentError("sampling_params.max_tokens: is 0; must be at least 1");
+    }
+  }
+  parsed->min_tokens = params.min_tokens();
+  if (parsed->min_tokens > parsed->max_tokens) {
+    return absl::InvalidArgumentError(absl::StrCat("sampling_params.min_tokens: is ", parsed->min_tokens,
+                                                   "; must be at most max_tokens, ", parsed->max_tokens,
+                                                   params.has_max_tokens() ? "" : " by default"));
+  }
+  if (params.stop_size() > kMaxStopStrings) {
+    return absl::InvalidArgumentError(absl::StrCat("sampling_params.stop: has ", params.stop_size(),
+                                                   " strings; at most ", kMaxStopStrings, " are allowed"));
+  }
+  for (int i = 0; i < params.stop_size(); ++i) {
+    if (params.stop(i).empty()) {
+      return absl::InvalidArgumentError(absl::StrCat("sampling_params.stop[", i, "]: is empty"));
+    }
+    parsed->stop.push_back(params.stop(i));
+  }
+  if (!params.ignore_eos()) parsed->end_ids = model_->tokenizer->end_ids();
+  for (int i = 0; i < params.stop_token_ids_size(); ++i) {
+    KEDGE_RETURN_IF_ERROR(
+        CheckTokenId(params.stop_token_ids(i), absl::StrCat("sampling_params.stop_token_ids[", i, "]")));
+    parsed->end_ids.push_back(params.stop_token_ids(i));
+  }
+  std::sort(parsed->end_ids.begin(), parsed->end_ids.end());
+  parsed->end_ids.erase(std::unique(parsed->end_ids.begin(), parsed->end_ids.end()), parsed->end_ids.end());
+  parsed->include_stop_str_in_output = params.include_stop_str_in_output();
+  if (params.has_seed()) parsed->seed = params.seed();
+  if (params.has_n()) {
+    parsed->n = params.n();
+    if (parsed->n < 1 || parsed->n > kMaxCompletions) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sampling_params.n: is ", parsed->n, "; must be in [1, ", kMaxCompletions, "]"));
+    }
+  }
+  for (const auto& [id, bias] : params.logit_bias()) {
+    KEDGE_RETURN_IF_ERROR(CheckTokenId(id, "sampling_params.logit_bias"));
+    KEDGE_RETURN_IF_ERROR(CheckBetween(bias, -100, 100, absl::StrCat("sampling_params.logit_bias[", id, "]")));
+    parsed->logit_bias[id] = bias;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RequestParser::ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const {
+  parsed->output_text = !options.has_text() || options.text();
+  parsed->output_token_ids = options.token_ids();
+  if (options.has_logprobs()) {
+    parsed->logprobs = options.logprobs();
+    if (*parsed->logprobs > kMaxLogprobs) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("output_options.logprobs: is ", *parsed->logprobs, "; must be at most ", kMaxLogprobs));
+    }
+  }
+  parsed->skip_special_tokens = !options.has_skip_special_tokens() || options.skip_special_tokens();
+  if (options.has_stream_interval()) {
+    parsed->stream_interval = options.stream_interval();
+    if (parsed->stream_interval == 0) {
+      return absl::InvalidArgumentError("output_options.stream_interval: is 0; must be at least 1");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::GenerateRequest& request,
+                                                   absl::string_view metadata_request_id) const {
+  RouterRequest parsed;
+  KEDGE_ASSIGN_OR_RETURN(parsed.request_id, ChooseRequestId(request.request_id(), metadata_request_id));
+  KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
+  parsed.model = model_->name;
+  KEDGE_RETURN_IF_ERROR(ParseSampling(request.sampling_params(), &parsed));
+  KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
+  parsed.policy = model_->default_policy;
+  if (!request.cache_options().policy().empty()) {
+    const absl::StatusOr<Policy> policy = ParsePolicy(request.cache_options().policy(), model_->policy_names);
+    if (!policy.ok()) return InField("cache_options.policy", policy.status());
+    parsed.policy = CanonicalPolicy(*policy);
+  }
+  KEDGE_RETURN_IF_ERROR(ParsePrompt(request, &parsed));
+  parsed.max_tokens =
+      std::min<uint32_t>(parsed.max_tokens, model_->context_length - static_cast<uint32_t>(parsed.prompt_ids.size()));
+  parsed.min_tokens = std::min(parsed.min_tokens, parsed.max_tokens);
+  return parsed;
+}
+
+}  // namespace kedge

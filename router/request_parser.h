@@ -1,0 +1,70 @@
+// Turns a client's request into a RouterRequest, or says which field is wrong.
+#ifndef KEDGE_ROUTER_REQUEST_PARSER_H_
+#define KEDGE_ROUTER_REQUEST_PARSER_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/anchor/policy.h"
+#include "common/tokenizer/chat_template.h"
+#include "common/tokenizer/tokenizer.h"
+#include "kedge/inference/v1/inference.pb.h"
+#include "kedge/inference/v1/model.pb.h"
+#include "router/router_request.h"
+
+namespace kedge {
+
+// What the router knows of its one model: metadata and vocabulary, no weights. Immutable.
+struct RouterModel {
+  std::string name;
+  uint32_t context_length = 0;
+  std::unique_ptr<const Tokenizer> tokenizer;
+  // Null if the model has none that is known; then `chat_template_status` says why.
+  std::unique_ptr<const ChatTemplate> chat_template;
+  absl::Status chat_template_status;
+  PolicyNames policy_names;
+  std::string default_policy;  // canonical
+  uint32_t default_max_tokens = 256;
+};
+
+// Reads metadata and vocabulary of a GGUF file. `name` empty: the model's own. `policy` empty: the model's, else the
+// built-in default; a wrong one is kInvalidArgument that begins with "--policy: ".
+absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
+                                                                   const std::string& policy,
+                                                                   uint32_t default_max_tokens);
+
+// Thread-safe (immutable). Takes time linear in the prompt: not for the threads of gRPC.
+class RequestParser {
+ public:
+  // `model` must outlive this.
+  explicit RequestParser(const RouterModel* model) : model_(model) {}
+
+  // kInvalidArgument begins with the field's name as in the proto ("sampling_params.temperature: ..."); kNotFound:
+  // an unknown model. `metadata_request_id` is the metadata x-request-id, or empty.
+  absl::StatusOr<RouterRequest> Parse(const inference::v1::GenerateRequest& request,
+                                      absl::string_view metadata_request_id) const;
+
+  // The same tokens that Parse makes of such a prompt; an empty text has none.
+  absl::StatusOr<std::vector<uint32_t>> Tokenize(const inference::v1::TokenizeRequest& request) const;
+
+  // kNotFound unless `model` is empty or the served one's name.
+  absl::Status CheckModel(absl::string_view model) const;
+
+ private:
+  absl::StatusOr<PromptTokens> TokenizeText(absl::string_view text) const;
+  absl::StatusOr<PromptTokens> TokenizeMessages(const inference::v1::ChatMessages& messages) const;
+  absl::Status CheckTokenId(uint32_t id, absl::string_view field) const;
+  absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const;
+  absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
+  absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;
+
+  const RouterModel* const model_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_REQUEST_PARSER_H_

@@ -1,0 +1,276 @@
+#include "router/request_parser.h"
+
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <memory>
+#include <string>
+
+#include "common/testing/tiny_model.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+using inference::v1::GenerateRequest;
+using inference::v1::SamplingParams;
+
+std::unique_ptr<const RouterModel> TinyModel(const TinyModelOptions& options = {}, const std::string& policy = "") {
+  const std::string path = testing::TempDir() + "/tiny.gguf";
+  EXPECT_TRUE(WriteTinyModel(options, path).ok());
+  auto model = LoadRouterModel(path, "tiny", policy, 256);
+  EXPECT_TRUE(model.ok()) << model.status();
+  return *std::move(model);
+}
+
+class RequestParserTest : public testing::Test {
+ protected:
+  static GenerateRequest TextRequest(const std::string& text = "Hello there.") {
+    GenerateRequest request;
+    request.set_text(text);
+    return request;
+  }
+
+  RouterRequest ParseOk(const GenerateRequest& request) {
+    absl::StatusOr<RouterRequest> parsed = parser_.Parse(request, "");
+    EXPECT_TRUE(parsed.ok()) << parsed.status();
+    return parsed.ok() ? *parsed : RouterRequest();
+  }
+
+  void ExpectRefused(const GenerateRequest& request, const std::string& begin,
+                     absl::StatusCode code = absl::StatusCode::kInvalidArgument) {
+    const absl::Status status = parser_.Parse(request, "").status();
+    EXPECT_EQ(status.code(), code) << status;
+    EXPECT_EQ(status.message().substr(0, begin.size()), begin) << status;
+  }
+
+  void ExpectSamplingRefused(const std::string& begin, const std::function<void(SamplingParams*)>& change) {
+    GenerateRequest request = TextRequest();
+    change(request.mutable_sampling_params());
+    ExpectRefused(request, begin);
+  }
+
+  std::unique_ptr<const RouterModel> model_ = TinyModel();
+  RequestParser parser_{model_.get()};
+};
+
+TEST_F(RequestParserTest, FillsInDefaults) {
+  const RouterRequest parsed = ParseOk(TextRequest());
+  EXPECT_EQ(parsed.model, "tiny");
+  EXPECT_EQ(parsed.request_id.size(), 36u);
+  EXPECT_EQ(parsed.prompt_ids, *model_->tokenizer->Encode("Hello there."));
+  EXPECT_TRUE(parsed.no_anchor_positions.empty());
+  EXPECT_EQ(parsed.policy, model_->default_policy);
+  EXPECT_EQ(parsed.temperature, 1.0f);
+  EXPECT_EQ(parsed.top_p, 1.0f);
+  EXPECT_EQ(parsed.top_k, 0u);
+  EXPECT_EQ(parsed.min_p, 0.0f);
+  EXPECT_EQ(parsed.repetition_penalty, 1.0f);
+  EXPECT_FALSE(parsed.seed.has_value());
+  EXPECT_EQ(parsed.n, 1u);
+  EXPECT_EQ(parsed.max_tokens, 256u);
+  EXPECT_EQ(parsed.min_tokens, 0u);
+  EXPECT_EQ(parsed.end_ids, model_->tokenizer->end_ids());
+  EXPECT_TRUE(parsed.output_text);
+  EXPECT_FALSE(parsed.output_token_ids);
+  EXPECT_FALSE(parsed.logprobs.has_value());
+  EXPECT_TRUE(parsed.skip_special_tokens);
+  EXPECT_EQ(parsed.stream_interval, 1u);
+}
+
+TEST_F(RequestParserTest, TakesEveryField) {
+  GenerateRequest request = TextRequest();
+  request.set_request_id("mine");
+  request.set_model("tiny");
+  SamplingParams* sampling = request.mutable_sampling_params();
+  sampling->set_temperature(0);
+  sampling->set_top_p(0.5f);
+  sampling->set_top_k(-1);
+  sampling->set_min_p(0.1f);
+  sampling->set_frequency_penalty(-2);
+  sampling->set_presence_penalty(2);
+  sampling->set_repetition_penalty(1.5f);
+  sampling->set_max_tokens(7);
+  sampling->set_min_tokens(7);
+  sampling->add_stop("x");
+  sampling->add_stop_token_ids(300);
+  sampling->add_stop_token_ids(20);
+  sampling->add_stop_token_ids(300);
+  sampling->set_include_stop_str_in_output(true);
+  sampling->set_ignore_eos(true);
+  sampling->set_seed(UINT64_MAX);
+  sampling->set_n(16);
+  (*sampling->mutable_logit_bias())[5] = -100;
+  auto* output = request.mutable_output_options();
+  output->set_text(false);
+  output->set_token_ids(true);
+  output->set_logprobs(20);
+  output->set_skip_special_tokens(false);
+  output->set_stream_interval(4);
+  request.mutable_cache_options()->set_policy("full");
+  const RouterRequest parsed = ParseOk(request);
+  EXPECT_EQ(parsed.request_id, "mine");
+  EXPECT_EQ(parsed.temperature, 0.0f);
+  EXPECT_EQ(parsed.top_p, 0.5f);
+  EXPECT_EQ(parsed.top_k, 0u);
+  EXPECT_EQ(parsed.min_p, 0.1f);
+  EXPECT_EQ(parsed.frequency_penalty, -2.0f);
+  EXPECT_EQ(parsed.presence_penalty, 2.0f);
+  EXPECT_EQ(parsed.repetition_penalty, 1.5f);
+  EXPECT_EQ(parsed.max_tokens, 7u);
+  EXPECT_EQ(parsed.min_tokens, 7u);
+  EXPECT_EQ(parsed.stop, std::vector<std::string>{"x"});
+  EXPECT_EQ(parsed.end_ids, (std::vector<uint32_t>{20, 300}));
+  EXPECT_TRUE(parsed.include_stop_str_in_output);
+  EXPECT_EQ(parsed.seed, UINT64_MAX);
+  EXPECT_EQ(parsed.n, 16u);
+  EXPECT_EQ(parsed.logit_bias.at(5), -100.0f);
+  EXPECT_FALSE(parsed.output_text);
+  EXPECT_TRUE(parsed.output_token_ids);
+  EXPECT_EQ(parsed.logprobs, 20u);
+  EXPECT_FALSE(parsed.skip_special_tokens);
+  EXPECT_EQ(parsed.stream_interval, 4u);
+  EXPECT_EQ(parsed.policy, CanonicalPolicy(*ParsePolicy("full", model_->policy_names)));
+  sampling->set_top_k(3);
+  EXPECT_EQ(ParseOk(request).top_k, 3u);
+}
+
+TEST_F(RequestParserTest, RefusesWrongSamplingParamsAndNamesTheField) {
+  const float nan = std::nanf("");
+  const float infinity = std::numeric_limits<float>::infinity();
+  ExpectSamplingRefused("sampling_params.temperature: is NaN; must be at least 0",
+                        [&](auto* s) { s->set_temperature(nan); });
+  ExpectSamplingRefused("sampling_params.temperature: is infinite", [&](auto* s) { s->set_temperature(infinity); });
+  ExpectSamplingRefused("sampling_params.temperature: is -1;", [](auto* s) { s->set_temperature(-1); });
+  ExpectSamplingRefused("sampling_params.top_p: is 0;", [](auto* s) { s->set_top_p(0); });
+  ExpectSamplingRefused("sampling_params.top_p: is 1.5;", [](auto* s) { s->set_top_p(1.5f); });
+  ExpectSamplingRefused("sampling_params.top_p: is NaN", [&](auto* s) { s->set_top_p(nan); });
+  ExpectSamplingRefused("sampling_params.top_k: is -2;", [](auto* s) { s->set_top_k(-2); });
+  ExpectSamplingRefused("sampling_params.min_p: is 2; must be in [0, 1]", [](auto* s) { s->set_min_p(2); });
+  ExpectSamplingRefused("sampling_params.frequency_penalty: is 2.5;", [](auto* s) { s->set_frequency_penalty(2.5f); });
+  ExpectSamplingRefused("sampling_params.presence_penalty: is NaN", [&](auto* s) { s->set_presence_penalty(nan); });
+  ExpectSamplingRefused("sampling_params.repetition_penalty: is 0;", [](auto* s) { s->set_repetition_penalty(0); });
+  ExpectSamplingRefused("sampling_params.max_tokens: is 0;", [](auto* s) { s->set_max_tokens(0); });
+  ExpectSamplingRefused("sampling_params.min_tokens: is 5; must be at most max_tokens, 4", [](auto* s) {
+    s->set_max_tokens(4);
+    s->set_min_tokens(5);
+  });
+  ExpectSamplingRefused("sampling_params.min_tokens: is 257; must be at most max_tokens, 256 by default",
+                        [](auto* s) { s->set_min_tokens(257); });
+  ExpectSamplingRefused("sampling_params.stop: has 17 strings", [](auto* s) {
+    for (int i = 0; i < 17; ++i) s->add_stop("x");
+  });
+  ExpectSamplingRefused("sampling_params.stop[1]: is empty", [](auto* s) {
+    s->add_stop("x");
+    s->add_stop("");
+  });
+  ExpectSamplingRefused("sampling_params.stop_token_ids[0]: token id 352 is out of range; the vocabulary has 352",
+                        [](auto* s) { s->add_stop_token_ids(352); });
+  ExpectSamplingRefused("sampling_params.n: is 0;", [](auto* s) { s->set_n(0); });
+  ExpectSamplingRefused("sampling_params.n: is 17;", [](auto* s) { s->set_n(17); });
+  ExpectSamplingRefused("sampling_params.logit_bias: token id 352",
+                        [](auto* s) { (*s->mutable_logit_bias())[352] = 1; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is NaN",
+                        [&](auto* s) { (*s->mutable_logit_bias())[3] = nan; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is 101;",
+                        [](auto* s) { (*s->mutable_logit_bias())[3] = 101; });
+}
+
+TEST_F(RequestParserTest, RefusesOtherWrongFields) {
+  GenerateRequest request = TextRequest();
+  request.mutable_output_options()->set_logprobs(21);
+  ExpectRefused(request, "output_options.logprobs: is 21;");
+  request = TextRequest();
+  request.mutable_output_options()->set_stream_interval(0);
+  ExpectRefused(request, "output_options.stream_interval: is 0;");
+  request = TextRequest();
+  request.mutable_cache_options()->set_policy("window,recnt=3");
+  ExpectRefused(request, "cache_options.policy: ");
+  request = TextRequest();
+  request.set_model("gpt");
+  ExpectRefused(request, "model: ", absl::StatusCode::kNotFound);
+  request = TextRequest();
+  request.set_request_id("a\nb");
+  ExpectRefused(request, "request_id: ");
+  EXPECT_EQ(parser_.Parse(TextRequest(), "from metadata")->request_id, "from metadata");
+}
+
+TEST_F(RequestParserTest, RefusesEmptyPromptsAndTokenIdsOutOfRange) {
+  ExpectRefused(GenerateRequest(), "prompt: one of text, token_ids and messages is required");
+  ExpectRefused(TextRequest(""), "text: is empty");
+  GenerateRequest request;
+  request.mutable_token_ids();
+  ExpectRefused(request, "token_ids: is empty");
+  request.mutable_token_ids()->add_ids(0);
+  request.mutable_token_ids()->add_ids(352);
+  ExpectRefused(request, "token_ids.ids[1]: token id 352 is out of range");
+  request.mutable_messages();
+  ExpectRefused(request, "messages: ");
+  request.mutable_messages()->add_messages()->set_role("robot");
+  ExpectRefused(request, "messages: ");
+}
+
+TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
+  GenerateRequest request;
+  for (int i = 0; i < 511; ++i) request.mutable_token_ids()->add_ids(20);
+  request.mutable_sampling_params()->set_max_tokens(100);
+  request.mutable_sampling_params()->set_min_tokens(50);
+  EXPECT_EQ(ParseOk(request).max_tokens, 1u);
+  EXPECT_EQ(ParseOk(request).min_tokens, 1u);
+  request.mutable_token_ids()->add_ids(20);
+  ExpectRefused(request, "token_ids: has 512 tokens; the context of 512 leaves no room for an answer");
+}
+
+TEST_F(RequestParserTest, AppliesTheChatTemplateAndMarksTheOpeningOfAnswers) {
+  GenerateRequest request;
+  auto* message = request.mutable_messages()->add_messages();
+  message->set_role("user");
+  message->set_content("Hi.");
+  const RouterRequest open = ParseOk(request);
+  ASSERT_FALSE(open.no_anchor_positions.empty());
+  EXPECT_EQ(open.no_anchor_positions.back(), open.prompt_ids.size() - 1);
+
+  inference::v1::TokenizeRequest tokenize;
+  *tokenize.mutable_messages() = request.messages();
+  EXPECT_EQ(*parser_.Tokenize(tokenize), open.prompt_ids);
+
+  request.mutable_messages()->set_add_generation_prompt(false);
+  const RouterRequest closed = ParseOk(request);
+  EXPECT_LT(closed.prompt_ids.size(), open.prompt_ids.size());
+  EXPECT_TRUE(closed.no_anchor_positions.empty());
+}
+
+TEST_F(RequestParserTest, TokenizesAsGenerateDoes) {
+  inference::v1::TokenizeRequest request;
+  EXPECT_EQ(parser_.Tokenize(request).status().code(), absl::StatusCode::kInvalidArgument);
+  request.set_text("Hello there.");
+  EXPECT_EQ(*parser_.Tokenize(request), ParseOk(TextRequest()).prompt_ids);
+  request.set_text("");
+  EXPECT_TRUE(parser_.Tokenize(request)->empty());
+  request.set_model("gpt");
+  EXPECT_EQ(parser_.Tokenize(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {
+  const auto model = TinyModel({.chat_template = false});
+  GenerateRequest request;
+  request.mutable_messages()->add_messages()->set_role("user");
+  const absl::Status status = RequestParser(model.get()).Parse(request, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message().substr(0, 10), "messages: ");
+}
+
+TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {
+  const auto model = TinyModel({}, "full");
+  EXPECT_EQ(model->default_policy, CanonicalPolicy(*ParsePolicy("full", model->policy_names)));
+  GenerateRequest request;
+  request.set_text("x");
+  EXPECT_EQ(RequestParser(model.get()).Parse(request, "")->policy, model->default_policy);
+  const absl::Status status =
+      LoadRouterModel(testing::TempDir() + "/tiny.gguf", "", "fulll", 256).status();
+  EXPECT_EQ(status.message().substr(0, 10), "--policy: ") << status;
+  EXPECT_EQ((*LoadRouterModel(testing::TempDir() + "/tiny.gguf", "", "", 256))->name, "tiny-1");
+}
+
+}  // namespace
+}  // namespace kedge

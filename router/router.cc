@@ -1,0 +1,99 @@
+// Builds the parts in the order of their dependencies and takes them down in reverse: the server first, which ends all
+// RPCs and so cancels their flows, then the caller, which waits for the Decode calls of those flows.
+//
+// Tested by router_test.cc.
+#include "router/router.h"
+
+#include <random>
+#include <utility>
+
+#include "common/base/status.h"
+#include "grpcpp/impl/service_type.h"
+#include "router/cluster_service.h"
+#include "router/model_service.h"
+#include "router/registry_service.h"
+
+namespace kedge {
+namespace {
+
+constexpr absl::Duration kHealthInterval = absl::Milliseconds(50);
+
+uint64_t DrawSeed() {
+  std::random_device random;
+  return static_cast<uint64_t>(random()) << 32 | random();
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& options) {
+  auto router = std::unique_ptr<Router>(new Router());
+  KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(options.model_path, options.model_name, options.policy,
+                                                         options.default_max_tokens));
+  router->parser_ = std::make_unique<RequestParser>(router->model_.get());
+  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy);
+  router->executor_ = std::make_unique<Executor>(options.worker_threads);
+  router->caller_ = std::make_unique<DecodeCallerGrpc>();
+
+  Executor* const executor = router->executor_.get();
+  router->environment_ = {.clock = &router->clock_,
+                          .tokenizer = router->model_->tokenizer.get(),
+                          .registry = router->registry_.get(),
+                          .caller = router->caller_.get(),
+                          .run_after = [executor](absl::Duration delay, std::function<void()> closure) {
+                            executor->PostAfter(delay, std::move(closure));
+                          },
+                          .draw_seed = DrawSeed};
+  router->inference_service_ =
+      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, executor);
+  router->model_service_ =
+      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), executor);
+  router->cluster_service_ = NewClusterService(router->registry_.get());
+  router->registry_service_ = NewRegistryService(router->registry_.get());
+
+  KEDGE_ASSIGN_OR_RETURN(router->server_, RpcServer::Start({
+                                              .listen = options.listen,
+                                              .services = {router->inference_service_->service(),
+                                                           router->model_service_.get(),
+                                                           router->cluster_service_.get(),
+                                                           router->registry_service_.get()},
+                                              .health_services = {kInferenceServiceName},
+                                          }));
+  router->health_thread_ = std::thread([router = router.get()] { router->WatchHealth(); });
+  return router;
+}
+
+Router::~Router() {
+  if (server_ == nullptr) return;  // Start failed
+  if (!stop_health_.HasBeenNotified()) stop_health_.Notify();
+  if (health_thread_.joinable()) health_thread_.join();
+  server_->Shutdown(absl::ZeroDuration());
+  server_.reset();
+  registry_service_.reset();
+  cluster_service_.reset();
+  model_service_.reset();
+  inference_service_.reset();
+  caller_.reset();    // waits for the calls
+  executor_.reset();  // drops timers of flows
+}
+
+void Router::WatchHealth() {
+  bool serving = false;
+  do {
+    const bool can_serve = registry_->CanServe();
+    if (can_serve != serving) server_->SetServing(kInferenceServiceName, can_serve);
+    serving = can_serve;
+  } while (!stop_health_.WaitForNotificationWithTimeout(kHealthInterval));
+}
+
+void Router::Drain(absl::Duration timeout) {
+  if (!stop_health_.HasBeenNotified()) stop_health_.Notify();
+  if (health_thread_.joinable()) health_thread_.join();
+  server_->SetServing(kInferenceServiceName, false);
+  server_->SetServing("", false);
+  inference_service_->StartDraining();
+  inference_service_->WaitUntilIdle(timeout);
+  // The short grace is for refusals that are just on their way.
+  server_->Shutdown(absl::Milliseconds(100));
+}
+
+}  // namespace kedge

@@ -1,0 +1,68 @@
+// A whole router in one object: what router_main runs, and tests start in their own process.
+#ifndef KEDGE_ROUTER_ROUTER_H_
+#define KEDGE_ROUTER_ROUTER_H_
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "common/base/executor.h"
+#include "common/rpc/server.h"
+#include "router/decode_caller_grpc.h"
+#include "router/inference_service.h"
+#include "router/node_registry.h"
+#include "router/request_parser.h"
+
+namespace kedge {
+
+// The readiness that health checks ask for under this name: a decode node is ready.
+inline constexpr char kInferenceServiceName[] = "kedge.inference.v1.InferenceService";
+
+struct RouterOptions {
+  std::string listen = "127.0.0.1:50051";
+  std::string model_path;  // GGUF; only its metadata are read
+  std::string model_name;  // empty: the model's own
+  std::string policy;      // default of requests; empty: the model's, else the built-in one
+  uint32_t default_max_tokens = 256;
+  int worker_threads = 2;  // parse requests and wait for nodes
+};
+
+// Serves from Start until Drain or destruction. Thread-safe.
+class Router {
+ public:
+  static absl::StatusOr<std::unique_ptr<Router>> Start(const RouterOptions& options);
+  ~Router();
+
+  const std::string& address() const { return server_->address(); }
+  const RouterModel& model() const { return *model_; }
+
+  // Orderly end: health says so, new requests are refused, live ones get `timeout`, then everything is cancelled.
+  void Drain(absl::Duration timeout);
+
+ private:
+  Router() = default;
+  void WatchHealth();
+
+  RealClock clock_;
+  std::unique_ptr<const RouterModel> model_;
+  std::unique_ptr<RequestParser> parser_;
+  std::unique_ptr<NodeRegistry> registry_;
+  std::unique_ptr<Executor> executor_;
+  std::unique_ptr<DecodeCallerGrpc> caller_;
+  FlowEnvironment environment_;
+  std::unique_ptr<InferenceService> inference_service_;
+  std::unique_ptr<grpc::Service> model_service_;
+  std::unique_ptr<grpc::Service> cluster_service_;
+  std::unique_ptr<grpc::Service> registry_service_;
+  std::unique_ptr<RpcServer> server_;
+  absl::Notification stop_health_;
+  std::thread health_thread_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_ROUTER_ROUTER_H_

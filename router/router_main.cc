@@ -1,0 +1,71 @@
+// kedge-router: flags in, a Router until SIGINT or SIGTERM. Exit status 0: ended in order; 1: failed; 2: usage.
+#include <cstdint>
+#include <string>
+
+#include "CLI/App.hpp"
+#include "CLI/Config.hpp"
+#include "CLI/Formatter.hpp"
+#include "absl/strings/match.h"
+#include "absl/time/time.h"
+#include "common/base/version.h"
+#include "common/rpc/log.h"
+#include "common/rpc/server.h"
+#include "common/rpc/signals.h"
+#include "router/router.h"
+#include "spdlog/spdlog.h"
+
+int main(int argc, char** argv) {
+  kedge::SignalWaiter signals;  // before any thread
+
+  kedge::RouterOptions options;
+  std::string log_level = "info";
+  double drain_timeout = 5.0;
+  bool die_with_parent = false;
+  CLI::App app{"Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
+               "with it.",
+               "kedge-router"};
+  app.set_version_flag("--version", std::string("kedge-router ") + kedge::kVersion);
+  app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
+      ->capture_default_str();
+  app.add_option("--model", options.model_path, "GGUF file; the router reads its metadata and vocabulary")
+      ->required()
+      ->check(CLI::ExistingFile);
+  app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
+  app.add_option("--policy", options.policy, "anchor policy of requests that name none (default: the model's)");
+  app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
+      ->capture_default_str()
+      ->check(CLI::Range(1u, UINT32_MAX));
+  app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 86400.0));
+  app.add_option("--log-level", log_level, kedge::kLogLevels)->capture_default_str();
+  app.add_flag("--die-with-parent", die_with_parent, "end when the process that started this one ends");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (die_with_parent) kedge::DieWithParent();
+  if (const absl::Status status = kedge::InitLog("router", log_level); !status.ok()) {
+    spdlog::error("{}", status.ToString());
+    return 2;
+  }
+  if (const auto listen = kedge::ParseHostPort(options.listen); !listen.ok()) {
+    spdlog::error("--listen: {}", std::string(listen.status().message()));
+    return 2;
+  }
+
+  auto router = kedge::Router::Start(options);
+  if (!router.ok()) {
+    const std::string message(router.status().message());
+    spdlog::error("{}", message);
+    return absl::StartsWith(message, "--") ? 2 : 1;
+  }
+  spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
+               (*router)->model().default_policy);
+  spdlog::info("listening {}", (*router)->address());
+  const int signal = signals.Wait();
+  spdlog::info("signal {}: draining", signal);
+  (*router)->Drain(absl::Seconds(drain_timeout));
+  return 0;
+}
