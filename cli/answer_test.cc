@@ -32,12 +32,18 @@ TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
   std::string line = AnswerJson(SomeAnswer());
   EXPECT_THAT(line, Not(HasSubstr("\n")));
   nlohmann::json json = nlohmann::json::parse(line);
-  nlohmann::json want = {{"text", "Grüße \"an\" alle\n"}, {"token_ids", {5, 0, 49151}},
-                         {"logprobs", {-0.5, -1.25, 0.0}}, {"finish_reason", "stop"},
-                         {"prompt_tokens", 1500},          {"completion_tokens", 3},
-                         {"kept_rows", 200},               {"segment_bytes", 4608000},
-                         {"full_bytes", 34560000},         {"ttft_ms", 250.0},
-                         {"prefill_node", "prefill-0"},    {"decode_node", "decode-0,decode-1"}};
+  nlohmann::json want = {{"text", "Grüße \"an\" alle\n"},
+                         {"token_ids", {5, 0, 49151}},
+                         {"logprobs", {-0.5, -1.25, 0.0}},
+                         {"finish_reason", "stop"},
+                         {"prompt_tokens", 1500},
+                         {"completion_tokens", 3},
+                         {"kept_rows", 200},
+                         {"segment_bytes", 4608000},
+                         {"full_bytes", 34560000},
+                         {"ttft_ms", 250.0},
+                         {"prefill_node", "prefill-0"},
+                         {"decode_node", "decode-0,decode-1"}};
   EXPECT_EQ(json, want) << line;
 }
 

@@ -179,8 +179,7 @@ absl::StatusOr<ModelInfo> Client::GetModelInfo(absl::Duration timeout) {
                    .default_policy = response.default_policy()};
 }
 
-absl::StatusOr<Answer> Client::Generate(const GenerateCall& call,
-                                        const std::function<bool(absl::string_view)>& on_text,
+absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::function<bool(absl::string_view)>& on_text,
                                         const std::function<bool()>& cancelled) {
   grpc::ClientContext context;
   if (call.timeout.has_value()) SetTimeout(*call.timeout, &context);

@@ -170,7 +170,10 @@ TEST_F(ClientTest, GathersTheAnswerFromItsMessages) {
 }
 
 TEST_F(ClientTest, WhatIsUnsetStaysUnset) {
-  ASSERT_TRUE(client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).ok());
+  ASSERT_TRUE(client_
+                  ->Generate(
+                      {.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never)
+                  .ok());
   const v1::SamplingParams& sampling = inference_.seen.sampling_params();
   EXPECT_EQ(inference_.seen.text(), "a");
   EXPECT_TRUE(sampling.has_temperature());
@@ -194,7 +197,10 @@ TEST_F(ClientTest, EveryOptionArrives) {
   call.stop = {"x"};
   call.stop_token_ids = {9};
   call.ignore_eos = true;
-  ASSERT_TRUE(client_->Generate(call, [](absl::string_view) { return true; }, Never).ok());
+  ASSERT_TRUE(client_
+                  ->Generate(
+                      call, [](absl::string_view) { return true; }, Never)
+                  .ok());
   v1::GenerateRequest want;
   want.set_request_id("r1");
   want.mutable_token_ids()->add_ids(3);
@@ -221,8 +227,10 @@ TEST_F(ClientTest, EveryOptionArrives) {
 
 TEST_F(ClientTest, ErrorsKeepTheirCodeAndMessage) {
   inference_.failure = grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, "the queue is full");
-  absl::Status status =
-      client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).status();
+  absl::Status status = client_
+                            ->Generate(
+                                {.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never)
+                            .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_THAT(std::string(status.message()), HasSubstr("the queue is full"));
 }
@@ -233,26 +241,30 @@ TEST_F(ClientTest, CancelEndsARunningCall) {
     while (!inference_.reached) absl::SleepFor(absl::Milliseconds(5));
     client_->Cancel();
   });
-  absl::Status status =
-      client_->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never).status();
+  absl::Status status = client_
+                            ->Generate(
+                                {.prompt = std::string("a")}, [](absl::string_view) { return true; }, Never)
+                            .status();
   canceller.join();
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(ClientTest, ACancelFromBeforeTheCallIsNotLost) {
   inference_.hangs = true;
-  absl::Status status = client_
-                            ->Generate({.prompt = std::string("a")}, [](absl::string_view) { return true; },
-                                       [] { return true; })
-                            .status();
+  absl::Status status =
+      client_
+          ->Generate(
+              {.prompt = std::string("a")}, [](absl::string_view) { return true; }, [] { return true; })
+          .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);
 }
 
 TEST_F(ClientTest, ATimeoutIsADeadline) {
   inference_.hangs = true;
   absl::Status status = client_
-                            ->Generate({.prompt = std::string("a"), .timeout = absl::Milliseconds(200)},
-                                       [](absl::string_view) { return true; }, Never)
+                            ->Generate(
+                                {.prompt = std::string("a"), .timeout = absl::Milliseconds(200)},
+                                [](absl::string_view) { return true; }, Never)
                             .status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
 }

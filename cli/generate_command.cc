@@ -23,8 +23,7 @@ struct Options {
 int Generate(const Options& options) {
   StopSignals signals;
   Client client(options.router);
-  absl::StatusOr<Answer> answer =
-      GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
   if (answer.ok()) return kExitOk;
   SayError(answer.status());
   return kExitFailed;

@@ -73,9 +73,7 @@ void AddRouterOption(CLI::App* command, std::string* router) {
   command->add_option("--router", *router, "HOST:PORT of the router")->required();
 }
 
-bool MayBeChat(const PromptOptions& prompt) {
-  return !prompt.raw && prompt.source != PromptOptions::Source::kTokens;
-}
+bool MayBeChat(const PromptOptions& prompt) { return !prompt.raw && prompt.source != PromptOptions::Source::kTokens; }
 
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
                                       bool is_chat_model) {

@@ -43,8 +43,7 @@ void AddRouterOption(CLI::App* command, std::string* router);
 
 // The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
 // kInvalidArgument: --system, and no chat model; kNotFound or kUnavailable: the file.
-absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
-                                      bool is_chat_model);
+absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling, bool is_chat_model);
 
 // Whether MakeCall will look at `is_chat_model`.
 bool MayBeChat(const PromptOptions& prompt);

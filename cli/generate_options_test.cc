@@ -52,9 +52,28 @@ TEST(GenerateOptionsTest, GreedyWithNothingElseSetIsTheDefault) {
 }
 
 TEST(GenerateOptionsTest, ValuesArrive) {
-  Parsed parsed({"--prompt", "a", "--max-tokens", "7", "--temperature", "0.5", "--seed", "18446744073709551615",
-                 "--top-k", "-1", "--top-p=0.9", "--stop", "\n", "--stop", "END", "--stop-token-ids", "2,3",
-                 "--ignore-eos", "--timeout", "1.5", "--format", "json"});
+  Parsed parsed({"--prompt",
+                 "a",
+                 "--max-tokens",
+                 "7",
+                 "--temperature",
+                 "0.5",
+                 "--seed",
+                 "18446744073709551615",
+                 "--top-k",
+                 "-1",
+                 "--top-p=0.9",
+                 "--stop",
+                 "\n",
+                 "--stop",
+                 "END",
+                 "--stop-token-ids",
+                 "2,3",
+                 "--ignore-eos",
+                 "--timeout",
+                 "1.5",
+                 "--format",
+                 "json"});
   ASSERT_TRUE(parsed.accepted);
   GenerateCall call = *parsed.Call();
   EXPECT_EQ(call.max_tokens, 7u);

@@ -35,9 +35,8 @@ void AddHealthCommand(CLI::App* app, Action* action) {
   command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the router")
       ->check(CLI::Validator(CLI::PositiveNumber).description(""))
       ->capture_default_str();
-  command->callback([options, action] {
-    *action = [options] { return CheckHealth(options->router, options->timeout_seconds); };
-  });
+  command->callback(
+      [options, action] { *action = [options] { return CheckHealth(options->router, options->timeout_seconds); }; });
 }
 
 }  // namespace kedge

@@ -64,8 +64,9 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
   command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
       ->type_name("FILE");
-  command->add_option("--policy", options->policy,
-                      "Anchor policy, e.g. full or window,recent=256 (default: the model's, else window)")
+  command
+      ->add_option("--policy", options->policy,
+                   "Anchor policy, e.g. full or window,recent=256 (default: the model's, else window)")
       ->type_name("SPEC");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))

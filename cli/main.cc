@@ -56,9 +56,10 @@ std::string Complaint(const CLI::App& app, int argc, char** argv, const CLI::Par
 }
 
 int Main(int argc, char** argv) {
-  CLI::App app("Kedge serves language models with anchors: prefill and decode on separate nodes, and only kept rows of "
-               "the KV cache travel.\n",
-               "kedge");
+  CLI::App app(
+      "Kedge serves language models with anchors: prefill and decode on separate nodes, and only kept rows of "
+      "the KV cache travel.\n",
+      "kedge");
   app.set_version_flag("--version", absl::StrCat("kedge ", kVersion));
   app.require_subcommand(1);
   Action action;

@@ -75,9 +75,7 @@ void AddNodesCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("nodes", "List the nodes of a cluster");
   AddRouterOption(command, &options->router);
   AddFormatOption(command, "text: a table; json: a list of objects", &options->format);
-  command->callback([options, action] {
-    *action = [options] { return ListNodes(options->router, options->format); };
-  });
+  command->callback([options, action] { *action = [options] { return ListNodes(options->router, options->format); }; });
 }
 
 }  // namespace kedge

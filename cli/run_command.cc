@@ -31,8 +31,7 @@ int Run(const Options& options) {
     return kExitFailed;
   }
   Client client(cluster->LocalAddress());
-  absl::StatusOr<Answer> answer =
-      GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
   if (!answer.ok()) {
     SayError(answer.status());
     for (const Cluster::Ended& ended : cluster->Poll()) {

@@ -1,6 +1,6 @@
 // `kedge score`: log probabilities of given tokens, without servers, in the three ways whose equality is the claim.
 //
-// Tested by tests/score_cli_test.sh; the computation by common/engine/score_test.cc and tests/equality_test.cc.
+// Tested by tests/score_test.py; the computation by common/engine/score_test.cc and tests/equality_test.cc.
 #include <algorithm>
 #include <cmath>
 #include <memory>
@@ -63,10 +63,11 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     KEDGE_ASSIGN_OR_RETURN(names, LoadPolicyNames(*file));
   }
   KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
-  KEDGE_RETURN_IF_ERROR(CheckContent(content, static_cast<uint32_t>(config.vocab_size),
-                                     static_cast<uint32_t>(config.context_length)));
+  KEDGE_RETURN_IF_ERROR(
+      CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
   const uint32_t split = options.has_split ? options.split : size / 2;
-  if (split > size) return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is beyond the ", size, " tokens"));
+  if (split > size)
+    return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is beyond the ", size, " tokens"));
 
   DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
   KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
@@ -110,10 +111,11 @@ int RunScore(const ScoreOptions& options) {
   const std::vector<double> logprobs = (*json)["logprobs"];
   const double sum = std::accumulate(logprobs.begin(), logprobs.end(), 0.0);
   const double mean = logprobs.empty() ? 0 : -sum / static_cast<double>(logprobs.size());
-  WriteOut(absl::StrFormat("tokens         %d\nloss           %.4f nats per token (perplexity %.3f)\nkept rows      %d\n"
-                           "segment bytes  %d\nfull bytes     %d\n",
-                           (*json)["tokens"].get<uint64_t>(), mean, std::exp(mean), (*json)["kept_rows"].get<uint64_t>(),
-                           (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
+  WriteOut(
+      absl::StrFormat("tokens         %d\nloss           %.4f nats per token (perplexity %.3f)\nkept rows      %d\n"
+                      "segment bytes  %d\nfull bytes     %d\n",
+                      (*json)["tokens"].get<uint64_t>(), mean, std::exp(mean), (*json)["kept_rows"].get<uint64_t>(),
+                      (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
   return kExitOk;
 }
 
@@ -124,15 +126,17 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("score", "Log probabilities of given tokens under a policy; no servers");
   command->add_option("--model", options->model, "GGUF file")->required();
   command->add_option("--policy", options->policy, "anchor policy, e.g. full or window,recent=64")->required();
-  command->add_option("--kv-type", options->kv_type, "element type of keys and values: f16, bf16 or f32")
+  command->add_option("--kv-type", options->kv_type, "element type of keys and values")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
   CLI::Option_group* input = command->add_option_group("tokens", "one of");
   input->add_option("--tokens", options->tokens, "token ids: 1,2,3");
   input->add_option("--tokens-file", options->tokens_file, "file of token ids, separated by commas or white space");
   input->require_option(1);
-  command->add_option("--path", options->path,
-                      "whole: one pass under the mask; steps: token by token, deleting rows; split: the first tokens in "
-                      "one engine, their kept rows through segment bytes into a second one")
+  command
+      ->add_option("--path", options->path,
+                   "whole: one pass under the mask; steps: token by token, deleting rows; split: the first tokens in "
+                   "one engine, their kept rows through segment bytes into a second one")
       ->check(CLI::IsMember({"whole", "steps", "split"}))
       ->capture_default_str();
   command->add_option("--split", options->split, "tokens of the first engine (default: half of them)")

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
+#include "spdlog/spdlog.h"
 
 namespace kedge {
 
@@ -54,19 +55,22 @@ DecodeEngine::~DecodeEngine() = default;
 
 absl::Status DecodeEngine::Check(const DecodeJob& job) const {
   if (job.fingerprint != options_.fingerprint) {
-    return absl::FailedPreconditionError(absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint,
-                                                      ", not ", job.fingerprint));
+    return absl::FailedPreconditionError(
+        absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint, ", not ", job.fingerprint));
   }
   KEDGE_RETURN_IF_ERROR(CheckContent(job.content, device_->vocab_size(), options_.context_length));
   if (job.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
   const SamplingParams& sampling = job.sampling;
-  for (const auto& [name, value] :
-       {std::pair{"temperature", sampling.temperature}, {"top_p", sampling.top_p}, {"min_p", sampling.min_p},
-        {"frequency_penalty", sampling.frequency_penalty}, {"presence_penalty", sampling.presence_penalty},
-        {"repetition_penalty", sampling.repetition_penalty}}) {
+  for (const auto& [name, value] : {std::pair{"temperature", sampling.temperature},
+                                    {"top_p", sampling.top_p},
+                                    {"min_p", sampling.min_p},
+                                    {"frequency_penalty", sampling.frequency_penalty},
+                                    {"presence_penalty", sampling.presence_penalty},
+                                    {"repetition_penalty", sampling.repetition_penalty}}) {
     if (!std::isfinite(value)) return absl::InvalidArgumentError(absl::StrCat("sampling.", name, ": is not finite"));
   }
-  if (sampling.repetition_penalty <= 0) return absl::InvalidArgumentError("sampling.repetition_penalty: is not above 0");
+  if (sampling.repetition_penalty <= 0)
+    return absl::InvalidArgumentError("sampling.repetition_penalty: is not above 0");
   for (const auto& [id, bias] : sampling.logit_bias) {
     if (!std::isfinite(bias)) {
       return absl::InvalidArgumentError(absl::StrCat("sampling.logit_bias[", id, "]: is not finite"));
@@ -88,9 +92,9 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     pages = PagesFor(job.content, device_->max_rows(), std::min(more, options_.context_length - size));
     const auto waits = [](const Session& session) { return session.state == Session::State::kWaiting; };
     if (pages > pool_.num_pages()) {
-      status = absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ",
-                                                         uint64_t{pages} * kPageRows, " rows, this node has ",
-                                                         uint64_t{pool_.num_pages()} * kPageRows));
+      status =
+          absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
+                                                    " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
     } else if (pages > pool_.num_free() &&
                std::count_if(sessions_.begin(), sessions_.end(), waits) >= options_.max_waiting) {
       status = absl::ResourceExhaustedError(
@@ -169,6 +173,11 @@ void DecodeEngine::FetchNext(Session& session) {
                                 });
 }
 
+void DecodeEngine::LogGivenUp(const Session& session, const std::string& reason) {
+  spdlog::warn("request {}: prefill node {} is given up ({}); {} more to try", session.job.request_id,
+               session.prefilled.prefill_node, reason, session.job.candidates.size() - session.attempt);
+}
+
 void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
   const auto session =
       std::find_if(sessions_.begin(), sessions_.end(), [id](const Session& session) { return session.id == id; });
@@ -176,7 +185,10 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
   session->prefilled.segment_bytes += event.wire_bytes;
   if (session->state != Session::State::kReceiving || session->attempt != attempt) return;
   session->last_event = clock_->Now();
-  if (!TakeStateEvent(*session, std::move(event)).ok()) FetchNext(*session);
+  if (const absl::Status status = TakeStateEvent(*session, std::move(event)); !status.ok()) {
+    LogGivenUp(*session, status.ToString());
+    FetchNext(*session);
+  }
 }
 
 absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
@@ -199,8 +211,8 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
 
 void DecodeEngine::GiveUpSilent() {
   for (Session& session : sessions_) {
-    if (session.state == Session::State::kReceiving &&
-        clock_->Now() - session.last_event > options_.silence_limit) {
+    if (session.state == Session::State::kReceiving && clock_->Now() - session.last_event > options_.silence_limit) {
+      LogGivenUp(session, "it says nothing");
       FetchNext(session);
     }
   }
@@ -227,7 +239,8 @@ void DecodeEngine::Step() {
   }
   // Every answer gets a row in every step; where there are more answers than rows of a step, they take turns.
   const uint32_t count = static_cast<uint32_t>(running.size());
-  if (count > device_->max_rows()) std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
+  if (count > device_->max_rows())
+    std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
   std::vector<uint32_t> pending;
   for (const SessionIt session : running) pending.push_back(session->sequence->pending());
   const std::vector<uint32_t> rows =
@@ -265,10 +278,9 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
     session->sink->OnPrefilled(session->prefilled);
   }
   const uint32_t index = session->generated();
-  const SampledToken token =
-      SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);
+  const SampledToken token = SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);
   if (sampling.IsEndId(token.id)) {
-    End(session, absl::OkStatus(), {.end_id_sampled = true, .end = token});
+    End(session, absl::OkStatus(), {.end_id_sampled = true, .end_id = token.id});
     return;
   }
   sequence.Append(token.id);

@@ -27,8 +27,8 @@ struct DecodeOptions {
   std::string fingerprint;  // of the loaded model
   uint32_t context_length = 0;
   // --- Change speed ---
-  uint32_t min_remote_tokens = 1;   // fewer missing tokens are computed here
-  uint32_t max_waiting = 256;       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
+  uint32_t min_remote_tokens = 1;  // fewer missing tokens are computed here
+  uint32_t max_waiting = 256;      // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
@@ -50,16 +50,16 @@ struct DecodeJob {
 
 // How the rows before the last given token came here.
 struct PrefilledInfo {
-  std::string prefill_node;    // empty: computed here
-  uint32_t kept_rows = 0;      // of the state
-  uint64_t segment_bytes = 0;  // received, failed tries included
-  absl::Duration queue_time;   // until rows were reserved and a prefill node was asked
-  absl::Duration prefill_time; // from there until the rows were here
+  std::string prefill_node;     // empty: computed here
+  uint32_t kept_rows = 0;       // of the state
+  uint64_t segment_bytes = 0;   // received, failed tries included
+  absl::Duration queue_time;    // until rows were reserved and a prefill node was asked
+  absl::Duration prefill_time;  // from there until the rows were here
 };
 
 struct FinishedInfo {
   bool end_id_sampled = false;  // else max_tokens or the context was reached
-  SampledToken end;             // if end_id_sampled
+  uint32_t end_id = 0;          // if end_id_sampled
 };
 
 // Where a job's tokens go, from the engine's thread. Must not block. One OnPrefilled, then tokens, then one OnEnd.
@@ -111,6 +111,7 @@ class DecodeEngine {
   void OnStateEvent(JobId id, uint32_t attempt, StateEvent event);
   absl::Status TakeStateEvent(Session& session, StateEvent event);
   void GiveUpSilent();
+  static void LogGivenUp(const Session& session, const std::string& reason);
   void Step();
   void TakeLogits(SessionIt session, absl::Span<const float> logits);
   void End(SessionIt session, absl::Status status, const FinishedInfo& finished = {});

@@ -112,7 +112,7 @@ TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {
   const auto sink = Add(job);
   Turns(10);
   EXPECT_TRUE(sink->finished.end_id_sampled);
-  EXPECT_EQ(sink->finished.end.id, all->ids[2]);
+  EXPECT_EQ(sink->finished.end_id, all->ids[2]);
   EXPECT_LE(sink->ids.size(), 2u);
 }
 

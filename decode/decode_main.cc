@@ -32,25 +32,24 @@ class DecodeRole : public NodeEngine {
 
 int main(int argc, char** argv) {
   kedge::DecodeOptions options;
-  return kedge::RunNode(
-      {.name = "kedge-decode",
-       .description = "Kedge decode node: receives a prompt's kept rows and writes the answer.",
-       .role = kedge::node::v1::ROLE_DECODE,
-       .service_name = "kedge.node.v1.DecodeService",
-       .add_flags =
-           [&](CLI::App* app) {
-             app->add_option("--min-remote-tokens", options.min_remote_tokens,
-                             "prompts with fewer missing tokens are computed here")
-                 ->capture_default_str();
-             app->add_option("--max-waiting", options.max_waiting,
-                             "requests that may wait for KV memory; beyond it they are refused")
-                 ->capture_default_str();
-           },
-       .make_engine =
-           [&](const kedge::NodeContext& context) {
-             options.fingerprint = context.fingerprint;
-             options.context_length = context.context_length;
-             return std::make_unique<kedge::DecodeRole>(options, context);
-           }},
-      argc, argv);
+  return kedge::RunNode({.name = "kedge-decode",
+                         .description = "Kedge decode node: receives a prompt's kept rows and writes the answer.",
+                         .role = kedge::node::v1::ROLE_DECODE,
+                         .service_name = "kedge.node.v1.DecodeService",
+                         .add_flags =
+                             [&](CLI::App* app) {
+                               app->add_option("--min-remote-tokens", options.min_remote_tokens,
+                                               "prompts with fewer missing tokens are computed here")
+                                   ->capture_default_str();
+                               app->add_option("--max-waiting", options.max_waiting,
+                                               "requests that may wait for KV memory; beyond it they are refused")
+                                   ->capture_default_str();
+                             },
+                         .make_engine =
+                             [&](const kedge::NodeContext& context) {
+                               options.fingerprint = context.fingerprint;
+                               options.context_length = context.context_length;
+                               return std::make_unique<kedge::DecodeRole>(options, context);
+                             }},
+                        argc, argv);
 }

@@ -50,10 +50,7 @@ void DecodeMessageSink::OnEnd(const absl::Status& status, const FinishedInfo& in
     DecodeResponse response;
     node::v1::Finished* finished = response.mutable_finished();
     finished->set_reason(info.end_id_sampled ? node::v1::END_REASON_END_ID : node::v1::END_REASON_LENGTH);
-    if (info.end_id_sampled) {
-      finished->set_end_id(info.end.id);
-      if (info.end.logprob.has_value()) *finished->mutable_logprob() = LogprobToProto(*info.end.logprob);
-    }
+    if (info.end_id_sampled) finished->set_end_id(info.end_id);
     output_.message(std::move(response));
   }
   output_.end(status);

@@ -18,8 +18,7 @@ grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::Callba
   // Written and read on the loop's thread alone; 0: not in the engine.
   auto id = std::make_shared<DecodeEngine::JobId>(0);
   auto writer = StreamWriter<DecodeResponse>::Create(
-      {.on_cancel = [this, id] { loop_->Post([this, id] { engine_->Cancel(*id); }); },
-       .merge = MergeDecodeResponses});
+      {.on_cancel = [this, id] { loop_->Post([this, id] { engine_->Cancel(*id); }); }, .merge = MergeDecodeResponses});
   absl::StatusOr<DecodeJob> job = DecodeJobFromProto(*request, DeadlineFrom(context->deadline()));
   if (!job.ok()) {
     writer->End(ToGrpcStatus(job.status()));
@@ -27,9 +26,8 @@ grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::Callba
   }
   auto shared = std::make_shared<DecodeJob>(*std::move(job));
   auto sink = std::make_shared<DecodeMessageSink>(
-      DecodeMessageSink::Output{
-          .message = [writer](DecodeResponse response) { writer->Write(std::move(response)); },
-          .end = [writer](const absl::Status& status) { writer->End(ToGrpcStatus(status)); }},
+      DecodeMessageSink::Output{.message = [writer](DecodeResponse response) { writer->Write(std::move(response)); },
+                                .end = [writer](const absl::Status& status) { writer->End(ToGrpcStatus(status)); }},
       numerics_class_, row_bytes_);
   loop_->Post([this, id, shared, sink] { *id = engine_->Add(std::move(*shared), sink); });
   return writer.get();

@@ -38,8 +38,8 @@ PrefillEngine::~PrefillEngine() = default;
 
 absl::Status PrefillEngine::Check(const StateRequest& request) const {
   if (request.fingerprint != options_.fingerprint) {
-    return absl::FailedPreconditionError(absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint,
-                                                      ", not ", request.fingerprint));
+    return absl::FailedPreconditionError(
+        absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint, ", not ", request.fingerprint));
   }
   if (const char* type = KvTypeName(device_->row_shape().type); request.kv_type != type) {
     return absl::FailedPreconditionError(
@@ -71,9 +71,8 @@ PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<St
                    .header = std::move(header),
                    .pages = pages,
                    .last_sent = clock_->Now()});
-  jobs_.back().sink->Send(
-      {StateAccepted{.tokens_ahead = tokens_ahead,
-                     .header = Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()))}});
+  jobs_.back().sink->Send({StateAccepted{.tokens_ahead = tokens_ahead,
+                                         .header = Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()))}});
   return jobs_.back().id;
 }
 

@@ -27,9 +27,9 @@ struct PrefillOptions {
   std::string fingerprint;  // of the loaded model
   uint32_t context_length = 0;
   // --- Change speed ---
-  uint64_t max_waiting_tokens = 1 << 18;                          // of queued jobs; beyond it: RESOURCE_EXHAUSTED
-  absl::Duration step_target = absl::Milliseconds(150);           // length of a step
-  absl::Duration progress_interval = absl::Milliseconds(400);     // a sign of life at least so often
+  uint64_t max_waiting_tokens = 1 << 18;                       // of queued jobs; beyond it: RESOURCE_EXHAUSTED
+  absl::Duration step_target = absl::Milliseconds(150);        // length of a step
+  absl::Duration progress_interval = absl::Milliseconds(400);  // a sign of life at least so often
 };
 
 // Where a job's state goes: the events of state_source.h, from the engine's thread. Must not block.

@@ -32,8 +32,7 @@ class WriterSink : public StateSink {
 absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
   grpc::Slice slice;
   node::v1::PrefillRequest proto;
-  if (!buffer.DumpToSingleSlice(&slice).ok() ||
-      !proto.ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
+  if (!buffer.DumpToSingleSlice(&slice).ok() || !proto.ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
     return absl::InternalError("prefill request: is not a message");
   }
   KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(proto.content()));
@@ -49,8 +48,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
                                                                         const grpc::ByteBuffer* buffer) {
   // Written and read on the loop's thread alone; 0: not in the engine.
   auto job = std::make_shared<PrefillEngine::JobId>(0);
-  auto writer = Writer::Create(
-      {.on_cancel = [this, job] { loop_->Post([this, job] { engine_->Cancel(*job); }); }});
+  auto writer = Writer::Create({.on_cancel = [this, job] { loop_->Post([this, job] { engine_->Cancel(*job); }); }});
   absl::StatusOr<StateRequest> request = ParseRequest(*buffer);
   if (!request.ok()) {
     writer->End(ToGrpcStatus(request.status()));

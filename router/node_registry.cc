@@ -134,6 +134,12 @@ bool NodeRegistry::CanServe() const {
   });
 }
 
+bool NodeRegistry::Hangs(uint64_t registration) const {
+  absl::MutexLock lock(&mutex_);
+  const auto found = nodes_.find(registration);
+  return found != nodes_.end() && !IsReady(found->second);
+}
+
 NodeRegistry::Assignment NodeRegistry::Assign(uint64_t registration, uint64_t tokens) {
   Assignment assignment;
   absl::MutexLock lock(&mutex_);

@@ -37,6 +37,9 @@ class NodeRegistry {
   void Remove(uint64_t registration);
 
   ClusterSnapshot Snapshot() const;
+  // Whether the node's stream is open while its heartbeats or its engine stand still: it hangs, and calls to it should
+  // be given up. False for a node that has left, whose calls may still run to their end.
+  bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;
 

@@ -132,6 +132,18 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const std::str
   };
   run.call = environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_,
                                          std::move(events));
+  WatchCall(run, run.call_number);
+}
+
+// A node that dies breaks its connection; one that hangs does not, and only its heartbeats tell.
+void RequestFlow::WatchCall(Run& run, uint64_t call_number) {
+  environment_->run_after(kWatchInterval, [self = shared_from_this(), &run, call_number] {
+    self->strand_.Post([self, &run, call_number] {
+      if (self->sink_ == nullptr || run.call_number != call_number) return;
+      if (!self->environment_->registry->Hangs(run.registration)) return self->WatchCall(run, call_number);
+      self->CallFailed(run, absl::UnavailableError("hangs"));
+    });
+  });
 }
 
 node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,

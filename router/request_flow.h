@@ -58,6 +58,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   // How long a request waits for a decode node to become ready, and how often it looks.
   static constexpr absl::Duration kNodeWait = absl::Seconds(2);
   static constexpr absl::Duration kNodePoll = absl::Milliseconds(50);
+  // How often a call looks whether its node hangs.
+  static constexpr absl::Duration kWatchInterval = absl::Milliseconds(500);
 
   // `arrival`: when the request came; timings count from there. `deadline` is passed on to the calls.
   static std::shared_ptr<RequestFlow> Create(const FlowEnvironment* environment, RouterRequest request,
@@ -98,6 +100,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
 
   // All of these run on the strand.
   void PlaceCall(Run& run);
+  void WatchCall(Run& run, uint64_t call_number);
   void StartCall(Run& run, const struct Placement& placement, const std::string& fingerprint);
   void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);

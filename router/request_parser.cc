@@ -14,6 +14,7 @@
 #include "common/model/config.h"
 #include "common/model/gguf.h"
 #include "common/rpc/request_id.h"
+#include "common/tokenizer/policy_names.h"
 
 namespace kedge {
 namespace {
@@ -58,14 +59,7 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::st
     model->chat_template_status = chat_template.status();
   }
 
-  AnchorSets sets = FindAnchorSets(*model->tokenizer);
-  model->policy_names.sentence = std::move(sets.sentence);
-  model->policy_names.separators = std::move(sets.separators);
-  model->policy_names.full_stop = sets.full_stop;
-  model->policy_names.vocab_size = static_cast<uint32_t>(model->tokenizer->vocab_size());
-  if (file->Has("kedge.anchor.policy")) {
-    KEDGE_ASSIGN_OR_RETURN(model->policy_names.model_policy, file->GetString("kedge.anchor.policy"));
-  }
+  KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(*file, *model->tokenizer));
   const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
   if (!default_policy.ok()) {
     return absl::Status(default_policy.status().code(),

@@ -88,7 +88,9 @@ TEST(StopMatcherTest, AgreesWithASearchOfTheWholeTextForAnyPieces) {
     got += matcher.Finish();
     ASSERT_EQ(got, expected) << text;
     ASSERT_EQ(matcher.matched(), !expected_match.empty());
-    if (matcher.matched()) ASSERT_EQ(matcher.matched_string(), expected_match);
+    if (matcher.matched()) {
+      ASSERT_EQ(matcher.matched_string(), expected_match);
+    }
   }
 }
 

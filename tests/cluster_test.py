@@ -298,8 +298,8 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(tool("generate", "--router", self.c.address, "--nonsense").returncode, 2)
 
 
-class BatchingTest(unittest.TestCase):
-    """Ratios of times on one machine in one run."""
+class MediumModelTest(unittest.TestCase):
+    """What takes a model of some size; times are compared with times of the same run alone."""
 
     @classmethod
     def setUpClass(cls):
@@ -321,6 +321,13 @@ class BatchingTest(unittest.TestCase):
         print(f"together / one after another: {ratio:.2f}")
         self.assertEqual(alone, together)
         self.assertLess(ratio, 0.6)
+
+    def test_headers_are_under_two_percent_of_the_rows(self):
+        answer = self.c.stub.Generate(request(random_ids(1000, 3), max_tokens=2))
+        rows = answer.usage.kept_rows * answer.usage.full_bytes / 1000
+        self.assertLess(answer.usage.kept_rows, 300)
+        self.assertGreaterEqual(answer.usage.segment_bytes, rows)
+        self.assertLess(answer.usage.segment_bytes, 1.02 * rows)
 
     def test_short_prompt_is_served_during_a_long_prefill(self):
         order = []

@@ -1,6 +1,6 @@
 // The central claim on real arithmetic: whole = steps = split to the bit, on `cpu` and `deferred`, for every weight
-// type, head layout and KV type, whatever the policy, the chunks and the point where the prompt is cut; and `cpu` agrees
-// with the slow, obvious `reference`.
+// type, head layout and KV type, whatever the policy, the chunks and the point where the prompt is cut; and `cpu`
+// agrees with the slow, obvious `reference`.
 #include <cmath>
 
 #include "common/engine/score.h"
@@ -22,8 +22,7 @@ struct Model {
     vocab_size = static_cast<uint32_t>(LoadConfig(*file)->vocab_size);
   }
   std::unique_ptr<StepDevice> Device(const std::string& backend, KvType kv_type, int threads = 2) const {
-    return MakeDevice(file, {.backend = backend, .kv_type = kv_type, .threads = threads, .kv_bytes = 8 << 20})
-        .value();
+    return MakeDevice(file, {.backend = backend, .kv_type = kv_type, .threads = threads, .kv_bytes = 8 << 20}).value();
   }
   std::string bytes;
   std::shared_ptr<const GgufFile> file;
@@ -35,11 +34,11 @@ std::vector<TinyModelOptions> Models() {
   models.push_back({.seed = 1});
   models.push_back({.seed = 2, .hidden = 40, .heads = 5, .kv_heads = 1, .head_dim = 8, .ffn = 72, .tied = false});
   models.push_back({.seed = 3, .heads = 2, .kv_heads = 2, .head_dim = 10, .weight_type = TensorType::kF16});
-  models.push_back({.seed = 4, .heads = 6, .kv_heads = 3, .head_dim = 12, .weight_type = TensorType::kBF16,
-                    .rope_factors = true});
+  models.push_back(
+      {.seed = 4, .heads = 6, .kv_heads = 3, .head_dim = 12, .weight_type = TensorType::kBF16, .rope_factors = true});
   models.push_back({.seed = 5, .weight_type = TensorType::kQ8_0, .embedding_type = TensorType::kQ8_0});
-  models.push_back({.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0,
-                    .tied = false});
+  models.push_back(
+      {.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0, .tied = false});
   models.push_back({.seed = 7, .weight_type = TensorType::kQ4_1, .embedding_type = TensorType::kQ8_0});
   return models;
 }
@@ -68,9 +67,8 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     const Score steps = ScoreSteps(content, second.get()).value();
     ASSERT_EQ(whole.logprobs, steps.logprobs);
     for (int cut = 0; cut < 3; ++cut) {
-      const Score split = ScoreSplit(content, random() % (size + 1), 1 + random() % 40, "tiny", first.get(),
-                                     second.get())
-                              .value();
+      const Score split =
+          ScoreSplit(content, random() % (size + 1), 1 + random() % 40, "tiny", first.get(), second.get()).value();
       ASSERT_EQ(whole.logprobs, split.logprobs);
     }
   }

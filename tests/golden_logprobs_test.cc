@@ -1,5 +1,6 @@
 // Against the outside: the default model's log probabilities, computed by llama.cpp in float (see
-// tools/make_logprob_vectors.py). The slow reference takes the beginning of each text. Needs the model file: KEDGE_MODEL, which `./kedge test` sets where it is cached.
+// tools/make_logprob_vectors.py). The slow reference takes the beginning of each text. Needs the model file:
+// KEDGE_MODEL, which `./kedge test` sets where it is cached.
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -28,8 +29,7 @@ Difference Compare(const std::string& backend, KvType kv_type, size_t most_token
     if (ids.size() > most_tokens) ids.resize(most_tokens);
     Content content{.ids = ids, .policy = {.recent = Policy::kAll}};
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
-    const auto device =
-        MakeDevice(file, {.backend = backend, .kv_type = kv_type, .kv_bytes = 64 << 20}).value();
+    const auto device = MakeDevice(file, {.backend = backend, .kv_type = kv_type, .kv_bytes = 64 << 20}).value();
     const Score score = ScoreWhole(content, device.get()).value();
     const std::vector<double> expected = vector["logprobs"];
     EXPECT_EQ(score.logprobs.size(), ids.size() - 1);
@@ -46,13 +46,15 @@ Difference Compare(const std::string& backend, KvType kv_type, size_t most_token
 
 TEST(GoldenLogprobsTest, ReferenceAgreesWithLlamaCppInFloat) {
   const char* model = std::getenv("KEDGE_MODEL");
-  if (model == nullptr || *model == 0) GTEST_SKIP() << "KEDGE_MODEL is not set: run `./kedge run hello` once, or set it";
+  if (model == nullptr || *model == 0)
+    GTEST_SKIP() << "KEDGE_MODEL is not set: run `./kedge run hello` once, or set it";
   EXPECT_LT(Compare("reference", KvType::kF32, 40, model).worst, 1e-3);
 }
 
 TEST(GoldenLogprobsTest, CpuStaysNearIt) {
   const char* model = std::getenv("KEDGE_MODEL");
-  if (model == nullptr || *model == 0) GTEST_SKIP() << "KEDGE_MODEL is not set: run `./kedge run hello` once, or set it";
+  if (model == nullptr || *model == 0)
+    GTEST_SKIP() << "KEDGE_MODEL is not set: run `./kedge run hello` once, or set it";
   const Difference difference = Compare("cpu", KvType::kF16, 1000, model);
   EXPECT_LT(difference.mean, 0.05);  // int8 activations against Q4_1 weights
   EXPECT_LT(difference.worst, 1.0);

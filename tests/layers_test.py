@@ -21,7 +21,7 @@ ALLOWED = {
     "common/anchor": KERNELS,
     "common/kv": ANCHOR,
     "common/model": KERNELS,
-    "common/tokenizer": MODEL,
+    "common/tokenizer": MODEL | {"common/anchor"},
     "common/engine": ENGINE,
     "common/rpc": RPC,
     "common/transfer": RPC,

@@ -11,6 +11,7 @@
 #include "common/rpc/convert.h"
 #include "common/rpc/protocol.h"
 #include "decode/decode_messages.h"
+#include "spdlog/spdlog.h"
 
 namespace kedge {
 
@@ -44,7 +45,8 @@ struct SimulatedCluster::DecodeNode {
   std::string address;
   HashDevice device;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // events for a dead engine are lost
-  std::unique_ptr<DecodeEngine> engine;  // null: dead
+  std::unique_ptr<DecodeEngine> engine;                        // null: dead
+  bool frozen = false;
   uint64_t registration = 0;
   uint64_t turns = 0;
   std::map<int, std::function<void(absl::Status)>> on_death;  // by call
@@ -171,7 +173,8 @@ class SimulatedCluster::Caller : public DecodeCaller {
                     if (link->open) link->events.on_message(response);
                   });
                 },
-            .end = [this, link](const absl::Status& status) { cluster_->Post([link, status] { link->Done(status); }); }},
+            .end = [this,
+                    link](const absl::Status& status) { cluster_->Post([link, status] { link->Done(status); }); }},
         node->device.numerics_class(), node->device.row_shape().row_bytes());
     const DecodeEngine::JobId id = node->engine->Add(*std::move(job), std::move(sink));
     return std::make_shared<Call>(this, link, target.address, id);
@@ -222,15 +225,15 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       registry_(&clock_, ""),
       source_(std::make_unique<Source>(this)),
       caller_(std::make_unique<Caller>(this)) {
-  environment_ = {.clock = &clock_,
-                  .tokenizer = tokenizer,
-                  .registry = &registry_,
-                  .caller = caller_.get(),
-                  .run_after =
-                      [this](absl::Duration delay, std::function<void()> closure) {
-                        timers_.emplace(clock_.Now() + delay, std::move(closure));
-                      },
-                  .draw_seed = [this] { return uint64_t{random_()}; }};
+  spdlog::set_level(spdlog::level::off);  // a warning for each of thousands of faults helps nobody
+  environment_ = {
+      .clock = &clock_,
+      .tokenizer = tokenizer,
+      .registry = &registry_,
+      .caller = caller_.get(),
+      .run_after = [this](absl::Duration delay,
+                          std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },
+      .draw_seed = [this] { return uint64_t{random_()}; }};
   const HashDeviceOptions device{.num_pages = options.pages, .max_rows = 64, .vocab_size = options.vocab_size};
   node::v1::NodeInfo info;
   info.set_protocol_version(kProtocolVersion);
@@ -312,7 +315,7 @@ void SimulatedCluster::Turn() {
   }
   for (auto& node : decode_) {
     deliver();
-    if (node->engine == nullptr) continue;
+    if (node->engine == nullptr || node->frozen) continue;
     ++node->turns;
     node->engine->Turn();
   }
@@ -350,10 +353,7 @@ void SimulatedCluster::KillDecode(int index) {
 
 void SimulatedCluster::FreezePrefill(int index, bool frozen) { prefill_[index]->frozen = frozen; }
 
-int SimulatedCluster::live_decode_nodes() const {
-  return static_cast<int>(
-      std::count_if(decode_.begin(), decode_.end(), [](const auto& node) { return node->engine != nullptr; }));
-}
+void SimulatedCluster::FreezeDecode(int index) { decode_[index]->frozen = true; }
 
 uint64_t SimulatedCluster::reserved_rows() const {
   uint64_t rows = 0;

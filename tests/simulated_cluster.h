@@ -76,8 +76,8 @@ class SimulatedCluster {
   void KillDecode(int index);
   // The engine hangs: its turns do nothing and nothing comes from it.
   void FreezePrefill(int index, bool frozen);
+  void FreezeDecode(int index);
 
-  int live_decode_nodes() const;
   // Rows held or reserved on all live nodes; and reads of rows whose copies disagreed.
   uint64_t reserved_rows() const;
   uint64_t torn_rows() const;

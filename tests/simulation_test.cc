@@ -15,8 +15,7 @@ class SimulationTest : public testing::Test {
  protected:
   SimulationTest() {
     bytes_ = MakeTinyModel({});
-    file_ = GgufFile::Parse(
-                absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()), "tiny")
+    file_ = GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()), "tiny")
                 .value();
     tokenizer_ = Tokenizer::Load(*file_).value();
     vocab_size_ = static_cast<uint32_t>(tokenizer_->vocab_size());
@@ -104,8 +103,8 @@ TEST_F(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
-    options.faults = {.drop_frame = 8, .double_frame = 8, .flip_bit = 8, .truncate_frame = 8, .silence = 6,
-                      .break_state = 4};
+    options.faults = {
+        .drop_frame = 8, .double_frame = 8, .flip_bit = 8, .truncate_frame = 8, .silence = 6, .break_state = 4};
     SimulatedCluster cluster(options, tokenizer_.get());
     std::vector<Client> clients(8);
     for (Client& client : clients) {
@@ -176,6 +175,30 @@ TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
     for (int i = 0; i < 50; ++i) cluster.Turn();
     EXPECT_EQ(cluster.reserved_rows(), 0u);
   }
+}
+
+TEST_F(SimulationTest, HangingDecodeNodeIsGivenUpAndTheAnswerGoesOnElsewhere) {
+  int failovers = 0;
+  for (uint32_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulatedCluster cluster(Options(seed), tokenizer_.get());
+    std::vector<Client> clients(6);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (uint32_t turns = random() % 30; turns > 0; --turns) cluster.Turn();
+    cluster.FreezeDecode(0);  // its connections stay open, its heartbeats come, its engine stands still
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    EXPECT_LT(cluster.now(), absl::Seconds(30));
+    for (Client& client : clients) {
+      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
+      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
+      failovers += client.answer.provenance.failovers();
+    }
+  }
+  EXPECT_GT(failovers, 10);
 }
 
 TEST_F(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {

@@ -23,8 +23,8 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
   const size_t size = content.ids.size();
   if (size == 0) return absl::InvalidArgumentError("ids: none are given");
   if (size > context_length) {
-    return absl::InvalidArgumentError(absl::StrCat("ids: ", size, " tokens are more than the context of ",
-                                                   context_length));
+    return absl::InvalidArgumentError(
+        absl::StrCat("ids: ", size, " tokens are more than the context of ", context_length));
   }
   for (size_t i = 0; i < size; ++i) {
     if (content.ids[i] >= vocab_size) {

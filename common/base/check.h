@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 
-#define KEDGE_CHECK(condition)                                                                     \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
+#define KEDGE_CHECK(condition)                                                                           \
+  do {                                                                                                   \
+    if (!(condition)) {                                                                                  \
       std::fprintf(stderr, "%s:%d: internal error: %s does not hold\n", __FILE__, __LINE__, #condition); \
-      std::abort();                                                                                \
-    }                                                                                              \
+      std::abort();                                                                                      \
+    }                                                                                                    \
   } while (false)
 
 #endif  // KEDGE_COMMON_BASE_CHECK_H_

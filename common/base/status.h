@@ -8,11 +8,11 @@
 #include "absl/status/statusor.h"
 
 // Returns the status of `expr` from the enclosing function if it is not OK.
-#define KEDGE_RETURN_IF_ERROR(expr)                          \
-  do {                                                       \
+#define KEDGE_RETURN_IF_ERROR(expr)                                 \
+  do {                                                              \
     if (::absl::Status kedge_status = (expr); !kedge_status.ok()) { \
-      return kedge_status;                                   \
-    }                                                        \
+      return kedge_status;                                          \
+    }                                                               \
   } while (false)
 
 // KEDGE_ASSIGN_OR_RETURN(auto x, Function()): declares x, or returns the status.
@@ -22,8 +22,8 @@
 // Implementation details follow.
 #define KEDGE_STATUS_CONCAT_INNER_(a, b) a##b
 #define KEDGE_STATUS_CONCAT_(a, b) KEDGE_STATUS_CONCAT_INNER_(a, b)
-#define KEDGE_ASSIGN_OR_RETURN_IMPL_(statusor, lhs, expr) \
-  auto statusor = (expr);                                 \
+#define KEDGE_ASSIGN_OR_RETURN_IMPL_(statusor, lhs, expr)  \
+  auto statusor = (expr);                                  \
   if (!statusor.ok()) return std::move(statusor).status(); \
   lhs = *std::move(statusor)
 

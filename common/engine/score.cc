@@ -49,8 +49,7 @@ absl::StatusOr<Score> ScoreInChunks(const Content& content, uint32_t chunk, Step
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, chunk, 0)));
   Sequence sequence(content, std::move(lease));
   Score score{.kept_rows = KeptRows(content, *device)};
-  KEDGE_RETURN_IF_ERROR(
-      ComputeRows(&sequence, static_cast<uint32_t>(content.ids.size()), chunk, device, &score));
+  KEDGE_RETURN_IF_ERROR(ComputeRows(&sequence, static_cast<uint32_t>(content.ids.size()), chunk, device, &score));
   return score;
 }
 

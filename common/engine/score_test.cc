@@ -14,8 +14,8 @@ constexpr uint32_t kVocabulary = 40;
 constexpr uint32_t kMostTokens = 300;
 
 std::unique_ptr<StepDevice> NewDevice(bool deferred, uint64_t model_seed = 1) {
-  auto hash = std::make_unique<HashDevice>(HashDeviceOptions{
-      .num_pages = 64, .max_rows = kMostTokens, .vocab_size = kVocabulary, .model_seed = model_seed});
+  auto hash = std::make_unique<HashDevice>(
+      HashDeviceOptions{.num_pages = 64, .max_rows = kMostTokens, .vocab_size = kVocabulary, .model_seed = model_seed});
   if (!deferred) return hash;
   return std::make_unique<DeferredDevice>(std::move(hash));
 }

@@ -62,17 +62,18 @@ absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device)
   std::vector<Pending> pending;
   while (next_row_ < end_row) {
     Pending& frame = pending.emplace_back();
-    frame.header = {.index = next_frame_++,
-                    .first_row = next_row_,
-                    .row_count = std::min(rows_per_frame, end_row - next_row_)};
+    frame.header = {
+        .index = next_frame_++, .first_row = next_row_, .row_count = std::min(rows_per_frame, end_row - next_row_)};
     frame.bytes.resize(kFrameHeaderBytes + frame.header.row_count * header_.shape.row_bytes());
     frame.copy = device->ReadRows(sequence_->StateRows(shape_, next_row_, frame.header.row_count),
                                   absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes));
     next_row_ += frame.header.row_count;
   }
+  absl::Status status;
+  for (Pending& frame : pending) status.Update(frame.copy->Wait());  // all of them: they write into `pending`
+  KEDGE_RETURN_IF_ERROR(status);
   std::vector<Payload> frames;
   for (Pending& frame : pending) {
-    KEDGE_RETURN_IF_ERROR(frame.copy->Wait());
     EncodeFrameHeader(frame.header, header_.chain, absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes),
                       frame.bytes.data());
     frames.push_back(Payload::Own(std::move(frame.bytes)));
@@ -104,11 +105,18 @@ absl::Status StateReceiver::AcceptFrame(Payload frame, StepDevice* device) {
 absl::Status StateReceiver::Commit() {
   if (!has_header_) return absl::DataLossError("segment: it ended before its header");
   if (!checker_.complete()) return absl::DataLossError("segment: it ended before all of its rows had come");
+  return WaitForCopies();
+}
+
+StateReceiver::~StateReceiver() { WaitForCopies().IgnoreError(); }
+
+absl::Status StateReceiver::WaitForCopies() {
+  absl::Status status;
   for (const Copy& copy : copies_) {
-    for (const std::unique_ptr<StepFuture>& future : copy.futures) KEDGE_RETURN_IF_ERROR(future->Wait());
+    for (const std::unique_ptr<StepFuture>& future : copy.futures) status.Update(future->Wait());
   }
   copies_.clear();
-  return absl::OkStatus();
+  return status;
 }
 
 }  // namespace kedge

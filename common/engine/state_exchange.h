@@ -49,6 +49,10 @@ class StateReceiver {
   // REQUIRES: sequence->position() == 0; it takes the state's ids as computed at once.
   // `expected`: the header as the receiver computed it itself.
   StateReceiver(Sequence* sequence, SegmentHeader expected);
+  // Waits for copies under way: they read the frames.
+  ~StateReceiver();
+  StateReceiver(const StateReceiver&) = delete;
+  StateReceiver& operator=(const StateReceiver&) = delete;
 
   // The first bytes to come. Errors as ParseSegmentHeader and CheckSegmentHeader.
   absl::Status AcceptHeader(absl::Span<const uint8_t> bytes);
@@ -58,11 +62,13 @@ class StateReceiver {
   absl::Status Commit();
 
  private:
+  absl::Status WaitForCopies();
+
   Sequence* sequence_;
   StateShape shape_;
   FrameChecker checker_;
   bool has_header_ = false;
-  // Copies under way, and the bytes they read. Destroyed in order: futures first.
+  // Copies under way, and the bytes they read.
   struct Copy {
     Payload frame;
     std::vector<std::unique_ptr<StepFuture>> futures;

@@ -8,8 +8,8 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kMinBudget = 16;          // rows of a step however slow the machine is
-constexpr uint32_t kOldestPromptShare = 4;   // one row in so many
+constexpr uint32_t kMinBudget = 16;         // rows of a step however slow the machine is
+constexpr uint32_t kOldestPromptShare = 4;  // one row in so many
 
 }  // namespace
 

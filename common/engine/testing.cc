@@ -16,10 +16,18 @@ Policy RandomPolicy(uint32_t vocab_size, std::mt19937& random) {
   policy.keep_anchors = random() % 4 != 0;
   policy.sinks = random() % 2 ? 0 : random() % 6;
   switch (random() % 4) {
-    case 0: policy.recent = 0; break;
-    case 1: policy.recent = 1 + random() % 8; break;
-    case 2: policy.recent = 1 + random() % 100; break;
-    case 3: policy.recent = random() % 4 ? 33 : Policy::kAll; break;
+    case 0:
+      policy.recent = 0;
+      break;
+    case 1:
+      policy.recent = 1 + random() % 8;
+      break;
+    case 2:
+      policy.recent = 1 + random() % 100;
+      break;
+    case 3:
+      policy.recent = random() % 4 ? 33 : Policy::kAll;
+      break;
   }
   policy.view = random() % 2 ? Policy::View::kOwn : Policy::View::kAll;
   return policy;

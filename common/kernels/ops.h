@@ -70,15 +70,15 @@ class Ops {
   virtual void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) = 0;
   // Rotates pairs (2i, 2i+1) of the first rope_dim values of each head by position * inverse_frequencies[i]: GGUF's
   // llama layout, in which a head's two halves are interleaved. x: [rows, heads * head_dim].
-  virtual void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-                    Activations& x) = 0;
+  virtual void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim,
+                    const WeightVector& inverse_frequencies, Activations& x) = 0;
   // Writes keys and values [rows, kv_heads * head_dim] of one layer to R, and to K where kept_index >= 0.
   virtual void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
                        PageMemory& pages) = 0;
   // out[r] = attention of queries[r] [heads * head_dim] over the rows that its two spans show, scaled by
   // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
-  virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
-                         Activations& out) = 0;
+  virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries,
+                         const PageMemory& pages, Activations& out) = 0;
   // x[r] += y[r].
   virtual void Add(int rows, const Activations& y, Activations& x) = 0;
   // gate[r] = silu(gate[r]) * up[r].

@@ -9,9 +9,12 @@ int KvTypeBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
 
 const char* KvTypeName(KvType type) {
   switch (type) {
-    case KvType::kF32: return "f32";
-    case KvType::kF16: return "f16";
-    case KvType::kBF16: return "bf16";
+    case KvType::kF32:
+      return "f32";
+    case KvType::kF16:
+      return "f16";
+    case KvType::kBF16:
+      return "bf16";
   }
   return "unknown";
 }

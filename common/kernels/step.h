@@ -33,9 +33,9 @@ enum class Role : uint8_t { kPrompt = 0, kGenerated = 1 };
 
 // Where the rows of one request lie.
 struct PageTables {
-  uint32_t first_recent_page = 0;   // recent[0] holds positions [32 * first_recent_page, + 32)
-  std::vector<PageId> recent;       // R
-  std::vector<PageId> kept;         // K: kept[0] holds rows of K with index 0..31
+  uint32_t first_recent_page = 0;  // recent[0] holds positions [32 * first_recent_page, + 32)
+  std::vector<PageId> recent;      // R
+  std::vector<PageId> kept;        // K: kept[0] holds rows of K with index 0..31
 };
 
 // One row to compute. It is written to R at `position`, and, if kept_index >= 0, to K as well in the same step; it
@@ -43,7 +43,7 @@ struct PageTables {
 struct PlanRow {
   uint32_t token = 0;
   uint32_t position = 0;
-  uint32_t tables = 0;         // index into StepPlan::tables
+  uint32_t tables = 0;  // index into StepPlan::tables
   Role role = Role::kPrompt;
   uint32_t recent_begin = 0;
   uint32_t kept_end = 0;
@@ -86,7 +86,7 @@ class StepDevice {
   virtual const std::string& numerics_class() const = 0;
   virtual const RowShape& row_shape() const = 0;
   virtual uint32_t num_pages() const = 0;
-  virtual uint32_t max_rows() const = 0;    // of one step
+  virtual uint32_t max_rows() const = 0;  // of one step
   virtual uint32_t vocab_size() const = 0;
 
   virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;

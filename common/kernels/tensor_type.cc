@@ -15,7 +15,7 @@ struct TypeInfo {
 };
 
 constexpr TypeInfo kTypes[] = {
-    {TensorType::kF32, "F32", 1, 4},    {TensorType::kF16, "F16", 1, 2},    {TensorType::kQ4_0, "Q4_0", 32, 18},
+    {TensorType::kF32, "F32", 1, 4},     {TensorType::kF16, "F16", 1, 2},     {TensorType::kQ4_0, "Q4_0", 32, 18},
     {TensorType::kQ4_1, "Q4_1", 32, 20}, {TensorType::kQ8_0, "Q8_0", 32, 34}, {TensorType::kBF16, "BF16", 1, 2},
 };
 

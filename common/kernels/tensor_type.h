@@ -11,10 +11,10 @@ namespace kedge {
 enum class TensorType : uint32_t {
   kF32 = 0,
   kF16 = 1,
-  kQ4_0 = 2,   // blocks of 32: f16 d, 16 bytes of nibbles (value i: low nibble of byte i, value i + 16: high nibble);
-               // value = d * (q - 8)
-  kQ4_1 = 3,   // blocks of 32: f16 d, f16 m, 16 bytes of nibbles as in Q4_0; value = d * q + m
-  kQ8_0 = 8,   // blocks of 32: f16 d, 32 int8; value = d * q
+  kQ4_0 = 2,  // blocks of 32: f16 d, 16 bytes of nibbles (value i: low nibble of byte i, value i + 16: high nibble);
+              // value = d * (q - 8)
+  kQ4_1 = 3,  // blocks of 32: f16 d, f16 m, 16 bytes of nibbles as in Q4_0; value = d * q + m
+  kQ8_0 = 8,  // blocks of 32: f16 d, 32 int8; value = d * q
   kBF16 = 30,
 };
 

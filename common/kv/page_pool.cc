@@ -14,8 +14,8 @@ PagePool::PagePool(uint32_t num_pages) : num_pages_(num_pages) {
 absl::StatusOr<PageLease> PagePool::Reserve(uint32_t pages) {
   if (pages > free_.size()) {
     return absl::ResourceExhaustedError(absl::StrCat("KV memory: ", uint64_t{pages} * kPageRows, " rows are needed, ",
-                                                     free_.size() * kPageRows, " of ",
-                                                     uint64_t{num_pages_} * kPageRows, " are free"));
+                                                     free_.size() * kPageRows, " of ", uint64_t{num_pages_} * kPageRows,
+                                                     " are free"));
   }
   std::vector<PageId> taken(free_.end() - pages, free_.end());
   free_.resize(free_.size() - pages);

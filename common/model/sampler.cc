@@ -52,7 +52,9 @@ Logprob MakeLogprob(absl::Span<const float> logits, uint32_t id, uint32_t count)
   result.top_ids.resize(logits.size());
   std::iota(result.top_ids.begin(), result.top_ids.end(), 0u);
   std::partial_sort(result.top_ids.begin(), result.top_ids.begin() + count, result.top_ids.end(),
-                    [&](uint32_t a, uint32_t b) { return Better({logits[a], a}, {logits[b], b}); });
+                    [&](uint32_t a, uint32_t b) {
+                      return Better({logits[a], a}, {logits[b], b});
+                    });
   result.top_ids.resize(count);
   for (uint32_t top : result.top_ids) result.top_logprobs.push_back(static_cast<float>(logits[top] - norm));
   return result;

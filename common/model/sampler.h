@@ -25,8 +25,8 @@ struct SamplingParams {
   uint32_t completion_index = 0;
   uint32_t max_tokens = 0;
   uint32_t min_tokens = 0;
-  std::vector<uint32_t> end_ids;    // sorted
-  std::optional<uint32_t> logprobs; // so many of the likeliest; unset: none
+  std::vector<uint32_t> end_ids;     // sorted
+  std::optional<uint32_t> logprobs;  // so many of the likeliest; unset: none
 
   bool IsEndId(uint32_t id) const;
 };

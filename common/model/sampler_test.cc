@@ -14,9 +14,7 @@ uint32_t Sample(const std::vector<float>& logits, const SamplingParams& params, 
   return SampleToken(logits, params, ids, prompt_length).id;
 }
 
-TEST(SamplerTest, GreedyTakesTheLowerIdOfEquals) {
-  EXPECT_EQ(Sample({1, 3, 3, 2}, {.temperature = 0}), 1u);
-}
+TEST(SamplerTest, GreedyTakesTheLowerIdOfEquals) { EXPECT_EQ(Sample({1, 3, 3, 2}, {.temperature = 0}), 1u); }
 
 TEST(SamplerTest, DrawsFollowTheDistribution) {
   const std::vector<float> logits = {std::log(0.1f), std::log(0.6f), std::log(0.3f)};

@@ -12,6 +12,7 @@
 #include "common/kernels/create_ops.h"
 #include "common/kernels/deferred_device.h"
 #include "common/model/transformer.h"
+#include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {
@@ -51,15 +52,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const Ggu
 
 absl::StatusOr<PolicyNames> LoadPolicyNames(const GgufFile& file) {
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(file));
-  AnchorSets sets = FindAnchorSets(*tokenizer);
-  PolicyNames names{.sentence = std::move(sets.sentence),
-                    .separators = std::move(sets.separators),
-                    .full_stop = sets.full_stop,
-                    .vocab_size = static_cast<uint32_t>(tokenizer->vocab_size())};
-  if (file.Has("kedge.anchor.policy")) {
-    KEDGE_ASSIGN_OR_RETURN(names.model_policy, file.GetString("kedge.anchor.policy"));
-  }
-  return names;
+  return FindPolicyNames(file, *tokenizer);
 }
 
 }  // namespace kedge

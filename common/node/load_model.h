@@ -20,9 +20,9 @@ struct DeviceOptions {
   std::string backend = "cpu";  // cpu, reference, or deferred (cpu that computes only when waited for)
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
-  int threads = 0;              // 0: one per core
-  uint64_t kv_bytes = 0;        // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
-  uint32_t max_rows = 256;      // of one step
+  int threads = 0;          // 0: one per core
+  uint64_t kv_bytes = 0;    // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
+  uint32_t max_rows = 256;  // of one step
 };
 
 // A quarter of the machine's memory, at most 4 GiB.

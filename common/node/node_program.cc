@@ -112,12 +112,12 @@ absl::Status Serve(const NodeProgram& program, Flags flags, SignalWaiter* signal
 
   const RealClock clock;
   EventLoop loop;
-  const std::unique_ptr<NodeEngine> engine = program.make_engine({.fingerprint = fingerprint,
-                                                            .context_length =
-                                                                static_cast<uint32_t>(config.context_length),
-                                                            .device = device.get(),
-                                                            .loop = &loop,
-                                                            .clock = &clock});
+  const std::unique_ptr<NodeEngine> engine =
+      program.make_engine({.fingerprint = fingerprint,
+                           .context_length = static_cast<uint32_t>(config.context_length),
+                           .device = device.get(),
+                           .loop = &loop,
+                           .clock = &clock});
   StatsBoard board;
   board.Set(engine->stats());
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,

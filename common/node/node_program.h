@@ -47,7 +47,7 @@ struct NodeProgram {
   std::string name;         // "kedge-prefill"
   std::string description;  // one line for --help
   node::v1::Role role;
-  std::string service_name;  // of the health service
+  std::string service_name;                  // of the health service
   std::function<void(CLI::App*)> add_flags;  // the role's own
   std::function<std::unique_ptr<NodeEngine>(const NodeContext&)> make_engine;
 };

@@ -74,7 +74,8 @@ absl::Time DeadlineFrom(std::chrono::system_clock::time_point deadline) {
 }
 
 std::chrono::system_clock::time_point DeadlineTo(absl::Time deadline) {
-  return deadline == absl::InfiniteFuture() ? std::chrono::system_clock::time_point::max() : absl::ToChronoTime(deadline);
+  return deadline == absl::InfiniteFuture() ? std::chrono::system_clock::time_point::max()
+                                            : absl::ToChronoTime(deadline);
 }
 
 }  // namespace kedge

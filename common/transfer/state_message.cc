@@ -22,8 +22,9 @@ constexpr uint32_t kPayloadTag =
 // A slice that keeps `payload` alive.
 grpc::Slice SliceOf(const Payload& payload) {
   auto* owner = new Payload(payload);
-  return grpc::Slice(const_cast<uint8_t*>(owner->bytes.data()), owner->bytes.size(),
-                     [](void* p) { delete static_cast<Payload*>(p); }, owner);
+  return grpc::Slice(
+      const_cast<uint8_t*>(owner->bytes.data()), owner->bytes.size(), [](void* p) { delete static_cast<Payload*>(p); },
+      owner);
 }
 
 grpc::ByteBuffer Encode(const PrefillResponse& response, const Payload* payload) {
@@ -34,7 +35,8 @@ grpc::ByteBuffer Encode(const PrefillResponse& response, const Payload* payload)
   }
   uint8_t prefix[10];
   uint8_t* end = google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(kPayloadTag, prefix);
-  end = google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(payload->bytes.size()), end);
+  end =
+      google::protobuf::io::CodedOutputStream::WriteVarint32ToArray(static_cast<uint32_t>(payload->bytes.size()), end);
   head.append(reinterpret_cast<char*>(prefix), end - prefix);
   const grpc::Slice slices[] = {grpc::Slice(head), SliceOf(*payload)};
   return grpc::ByteBuffer(slices, 2);

@@ -58,8 +58,8 @@ class StateSource {
   virtual ~StateSource() = default;
   // Asks the node at `address` ("HOST:PORT"). `on_event` is called from any thread, one call at a time, and never
   // after StateEnded; it must not block.
-  virtual std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request,
-                                           absl::Time deadline, OnEvent on_event) = 0;
+  virtual std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time deadline,
+                                           OnEvent on_event) = 0;
 };
 
 }  // namespace kedge

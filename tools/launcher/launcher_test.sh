@@ -37,7 +37,9 @@ echo "${arguments[*]}" >> "$tmp/bazel.log"
 case ${arguments[0]} in
   build)
     echo "bazel builds"
-    sleep "$(cat "$tmp/build_seconds" 2> /dev/null || echo 0)"
+    sleep "$(cat "$tmp/build_seconds" 2> /dev/null || echo 0)" &
+    trap 'kill $!; exit 8' TERM
+    wait $!
     [[ ! -e $tmp/build_fails ]] || exit 1
     for program in cli/kedge router/kedge-router prefill/kedge-prefill decode/kedge-decode; do
       mkdir -p "$tmp/out/${program%/*}"
@@ -150,10 +152,11 @@ echo 30 > "$tmp/build_seconds"
 "$root/kedge" > "$tmp/stopped" 2>&1 &
 launcher=$!
 for i in $(seq 100); do grep -q "bazel builds" "$tmp/stopped" && break; sleep 0.1; done
-pkill -P "$(pgrep -P "$launcher" | head -n 1)" sleep 2> /dev/null &
 kill -TERM "$launcher"
+begin=$SECONDS
 wait "$launcher"
 equal "exit code after SIGTERM" $? 143
+((SECONDS - begin < 10)) || fail "SIGTERM takes $((SECONDS - begin)) s"
 rm "$tmp/build_seconds"
 output=$("$root/kedge" 2> /dev/null)
 equal "after the signal" "$output" "built from five: 0 [] in $PWD"

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""`kedge score` and `kedge model inspect`, as a user calls them."""
+import json
+import os
+import random
+import subprocess
+import tempfile
+import unittest
+
+TMP = os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp()
+MODEL = os.path.join(TMP, "tiny.gguf")
+TOKENS = [random.Random(1).randrange(17, 350) for _ in range(150)]
+POLICY = "anchors=40+41+42+43,longest=20,sinks=2,recent=8,view=all"
+
+
+def tool(*arguments):
+    environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache")}
+    return subprocess.run([os.path.join(os.getcwd(), "cli/kedge"), *arguments], capture_output=True, text=True,
+                          timeout=60, env=environment)
+
+
+def score(*arguments, tokens=TOKENS, policy=POLICY, model=MODEL):
+    return tool("score", "--model", model, "--policy", policy, "--tokens", ",".join(map(str, tokens)), "--format", "json",
+                *arguments)
+
+
+class ScoreTest(unittest.TestCase):
+    def result(self, *arguments, **kwargs):
+        run = score(*arguments, **kwargs)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return json.loads(run.stdout)
+
+    def test_three_paths_and_two_backends_agree_to_the_bit(self):
+        whole = self.result()
+        self.assertEqual(whole["tokens"], 150)
+        self.assertEqual(len(whole["logprobs"]), 149)
+        self.assertEqual(whole["segment_bytes"], 0)
+        steps = self.result("--path", "steps", "--backend", "deferred", "--threads", "1")
+        split = self.result("--path", "split", "--split", "77", "--chunk", "13")
+        self.assertEqual(whole["logprobs"], steps["logprobs"])
+        self.assertEqual(whole["logprobs"], split["logprobs"])
+        for key in ("kept_rows", "full_bytes"):
+            self.assertEqual(whole[key], steps[key])
+            self.assertEqual(whole[key], split[key])
+        self.assertGreater(split["segment_bytes"], 0)
+        self.assertEqual(whole["logprobs"], self.result("--generated-from", "100")["logprobs"])
+
+    def test_reference_is_near_and_kv_types_differ(self):
+        cpu = self.result("--kv-type", "f32")["logprobs"]
+        reference = self.result("--kv-type", "f32", "--backend", "reference")["logprobs"]
+        self.assertLess(max(abs(a - b) for a, b in zip(cpu, reference)), 1e-4)
+        self.assertNotEqual(cpu, self.result("--kv-type", "bf16")["logprobs"])
+
+    def test_full_bytes_and_kept_rows(self):
+        full = self.result(policy="full")
+        self.assertEqual(full["kept_rows"], 150)
+        row = full["full_bytes"] // 150
+        split = self.result("--path", "split", "--split", "100", policy="full")
+        self.assertGreater(split["segment_bytes"], 100 * row)
+
+    def test_bad_input_names_what_is_wrong(self):
+        for arguments, kwargs, code, text in (
+            ([], {"policy": "window,sinkz=3"}, 1, "sinkz"),
+            ([], {"policy": "salient"}, 1, "salient"),
+            ([], {"tokens": [1, 99999]}, 1, "ids[1]: 99999"),
+            ([], {"tokens": [20] * 600}, 1, "512"),
+            (["--path", "split", "--split", "151"], {}, 1, "split"),
+            (["--kv-type", "int8"], {}, 2, "kv-type"),
+            (["--path", "sideways"], {}, 2, "sideways"),
+            (["--chunk", "0"], {}, 2, "chunk"),
+            ([], {"model": "/nowhere.gguf"}, 1, "/nowhere.gguf"),
+        ):
+            run = score(*arguments, **kwargs)
+            self.assertEqual(run.returncode, code, (arguments, kwargs, run.stderr))
+            self.assertIn(text, run.stderr)
+        self.assertEqual(tool("score", "--model", MODEL, "--policy", "full").returncode, 2)
+        self.assertEqual(tool("score", "--model", MODEL, "--policy", "full", "--tokens", "1,x").returncode, 1)
+
+    def test_damaged_model_files_are_errors(self):
+        with open(MODEL, "rb") as file:
+            data = file.read()
+        path = os.path.join(TMP, "damaged.gguf")
+        for size in (0, 3, 30, 5000, len(data) // 2, len(data) - 1):
+            with open(path, "wb") as file:
+                file.write(data[:size])
+            run = score(model=path)
+            self.assertEqual(run.returncode, 1, run.stderr)
+            self.assertIn("damaged.gguf", run.stderr)
+
+    def test_inspect_describes_the_model(self):
+        run = tool("model", "inspect", MODEL, "--format", "json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        self.assertEqual(json.loads(run.stdout)["context_length"], 512)
+
+
+if __name__ == "__main__":
+    subprocess.run([os.path.join(os.getcwd(), "tests/make_tiny_model"), MODEL, "tiny", "1"], check=True)
+    unittest.main(verbosity=2)
