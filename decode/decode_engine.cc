@@ -90,15 +90,10 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     const uint32_t generated = size - job.content.prompt_length;
     const uint32_t more = job.sampling.max_tokens > generated ? job.sampling.max_tokens - generated : 0;
     pages = PagesFor(job.content, device_->max_rows(), std::min(more, options_.context_length - size));
-    const auto waits = [](const Session& session) { return session.state == Session::State::kWaiting; };
     if (pages > pool_.num_pages()) {
       status =
           absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
                                                     " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
-    } else if (pages > pool_.num_free() &&
-               std::count_if(sessions_.begin(), sessions_.end(), waits) >= options_.max_waiting) {
-      status = absl::ResourceExhaustedError(
-          absl::StrCat("decode queue: ", options_.max_waiting, " requests wait for KV memory already"));
     }
   }
   if (!status.ok()) {
@@ -111,7 +106,13 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   session.sink = std::move(sink);
   session.pages = pages;
   session.arrived = clock_->Now();
-  return session.id;
+  Admit();
+  if (session.state == Session::State::kWaiting && stats().waiting > options_.max_waiting) {
+    End(std::prev(sessions_.end()), absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
+                                                                              " requests wait for KV memory already")));
+    return 0;
+  }
+  return next_id_ - 1;
 }
 
 void DecodeEngine::Cancel(JobId id) {
@@ -166,10 +167,11 @@ void DecodeEngine::FetchNext(Session& session) {
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
   session.call = source_->Fetch(candidate.address, request, session.job.deadline,
-                                [this, id = session.id, attempt = session.attempt](StateEvent event) {
-                                  // Any thread. Posted with names, not pointers: the session may be gone by then.
+                                [this, post = post_, id = session.id, attempt = session.attempt](StateEvent event) {
+                                  // Any thread, perhaps after this engine's end: nothing of it is touched before the
+                                  // closure runs, and that names the session, which may be gone by then.
                                   auto shared = std::make_shared<StateEvent>(std::move(event));
-                                  post_([this, id, attempt, shared] { OnStateEvent(id, attempt, std::move(*shared)); });
+                                  post([this, id, attempt, shared] { OnStateEvent(id, attempt, std::move(*shared)); });
                                 });
 }
 
@@ -193,7 +195,13 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
 
 absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
   if (const auto* accepted = std::get_if<StateAccepted>(&event.event)) {
+    spdlog::debug("request {}: accepted by {}, {} tokens ahead", session.job.request_id, session.prefilled.prefill_node,
+                  accepted->tokens_ahead);
     return session.receiver->AcceptHeader(accepted->header.bytes);
+  }
+  if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
+    spdlog::debug("request {}: {} has computed {} tokens", session.job.request_id, session.prefilled.prefill_node,
+                  progress->computed);
   }
   if (auto* frame = std::get_if<StateFrame>(&event.event)) {
     return session.receiver->AcceptFrame(std::move(frame->frame), device_);

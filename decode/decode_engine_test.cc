@@ -212,6 +212,16 @@ TEST_F(DecodeEngineTest, RequestsWaitForRowsInOrderAndTheQueueIsBounded) {
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
 }
 
+TEST_F(DecodeEngineTest, SmallRequestsDoNotPileUpBehindALargeOne) {
+  NewEngine({.max_waiting = 3}, 14);
+  Add(Job(300, 20));
+  const auto large = Add(Job(300, 20));
+  EXPECT_FALSE(Add(Job(5))->ended.has_value());
+  EXPECT_FALSE(Add(Job(5))->ended.has_value());
+  EXPECT_EQ(Add(Job(5))->ended->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->stats().waiting, 3u);
+}
+
 TEST_F(DecodeEngineTest, MoreAnswersThanRowsOfAStepTakeTurns) {
   NewEngine({}, 1000);
   std::vector<std::shared_ptr<RecordingSink>> sinks;

@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "spdlog/spdlog.h"
 
 namespace kedge {
 
@@ -22,6 +23,7 @@ struct PrefillEngine::Job {
   std::unique_ptr<Sequence> sequence;  // once the job has rows
   std::optional<StateSender> sender;
 
+  bool runs() const { return sequence != nullptr && !sink->Congested(); }
   uint32_t pending() const {
     return sequence != nullptr ? sequence->pending() : static_cast<uint32_t>(request.content.ids.size());
   }
@@ -63,6 +65,7 @@ PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<St
     return 0;
   }
   const uint32_t end = static_cast<uint32_t>(request.content.ids.size());
+  spdlog::debug("request {}: {} tokens, {} ahead", request.request_id, end, tokens_ahead);
   SegmentHeader header = StateHeader(request.content, end, options_.fingerprint, *device_);
   const std::string bytes = EncodeSegmentHeader(header);
   jobs_.push_back({.id = next_id_++,
@@ -81,6 +84,7 @@ void PrefillEngine::Cancel(JobId id) {
 }
 
 void PrefillEngine::End(std::list<Job>::iterator job, absl::Status status) {
+  spdlog::debug("request {}: {}", job->request.request_id, status.ok() ? "state sent" : status.ToString());
   const std::shared_ptr<StateSink> sink = std::move(job->sink);
   jobs_.erase(job);  // rows first, so that whoever hears of the end finds them free
   sink->Send({StateEnded{std::move(status)}});
@@ -98,7 +102,7 @@ void PrefillEngine::Admit() {
 
 absl::Status PrefillEngine::Step() {
   std::vector<uint32_t> pending;
-  for (const Job& job : jobs_) pending.push_back(job.sequence != nullptr ? job.sequence->pending() : 0);
+  for (const Job& job : jobs_) pending.push_back(job.runs() ? job.sequence->pending() : 0);
   const std::vector<uint32_t> rows = DivideStep(pending, pacer_.budget());
   std::vector<Slice> slices;
   uint32_t total = 0;
@@ -136,7 +140,7 @@ bool PrefillEngine::Turn() {
     if (current->sequence->pending() == 0) End(current, absl::OkStatus());
   }
   SendProgress();
-  return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.sequence != nullptr; });
+  return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.runs(); });
 }
 
 void PrefillEngine::SendProgress() {

@@ -29,7 +29,7 @@ struct PrefillOptions {
   // --- Change speed ---
   uint64_t max_waiting_tokens = 1 << 18;                       // of queued jobs; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);        // length of a step
-  absl::Duration progress_interval = absl::Milliseconds(400);  // a sign of life at least so often
+  absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
 };
 
 // Where a job's state goes: the events of state_source.h, from the engine's thread. Must not block.
@@ -37,6 +37,8 @@ class StateSink {
  public:
   virtual ~StateSink() = default;
   virtual void Send(StateEvent event) = 0;
+  // So much waits to be sent that the job should pause: its rows stay, and frames do not pile up outside the KV memory.
+  virtual bool Congested() const = 0;
 };
 
 // A job goes kWaiting (no rows yet) -> kComputing -> gone; it goes at any time when it is cancelled. Owned by one

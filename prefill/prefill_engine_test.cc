@@ -20,6 +20,8 @@ struct RecordingSink : public StateSink {
       ended = std::get<StateEnded>(event.event).status;
     }
   }
+  bool Congested() const override { return congested; }
+  bool congested = false;
   std::optional<StateAccepted> accepted;
   int frames = 0;
   int progress = 0;
@@ -87,15 +89,37 @@ TEST_F(PrefillEngineTest, JobsThatWaitForRowsShowSignsOfLife) {
   EXPECT_EQ(second->accepted->tokens_ahead, 900u);
   engine_->Turn();
   EXPECT_EQ(engine_->stats().waiting, 1u);
-  clock_.Advance(absl::Milliseconds(450));
-  engine_->Turn();
-  EXPECT_EQ(second->progress, 1);
-  EXPECT_EQ(first->progress, 0);  // its frames are signs enough
+  for (int turn = 0; turn < 4; ++turn) {  // steps as long as they are meant to be
+    clock_.Advance(absl::Milliseconds(150));
+    engine_->Turn();
+  }
+  EXPECT_EQ(second->progress, 2);  // every 300 ms
+  EXPECT_EQ(first->progress, 0);   // its frames are signs enough
   while (engine_->Turn()) {
     clock_.Advance(absl::Milliseconds(100));
   }
   EXPECT_TRUE(first->ended->ok());
   EXPECT_TRUE(second->ended->ok());
+}
+
+TEST_F(PrefillEngineTest, JobOfASlowReceiverPausesWithItsRowsAndOthersGoOn) {
+  const auto slow = Add(Request(500));
+  const auto other = Add(Request(500));
+  engine_->Turn();
+  slow->congested = true;
+  const int frames = slow->frames;
+  while (engine_->Turn()) {
+  }
+  EXPECT_TRUE(other->ended.has_value());
+  EXPECT_EQ(slow->frames, frames);
+  EXPECT_FALSE(slow->ended.has_value());
+  clock_.Advance(absl::Milliseconds(400));
+  engine_->Turn();
+  EXPECT_EQ(slow->progress, 1);  // it still lives
+  slow->congested = false;
+  while (engine_->Turn()) {
+  }
+  EXPECT_TRUE(slow->ended->ok());
 }
 
 TEST_F(PrefillEngineTest, CancelFreesRowsAtOnce) {

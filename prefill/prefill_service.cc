@@ -25,7 +25,11 @@ class WriterSink : public StateSink {
     if (ended != nullptr) writer_->End(ToGrpcStatus(ended->status));
   }
 
+  bool Congested() const override { return writer_->queued() > kMaxQueuedFrames; }
+
  private:
+  static constexpr size_t kMaxQueuedFrames = 64;  // of at most 1 MiB each
+
   std::shared_ptr<Writer> writer_;
 };
 

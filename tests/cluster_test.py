@@ -5,6 +5,7 @@ Run by Bazel with the paths of the programs; needs Debian's python3-grpcio and p
 """
 import concurrent.futures
 import contextlib
+import ctypes
 import json
 import os
 import random
@@ -52,6 +53,16 @@ def wait_for(condition, what, seconds=30):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
+def read(path):
+    with open(path, encoding="utf-8", errors="replace") as file:
+        return file.read()
+
+
+def children_of(pid):
+    return [child for thread in os.listdir(f"/proc/{pid}/task")
+            for child in read(f"/proc/{pid}/task/{thread}/children").split()]
+
+
 class Process:
     """One program; its log is kept for the asking."""
 
@@ -61,8 +72,7 @@ class Process:
             self.process = subprocess.Popen([BIN[role], *arguments], stderr=log, stdout=subprocess.DEVNULL)
 
     def log(self):
-        with open(self.log_path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        return read(self.log_path)
 
     def address(self):
         def find():
@@ -183,7 +193,7 @@ class ClusterTest(unittest.TestCase):
             self.assertEqual(result.returncode, 0, result.stderr)
             expected = json.loads(result.stdout)["logprobs"][len(ids) - 1:]
             for got, want in zip([l.logprob for l in completion.logprobs], expected, strict=True):
-                self.assertAlmostEqual(got, want, delta=1e-6 * max(1, abs(want)))
+                self.assertEqual(got, ctypes.c_float(want).value)  # to the bit: the API has floats
 
     def test_only_kept_rows_cross_and_every_byte_is_counted(self):
         ids = random_ids(450, 5)
@@ -329,6 +339,11 @@ class MediumModelTest(unittest.TestCase):
         self.assertGreaterEqual(answer.usage.segment_bytes, rows)
         self.assertLess(answer.usage.segment_bytes, 1.02 * rows)
 
+    def test_a_long_prompt_moves_under_a_fifth_of_the_full_cache(self):
+        answer = self.c.stub.Generate(request(random_ids(1500, 3), max_tokens=2))
+        self.assertLess(answer.usage.segment_bytes, 0.2 * answer.usage.full_bytes)
+        self.assertGreater(answer.usage.segment_bytes, 0.05 * answer.usage.full_bytes)
+
     def test_short_prompt_is_served_during_a_long_prefill(self):
         order = []
 
@@ -339,7 +354,8 @@ class MediumModelTest(unittest.TestCase):
             call.cancel()
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             long = pool.submit(first_token, "long", request(random_ids(4000, 1), max_tokens=2))
-            time.sleep(0.3)
+            wait_for(lambda: any(node.reserved_rows > 0 for node in self.c.list()), "the long prefill to begin", 10)
+            self.assertEqual(order, [])
             short = pool.submit(first_token, "short", request(random_ids(20, 2), max_tokens=2))
             short.result()
             long.result()
@@ -359,20 +375,35 @@ class FaultTest(unittest.TestCase):
                 for completion in part.completions:
                     ids.extend(completion.token_ids)
                 if count == 5:
-                    victim = c.nodes["decode"][self.busy_decode_node(c)]
-                    victim.end(signal.SIGKILL)
+                    self.busy_node(c, "decode").end(signal.SIGKILL)
                 last = part
             self.assertEqual(ids, expected)
             self.assertGreaterEqual(last.provenance.failovers, 1)
             wait_for(lambda: c.reserved_rows() == 0, "rows back", 5)
 
-    def busy_decode_node(self, c):
+    @staticmethod
+    def busy_node(c, role):
+        kind = {"prefill": cluster_pb2.NODE_ROLE_PREFILL, "decode": cluster_pb2.NODE_ROLE_DECODE}[role]
+
         def find():
-            for node in c.list():
-                if node.role == cluster_pb2.NODE_ROLE_DECODE and node.reserved_rows > 0:
-                    return [i for i, p in enumerate(c.nodes["decode"]) if node.address == p.address()]
-            return None
-        return wait_for(find, "a busy decode node", 5)[0]
+            busy = [node.address for node in c.list() if node.role == kind and node.reserved_rows > 0]
+            return [process for process in c.nodes[role] if process.address() in busy]
+        return wait_for(find, f"a busy {role} node", 10)[0]
+
+    def test_killed_only_decode_node_is_a_clean_status_at_once(self):
+        with running(model=MEDIUM_MODEL) as c:
+            call = c.stub.GenerateStream(request(random_ids(100, 4), max_tokens=1500))
+            next(call)
+            c.nodes["decode"][0].end(signal.SIGKILL)
+            started = time.time()
+            with self.assertRaises(grpc.RpcError) as raised:
+                for _ in call:
+                    pass
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+            self.assertLess(time.time() - started, 1.5)
+            c.add("decode", model=MEDIUM_MODEL)
+            wait_for(lambda: sum(node.ready for node in c.list()) == 2, "the new node")
+            self.assertEqual(len(stream(c, request(ids=[20, 21]))[0]), 24)
 
     def test_killed_prefill_node_is_gone_around(self):
         with running(prefill=2, decode=1, model=MEDIUM_MODEL) as c:
@@ -380,10 +411,11 @@ class FaultTest(unittest.TestCase):
             expected = [stream(c, message)[0] for message in messages]
             with concurrent.futures.ThreadPoolExecutor(12) as pool:
                 futures = [pool.submit(stream, c, message) for message in messages]
-                time.sleep(0.3)  # in the middle of a prompt, and of its frames
+                victim = self.busy_node(c, "prefill")  # in the middle of a prompt, and of its frames
                 self.assertFalse(all(future.done() for future in futures))
-                c.nodes["prefill"][0].end(signal.SIGKILL)
+                victim.end(signal.SIGKILL)
                 self.assertEqual([future.result()[0] for future in futures], expected)
+            wait_for(lambda: c.reserved_rows() == 0, "rows back", 5)
 
     def test_without_prefill_nodes_the_decode_node_computes(self):
         with running(prefill=0, decode=1) as c:
@@ -445,10 +477,9 @@ class FaultTest(unittest.TestCase):
         line = up.stdout.readline()
         self.assertRegex(line, r"^ready \S+:\d+$")
         address = line.split()[1]
-        children = subprocess.run(["pgrep", "-P", str(up.pid)], capture_output=True, text=True).stdout.split()
+        children = children_of(up.pid)
         self.assertEqual(len(children), 5)
-        names = sorted(subprocess.run(["ps", "-o", "comm=", "-p", ",".join(children)], capture_output=True,
-                                      text=True).stdout.split())
+        names = sorted(read(f"/proc/{child}/comm").strip() for child in children)
         self.assertEqual(names, ["kedge-decode", "kedge-decode", "kedge-prefill", "kedge-prefill", "kedge-router"])
         with grpc.insecure_channel(address) as channel:
             stub = inference_pb2_grpc.InferenceServiceStub(channel)

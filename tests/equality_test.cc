@@ -66,6 +66,7 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     const Score whole = ScoreWhole(content, first.get()).value();
     const Score steps = ScoreSteps(content, second.get()).value();
     ASSERT_EQ(whole.logprobs, steps.logprobs);
+    ASSERT_EQ(whole.kept_rows, steps.kept_rows);
     for (int cut = 0; cut < 3; ++cut) {
       const Score split =
           ScoreSplit(content, random() % (size + 1), 1 + random() % 40, "tiny", first.get(), second.get()).value();
@@ -83,7 +84,7 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
   }
   content.prompt_length = 12;
   const auto first = model_.Device("cpu", KvType::kF16);
-  const auto second = model_.Device("cpu", KvType::kF16);
+  const auto second = model_.Device("deferred", KvType::kF16);
   for (const Policy::View view : {Policy::View::kOwn, Policy::View::kAll}) {
     content.policy.view = view;
     const Score whole = ScoreWhole(content, first.get()).value();
@@ -99,7 +100,7 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
 // A request's rows have the same bits alone and in any company.
 TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   std::mt19937 random(GetParam());
-  const auto device = model_.Device("cpu", KvType::kF16);
+  const auto device = model_.Device(GetParam() % 2 ? "deferred" : "cpu", KvType::kF16);
   PagePool pool(device->num_pages());
   std::vector<Content> contents;
   std::vector<std::vector<std::vector<float>>> alone;  // [request][row] logits

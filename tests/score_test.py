@@ -74,7 +74,25 @@ class ScoreTest(unittest.TestCase):
             self.assertEqual(run.returncode, code, (arguments, kwargs, run.stderr))
             self.assertIn(text, run.stderr)
         self.assertEqual(tool("score", "--model", MODEL, "--policy", "full").returncode, 2)
-        self.assertEqual(tool("score", "--model", MODEL, "--policy", "full", "--tokens", "1,x").returncode, 1)
+        self.assertEqual(tool("score", "--model", MODEL, "--policy", "full", "--tokens", "1,x").returncode, 2)
+
+    def test_text_is_scored_as_its_tokens(self):
+        path = os.path.join(TMP, "text.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("!#!$%")
+        byte = {character: 17 + ord(character) - ord("!") for character in "!#$%"}  # the tiny vocabulary
+        command = ("score", "--model", MODEL, "--policy", POLICY, "--format", "json")
+        text = tool(*command, "--text-file", path)
+        self.assertEqual(text.returncode, 0, text.stderr)
+        ids = tool(*command, "--tokens", ",".join(str(byte[character]) for character in "!#!$%"))
+        self.assertEqual(json.loads(ids.stdout)["tokens"], 5)
+        self.assertEqual(text.stdout, ids.stdout)
+        with open(path, "wb") as file:
+            file.write(b"\xff")
+        text = tool(*command, "--text-file", path)
+        self.assertEqual(text.returncode, 1)
+        self.assertIn("UTF-8", text.stderr)
+        self.assertEqual(tool(*command, "--text-file", path, "--tokens", "20").returncode, 2)
 
     def test_damaged_model_files_are_errors(self):
         with open(MODEL, "rb") as file:

@@ -116,6 +116,8 @@ class SimulatedCluster::Source : public StateSource {
       Post(std::move(event));
     }
 
+    bool Congested() const override { return false; }
+
    private:
     void Post(StateEvent event) {
       cluster_->Post([link = link_, event = std::move(event)] { link->Deliver(event); });

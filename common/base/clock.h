@@ -2,6 +2,8 @@
 #ifndef KEDGE_COMMON_BASE_CLOCK_H_
 #define KEDGE_COMMON_BASE_CLOCK_H_
 
+#include <chrono>
+
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 
@@ -14,9 +16,15 @@ class Clock {
   virtual absl::Time Now() const = 0;
 };
 
+// The time of its making plus what a steady clock has counted since: setting the machine's clock never looks like
+// silence or like a deadline.
 class RealClock : public Clock {
  public:
-  absl::Time Now() const override { return absl::Now(); }
+  absl::Time Now() const override { return start_ + absl::FromChrono(std::chrono::steady_clock::now() - steady_start_); }
+
+ private:
+  const absl::Time start_ = absl::Now();
+  const std::chrono::steady_clock::time_point steady_start_ = std::chrono::steady_clock::now();
 };
 
 // Stands still until it is moved. Thread-compatible.

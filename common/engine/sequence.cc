@@ -1,5 +1,5 @@
-// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by sequence_test.cc and
-// score_test.cc.
+// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by score_test.cc
+// and state_exchange_test.cc.
 #include "common/engine/sequence.h"
 
 #include <algorithm>

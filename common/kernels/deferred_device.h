@@ -12,8 +12,8 @@
 
 namespace kedge {
 
-// Wraps another device. Steps and copies are queued and run, in order, when a future at or behind them is waited for
-//. Owned by one thread.
+// Wraps another device. Steps and copies are queued and run, in order, when a future at or behind them is waited for.
+// Owned by one thread.
 class DeferredDevice : public StepDevice {
  public:
   explicit DeferredDevice(std::unique_ptr<StepDevice> device);

@@ -1,5 +1,5 @@
-// Sums run in a fixed order with our own exp and log, so that a draw does not depend on the machine: candidates are
-// ordered by (value, id), and probabilities are added in that order. Tested by sampler_test.cc.
+// Sums run in a fixed order with our own exp and log, so that a draw does not depend on the machine: by id, or by
+// (value, id) where the tail is cut and order is needed anyway. Tested by sampler_test.cc.
 #include "common/model/sampler.h"
 
 #include <algorithm>
@@ -87,6 +87,11 @@ void Adjust(const SamplingParams& params, absl::Span<const uint32_t> ids, uint32
       (*values)[id] -= params.frequency_penalty * static_cast<float>(count) + params.presence_penalty;
     }
   }
+  // Extreme penalties may overflow. What is forbidden stays at minus infinity; nothing else may be infinite or NaN.
+  constexpr float kMost = std::numeric_limits<float>::max();
+  for (float& value : *values) {
+    if (!(value <= kMost)) value = kMost;
+  }
 }
 
 // Draws from the softmax of values / temperature over what top-k, top-p and min-p leave.
@@ -97,18 +102,20 @@ uint32_t Draw(absl::Span<const float> values, const SamplingParams& params, doub
     if (values[id] > -std::numeric_limits<float>::infinity()) candidates.push_back({values[id], id});
   }
   if (candidates.empty()) return ArgMax(values);
+  const bool cut = params.top_k > 0 || params.top_p < 1.0f || params.min_p > 0.0f;
   size_t keep = candidates.size();
   if (params.top_k > 0) keep = std::min<size_t>(keep, params.top_k);
   if (keep < candidates.size()) {
     std::nth_element(candidates.begin(), candidates.begin() + keep, candidates.end(), Better);
     candidates.resize(keep);
   }
-  std::sort(candidates.begin(), candidates.end(), Better);
+  if (cut) std::sort(candidates.begin(), candidates.end(), Better);
+  const double best = cut ? candidates[0].logit : *std::max_element(values.begin(), values.end());
 
   std::vector<double> weights(candidates.size());
   double total = 0;
   for (size_t i = 0; i < candidates.size(); ++i) {
-    weights[i] = ExpDouble((double{candidates[i].logit} - candidates[0].logit) / params.temperature);
+    weights[i] = ExpDouble((double{candidates[i].logit} - best) / params.temperature);
     total += weights[i];
   }
   if (params.top_p < 1.0f) {

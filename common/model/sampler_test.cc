@@ -58,6 +58,16 @@ TEST(SamplerTest, BiasAndPenaltiesChangeTheChoice) {
   EXPECT_EQ(Sample(logits, {.temperature = 0, .frequency_penalty = 0.06f}, {9, 0, 0}, 1), 1u);
 }
 
+TEST(SamplerTest, ExtremePenaltiesStillGiveAToken) {
+  const std::vector<float> logits = {5.0f, -4.0f, 3.0f};
+  for (const float penalty : {1e-40f, 1e-20f, 1e30f}) {
+    for (uint64_t seed = 0; seed < 50; ++seed) {
+      EXPECT_LT(Sample(logits, {.repetition_penalty = penalty, .seed = seed}, {0, 1, 2}, 3), 3u);
+    }
+  }
+  EXPECT_EQ(Sample(logits, {.temperature = 1e-40f}), 0u);
+}
+
 TEST(SamplerTest, NoEndBeforeMinTokens) {
   const std::vector<float> logits = {5.0f, 1.0f, 0.0f};
   const SamplingParams params{.temperature = 0, .min_tokens = 2, .end_ids = {0}};

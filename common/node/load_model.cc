@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <fstream>
 #include <thread>
 #include <utility>
 
@@ -17,10 +18,21 @@
 
 namespace kedge {
 
-uint64_t DefaultKvBytes() {
-  const uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
-  return std::min<uint64_t>(memory / 4, uint64_t{4} << 30);
+namespace {
+
+// Bytes that this process may use: the machine's memory, or less where a container has a limit (cgroup v2 or v1).
+uint64_t UsableMemory() {
+  uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
+  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
+    uint64_t limit = 0;
+    if (std::ifstream(path) >> limit && limit > 0) memory = std::min(memory, limit);  // "max" is no number: no limit
+  }
+  return memory;
 }
+
+}  // namespace
+
+uint64_t DefaultKvBytes() { return std::min<uint64_t>(UsableMemory() / 4, uint64_t{4} << 30); }
 
 absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const GgufFile> file,
                                                        const DeviceOptions& options) {

@@ -25,7 +25,7 @@ struct DeviceOptions {
   uint32_t max_rows = 256;  // of one step
 };
 
-// A quarter of the machine's memory, at most 4 GiB.
+// A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.
 uint64_t DefaultKvBytes();
 
 // kInvalidArgument names the backend, or what is wrong with the file; kResourceExhausted: no memory.

@@ -43,19 +43,35 @@ struct Flags {
 };
 
 void AddFlags(CLI::App* app, Flags* flags) {
-  app->add_option("--listen", flags->listen, "HOST:PORT to serve on; port 0 takes a free one")->capture_default_str();
-  app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with");
-  app->add_option("--advertise", flags->advertise, "HOST:PORT where others reach this node (default: --listen)");
+  const CLI::Validator addresses(
+      [](const std::string& value) {
+        for (absl::string_view address : absl::StrSplit(value, ',')) {
+          if (const absl::Status status = ParseHostPort(address).status(); !status.ok()) {
+            return std::string(status.message());
+          }
+        }
+        return std::string();
+      },
+      "");
+  app->add_option("--listen", flags->listen, "HOST:PORT to serve on; port 0 takes a free one")
+      ->check(addresses)
+      ->capture_default_str();
+  app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with")
+      ->check(addresses);
+  app->add_option("--advertise", flags->advertise, "HOST:PORT where others reach this node (default: --listen)")
+      ->check(addresses);
   app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
   app->add_option("--model", flags->model, "GGUF file")->required();
   app->add_option("--policy", flags->policy, "anchor policy; must be the router's, which refuses the node otherwise");
-  app->add_option("--kv-type", flags->kv_type, "element type of keys and values: f16, bf16 or f32")
+  app->add_option("--kv-type", flags->kv_type, "element type of keys and values")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
   app->add_option("--threads", flags->device.threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
                   "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
-  app->add_option("--backend", flags->device.backend, "cpu, reference (slow, for tests) or deferred (for tests)")
+  app->add_option("--backend", flags->device.backend, "what computes; all but cpu are for tests")
+      ->check(CLI::IsMember({"cpu", "reference", "deferred"}))
       ->capture_default_str();
   app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
   app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
@@ -91,17 +107,19 @@ class StatsBoard {
   NodeStats stats_ ABSL_GUARDED_BY(mutex_);
 };
 
-absl::Status Serve(const NodeProgram& program, Flags flags, SignalWaiter* signals) {
+// --policy in canonical form; empty if there is none.
+absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const GgufFile& file) {
+  if (flags.policy.empty()) return std::string();
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(file));
+  KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(flags.policy, names));
+  return CanonicalPolicy(policy);
+}
+
+absl::Status Serve(const NodeProgram& program, Flags flags, std::shared_ptr<const GgufFile> file,
+                   const std::string& canonical_policy, SignalWaiter* signals) {
   KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
   flags.device.kv_bytes = flags.kv_memory_mib << 20;
-  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(flags.model));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
-  std::string canonical_policy;
-  if (!flags.policy.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(*file));
-    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(flags.policy, names));
-    canonical_policy = CanonicalPolicy(policy);
-  }
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, flags.device));
   const RowShape& shape = device->row_shape();
@@ -161,6 +179,11 @@ absl::Status Serve(const NodeProgram& program, Flags flags, SignalWaiter* signal
   return absl::OkStatus();
 }
 
+int Fail(absl::string_view what, const absl::Status& status, int exit_code) {
+  spdlog::error("{}", absl::StrCat(what, ": ", status.message()));
+  return exit_code;
+}
+
 }  // namespace
 
 int RunNode(const NodeProgram& program, int argc, char** argv) {
@@ -176,11 +199,16 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
   }
   SignalWaiter signals;  // before any thread
   if (flags.die_with_parent) DieWithParent();
-  absl::Status status = InitLog(program.name.substr(program.name.find('-') + 1), flags.log_level);
-  if (status.ok()) status = Serve(program, flags, &signals);
-  if (status.ok()) return 0;
-  spdlog::error("{}", std::string(status.message()));
-  return 1;
+  if (const absl::Status status = InitLog(program.name.substr(program.name.find('-') + 1), flags.log_level);
+      !status.ok()) {
+    return Fail("--log-level", status, 2);
+  }
+  const absl::StatusOr<std::shared_ptr<const GgufFile>> file = GgufFile::Open(flags.model);
+  if (!file.ok()) return Fail("--model", file.status(), 1);
+  const absl::StatusOr<std::string> policy = FlagPolicy(flags, **file);
+  if (!policy.ok()) return Fail("--policy", policy.status(), 2);
+  const absl::Status status = Serve(program, flags, *file, *policy, &signals);
+  return status.ok() ? 0 : Fail(program.name, status, 1);
 }
 
 }  // namespace kedge

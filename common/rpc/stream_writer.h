@@ -43,6 +43,12 @@ class StreamWriter : public grpc::ServerWriteReactor<Message> {
     if (queue_.size() == 1) this->StartWrite(&queue_.front());
   }
 
+  // Messages that wait, the one being written included.
+  size_t queued() const ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return queue_.size();
+  }
+
   // Ends the call with `status` when what is queued has been written. The first end counts.
   void End(grpc::Status status) ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
@@ -91,7 +97,7 @@ class StreamWriter : public grpc::ServerWriteReactor<Message> {
 
   std::shared_ptr<StreamWriter> self_;  // until OnDone
   Hooks hooks_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::deque<Message> queue_ ABSL_GUARDED_BY(mutex_);  // front: being written
   std::optional<grpc::Status> end_ ABSL_GUARDED_BY(mutex_);
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

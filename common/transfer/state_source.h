@@ -44,7 +44,8 @@ struct StateEvent {
   uint64_t wire_bytes = 0;  // of this message, as the transport counted them
 };
 
-// A request under way. Destroying it cancels: the sender gives its rows up. Events that were under way may still come.
+// A request under way. Owned by one thread. Destroying it cancels: the sender gives its rows up. Events that were under
+// way may still come.
 class StateCall {
  public:
   virtual ~StateCall() = default;

@@ -12,15 +12,30 @@
 #include "grpcpp/generic/generic_stub.h"
 
 namespace kedge {
+
+struct GrpcStateSource::Live {
+  absl::Mutex mutex;
+  int calls ABSL_GUARDED_BY(mutex) = 0;
+
+  void Add(int more) ABSL_LOCKS_EXCLUDED(mutex) {
+    absl::MutexLock lock(&mutex);
+    calls += more;
+  }
+};
+
 namespace {
 
+constexpr size_t kMaxChannels = 64;  // idle ones of nodes that are long gone must not pile up
 constexpr char kMethod[] = "/kedge.node.v1.PrefillService/Prefill";
 
 // Keeps itself alive until OnDone.
 class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  FetchReactor(std::shared_ptr<grpc::Channel> channel, StateSource::OnEvent on_event)
-      : stub_(std::move(channel)), on_event_(std::move(on_event)) {}
+  FetchReactor(std::shared_ptr<grpc::Channel> channel, StateSource::OnEvent on_event,
+               std::shared_ptr<GrpcStateSource::Live> live)
+      : stub_(std::move(channel)), on_event_(std::move(on_event)), live_(std::move(live)) {
+    live_->Add(1);
+  }
 
   void Start(const StateRequest& request, absl::Time deadline, std::shared_ptr<FetchReactor> self) {
     self_ = std::move(self);
@@ -59,11 +74,13 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     absl::Status end = !error_.ok() ? error_ : FromGrpcStatus(status);
     if (end.ok() && !saw_done_) end = absl::DataLossError("prefill response: the stream ended without done");
     on_event_({StateEnded{std::move(end)}, done_bytes_});
+    live_->Add(-1);
     self_.reset();
   }
 
   grpc::GenericStub stub_;
   const StateSource::OnEvent on_event_;
+  const std::shared_ptr<GrpcStateSource::Live> live_;
   grpc::ClientContext context_;
   grpc::ByteBuffer request_;
   grpc::ByteBuffer response_;
@@ -84,16 +101,28 @@ class GrpcStateCall : public StateCall {
 
 }  // namespace
 
+GrpcStateSource::GrpcStateSource() : live_(std::make_shared<Live>()) {}
+
+GrpcStateSource::~GrpcStateSource() {
+  absl::MutexLock lock(&live_->mutex);
+  live_->mutex.Await(absl::Condition(
+      +[](Live* live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(live->mutex) { return live->calls == 0; }, live_.get()));
+}
+
+std::shared_ptr<grpc::Channel> GrpcStateSource::ChannelTo(const std::string& address) {
+  absl::MutexLock lock(&mutex_);
+  if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.clear();  // live calls hold theirs
+  std::shared_ptr<grpc::Channel>& channel = channels_[address];
+  // A broken connection waits before it tries again; a new channel does not, and the node may be back.
+  if (channel == nullptr || channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+    channel = NewChannel(address, {.own_connection = true});
+  }
+  return channel;
+}
+
 std::unique_ptr<StateCall> GrpcStateSource::Fetch(const std::string& address, const StateRequest& request,
                                                   absl::Time deadline, OnEvent on_event) {
-  std::shared_ptr<grpc::Channel> channel;
-  {
-    absl::MutexLock lock(&mutex_);
-    std::shared_ptr<grpc::Channel>& cached = channels_[address];
-    if (cached == nullptr) cached = NewChannel(address, {.own_connection = true});
-    channel = cached;
-  }
-  auto reactor = std::make_shared<FetchReactor>(std::move(channel), std::move(on_event));
+  auto reactor = std::make_shared<FetchReactor>(ChannelTo(address), std::move(on_event), live_);
   reactor->Start(request, deadline, reactor);
   return std::make_unique<GrpcStateCall>(std::move(reactor));
 }

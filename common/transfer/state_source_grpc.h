@@ -16,13 +16,23 @@ class Channel;
 
 namespace kedge {
 
-// Keeps one channel to each address. Thread-safe. Calls may outlive it.
+// Keeps a channel to each address. Thread-safe.
 class GrpcStateSource : public StateSource {
  public:
+  GrpcStateSource();
+  // Waits for the calls' last events. REQUIRES: all StateCalls are gone, so that every call is cancelled or over.
+  ~GrpcStateSource() override;
+
   std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time deadline,
                                    OnEvent on_event) override ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // Calls that have not told their end. Shared with them.
+  struct Live;
+
  private:
+  std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const std::shared_ptr<Live> live_;
   absl::Mutex mutex_;
   std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
 };
