@@ -23,7 +23,7 @@ class CompletionAssembler {
   CompletionAssembler(uint32_t index, const RouterRequest* request, const Tokenizer* tokenizer);
 
   // Takes the next token. Afterwards finished() is true if it completed a stop string.
-  // REQUIRES: !finished(); the id is in the vocabulary.
+  // REQUIRES: !finished(). An id that the tokenizer does not have is U+FFFD in the text.
   void Push(const node::v1::Token& token);
   // The completion ended. REQUIRES: !finished().
   void FinishAtEndId(uint32_t id);

@@ -1,9 +1,11 @@
 // A call is a reactor that reads one message after another. It keeps itself until gRPC says that it is done; the
-// handle shares it, so that a late Cancel finds its context alive.
+// handle shares it, so that a late Cancel finds its context alive. It also keeps its channel, which may be forgotten
+// meanwhile.
 //
-// Tested by router_test.cc.
+// Tested by decode_caller_grpc_test.cc and router_test.cc.
 #include "router/decode_caller_grpc.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -16,7 +18,6 @@
 namespace kedge {
 
 struct DecodeCallerGrpc::Peer {
-  uint64_t registration = 0;
   std::unique_ptr<node::v1::DecodeService::Stub> stub;
 };
 
@@ -59,7 +60,7 @@ class DecodeCallerGrpc::Call : public DecodeCall, public grpc::ClientReadReactor
   std::shared_ptr<Call> self_;
 };
 
-DecodeCallerGrpc::DecodeCallerGrpc() = default;
+DecodeCallerGrpc::DecodeCallerGrpc(const NodeRegistry* registry) : registry_(registry) {}
 
 DecodeCallerGrpc::~DecodeCallerGrpc() {
   absl::MutexLock lock(&mutex_);
@@ -73,13 +74,19 @@ void DecodeCallerGrpc::CallEnded() {
 
 std::shared_ptr<DecodeCallerGrpc::Peer> DecodeCallerGrpc::PeerOf(const NodeSnapshot& node) {
   absl::MutexLock lock(&mutex_);
-  std::shared_ptr<Peer>& peer = peers_[node.address];
-  if (peer == nullptr || peer->registration != node.registration) {
-    peer = std::make_shared<Peer>();
-    peer->registration = node.registration;
-    peer->stub = node::v1::DecodeService::NewStub(NewChannel(node.address, {.own_connection = true}));
+  if (const auto found = peers_.find(node.registration); found != peers_.end()) return found->second;
+  for (auto it = peers_.begin(); it != peers_.end();) {
+    it = registry_->IsRegistered(it->first) ? std::next(it) : peers_.erase(it);
   }
+  auto peer = std::make_shared<Peer>();
+  peer->stub = node::v1::DecodeService::NewStub(NewChannel(node.address, {.own_connection = true}));
+  peers_[node.registration] = peer;
   return peer;
+}
+
+size_t DecodeCallerGrpc::num_channels() const {
+  absl::MutexLock lock(&mutex_);
+  return peers_.size();
 }
 
 std::shared_ptr<DecodeCall> DecodeCallerGrpc::Start(const NodeSnapshot& node, node::v1::DecodeRequest request,

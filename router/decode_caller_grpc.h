@@ -2,26 +2,32 @@
 #ifndef KEDGE_ROUTER_DECODE_CALLER_GRPC_H_
 #define KEDGE_ROUTER_DECODE_CALLER_GRPC_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
-#include <string>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "router/decode_caller.h"
+#include "router/node_registry.h"
 
 namespace kedge {
 
 // One channel for each registration of a node: a node that has restarted gets a fresh one, without the reconnect
-// backoff of the old. Thread-safe.
+// backoff of the old. Channels of nodes that have left go when one for a new node is made. Thread-safe.
 class DecodeCallerGrpc : public DecodeCaller {
  public:
-  DecodeCallerGrpc();
+  // `registry` must outlive this.
+  explicit DecodeCallerGrpc(const NodeRegistry* registry);
   // Waits until all calls have ended. REQUIRES: they end by themselves or were cancelled.
   ~DecodeCallerGrpc() override;
 
   std::shared_ptr<DecodeCall> Start(const NodeSnapshot& node, node::v1::DecodeRequest request, absl::Time deadline,
                                     DecodeEvents events) override;
+
+  // How many channels are kept.
+  size_t num_channels() const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   class Call;
@@ -30,8 +36,9 @@ class DecodeCallerGrpc : public DecodeCaller {
   std::shared_ptr<Peer> PeerOf(const NodeSnapshot& node) ABSL_LOCKS_EXCLUDED(mutex_);
   void CallEnded() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);  // by address
+  const NodeRegistry* const registry_;
+  mutable absl::Mutex mutex_;
+  std::map<uint64_t, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);  // by registration
   int live_calls_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

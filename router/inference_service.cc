@@ -97,6 +97,11 @@ class Exchange : public ResponseSink {
 
   // The last statement of the derived constructor.
   void Begin() {
+    // Chosen before anything else: a refusal carries it too. A malformed one is the parser's to refuse.
+    if (absl::StatusOr<std::string> id = ChooseRequestId(request_->request_id(), RequestIdOf(*context_)); id.ok()) {
+      request_id_ = *std::move(id);
+      context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
+    }
     if (!service_->Began()) return FinishRpc(absl::UnavailableError("the server is shutting down"));
     service_->executor_->Post([this] { ParseAndStart(); });
   }
@@ -117,7 +122,7 @@ class Exchange : public ResponseSink {
   }
 
  protected:
-  // Sends the initial metadata.
+  // Sends the initial metadata; a call that ends before sends them with its status.
   virtual void SendMetadata() = 0;
   // Delivers what is pending and ends the RPC; called once.
   virtual void FinishRpc(const absl::Status& status) = 0;
@@ -144,10 +149,9 @@ class Exchange : public ResponseSink {
       cancelled = cancelled_;
     }
     if (cancelled) return FinishRpc(absl::CancelledError(kClientGone));
-    absl::StatusOr<RouterRequest> parsed = service_->parser_->Parse(*request_, RequestIdOf(*context_));
+    absl::StatusOr<RouterRequest> parsed =
+        service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
     if (!parsed.ok()) return FinishRpc(parsed.status());
-    request_id_ = parsed->request_id;
-    context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow =
         RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_, DeadlineOf(*context_), this);
@@ -164,7 +168,7 @@ class Exchange : public ResponseSink {
   grpc::CallbackServerContext* const context_;
   const GenerateRequest* const request_;  // valid until OnDone
   const absl::Time arrival_;
-  std::string request_id_;  // once parsed
+  std::string request_id_;  // empty if the client's was malformed
   absl::Mutex mutex_;
   std::shared_ptr<RequestFlow> flow_ ABSL_GUARDED_BY(mutex_);
   bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;

@@ -39,7 +39,7 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
     response->set_model(model_->name);
     response->set_fingerprint(registry_->Snapshot().fingerprint);
     response->set_context_length(model_->context_length);
-    response->set_vocab_size(static_cast<uint32_t>(model_->tokenizer->vocab_size()));
+    response->set_vocab_size(model_->vocab_size);
     for (const uint32_t id : model_->tokenizer->end_ids()) response->add_end_token_ids(id);
     if (model_->chat_template != nullptr) response->set_chat_template(model_->chat_template->name());
     response->set_default_policy(model_->default_policy);
@@ -79,10 +79,9 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
     Detokenizer detokenizer(model_->tokenizer.get(),
                             !request.has_skip_special_tokens() || request.skip_special_tokens());
     for (int i = 0; i < request.token_ids_size(); ++i) {
-      if (request.token_ids(i) >= static_cast<uint32_t>(model_->tokenizer->vocab_size())) {
+      if (request.token_ids(i) >= model_->vocab_size) {
         return absl::InvalidArgumentError(absl::StrCat("token_ids[", i, "]: token id ", request.token_ids(i),
-                                                       " is out of range; the vocabulary has ",
-                                                       model_->tokenizer->vocab_size()));
+                                                       " is out of range; the vocabulary has ", model_->vocab_size));
       }
       *text += detokenizer.Push(request.token_ids(i));
     }

@@ -32,11 +32,12 @@ absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::
 
 }  // namespace
 
-NodeRegistry::NodeRegistry(const Clock* clock, std::string default_policy)
-    : clock_(clock), default_policy_(std::move(default_policy)) {}
+NodeRegistry::NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type)
+    : clock_(clock), default_policy_(std::move(default_policy)), kv_type_(std::move(kv_type)) {}
 
 absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) const {
   if (!info.policy().empty()) KEDGE_RETURN_IF_ERROR(CheckSame("policy", info.policy(), default_policy_));
+  if (!kv_type_.empty()) KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), kv_type_));
   for (const auto& [registration, node] : nodes_) {
     if (node.info.node_id() == info.node_id()) continue;  // is about to be replaced
     KEDGE_RETURN_IF_ERROR(CheckSame("model fingerprint", info.fingerprint(), node.info.fingerprint()));
@@ -132,6 +133,11 @@ bool NodeRegistry::CanServe() const {
   return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& entry) {
     return entry.second.info.role() == node::v1::ROLE_DECODE && IsReady(entry.second);
   });
+}
+
+bool NodeRegistry::IsRegistered(uint64_t registration) const {
+  absl::MutexLock lock(&mutex_);
+  return nodes_.count(registration) > 0;
 }
 
 bool NodeRegistry::Hangs(uint64_t registration) const {

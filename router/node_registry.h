@@ -24,8 +24,9 @@ class NodeRegistry {
   static constexpr absl::Duration kHeartbeatLimit = absl::Seconds(2);
   static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
 
-  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same.
-  NodeRegistry(const Clock* clock, std::string default_policy);
+  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same. `kv_type`:
+  // what the nodes' must be; empty: the first node says.
+  NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type = "");
 
   // Takes a node in and returns its registration. The first node says which content the cluster has; it is forgotten
   // with the last node. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
@@ -42,6 +43,7 @@ class NodeRegistry {
   bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;
+  bool IsRegistered(uint64_t registration) const;
 
   // A piece of work that was sent to a node; counts there until it dies. Move-only; may outlive the node's
   // registration, but not the registry.
@@ -76,6 +78,7 @@ class NodeRegistry {
 
   const Clock* const clock_;
   const std::string default_policy_;
+  const std::string kv_type_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -127,6 +127,25 @@ TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting)
   EXPECT_EQ(registry_.Snapshot().fingerprint, "f2");
 }
 
+TEST_F(NodeRegistryTest, RefusesNodesOfAnotherKvTypeThanItWasGiven) {
+  NodeRegistry registry(&clock_, "canonical", "bf16");
+  EXPECT_EQ(registry.Register(Info("a")).status(),
+            absl::FailedPreconditionError("kv_type: the node's is f16, the cluster's is bf16"));
+  node::v1::NodeInfo info = Info("a");
+  info.set_kv_type("bf16");
+  EXPECT_TRUE(registry.Register(info).ok());
+}
+
+TEST_F(NodeRegistryTest, KnowsARegistrationUntilItGoes) {
+  const uint64_t node = *registry_.Register(Info("a"));
+  EXPECT_TRUE(registry_.IsRegistered(node));
+  EXPECT_FALSE(registry_.IsRegistered(node + 1));
+  clock_.Advance(2 * NodeRegistry::kTurnLimit);  // silent, but there
+  EXPECT_TRUE(registry_.IsRegistered(node));
+  registry_.Remove(node);
+  EXPECT_FALSE(registry_.IsRegistered(node));
+}
+
 TEST_F(NodeRegistryTest, RefusesMalformedNodes) {
   for (const std::string& id : {std::string(), std::string("a b"), std::string("a,b"), std::string(129, 'x')}) {
     ExpectRefused(Info(id), absl::StatusCode::kInvalidArgument, "node_id");

@@ -8,6 +8,13 @@
 #include <tuple>
 
 namespace kedge {
+namespace {
+
+bool WasTried(const NodeSnapshot& node, const PlacementQuery& query) {
+  return std::count(query.tried.begin(), query.tried.end(), node.registration) > 0;
+}
+
+}  // namespace
 
 double DecodeLoad(const NodeSnapshot& node) {
   const uint32_t requests = std::max(node.running_requests + node.waiting_requests, node.assigned_requests);
@@ -24,23 +31,29 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
     const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
     return std::make_tuple(other_class, DecodeLoad(node), node.node_id);
   };
-  Placement placement;
   for (const NodeSnapshot& node : cluster.nodes) {
-    if (!node.ready) continue;
-    if (node.role == NodeRole::kPrefill) {
-      placement.prefill.push_back(node);
-    } else if (std::count(query.tried.begin(), query.tried.end(), node.registration) == 0 &&
-               (best == nullptr || rank(node) < rank(*best))) {
-      best = &node;
-    }
+    if (!node.ready || node.role != NodeRole::kDecode || WasTried(node, query)) continue;
+    if (best == nullptr || rank(node) < rank(*best)) best = &node;
   }
   if (best == nullptr) return std::nullopt;
+  Placement placement;
   placement.decode = *best;
+  for (const NodeSnapshot& node : cluster.nodes) {
+    if (node.ready && node.role == NodeRole::kPrefill && node.numerics_class == best->numerics_class) {
+      placement.prefill.push_back(node);
+    }
+  }
   std::sort(placement.prefill.begin(), placement.prefill.end(), [](const NodeSnapshot& a, const NodeSnapshot& b) {
     return std::make_tuple(PrefillLoad(a), a.node_id) < std::make_tuple(PrefillLoad(b), b.node_id);
   });
   if (placement.prefill.size() > kMaxPrefillCandidates) placement.prefill.resize(kMaxPrefillCandidates);
   return placement;
+}
+
+bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query) {
+  return std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&](const NodeSnapshot& node) {
+    return node.role == NodeRole::kDecode && !WasTried(node, query);
+  });
 }
 
 }  // namespace kedge

@@ -26,8 +26,12 @@ struct Placement {
 inline constexpr size_t kMaxPrefillCandidates = 4;
 
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
-// ready prefill nodes by load; equal loads go by node id. Returns nullopt when no decode node can take the call now.
+// ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
+// Returns nullopt when no decode node can take the call now.
 std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query);
+
+// Whether a decode node is registered, ready or not, that was not tried: waiting for it makes sense.
+bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query);
 
 // Requests there, plus the share of its rows that is taken: the number of requests decides how fast each of them is,
 // and among equals the one with more room is better.

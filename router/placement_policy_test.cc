@@ -64,6 +64,31 @@ TEST(PlacementPolicyTest, LeavesOutNodesThatWereTriedAndPrefersTheNumericsClass)
   EXPECT_FALSE(Place({}, {}).has_value());
 }
 
+TEST(PlacementPolicyTest, NamesPrefillNodesOfTheDecodeNodesClassOnly) {
+  ClusterSnapshot cluster;
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kPrefill, "p1", 2),
+                   Node(NodeRole::kDecode, "d2", 3), Node(NodeRole::kPrefill, "p2", 4)};
+  cluster.nodes[2].numerics_class = cluster.nodes[3].numerics_class = "b";
+  ASSERT_EQ(Place(cluster, {})->prefill.size(), 1u);
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p1");
+  ASSERT_EQ(Place(cluster, {.numerics_class = "b"})->prefill.size(), 1u);
+  EXPECT_EQ(Place(cluster, {.numerics_class = "b"})->prefill[0].node_id, "p2");
+  cluster.nodes[3].numerics_class = "c";
+  EXPECT_EQ(Place(cluster, {.tried = {1}})->decode.node_id, "d2");
+  EXPECT_TRUE(Place(cluster, {.tried = {1}})->prefill.empty());
+}
+
+TEST(PlacementPolicyTest, NodesThatAreNotReadyMayBecomeSo) {
+  ClusterSnapshot cluster;
+  EXPECT_FALSE(MayComeToPlace(cluster, {}));
+  cluster.nodes = {Node(NodeRole::kPrefill, "p1", 1), Node(NodeRole::kDecode, "d1", 2)};
+  EXPECT_TRUE(MayComeToPlace(cluster, {}));
+  EXPECT_FALSE(MayComeToPlace(cluster, {.tried = {2}}));
+  cluster.nodes.push_back(Node(NodeRole::kDecode, "d2", 3));
+  cluster.nodes[2].ready = false;
+  EXPECT_TRUE(MayComeToPlace(cluster, {.tried = {2}}));
+}
+
 TEST(PlacementPolicyTest, NamesAFewPrefillNodesOnly) {
   ClusterSnapshot cluster;
   cluster.nodes = {Node(NodeRole::kDecode, "d1", 1)};

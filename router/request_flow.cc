@@ -2,6 +2,9 @@
 // OnMessage to the third, CallFailed back to the first. Each call has a number; what comes from an earlier one is
 // dropped, so a call that was given up (stop string, gap, cancellation) needs no state of its own.
 //
+// A request waits a while for its first node: a cluster may just be starting. One whose node failed waits only for a
+// node that is registered; where there is none its client hears of the loss at once.
+//
 // Tokens come with their place in the answer: a repeated one is dropped, a missing one fails the call. So whatever a
 // node does, the client gets each token of the answer once and in order, or an error.
 //
@@ -95,12 +98,15 @@ void RequestFlow::PlaceCall(Run& run) {
   }
 
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
-  const std::optional<Placement> placement = Place(cluster, {run.tried, run.numerics_class});
+  const PlacementQuery query{run.tried, run.numerics_class};
+  const std::optional<Placement> placement = Place(cluster, query);
   if (placement.has_value()) return StartCall(run, *placement, cluster.fingerprint);
 
-  if (absl::IsResourceExhausted(run.last_error)) return Finish(run.last_error);  // everybody is full: say so at once
-  if (now - run.waiting_since >= kNodeWait) {
-    return Finish(run.last_error.ok() ? absl::UnavailableError("no decode node is ready") : run.last_error);
+  const bool waited = now - run.waiting_since >= kNodeWait;
+  if (run.last_error.ok()) {
+    if (waited) return Finish(absl::UnavailableError("no decode node is ready"));
+  } else if (waited || absl::IsResourceExhausted(run.last_error) || !MayComeToPlace(cluster, query)) {
+    return Finish(run.last_error);
   }
   environment_->run_after(kNodePoll, [self = shared_from_this(), &run] {
     self->strand_.Post([self, &run] { self->PlaceCall(run); });
@@ -110,7 +116,6 @@ void RequestFlow::PlaceCall(Run& run) {
 void RequestFlow::StartCall(Run& run, const Placement& placement, const std::string& fingerprint) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
-  ++run.attempts;
   run.call_number = next_call_number_++;
   run.node_id = node.node_id;
   run.registration = node.registration;
@@ -222,13 +227,16 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
 
 absl::Status RequestFlow::TakeTokens(Run& run, const node::v1::DecodeResponse& message) {
   if (message.tokens().empty()) return absl::OkStatus();
+  const uint32_t vocab_size = environment_->vocab_size > 0
+                                  ? environment_->vocab_size
+                                  : static_cast<uint32_t>(environment_->tokenizer->vocab_size());
   const size_t have = run.assembler.ids().size();
   if (message.first_index() > have) {
     return absl::DataLossError(absl::StrCat("sent token ", message.first_index(), " after ", have, " tokens"));
   }
   for (size_t i = have - message.first_index(); i < static_cast<size_t>(message.tokens_size()); ++i) {
     const node::v1::Token& token = message.tokens(static_cast<int>(i));
-    if (token.id() >= static_cast<uint32_t>(environment_->tokenizer->vocab_size())) {
+    if (token.id() >= vocab_size) {
       return absl::DataLossError(absl::StrCat("sent token id ", token.id(), ", which the vocabulary does not have"));
     }
     if (run.assembler.ids().size() >= request_.max_tokens) {
@@ -276,8 +284,13 @@ void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
     if (AllFinished()) Finish(absl::OkStatus());
     return;
   }
+  if (run.assembler.ids().size() > run.ids_at_start) {
+    run.failures = 0;
+    run.tried.clear();
+  } else if (!absl::IsResourceExhausted(status) && ++run.failures >= kMaxAttempts) {
+    return Finish(run.last_error);
+  }
   run.tried.push_back(run.registration);
-  if (run.attempts >= kMaxAttempts) return Finish(run.last_error);
   run.waiting_since = environment_->clock->Now();
   PlaceCall(run);
 }

@@ -41,6 +41,8 @@ class ResponseSink {
 struct FlowEnvironment {
   const Clock* clock = nullptr;
   const Tokenizer* tokenizer = nullptr;
+  // A node's token ids are below this; more than the tokenizer's where the model's embedding is padded. 0: as many.
+  uint32_t vocab_size = 0;
   NodeRegistry* registry = nullptr;
   DecodeCaller* caller = nullptr;
   std::function<void(absl::Duration, std::function<void()>)> run_after;
@@ -48,12 +50,13 @@ struct FlowEnvironment {
 };
 
 // n completions are n Decode calls. A call that fails because of its node is made again, with the ids so far, at
-// another node: the one path for node loss, drain and full nodes. A stop string ends its call. Events come from the
+// another node: the one path for node loss, drain and full nodes. It ends: a failed call has brought a token, or is one
+// of kMaxAttempts, or was refused by a full node, which is not asked again. A stop string ends its call. Events come from the
 // threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages) happen
 // there too, with no lock held. Start and Cancel are thread-safe. Held by shared_ptr: a call under way keeps its flow.
 class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
  public:
-  // Calls of one completion, the first included.
+  // Calls of one completion that may fail in a row without a token. Refusals of full nodes do not count.
   static constexpr int kMaxAttempts = 3;
   // How long a request waits for a decode node to become ready, and how often it looks.
   static constexpr absl::Duration kNodeWait = absl::Seconds(2);
@@ -78,8 +81,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     const uint32_t index;
     CompletionAssembler assembler;
     // Over all calls.
-    int attempts = 0;
-    std::vector<uint64_t> tried;     // registrations of nodes that failed
+    int failures = 0;                // since the last token
+    std::vector<uint64_t> tried;     // registrations: of the node that made it and failed, and of those after it
     absl::Status last_error;
     absl::Time waiting_since;        // for a node
     std::string numerics_class;      // of the node that made the last token

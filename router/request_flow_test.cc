@@ -539,6 +539,91 @@ TEST_F(RequestFlowTest, TriesThreeNodesAtMost) {
   EXPECT_EQ(caller_.calls.size(), 3u);
 }
 
+TEST_F(RequestFlowTest, FailuresCountFromTheLastTokenOn) {
+  AddNode("d1");
+  AddNode("d2");
+  request_.output_token_ids = true;
+  Start();
+  for (uint32_t i = 0; i < 10; ++i) {
+    ASSERT_EQ(caller_.calls.size(), i + 1);
+    EXPECT_EQ(caller_.calls[i]->node.node_id, i % 2 == 0 ? "d1" : "d2");  // never the one that has just failed
+    SendTokens(i, i, {30 + i});
+    EndCall(i, absl::UnavailableError("x"));
+  }
+  // Now without a token: d2 is out as the last that failed, and so nobody is left.
+  ASSERT_EQ(caller_.calls.size(), 11u);
+  EndCall(10, absl::UnavailableError("y"));
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(*sink_.status, absl::UnavailableError("decode node d1: y"));
+  EXPECT_EQ(sink_.First().token_ids_size(), 10);
+  EXPECT_EQ(caller_.calls.size(), 11u);
+}
+
+TEST_F(RequestFlowTest, ThreeFailuresAfterATokenAreTooMany) {
+  for (const char* id : {"d1", "d2", "d3", "d4", "d5"}) AddNode(id);
+  Start();
+  EndCall(0, absl::UnavailableError("x"));
+  EndCall(1, absl::UnavailableError("x"));
+  SendTokens(2, 0, {30});
+  EndCall(2, absl::UnavailableError("x"));
+  for (size_t call = 3; call < 6; ++call) {
+    ASSERT_EQ(caller_.calls.size(), call + 1);
+    EXPECT_FALSE(sink_.status.has_value());
+    EndCall(call, absl::UnavailableError("y"));
+  }
+  EXPECT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(caller_.calls.size(), 6u);
+}
+
+TEST_F(RequestFlowTest, LossOfTheLastRegisteredNodeIsToldAtOnce) {
+  AddNode("d1");
+  AddNode("p1", node::v1::ROLE_PREFILL);
+  Start();
+  SendTokens(0, 0, {30});
+  EndCall(0, absl::UnavailableError("gone"));
+  ASSERT_TRUE(sink_.status.has_value());  // no time has passed
+  EXPECT_EQ(*sink_.status, absl::UnavailableError("decode node d1: gone"));
+}
+
+TEST_F(RequestFlowTest, RefusalsCountAgainstNobodyAndEachNodeIsAskedOnce) {
+  for (const char* id : {"d1", "d2", "d3", "d4", "d5"}) AddNode(id);
+  Start();
+  for (size_t call = 0; call < 5; ++call) {
+    ASSERT_EQ(caller_.calls.size(), call + 1);
+    EXPECT_FALSE(sink_.status.has_value());
+    EndCall(call, absl::ResourceExhaustedError("the queue is full"));
+  }
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(caller_.calls.size(), 5u);
+
+  sink_ = FakeSink();
+  caller_.calls.clear();
+  Start();
+  EndCall(0, absl::UnavailableError("x"));
+  EndCall(1, absl::ResourceExhaustedError("the queue is full"));
+  EndCall(2, absl::UnavailableError("x"));
+  EXPECT_FALSE(sink_.status.has_value());
+  EndCall(3, absl::UnavailableError("x"));
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(caller_.calls.size(), 4u);
+}
+
+TEST_F(RequestFlowTest, TakesIdsOfAPaddedEmbedding) {
+  AddNode("d1");
+  environment_.vocab_size = static_cast<uint32_t>(tokenizer_->vocab_size()) + 8;
+  request_.output_token_ids = true;
+  Start();
+  SendTokens(0, 0, {environment_.vocab_size - 1});
+  EXPECT_EQ(caller_.calls.size(), 1u);
+  EXPECT_EQ(sink_.Text(), "\xEF\xBF\xBD");
+  SendTokens(0, 1, {environment_.vocab_size});
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(sink_.First().token_ids_size(), 1);
+}
+
 TEST_F(RequestFlowTest, FullNodesAreNoNodeLossAndAnswerAtOnce) {
   AddNode("d1");
   AddNode("d2");
@@ -559,11 +644,15 @@ TEST_F(RequestFlowTest, FullNodesAreNoNodeLossAndAnswerAtOnce) {
 }
 
 TEST_F(RequestFlowTest, ANodeThatRestartsIsANewOne) {
+  AddNode("d2");
+  clock_.Advance(NodeRegistry::kHeartbeatLimit);  // d2 is silent
   const uint64_t old = AddNode("d1");
   Start();
+  ASSERT_EQ(caller_.calls.size(), 1u);
   SendTokens(0, 0, {30});
   EndCall(0, absl::UnavailableError("gone"));
-  EXPECT_EQ(caller_.calls.size(), 1u);  // nobody else: waits
+  EXPECT_EQ(caller_.calls.size(), 1u);  // d2 may come back: waits
+  EXPECT_FALSE(sink_.status.has_value());
   registry_.Remove(old);
   Advance(absl::Milliseconds(500));
   AddNode("d1");
@@ -580,7 +669,6 @@ TEST_F(RequestFlowTest, CallThatEndsWithoutAReasonIsAFailure) {
   Start();
   SendTokens(0, 0, {30});
   EndCall(0, absl::OkStatus());
-  Advance(absl::Seconds(3));
   ASSERT_TRUE(sink_.status.has_value());
   EXPECT_EQ(sink_.status->code(), absl::StatusCode::kInternal);
 }

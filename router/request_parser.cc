@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -15,6 +16,7 @@
 #include "common/model/gguf.h"
 #include "common/rpc/request_id.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
@@ -39,6 +41,19 @@ absl::Status CheckBetween(float value, float low, float high, absl::string_view 
   return CheckNumber(value, value >= low && value <= high, field, absl::StrCat("in [", low, ", ", high, "]"));
 }
 
+// Names go into messages of proto3, whose strings are UTF-8; GGUF files promise nothing.
+absl::StatusOr<std::string> ChooseName(const std::string& wanted, const std::string& own, const std::string& path) {
+  if (!wanted.empty()) {
+    if (!FindInvalidUtf8(wanted).has_value()) return wanted;
+    return absl::InvalidArgumentError("--model-name: is not valid UTF-8");
+  }
+  if (!FindInvalidUtf8(own).has_value()) return own;
+  const std::string stem = std::filesystem::path(path).stem().string();
+  if (!FindInvalidUtf8(stem).has_value()) return stem;
+  return absl::InvalidArgumentError(
+      "--model-name: is needed, as neither general.name nor the file's name is valid UTF-8");
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
@@ -47,10 +62,17 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::st
   KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
   auto model = std::make_unique<RouterModel>();
-  model->name = name.empty() ? config.name : name;
+  KEDGE_ASSIGN_OR_RETURN(model->name, ChooseName(name, config.name, path));
   model->context_length = static_cast<uint32_t>(config.context_length);
+  model->vocab_size = static_cast<uint32_t>(config.vocab_size);
   model->default_max_tokens = default_max_tokens;
   KEDGE_ASSIGN_OR_RETURN(model->tokenizer, Tokenizer::Load(*file));
+  for (uint32_t id = 0; id < static_cast<uint32_t>(model->tokenizer->vocab_size()); ++id) {
+    if (model->tokenizer->IsSpecial(id)) continue;  // no text becomes it
+    const absl::string_view bytes = model->tokenizer->TokenBytes(id);
+    model->longest_token = std::max(model->longest_token, bytes.size());
+    if (bytes.size() == 1) model->token_bytes.set(static_cast<uint8_t>(bytes[0]));
+  }
 
   auto chat_template = ChatTemplate::Recognise(*file, model->tokenizer.get());
   if (chat_template.ok()) {
@@ -76,10 +98,22 @@ absl::Status RequestParser::CheckModel(absl::string_view model) const {
 }
 
 absl::Status RequestParser::CheckTokenId(uint32_t id, absl::string_view field) const {
-  const uint32_t vocab_size = static_cast<uint32_t>(model_->tokenizer->vocab_size());
-  if (id < vocab_size) return absl::OkStatus();
+  if (id < model_->vocab_size) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat(field, ": token id ", id, " is out of range; the vocabulary has ", vocab_size));
+      absl::StrCat(field, ": token id ", id, " is out of range; the vocabulary has ", model_->vocab_size));
+}
+
+absl::Status RequestParser::CheckFits(size_t tokens, bool or_more, absl::string_view field) const {
+  if (tokens + 1 <= model_->context_length) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field, ": has ", or_more ? "at least " : "", tokens,
+                                                 " tokens; the context of ", model_->context_length,
+                                                 " leaves no room for an answer"));
+}
+
+size_t RequestParser::LeastTokens(absl::string_view text) const {
+  const auto bytes = static_cast<size_t>(std::count_if(
+      text.begin(), text.end(), [this](char byte) { return model_->token_bytes[static_cast<uint8_t>(byte)]; }));
+  return (bytes + model_->longest_token - 1) / model_->longest_token;
 }
 
 absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text) const {
@@ -120,6 +154,7 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
     case inference::v1::GenerateRequest::kText: {
       field = "text";
       if (request.text().empty()) return absl::InvalidArgumentError("text: is empty");
+      KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(request.text()), /*or_more=*/true, field));
       KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeText(request.text()));
       break;
     }
@@ -135,6 +170,11 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
     }
     case inference::v1::GenerateRequest::kMessages: {
       field = "messages";
+      size_t least = 0;
+      for (const inference::v1::ChatMessage& message : request.messages().messages()) {
+        least += LeastTokens(message.content());
+      }
+      KEDGE_RETURN_IF_ERROR(CheckFits(least, /*or_more=*/true, field));
       KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeMessages(request.messages()));
       break;
     }
@@ -142,11 +182,7 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
       return absl::InvalidArgumentError("prompt: one of text, token_ids and messages is required");
   }
   if (tokens.ids.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": is empty"));
-  if (tokens.ids.size() + 1 > model_->context_length) {
-    return absl::InvalidArgumentError(absl::StrCat(field, ": has ", tokens.ids.size(),
-                                                   " tokens; the context of ", model_->context_length,
-                                                   " leaves no room for an answer"));
-  }
+  KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
   parsed->prompt_ids = std::move(tokens.ids);
   for (size_t i = 0; i < tokens.no_anchor.size(); ++i) {
     if (tokens.no_anchor[i]) parsed->no_anchor_positions.push_back(static_cast<uint32_t>(i));

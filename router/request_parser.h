@@ -2,6 +2,7 @@
 #ifndef KEDGE_ROUTER_REQUEST_PARSER_H_
 #define KEDGE_ROUTER_REQUEST_PARSER_H_
 
+#include <bitset>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -22,7 +23,12 @@ namespace kedge {
 struct RouterModel {
   std::string name;
   uint32_t context_length = 0;
+  // Token ids are below this: rows of the embedding, which may be padded beyond the tokenizer's vocabulary.
+  uint32_t vocab_size = 0;
   std::unique_ptr<const Tokenizer> tokenizer;
+  // How few tokens a text can have: the longest token that text can become, and the bytes that become any at all.
+  size_t longest_token = 1;  // bytes
+  std::bitset<256> token_bytes;
   // Null if the model has none that is known; then `chat_template_status` says why.
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
@@ -31,13 +37,15 @@ struct RouterModel {
   uint32_t default_max_tokens = 256;
 };
 
-// Reads metadata and vocabulary of a GGUF file. `name` empty: the model's own. `policy` empty: the model's, else the
-// built-in default; a wrong one is kInvalidArgument that begins with "--policy: ".
+// Reads metadata and vocabulary of a GGUF file. `name` empty: the model's own, or the file's where that is no valid
+// UTF-8. `policy` empty: the model's, else the built-in default. A wrong argument is kInvalidArgument that begins with
+// its flag, "--model-name: " or "--policy: ".
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
                                                                    const std::string& policy,
                                                                    uint32_t default_max_tokens);
 
-// Thread-safe (immutable). Takes time linear in the prompt: not for the threads of gRPC.
+// Thread-safe (immutable). Takes time linear in the prompt: not for the threads of gRPC. A text that is too long for
+// the context whatever its tokens are is refused before it is tokenized.
 class RequestParser {
  public:
   // `model` must outlive this.
@@ -58,6 +66,10 @@ class RequestParser {
   absl::StatusOr<PromptTokens> TokenizeText(absl::string_view text) const;
   absl::StatusOr<PromptTokens> TokenizeMessages(const inference::v1::ChatMessages& messages) const;
   absl::Status CheckTokenId(uint32_t id, absl::string_view field) const;
+  // kInvalidArgument unless a prompt of `tokens` tokens, or more, leaves room for an answer.
+  absl::Status CheckFits(size_t tokens, bool or_more, absl::string_view field) const;
+  // A lower bound of the number of its tokens.
+  size_t LeastTokens(absl::string_view text) const;
   absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const;
   absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
   absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;

@@ -1,11 +1,15 @@
 #include "router/request_parser.h"
 
 #include <cmath>
+#include <fstream>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <string>
 
+#include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "common/model/gguf.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
 
@@ -221,6 +225,46 @@ TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
   ExpectRefused(request, "token_ids: has 512 tokens; the context of 512 leaves no room for an answer");
 }
 
+TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
+  const size_t longest = model_->longest_token;
+  ASSERT_GT(longest, 1u);
+  EXPECT_EQ(model_->token_bytes.count(), 256u);
+  const std::string refusal = "has at least 512 tokens; the context of 512 leaves no room for an answer";
+  ExpectRefused(TextRequest(std::string(511 * longest + 1, '~')), "text: " + refusal);
+  ExpectRefused(TextRequest(std::string(511 * longest, '~')),  // might fit, but does not
+                "text: has " + std::to_string(511 * longest) + " tokens; the context of 512");
+  GenerateRequest request;
+  for (int i = 0; i < 512; ++i) {
+    auto* message = request.mutable_messages()->add_messages();
+    message->set_role("user");
+    message->set_content("x");
+  }
+  ExpectRefused(request, "messages: " + refusal);
+
+  const absl::Time start = absl::Now();
+  ExpectRefused(TextRequest(std::string(16 << 20, 'a')), "text: has at least ");
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+}
+
+TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
+  const std::string bytes = MakeTinyModel({});
+  const auto file =
+      GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny");
+  RouterModel model;
+  model.context_length = 512;
+  model.vocab_size = kTinyVocabularySize + 8;
+  model.tokenizer = *Tokenizer::Load(**file);
+  const RequestParser parser(&model);
+  GenerateRequest request;
+  request.mutable_token_ids()->add_ids(kTinyVocabularySize + 7);
+  request.mutable_sampling_params()->add_stop_token_ids(kTinyVocabularySize + 7);
+  (*request.mutable_sampling_params()->mutable_logit_bias())[kTinyVocabularySize + 7] = 1;
+  EXPECT_TRUE(parser.Parse(request, "").ok()) << parser.Parse(request, "").status();
+  request.mutable_token_ids()->add_ids(kTinyVocabularySize + 8);
+  EXPECT_EQ(parser.Parse(request, "").status(),
+            absl::InvalidArgumentError("token_ids.ids[1]: token id 360 is out of range; the vocabulary has 360"));
+}
+
 TEST_F(RequestParserTest, AppliesTheChatTemplateAndMarksTheOpeningOfAnswers) {
   GenerateRequest request;
   auto* message = request.mutable_messages()->add_messages();
@@ -258,6 +302,25 @@ TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {
   const absl::Status status = RequestParser(model.get()).Parse(request, "").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message().substr(0, 10), "messages: ");
+}
+
+TEST(LoadRouterModelTest, NamesTheModelInUtf8) {
+  std::string bytes = MakeTinyModel({});
+  const size_t at = bytes.find("tiny-1");
+  ASSERT_NE(at, std::string::npos);
+  bytes[at + 2] = '\xFF';
+  const auto load = [&](const std::string& file_name, const std::string& name) {
+    const std::string path = testing::TempDir() + "/" + file_name;
+    std::ofstream(path, std::ios::binary) << bytes;
+    return LoadRouterModel(path, name, "", 256);
+  };
+  const auto model = load("named-by-file.gguf", "");
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_EQ((*model)->name, "named-by-file");
+  EXPECT_EQ((*model)->vocab_size, static_cast<uint32_t>(kTinyVocabularySize));
+  EXPECT_EQ((*load("named-by-file.gguf", "mine"))->name, "mine");
+  EXPECT_EQ(load("named-by-file.gguf", "\xFF").status().message().substr(0, 14), "--model-name: ");
+  EXPECT_EQ(load("\xFF.gguf", "").status().message().substr(0, 14), "--model-name: ");
 }
 
 TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {

@@ -30,23 +30,26 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(options.model_path, options.model_name, options.policy,
                                                          options.default_max_tokens));
   router->parser_ = std::make_unique<RequestParser>(router->model_.get());
-  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy);
-  router->executor_ = std::make_unique<Executor>(options.worker_threads);
-  router->caller_ = std::make_unique<DecodeCallerGrpc>();
+  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type);
+  router->parser_executor_ = std::make_unique<Executor>(options.parser_threads);
+  router->timer_executor_ = std::make_unique<Executor>(1);
+  router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());
 
-  Executor* const executor = router->executor_.get();
+  Executor* const parsing = router->parser_executor_.get();
+  Executor* const timers = router->timer_executor_.get();
   router->environment_ = {.clock = &router->clock_,
                           .tokenizer = router->model_->tokenizer.get(),
+                          .vocab_size = router->model_->vocab_size,
                           .registry = router->registry_.get(),
                           .caller = router->caller_.get(),
-                          .run_after = [executor](absl::Duration delay, std::function<void()> closure) {
-                            executor->PostAfter(delay, std::move(closure));
+                          .run_after = [timers](absl::Duration delay, std::function<void()> closure) {
+                            timers->PostAfter(delay, std::move(closure));
                           },
                           .draw_seed = DrawSeed};
   router->inference_service_ =
-      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, executor);
+      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, parsing);
   router->model_service_ =
-      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), executor);
+      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), parsing);
   router->cluster_service_ = NewClusterService(router->registry_.get());
   router->registry_service_ = NewRegistryService(router->registry_.get());
 
@@ -72,8 +75,9 @@ Router::~Router() {
   cluster_service_.reset();
   model_service_.reset();
   inference_service_.reset();
-  caller_.reset();    // waits for the calls
-  executor_.reset();  // drops timers of flows
+  caller_.reset();  // waits for the calls
+  parser_executor_.reset();
+  timer_executor_.reset();  // drops timers of flows
 }
 
 void Router::WatchHealth() {

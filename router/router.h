@@ -27,8 +27,9 @@ struct RouterOptions {
   std::string model_path;  // GGUF; only its metadata are read
   std::string model_name;  // empty: the model's own
   std::string policy;      // default of requests; empty: the model's, else the built-in one
+  std::string kv_type;     // what nodes must have (f16, bf16, f32); empty: the first node says
   uint32_t default_max_tokens = 256;
-  int worker_threads = 2;  // parse requests and wait for nodes
+  int parser_threads = 2;
 };
 
 // Serves from Start until Drain or destruction. Thread-safe.
@@ -51,7 +52,9 @@ class Router {
   std::unique_ptr<const RouterModel> model_;
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
-  std::unique_ptr<Executor> executor_;
+  // Two: long prompts must not delay the timers, which see to requests under way.
+  std::unique_ptr<Executor> parser_executor_;
+  std::unique_ptr<Executor> timer_executor_;
   std::unique_ptr<DecodeCallerGrpc> caller_;
   FlowEnvironment environment_;
   std::unique_ptr<InferenceService> inference_service_;

@@ -1,10 +1,12 @@
 // kedge-router: flags in, a Router until SIGINT or SIGTERM. Exit status 0: ended in order; 1: failed; 2: usage.
 #include <cstdint>
+#include <iostream>
 #include <string>
 
 #include "CLI/App.hpp"
 #include "CLI/Config.hpp"
 #include "CLI/Formatter.hpp"
+#include "CLI/Validators.hpp"
 #include "absl/strings/match.h"
 #include "absl/time/time.h"
 #include "common/base/version.h"
@@ -32,6 +34,9 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
   app.add_option("--policy", options.policy, "anchor policy of requests that name none (default: the model's)");
+  app.add_option("--kv-type", options.kv_type,
+                 "type of keys and values that nodes must have: f16, bf16 or f32 (default: the first node's)")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}));
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
       ->check(CLI::Range(1u, UINT32_MAX));
@@ -47,7 +52,7 @@ int main(int argc, char** argv) {
   }
   if (die_with_parent) kedge::DieWithParent();
   if (const absl::Status status = kedge::InitLog("router", log_level); !status.ok()) {
-    spdlog::error("{}", status.ToString());
+    std::cerr << status.message() << "\n";  // there is no log yet
     return 2;
   }
   if (const auto listen = kedge::ParseHostPort(options.listen); !listen.ok()) {

@@ -1,6 +1,7 @@
 // One queue of ready closures and one of delayed ones under one mutex. A worker takes what is due; otherwise it sleeps
-// until something is posted or the first delayed closure falls due. All sleepers choose the same wake-up time: with a
-// few threads that costs nothing, and no timer thread is needed.
+// until something is posted or the first delayed closure falls due. Each sleeper wakes when a closure comes that is due
+// before its own wake-up time, so all of them sleep to the same one: whichever becomes busy, the others keep the time.
+// With a few threads that costs nothing, and no timer thread is needed.
 //
 // Tested by executor_test.cc.
 #include "common/base/executor.h"
@@ -43,15 +44,14 @@ void Executor::Work() {
     {
       absl::MutexLock lock(&mutex_);
       const absl::Time now = absl::Now();
-      while (!delayed_.empty() && delayed_.begin()->first.first <= now) {
+      while (!delayed_.empty() && FirstDue() <= now) {
         ready_.push_back(std::move(delayed_.begin()->second));
         delayed_.erase(delayed_.begin());
       }
-      seen_delayed_ = delayed_.size();
       if (ready_.empty()) {
         if (stopping_) return;
-        const absl::Time wake = delayed_.empty() ? absl::InfiniteFuture() : delayed_.begin()->first.first;
-        mutex_.AwaitWithDeadline(absl::Condition(this, &Executor::HasWork), wake);
+        const Sleeper sleeper{this, FirstDue()};
+        mutex_.AwaitWithDeadline(absl::Condition(&sleeper, &Sleeper::ShouldWake), sleeper.wake);
         continue;
       }
       closure = std::move(ready_.front());

@@ -32,17 +32,24 @@ class Executor {
 
  private:
   using TimeAndOrder = std::pair<absl::Time, uint64_t>;
+  // A worker with nothing to do.
+  struct Sleeper {
+    const Executor* executor;
+    absl::Time wake;
+
+    bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(executor->mutex_) {
+      return executor->stopping_ || !executor->ready_.empty() || executor->FirstDue() < wake;
+    }
+  };
 
   void Work() ABSL_LOCKS_EXCLUDED(mutex_);
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return stopping_ || !ready_.empty() || delayed_.size() != seen_delayed_;
+  absl::Time FirstDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return delayed_.empty() ? absl::InfiniteFuture() : delayed_.begin()->first.first;
   }
 
   absl::Mutex mutex_;
   std::deque<std::function<void()>> ready_ ABSL_GUARDED_BY(mutex_);
   std::map<TimeAndOrder, std::function<void()>> delayed_ ABSL_GUARDED_BY(mutex_);
-  // Size of delayed_ when a thread last chose how long to sleep: another size wakes a sleeper, which chooses anew.
-  size_t seen_delayed_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t next_order_ ABSL_GUARDED_BY(mutex_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   std::vector<std::thread> threads_;

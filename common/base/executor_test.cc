@@ -54,6 +54,24 @@ TEST(ExecutorTest, EarlierDelayWakesASleeper) {
   EXPECT_TRUE(done.WaitForNotificationWithTimeout(absl::Seconds(5)));
 }
 
+// The thread that was first to learn of a timer may be the one that becomes busy: then another one must know.
+TEST(ExecutorTest, TimerComesInTimeWhicheverThreadIsBusy) {
+  for (int round = 0; round < 50; ++round) {
+    SCOPED_TRACE(round);
+    absl::Notification done;
+    absl::Notification release;
+    Executor executor(2);
+    executor.PostAfter(absl::Hours(1), [] {});
+    absl::SleepFor(absl::Milliseconds(1));
+    executor.PostAfter(absl::Milliseconds(4), [&] { done.Notify(); });
+    if (round % 2 == 0) absl::SleepFor(absl::Milliseconds(1));
+    executor.Post([&] { release.WaitForNotification(); });
+    EXPECT_TRUE(done.WaitForNotificationWithTimeout(absl::Seconds(5)));
+    release.Notify();
+    if (HasFailure()) return;
+  }
+}
+
 TEST(ExecutorTest, DropsWhatIsNotDueAtItsEnd) {
   auto held = std::make_shared<int>(1);
   {

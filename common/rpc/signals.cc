@@ -1,98 +1,96 @@
-// The two signals are blocked in every thread and read from a signalfd by one thread of our own: no code runs in a
-// signal handler. After the first signal the thread stays for the second one, which means that somebody has lost
-// patience with an orderly end.
+// The signals are blocked everywhere and read by one thread from a signalfd, so handlers are ordinary code. Blocked
+// signals reach a signalfd also where a shell started us with SIGINT ignored (`kedge up &` in a script).
 //
 // Tested by signals_test.cc.
 #include "common/rpc/signals.h"
 
+#include <errno.h>
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdint>
+#include <utility>
 
 #include "common/base/check.h"
 
 namespace kedge {
-namespace {
 
-sigset_t OurSignals() {
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  return set;
+StopSignals::StopSignals(std::function<void(int)> on_signal) : on_signal_(std::move(on_signal)) {
+  signal(SIGPIPE, SIG_IGN);  // a reader that is gone shows as a failed write
+  sigemptyset(&signals_);
+  sigaddset(&signals_, SIGINT);
+  sigaddset(&signals_, SIGTERM);
+  struct sigaction hang_up;
+  sigaction(SIGHUP, nullptr, &hang_up);
+  if (hang_up.sa_handler != SIG_IGN) sigaddset(&signals_, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals_, &former_mask_);
+  signal_file_ = signalfd(-1, &signals_, SFD_CLOEXEC | SFD_NONBLOCK);
+  quit_file_ = eventfd(0, EFD_CLOEXEC);
+  KEDGE_CHECK(signal_file_ >= 0 && quit_file_ >= 0);
+  thread_ = std::thread([this] { Listen(); });
 }
 
-}  // namespace
-
-SignalWaiter::SignalWaiter(std::function<void(int)> on_first) {
-  const sigset_t set = OurSignals();
-  KEDGE_CHECK(pthread_sigmask(SIG_BLOCK, &set, nullptr) == 0);
-  signal_fd_ = signalfd(-1, &set, SFD_CLOEXEC);
-  wake_fd_ = eventfd(0, EFD_CLOEXEC);
-  KEDGE_CHECK(signal_fd_ >= 0 && wake_fd_ >= 0);
-  thread_ = std::thread([this, on_first = std::move(on_first)] { Watch(on_first); });
-}
-
-SignalWaiter::~SignalWaiter() {
-  Stop();
+StopSignals::~StopSignals() {
+  uint64_t one = 1;
+  KEDGE_CHECK(write(quit_file_, &one, sizeof(one)) == sizeof(one));
   thread_.join();
-  close(signal_fd_);
-  close(wake_fd_);
+  close(signal_file_);
+  close(quit_file_);
+  // What is still pending came while we were stopping anyway: it must not kill the process between here and its exit.
+  timespec now = {};
+  while (sigtimedwait(&signals_, nullptr, &now) > 0) {
+  }
+  pthread_sigmask(SIG_SETMASK, &former_mask_, nullptr);
 }
 
-void SignalWaiter::Watch(const std::function<void(int)>& on_first) {
-  pollfd fds[2] = {{signal_fd_, POLLIN, 0}, {wake_fd_, POLLIN, 0}};
-  while (!stopped_.load(std::memory_order_acquire)) {
-    if (poll(fds, 2, -1) < 0) {
-      KEDGE_CHECK(errno == EINTR);
-      continue;
-    }
-    if ((fds[0].revents & POLLIN) == 0) continue;
-    signalfd_siginfo info{};
-    if (read(signal_fd_, &info, sizeof(info)) != sizeof(info)) continue;
-    const int number = static_cast<int>(info.ssi_signo);
-    if (signal() != 0) _exit(128 + number);
-    if (on_first) on_first(number);
-    signal_.store(number, std::memory_order_release);
-    signal_.notify_all();
+bool StopSignals::stopped() const {
+  absl::MutexLock lock(&mutex_);
+  return last_signal_ != 0;
+}
+
+bool StopSignals::WaitFor(absl::Duration timeout) const {
+  absl::MutexLock lock(&mutex_);
+  auto has_stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_signal_ != 0; };
+  return mutex_.AwaitWithTimeout(absl::Condition(&has_stopped), timeout);
+}
+
+int StopSignals::Wait() const {
+  WaitFor(absl::InfiniteDuration());
+  absl::MutexLock lock(&mutex_);
+  return last_signal_;
+}
+
+void StopSignals::SetHandler(std::function<void(int)> on_signal) {
+  absl::MutexLock lock(&mutex_);
+  on_signal_ = std::move(on_signal);
+  if (last_signal_ != 0 && on_signal_) on_signal_(last_signal_);
+}
+
+void StopSignals::Listen() {
+  while (true) {
+    pollfd files[2] = {{signal_file_, POLLIN, 0}, {quit_file_, POLLIN, 0}};
+    if (poll(files, 2, -1) < 0 && errno != EINTR) return;
+    if (files[1].revents != 0) return;
+    signalfd_siginfo info;
+    if (read(signal_file_, &info, sizeof(info)) != sizeof(info)) continue;
+    absl::MutexLock lock(&mutex_);
+    last_signal_ = static_cast<int>(info.ssi_signo);
+    if (on_signal_) on_signal_(last_signal_);
   }
 }
 
-int SignalWaiter::Wait() {
-  signal_.wait(0, std::memory_order_acquire);
-  return signal();
-}
-
-int SignalWaiter::signal() const {
-  const int number = signal_.load(std::memory_order_acquire);
-  return number > 0 ? number : 0;
-}
-
-void SignalWaiter::Stop() {
-  stopped_.store(true, std::memory_order_release);
-  int none = 0;
-  signal_.compare_exchange_strong(none, -1, std::memory_order_acq_rel);
-  signal_.notify_all();
-  const uint64_t one = 1;
-  KEDGE_CHECK(write(wake_fd_, &one, sizeof(one)) == sizeof(one));
-}
+SignalWaiter::SignalWaiter()
+    : signals_([is_second = false](int signal) mutable {
+        if (is_second) _exit(128 + signal);
+        is_second = true;
+      }) {}
 
 void DieWithParent(int parent) {
   prctl(PR_SET_PDEATHSIG, SIGTERM);
   // The parent may have died before the line above.
   if (parent != 0 && getppid() != parent) kill(getpid(), SIGTERM);
-}
-
-void UnblockSignals() {
-  const sigset_t set = OurSignals();
-  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
 }  // namespace kedge

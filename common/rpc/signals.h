@@ -1,40 +1,62 @@
-// SIGINT and SIGTERM as something that a main waits for.
+// Ctrl-C, SIGTERM and a closed terminal as events instead of sudden death.
 #ifndef KEDGE_COMMON_RPC_SIGNALS_H_
 #define KEDGE_COMMON_RPC_SIGNALS_H_
 
-#include <atomic>
+#include <signal.h>
+
 #include <functional>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+
 namespace kedge {
 
-// Takes SIGINT and SIGTERM away from their default actions. Make it first in main, before any thread: threads made
-// earlier would still die of the signals. A second signal ends the process at once with exit status 128 + signal.
-// One per process. Wait and Stop are thread-safe.
-class SignalWaiter {
+// Catches SIGINT, SIGTERM and SIGHUP (the last one not under nohup) for as long as it lives, and ignores SIGPIPE.
+// Make it first in a command, before other threads: they inherit that these signals are blocked. Thread-safe.
+class StopSignals {
  public:
-  // `on_first` runs with the signal's number, on the waiter's thread.
-  explicit SignalWaiter(std::function<void(int signal)> on_first = nullptr);
-  ~SignalWaiter();
-  SignalWaiter(const SignalWaiter&) = delete;
-  SignalWaiter& operator=(const SignalWaiter&) = delete;
+  // `on_signal` runs on a thread of this class for each signal, with its number; it must not block. May be empty.
+  explicit StopSignals(std::function<void(int)> on_signal = {});
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
 
-  // Blocks until the first signal, or Stop(); returns the signal's number, or 0.
-  int Wait();
-  // The first signal so far; 0 if there was none.
-  int signal() const;
-  // Makes Wait return, for a main that ends for another reason.
-  void Stop();
+  // Whether a signal has come.
+  bool stopped() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns stopped(), at the latest after `timeout`.
+  bool WaitFor(absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Blocks until a signal has come; returns the number of the latest.
+  int Wait() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Replaces `on_signal`; after it returns the former one does not run any more. If a signal has come already, the new
+  // one runs with it at once, on this thread.
+  void SetHandler(std::function<void(int)> on_signal) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  void Watch(const std::function<void(int)>& on_first);
+  void Listen();
 
-  int wake_fd_ = -1;             // eventfd: ends the thread
-  int signal_fd_ = -1;
-  // 0: none yet; -1: stopped. Acquire/release: what on_first did is visible to who sees the number.
-  std::atomic<int> signal_{0};
-  std::atomic<bool> stopped_{false};
+  sigset_t signals_;
+  sigset_t former_mask_;
+  int signal_file_ = -1;
+  int quit_file_ = -1;  // readable once the destructor runs
+  mutable absl::Mutex mutex_;
+  int last_signal_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::function<void(int)> on_signal_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
+};
+
+// The signals of a server's main: the first one asks for an orderly end; at a second one somebody has lost patience,
+// and the process ends at once with exit status 128 + signal. Thread-safe.
+class SignalWaiter {
+ public:
+  SignalWaiter();
+
+  // Blocks until the first signal; returns its number.
+  int Wait() const { return signals_.Wait(); }
+
+ private:
+  StopSignals signals_;
 };
 
 // Asks the kernel to send this process SIGTERM when its parent dies, so that a launcher's children never outlive it.
@@ -42,9 +64,6 @@ class SignalWaiter {
 // lives as long as itself. If the parent has died before (`parent`: its process id as it was when this process was
 // started; 0: unknown), this process is sent SIGTERM at once.
 void DieWithParent(int parent = 0);
-
-// In a child between fork and exec, or before posix_spawn: programs that we start must not inherit blocked signals.
-void UnblockSignals();
 
 }  // namespace kedge
 

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
 #include <thread>
 
@@ -11,6 +12,38 @@
 
 namespace kedge {
 namespace {
+
+TEST(StopSignalsTest, ASignalBecomesAnEvent) {
+  std::atomic<int> seen = 0;
+  StopSignals signals([&](int signal) { seen = signal; });
+  EXPECT_FALSE(signals.stopped());
+  EXPECT_FALSE(signals.WaitFor(absl::Milliseconds(1)));
+  kill(getpid(), SIGTERM);
+  EXPECT_TRUE(signals.WaitFor(absl::Seconds(10)));
+  EXPECT_TRUE(signals.stopped());
+  EXPECT_EQ(signals.Wait(), SIGTERM);
+  signals.SetHandler({});  // waits for the handler that may still run
+  EXPECT_EQ(seen, SIGTERM);
+}
+
+TEST(StopSignalsTest, ALateHandlerHearsOfAnEarlierSignal) {
+  StopSignals signals;
+  kill(getpid(), SIGINT);
+  ASSERT_TRUE(signals.WaitFor(absl::Seconds(10)));
+  int seen = 0;
+  signals.SetHandler([&](int signal) { seen = signal; });
+  EXPECT_EQ(seen, SIGINT);
+}
+
+TEST(StopSignalsTest, WorksWhereTheShellHadSigintIgnored) {
+  signal(SIGINT, SIG_IGN);
+  {
+    StopSignals signals;
+    kill(getpid(), SIGINT);
+    EXPECT_TRUE(signals.WaitFor(absl::Seconds(10)));
+  }
+  signal(SIGINT, SIG_DFL);
+}
 
 // Each scene runs in a child process of its own: signals belong to a process. Returns its wait status.
 template <typename Scene>
@@ -25,19 +58,19 @@ int RunInChild(Scene scene) {
   return status;
 }
 
-TEST(SignalsTest, FirstSignalEndsTheWait) {
+TEST(SignalWaiterTest, FirstSignalEndsTheWait) {
   const int status = RunInChild([] {
     SignalWaiter waiter;
     std::thread sender([] { kill(getpid(), SIGTERM); });
     const int number = waiter.Wait();
     sender.join();
-    _exit(number == SIGTERM && waiter.signal() == SIGTERM ? 0 : 1);
+    _exit(number == SIGTERM ? 0 : 1);
   });
   EXPECT_TRUE(WIFEXITED(status));
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
-TEST(SignalsTest, SecondSignalEndsTheProcess) {
+TEST(SignalWaiterTest, SecondSignalEndsTheProcess) {
   const int status = RunInChild([] {
     SignalWaiter waiter;
     kill(getpid(), SIGINT);
@@ -49,34 +82,7 @@ TEST(SignalsTest, SecondSignalEndsTheProcess) {
   EXPECT_EQ(WEXITSTATUS(status), 128 + SIGINT);
 }
 
-TEST(SignalsTest, StopEndsTheWaitWithoutASignal) {
-  const int status = RunInChild([] {
-    int number = -1;
-    {
-      SignalWaiter waiter;
-      std::thread stopper([&] { waiter.Stop(); });
-      number = waiter.Wait();
-      stopper.join();
-    }
-    _exit(number == 0 ? 0 : 1);
-  });
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-TEST(SignalsTest, FirstSignalRunsTheCallbackOnce) {
-  const int status = RunInChild([] {
-    int calls = 0;
-    SignalWaiter waiter([&](int) { ++calls; });
-    kill(getpid(), SIGTERM);
-    waiter.Wait();
-    _exit(calls == 1 ? 0 : 1);
-  });
-  EXPECT_TRUE(WIFEXITED(status));
-  EXPECT_EQ(WEXITSTATUS(status), 0);
-}
-
-TEST(SignalsTest, ChildDiesWithItsParent) {
+TEST(DieWithParentTest, ChildDiesWithItsParent) {
   int fds[2];
   ASSERT_EQ(pipe(fds), 0);
   const int status = RunInChild([&] {
