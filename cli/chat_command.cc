@@ -1,6 +1,6 @@
 // `kedge chat`: a conversation. The history lies here and is sent whole each time; the servers keep no sessions.
 //
-// Tested by client_test.cc.
+// Tested by tests/chat_test.py, on a terminal.
 #include <unistd.h>
 
 #include <atomic>
@@ -17,7 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "absl/time/clock.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -25,6 +25,7 @@
 #include "absl/time/clock.h"
 #include "cli/console.h"
 #include "common/base/status.h"
+#include "common/node/load_model.h"
 
 namespace kedge {
 namespace {
@@ -74,6 +75,9 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options, const Clus
     cluster.options_.threads =
         DefaultThreads(static_cast<int>(std::thread::hardware_concurrency()), options.num_prefill, options.num_decode);
   }
+  if (cluster.options_.kv_memory_mib == 0) {
+    cluster.options_.kv_memory_mib = DefaultKvMemoryMib(DefaultKvBytes(), options.num_prefill + options.num_decode);
+  }
   KEDGE_RETURN_IF_ERROR(cluster.StartRouter(cancelled, deadline));
   KEDGE_RETURN_IF_ERROR(cluster.StartNodes());
   KEDGE_RETURN_IF_ERROR(cluster.WaitUntilReady(probe, cancelled, deadline));
@@ -116,8 +120,11 @@ absl::Status Cluster::StartNodes() {
   auto start = [&](const std::string& role, int count) -> absl::Status {
     for (int i = 0; i < count; ++i) {
       const std::string name = absl::StrCat(role, "-", i);
-      std::vector<std::string> arguments = {"--listen",  "127.0.0.1:0", "--router",  LocalAddress(),
-                                            "--node-id", name,          "--threads", absl::StrCat(options_.threads)};
+      std::vector<std::string> arguments = {"--listen",    "127.0.0.1:0",
+                                            "--router",    LocalAddress(),
+                                            "--node-id",   name,
+                                            "--threads",   absl::StrCat(options_.threads),
+                                            "--kv-memory", absl::StrCat(options_.kv_memory_mib)};
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
       KEDGE_RETURN_IF_ERROR(StartMember(name, "kedge-" + role, std::move(arguments)));
     }
@@ -213,6 +220,12 @@ std::string Cluster::LocalAddress() const {
 int DefaultThreads(int cores, int num_prefill, int num_decode) {
   const int sharers = std::max({num_prefill, num_decode, 1});
   return std::max(1, (cores + sharers - 1) / sharers);
+}
+
+uint64_t DefaultKvMemoryMib(uint64_t node_default, int num_nodes) {
+  constexpr uint64_t kLeastMib = 64;
+  const uint64_t sharers = static_cast<uint64_t>(std::max(num_nodes, 2));
+  return std::max(kLeastMib, (2 * node_default / sharers) >> 20);
 }
 
 std::string ListeningAddress(absl::string_view log) {

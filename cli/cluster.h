@@ -2,6 +2,7 @@
 #ifndef KEDGE_CLI_CLUSTER_H_
 #define KEDGE_CLI_CLUSTER_H_
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,10 +26,11 @@ struct ClusterOptions {
 
   int num_prefill = 1;
   int num_decode = 1;
-  std::string model;    // path
-  std::string policy;   // empty: the model's
-  std::string kv_type;  // empty: the nodes' default
-  int threads = 0;      // of each node; 0: see DefaultThreads
+  std::string model;           // path
+  std::string policy;          // empty: the model's
+  std::string kv_type;         // empty: the nodes' default
+  int threads = 0;             // of each node; 0: see DefaultThreads
+  uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
 
   // Where kedge-router, kedge-prefill and kedge-decode lie.
   std::string program_directory;
@@ -100,6 +102,10 @@ class Cluster {
 // Threads of each node when nobody said: all cores, shared between the nodes of one kind. Prefill and decode nodes
 // take turns more than they compete, so each kind may use all cores. At least 1.
 int DefaultThreads(int cores, int num_prefill, int num_decode);
+
+// MiB for KV rows of each node when nobody said: what two nodes would take by themselves (`node_default` bytes each,
+// see DefaultKvBytes), shared between all, so that many nodes don't promise more memory than there is. At least 64.
+uint64_t DefaultKvMemoryMib(uint64_t node_default, int num_nodes);
 
 // HOST:PORT in the line "listening HOST:PORT" of a router's log, or "" if it is not there yet.
 std::string ListeningAddress(absl::string_view log);

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/node/load_model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -107,18 +108,29 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.policy = "window,recent=64";
   options_.kv_type = "f32";
   options_.threads = 3;
+  options_.kv_memory_mib = 96;
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
   EXPECT_EQ(Arguments("router"),
             "--listen 127.0.0.1:0 --model /models/tiny model.gguf --policy window,recent=64 --die-with-parent\n");
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
-    EXPECT_EQ(Arguments(name),
-              absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
-                           " --threads 3 --kv-type f32 --model /models/tiny model.gguf --policy window,recent=64 "
-                           "--die-with-parent\n"));
+    EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
+                                            " --threads 3 --kv-memory 96 --kv-type f32 --model /models/tiny model.gguf "
+                                            "--policy window,recent=64 --die-with-parent\n"));
   }
   EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
+}
+
+TEST_F(ClusterTest, NodesShareTheMemoryWhereNobodySaid) {
+  options_.num_prefill = 2;
+  options_.num_decode = 2;
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  const std::string flag = absl::StrCat("--kv-memory ", DefaultKvMemoryMib(DefaultKvBytes(), 4), " ");
+  for (const char* name : {"prefill-0", "prefill-1", "decode-0", "decode-1"}) {
+    EXPECT_THAT(Arguments(name), HasSubstr(flag));
+  }
 }
 
 TEST_F(ClusterTest, WaitsUntilTheRouterServesAndEachNodeIsReady) {
@@ -252,6 +264,15 @@ TEST(DefaultThreadsTest, NodesOfOneKindShareTheCores) {
   EXPECT_EQ(DefaultThreads(8, 3, 3), 3);
   EXPECT_EQ(DefaultThreads(2, 16, 16), 1);
   EXPECT_EQ(DefaultThreads(0, 1, 1), 1);
+}
+
+TEST(DefaultKvMemoryTest, ManyNodesPromiseNoMoreThanTwo) {
+  constexpr uint64_t kMib = 1 << 20;
+  EXPECT_EQ(DefaultKvMemoryMib(4096 * kMib, 1), 4096u);
+  EXPECT_EQ(DefaultKvMemoryMib(4096 * kMib, 2), 4096u);
+  EXPECT_EQ(DefaultKvMemoryMib(4096 * kMib, 4), 2048u);
+  EXPECT_EQ(DefaultKvMemoryMib(1000 * kMib, 3), 666u);
+  EXPECT_EQ(DefaultKvMemoryMib(1000 * kMib, 100), 64u);
 }
 
 TEST(JoinHostPortTest, Ipv6GetsBrackets) {

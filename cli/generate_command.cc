@@ -8,7 +8,7 @@
 #include "cli/console.h"
 #include "cli/generate_flow.h"
 #include "cli/generate_options.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {

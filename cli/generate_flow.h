@@ -5,7 +5,7 @@
 #include "absl/status/statusor.h"
 #include "cli/client.h"
 #include "cli/generate_options.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 

@@ -8,12 +8,7 @@
 
 namespace kedge {
 
-namespace {
-
-// For CLI11: the reason why `text` is no list of token ids, or "".
 std::string CheckTokenList(const std::string& text) { return std::string(ParseTokenList(text).status().message()); }
-
-}  // namespace
 
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   GenerateCall* call = &options->call;

@@ -33,6 +33,9 @@ struct PromptOptions {
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
+// For CLI11's check(): why `text` is no list of token ids; empty if it is one.
+std::string CheckTokenList(const std::string& text);
+
 // How to print the answer.
 enum class AnswerFormat { kText, kJson };
 void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format);

@@ -74,6 +74,11 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command->add_option("--threads", options->threads, "Threads of each node (default: all cores, shared)")
       ->check(CLI::Range(1, 1024).description(""))
       ->type_name("N");
+  command
+      ->add_option("--kv-memory", options->kv_memory_mib,
+                   "MiB for KV rows of each node (default: at most half of the memory and 8192, shared)")
+      ->check(CLI::Range(1, 1 << 30).description(""))
+      ->type_name("MIB");
 }
 
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
@@ -90,6 +95,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.policy = options.policy;
   cluster.kv_type = options.kv_type;
   cluster.threads = options.threads;
+  cluster.kv_memory_mib = options.kv_memory_mib;
   cluster.program_directory = ProgramDirectory();
   cluster.log_directory = NewLogDirectory();
   Say(absl::StrCat("starting a router, prefill nodes: ", options.num_prefill, ", decode nodes: ", options.num_decode,

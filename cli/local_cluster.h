@@ -2,12 +2,13 @@
 #ifndef KEDGE_CLI_LOCAL_CLUSTER_H_
 #define KEDGE_CLI_LOCAL_CLUSTER_H_
 
+#include <cstdint>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
 #include "cli/cluster.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 
@@ -21,6 +22,7 @@ struct LocalClusterOptions {
   std::string policy;
   std::string kv_type;
   int threads = 0;
+  uint64_t kv_memory_mib = 0;
 };
 
 // `port_help` says which port is taken when none is given.

@@ -24,7 +24,7 @@ expect() {
 expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
-for command in run up serve generate chat health nodes 'model inspect'; do
+for command in run up serve generate chat score health nodes 'model inspect'; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done
@@ -39,6 +39,9 @@ expect 2 'FILE' model inspect
 expect 2 '--port' up --port 65536
 expect 2 '--kv-type' run a --kv-type f8
 expect 2 '--decode' up --decode 0
+expect 2 '--kv-memory' up --kv-memory 0
+expect 2 'no token id' score --model m --policy full --tokens 1,x
+expect 2 '--text-file' score --model m --policy full --tokens 1 --text-file -
 expect 1 'kedge: UNAVAILABLE: ' health --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' chat --router 127.0.0.1:1
@@ -48,6 +51,7 @@ expect 1 'kedge: INVALID_ARGUMENT: ./kedge-router: ' model inspect ./kedge-route
 
 # `serve` hands on what it got, as it is, and becomes the program: its exit code is the program's.
 expect 5 'router: --help' serve router --help
+expect 5 'prefill: --version' serve prefill --version
 expect 5 'prefill: --listen [::1]:0 --model a b.gguf --policy  -x' \
   serve prefill --listen '[::1]:0' --model 'a b.gguf' --policy '' -x
 expect 5 'decode: --model=x --unknown' serve decode --model=x --unknown

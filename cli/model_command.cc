@@ -11,6 +11,7 @@
 #include "cli/console.h"
 #include "cli/generate_options.h"
 #include "common/base/status.h"
+#include "common/kernels/row_shape.h"
 #include "common/kernels/tensor_type.h"
 #include "common/model/config.h"
 #include "common/model/gguf.h"
@@ -53,8 +54,11 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path) {
   json["vocab_size"] = config.vocab_size;
   json["tied_output"] = config.tied_output;
   json["rope_freq_base"] = config.rope_freq_base;
-  // Keys and values of one token over all layers, in f16.
-  json["row_bytes_f16"] = uint64_t{2} * 2 * config.num_layers * config.num_kv_heads * config.head_dim;
+  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
+                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
+                       .head_dim = static_cast<uint32_t>(config.head_dim),
+                       .type = KvType::kF16};
+  json["row_bytes_f16"] = shape.row_bytes();
   json["anchor_policy"] = StringOr(*file, "kedge.anchor.policy", "");
   json["tokenizer"] = StringOr(*file, "tokenizer.ggml.model", "none");
   json["pre_tokenizer"] = StringOr(*file, "tokenizer.ggml.pre", "");

@@ -1,6 +1,6 @@
 // `kedge run`: a cluster, one answer, and an end without remains. The README's first command.
 //
-// Tested, with the real processes, by the tests in tests/.
+// Tested by tests/chat_test.py and tests/cluster_test.py.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -11,7 +11,7 @@
 #include "cli/generate_flow.h"
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {

@@ -1,4 +1,5 @@
-// `kedge score`: log probabilities of given tokens, without servers, in the three ways whose equality is the claim.
+// `kedge score`: log probabilities of given tokens or text, without servers, in the three ways whose equality is the
+// claim.
 //
 // Tested by tests/score_test.py; the computation by common/engine/score_test.cc and tests/equality_test.cc.
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -22,6 +24,8 @@
 #include "common/model/config.h"
 #include "common/model/gguf.h"
 #include "common/node/load_model.h"
+#include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -35,6 +39,7 @@ struct ScoreOptions {
   std::string kv_type = "f16";
   std::string tokens;
   std::string tokens_file;
+  std::string text_file;
   std::string path = "whole";
   std::string backend = "cpu";
   uint32_t split = 0;
@@ -45,23 +50,33 @@ struct ScoreOptions {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  std::string text = options.tokens;
-  if (!options.tokens_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(options.tokens_file));
+// `tokenizer` may be null where ids are given.
+absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer) {
+  if (!options.text_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
+    return tokenizer->Encode(text);
   }
-  Content content;
-  KEDGE_ASSIGN_OR_RETURN(content.ids, ParseTokenList(text));
-  const uint32_t size = static_cast<uint32_t>(content.ids.size());
-  content.prompt_length = std::min(options.generated_from, size);
+  std::string list = options.tokens;
+  if (!options.tokens_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(list, ReadFileOrStdin(options.tokens_file));
+  }
+  return ParseTokenList(list);
+}
 
+absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
   KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<const GgufFile> file, GgufFile::Open(options.model));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
-  // Ids alone need no vocabulary; names such as `sentence` do.
+  // Ids alone need no vocabulary; text and names such as `sentence` do.
   PolicyNames names{.vocab_size = static_cast<uint32_t>(config.vocab_size)};
-  if (file->Has("tokenizer.ggml.model")) {
-    KEDGE_ASSIGN_OR_RETURN(names, LoadPolicyNames(*file));
+  std::unique_ptr<const Tokenizer> tokenizer;
+  if (file->Has("tokenizer.ggml.model") || !options.text_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(*file));
+    KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*file, *tokenizer));
   }
+  Content content;
+  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get()));
+  const uint32_t size = static_cast<uint32_t>(content.ids.size());
+  content.prompt_length = std::min(options.generated_from, size);
   KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
@@ -72,7 +87,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
   KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
   const uint32_t chunk = options.path == "whole" ? size : options.path == "steps" ? 1 : options.chunk;
-  device_options.max_rows = chunk;
+  device_options.max_rows = std::min(chunk, size);
   const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
                        .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
                        .head_dim = static_cast<uint32_t>(config.head_dim),
@@ -123,15 +138,18 @@ int RunScore(const ScoreOptions& options) {
 
 void AddScoreCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<ScoreOptions>();
-  CLI::App* command = app->add_subcommand("score", "Log probabilities of given tokens under a policy; no servers");
+  CLI::App* command = app->add_subcommand("score", "Log probabilities of a text under a policy; no servers");
   command->add_option("--model", options->model, "GGUF file")->required();
   command->add_option("--policy", options->policy, "anchor policy, e.g. full or window,recent=64")->required();
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
-  CLI::Option_group* input = command->add_option_group("tokens", "one of");
-  input->add_option("--tokens", options->tokens, "token ids: 1,2,3");
-  input->add_option("--tokens-file", options->tokens_file, "file of token ids, separated by commas or white space");
+  CLI::Option_group* input = command->add_option_group("Text", "one of");
+  input->add_option("--tokens", options->tokens, "token ids: 1,2,3")->check(CheckTokenList)->type_name("IDS");
+  input->add_option("--tokens-file", options->tokens_file,
+                    "file of token ids, separated by commas or white space; - is stdin");
+  input->add_option("--text-file", options->text_file,
+                    "file of text, cut into tokens by the model's own tokenizer; - is stdin");
   input->require_option(1);
   command
       ->add_option("--path", options->path,

@@ -17,17 +17,18 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {
 
 int Serve(const std::string& role, std::vector<std::string> arguments) {
   auto any = [&arguments](auto accepts) { return std::any_of(arguments.begin(), arguments.end(), accepts); };
-  const bool wants_help = any([](const std::string& word) { return word == "--help" || word == "-h"; });
+  const bool only_asks =
+      any([](const std::string& word) { return word == "--help" || word == "-h" || word == "--version"; });
   const bool has_model =
       any([](const std::string& word) { return word == "--model" || absl::StartsWith(word, "--model="); });
-  if (!wants_help && !has_model) {
+  if (!only_asks && !has_model) {
     StopSignals signals;
     absl::StatusOr<std::string> model = ModelOrDefault("", [&signals] { return signals.stopped(); });
     if (!model.ok()) {

@@ -7,7 +7,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/local_cluster.h"
-#include "cli/stop_signals.h"
+#include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {
