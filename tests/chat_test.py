@@ -3,38 +3,15 @@
 import os
 import pty
 import select
-import shutil
 import signal
 import subprocess
-import tempfile
 import termios
 import time
 import unittest
 
-RUNFILES = os.getcwd()
-TMP = os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp()
-MODEL = os.path.join(TMP, "medium.gguf")  # slow enough to be stopped at work
-BIN = os.path.join(TMP, "bin")  # `kedge` finds the servers beside itself
-TOOL = os.path.join(BIN, "kedge")
-ENVIRONMENT = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache")}
+from programs import ENVIRONMENT, TMP, TOOL, children, copy_programs, is_alive, make_model
 
-
-def children(parent):
-    """The living processes that `parent` has started: {process id: name}."""
-    found = {}
-    for entry in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{entry}/status", encoding="utf-8") as file:
-                status = dict(line.split(":\t", 1) for line in file.read().splitlines() if ":\t" in line)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if int(status["PPid"]) == parent:
-            found[int(entry)] = status["Name"]
-    return found
-
-
-def is_alive(process):
-    return os.path.exists(f"/proc/{process}")
+MODEL = os.path.join(TMP, "medium.gguf")
 
 
 class Terminal:
@@ -170,8 +147,6 @@ class RunTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    os.mkdir(BIN)
-    for program in ("cli/kedge", "router/kedge-router", "prefill/kedge-prefill", "decode/kedge-decode"):
-        shutil.copy(os.path.join(RUNFILES, program), BIN)
-    subprocess.run([os.path.join(RUNFILES, "tests/make_tiny_model"), MODEL, "medium", "3"], check=True)
+    copy_programs()
+    make_model(MODEL, "medium", 3)
     unittest.main(verbosity=2)

@@ -14,20 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 import grpc
 
-RUNFILES = os.getcwd()
-TMP = os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp()
-TOOL = os.path.join(RUNFILES, "cli/kedge")
-BIN = {
-    "router": os.path.join(RUNFILES, "router/kedge-router"),
-    "prefill": os.path.join(RUNFILES, "prefill/kedge-prefill"),
-    "decode": os.path.join(RUNFILES, "decode/kedge-decode"),
-}
+from programs import BIN, ENVIRONMENT, TMP, TOOL, children, copy_programs, is_alive, make_model, read
+
 MODEL = os.path.join(TMP, "tiny.gguf")
 MEDIUM_MODEL = os.path.join(TMP, "medium.gguf")  # slow enough to be watched at work
 OTHER_MODEL = os.path.join(TMP, "other.gguf")
@@ -53,23 +46,13 @@ def wait_for(condition, what, seconds=30):
     raise AssertionError(f"{what}: not within {seconds} s")
 
 
-def read(path):
-    with open(path, encoding="utf-8", errors="replace") as file:
-        return file.read()
-
-
-def children_of(pid):
-    return [child for thread in os.listdir(f"/proc/{pid}/task")
-            for child in read(f"/proc/{pid}/task/{thread}/children").split()]
-
-
 class Process:
     """One program; its log is kept for the asking."""
 
     def __init__(self, role, *arguments):
         self.log_path = os.path.join(TMP, f"{role}-{random.randrange(1 << 40)}.log")
         with open(self.log_path, "wb") as log:
-            self.process = subprocess.Popen([BIN[role], *arguments], stderr=log, stdout=subprocess.DEVNULL)
+            self.process = subprocess.Popen([os.path.join(BIN, f"kedge-{role}"), *arguments], stderr=log, stdout=subprocess.DEVNULL)
 
     def log(self):
         return read(self.log_path)
@@ -159,8 +142,7 @@ def stream(cluster, message, timeout=60):
 
 
 def tool(*arguments, **kwargs):
-    environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache")}
-    return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=120, env=environment, **kwargs)
+    return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=120, env=ENVIRONMENT, **kwargs)
 
 
 class ClusterTest(unittest.TestCase):
@@ -471,22 +453,19 @@ class FaultTest(unittest.TestCase):
             return 0
 
     def test_up_is_gone_soon_after_a_signal(self):
-        environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache-up")}
         up = subprocess.Popen([TOOL, "up", "--model", MODEL, "--prefill", "2", "--decode", "2"], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, env=environment)
+                              stderr=subprocess.DEVNULL, text=True, env=ENVIRONMENT)
         line = up.stdout.readline()
         self.assertRegex(line, r"^ready \S+:\d+$")
         address = line.split()[1]
-        children = children_of(up.pid)
-        self.assertEqual(len(children), 5)
-        names = sorted(read(f"/proc/{child}/comm").strip() for child in children)
-        self.assertEqual(names, ["kedge-decode", "kedge-decode", "kedge-prefill", "kedge-prefill", "kedge-router"])
+        started = children(up.pid)
+        self.assertEqual(sorted(started.values()), ["kedge-decode", "kedge-decode", "kedge-prefill", "kedge-prefill", "kedge-router"])
         with grpc.insecure_channel(address) as channel:
             stub = inference_pb2_grpc.InferenceServiceStub(channel)
             self.assertEqual(len(stub.Generate(request(ids=[20, 21])).completions[0].token_ids), 24)
         up.send_signal(signal.SIGTERM)
         self.assertEqual(up.wait(timeout=10), 0)
-        wait_for(lambda: not any(os.path.exists(f"/proc/{child}") for child in children), "children gone", 1)
+        wait_for(lambda: not any(is_alive(child) for child in started), "children gone", 1)
         up.stdout.close()
 
     def test_run_answers_and_leaves_nothing(self):
@@ -499,6 +478,7 @@ class FaultTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    for path, size, seed in ((MODEL, "tiny", "1"), (OTHER_MODEL, "tiny", "2"), (MEDIUM_MODEL, "medium", "3")):
-        subprocess.run([os.path.join(RUNFILES, "tests/make_tiny_model"), path, size, seed], check=True)
+    copy_programs()
+    for path, size, seed in ((MODEL, "tiny", 1), (OTHER_MODEL, "tiny", 2), (MEDIUM_MODEL, "medium", 3)):
+        make_model(path, size, seed)
     unittest.main(verbosity=2)

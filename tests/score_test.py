@@ -4,19 +4,17 @@ import json
 import os
 import random
 import subprocess
-import tempfile
 import unittest
 
-TMP = os.environ.get("TEST_TMPDIR") or tempfile.mkdtemp()
+from programs import ENVIRONMENT, TMP, TOOL, copy_programs, make_model
+
 MODEL = os.path.join(TMP, "tiny.gguf")
 TOKENS = [random.Random(1).randrange(17, 350) for _ in range(150)]
 POLICY = "anchors=40+41+42+43,longest=20,sinks=2,recent=8,view=all"
 
 
 def tool(*arguments):
-    environment = {**os.environ, "HOME": TMP, "XDG_CACHE_HOME": os.path.join(TMP, "cache")}
-    return subprocess.run([os.path.join(os.getcwd(), "cli/kedge"), *arguments], capture_output=True, text=True,
-                          timeout=60, env=environment)
+    return subprocess.run([TOOL, *arguments], capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
 
 
 def score(*arguments, tokens=TOKENS, policy=POLICY, model=MODEL):
@@ -112,5 +110,6 @@ class ScoreTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    subprocess.run([os.path.join(os.getcwd(), "tests/make_tiny_model"), MODEL, "tiny", "1"], check=True)
+    copy_programs()
+    make_model(MODEL, "tiny", 1)
     unittest.main(verbosity=2)
