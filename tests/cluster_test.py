@@ -351,6 +351,7 @@ class FaultTest(unittest.TestCase):
         with running(prefill=1, decode=2, model=MEDIUM_MODEL) as c:
             message = request(random_ids(200, 4), max_tokens=1500)
             expected = stream(c, message)[0]
+            wait_for(lambda: c.reserved_rows() == 0, "the end of the first answer in the heartbeats", 5)
             call = c.stub.GenerateStream(message)
             ids = []
             for count, part in enumerate(call):
@@ -391,6 +392,7 @@ class FaultTest(unittest.TestCase):
         with running(prefill=2, decode=1, model=MEDIUM_MODEL) as c:
             messages = [request(random_ids(700, 50 + i), policy="full", max_tokens=4) for i in range(8)]
             expected = [stream(c, message)[0] for message in messages]
+            wait_for(lambda: c.reserved_rows() == 0, "the end of these answers in the heartbeats", 5)
             with concurrent.futures.ThreadPoolExecutor(12) as pool:
                 futures = [pool.submit(stream, c, message) for message in messages]
                 victim = self.busy_node(c, "prefill")  # in the middle of a prompt, and of its frames

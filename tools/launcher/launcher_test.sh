@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # ./kedge in a copy of the repository, with a Bazel and an apt-get made of shell: what is called, when, and what is not.
 set -u
+unset KEDGE_MODEL KEDGE_VOCAB_DIR  # `./kedge test` passes them on to tests
 tmp=$(cd "${TEST_TMPDIR:-$(mktemp -d)}" && pwd)
 here=${TEST_SRCDIR:+$TEST_SRCDIR/$TEST_WORKSPACE}
 here=${here:-$(cd "$(dirname "$0")/../.." && pwd)}
