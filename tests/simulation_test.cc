@@ -11,6 +11,12 @@
 namespace kedge {
 namespace {
 
+struct Client {
+  RouterRequest request;
+  SimulatedAnswer answer;
+  std::shared_ptr<RequestFlow> flow;
+};
+
 class SimulationTest : public testing::Test {
  protected:
   SimulationTest() {
@@ -54,6 +60,22 @@ class SimulationTest : public testing::Test {
     return GenerateAlone(prompt, sampling, kSimulatedContext, &device);
   }
 
+  std::vector<Client> StartClients(int count, SimulatedCluster& cluster, std::mt19937& random) {
+    std::vector<Client> clients(count);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    return clients;
+  }
+
+  void ExpectRightText(const std::vector<Client>& clients) {
+    for (const Client& client : clients) {
+      EXPECT_TRUE(client.answer.status.ok()) << client.answer.status;
+      EXPECT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
+    }
+  }
+
   SimulationOptions Options(uint32_t seed) { return {.seed = seed, .vocab_size = vocab_size_}; }
 
   std::string bytes_;
@@ -62,16 +84,16 @@ class SimulationTest : public testing::Test {
   uint32_t vocab_size_ = 0;
 };
 
-struct Client {
-  RouterRequest request;
-  SimulatedAnswer answer;
-  std::shared_ptr<RequestFlow> flow;
-};
-
 std::vector<SimulatedAnswer*> Answers(std::vector<Client>& clients) {
   std::vector<SimulatedAnswer*> answers;
   for (Client& client : clients) answers.push_back(&client.answer);
   return answers;
+}
+
+int Failovers(const std::vector<Client>& clients) {
+  int failovers = 0;
+  for (const Client& client : clients) failovers += client.answer.provenance.failovers();
+  return failovers;
 }
 
 TEST_F(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
@@ -106,16 +128,9 @@ TEST_F(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
     options.faults = {
         .drop_frame = 8, .double_frame = 8, .flip_bit = 8, .truncate_frame = 8, .silence = 6, .break_state = 4};
     SimulatedCluster cluster(options, tokenizer_.get());
-    std::vector<Client> clients(8);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(8, cluster, random);
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
-    for (Client& client : clients) {
-      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
-      ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
-    }
+    ExpectRightText(clients);
     EXPECT_EQ(cluster.reserved_rows(), 0u);
     EXPECT_EQ(cluster.torn_rows(), 0u);
   }
@@ -129,21 +144,14 @@ TEST_F(SimulationTest, KilledDecodeNodesLoseAndDoubleNoToken) {
     SimulationOptions options = Options(seed);
     options.decode_nodes = 3;
     SimulatedCluster cluster(options, tokenizer_.get());
-    std::vector<Client> clients(6);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(6, cluster, random);
     for (int kill = 0; kill < 2; ++kill) {
       for (uint32_t turns = 1 + random() % 40; turns > 0; --turns) cluster.Turn();
       cluster.KillDecode(kill);
     }
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
-    for (Client& client : clients) {
-      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
-      failovers += client.answer.provenance.failovers();
-      ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
-    }
+    ExpectRightText(clients);
+    failovers += Failovers(clients);
     EXPECT_EQ(cluster.reserved_rows(), 0u);
   }
   EXPECT_GT(failovers, 50) << "the kills came too late to mean anything";
@@ -154,11 +162,7 @@ TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
-    std::vector<Client> clients(6);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(6, cluster, random);
     for (uint32_t turns = random() % 5; turns > 0; --turns) cluster.Turn();
     if (seed % 2) {
       cluster.KillPrefill(0);
@@ -167,10 +171,7 @@ TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
     }
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
     EXPECT_LT(cluster.now(), absl::Seconds(60));  // a frozen node is given up after seconds, not minutes
-    for (Client& client : clients) {
-      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
-      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
-    }
+    ExpectRightText(clients);
     cluster.FreezePrefill(0, false);
     for (int i = 0; i < 50; ++i) cluster.Turn();
     EXPECT_EQ(cluster.reserved_rows(), 0u);
@@ -183,20 +184,13 @@ TEST_F(SimulationTest, HangingDecodeNodeIsGivenUpAndTheAnswerGoesOnElsewhere) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
-    std::vector<Client> clients(6);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(6, cluster, random);
     for (uint32_t turns = random() % 30; turns > 0; --turns) cluster.Turn();
     cluster.FreezeDecode(0);  // its connections stay open, its heartbeats come, its engine stands still
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
     EXPECT_LT(cluster.now(), absl::Seconds(30));
-    for (Client& client : clients) {
-      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
-      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
-      failovers += client.answer.provenance.failovers();
-    }
+    ExpectRightText(clients);
+    failovers += Failovers(clients);
   }
   EXPECT_GT(failovers, 10);
 }
@@ -206,11 +200,7 @@ TEST_F(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
-    std::vector<Client> clients(10);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(10, cluster, random);
     for (uint32_t turns = random() % 40; turns > 0; --turns) cluster.Turn();
     std::vector<bool> cancelled;
     for (Client& client : clients) {
@@ -236,11 +226,7 @@ TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) 
     SimulationOptions options = Options(seed);
     options.pages = 24;
     SimulatedCluster cluster(options, tokenizer_.get());
-    std::vector<Client> clients(10);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
-      client.flow = cluster.Start(client.request, &client.answer);
-    }
+    std::vector<Client> clients = StartClients(10, cluster, random);
     Client huge;
     huge.request = RandomRequest(random);
     huge.request.policy = CanonicalPolicy({.recent = Policy::kAll});
@@ -250,10 +236,7 @@ TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) 
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
     ASSERT_TRUE(cluster.RunUntilFinished({&huge.answer}));
     EXPECT_EQ(huge.answer.status.code(), absl::StatusCode::kResourceExhausted) << huge.answer.status;
-    for (Client& client : clients) {
-      ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
-      ASSERT_EQ(client.answer.token_ids, Expected(client.request));
-    }
+    ExpectRightText(clients);
     EXPECT_EQ(cluster.reserved_rows(), 0u);
   }
 }
