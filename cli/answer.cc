@@ -36,10 +36,13 @@ std::string AnswerSummary(const Answer& answer) {
   std::string summary = absl::StrFormat("  tokens   %u prompt, %u output (%s)\n", answer.prompt_tokens,
                                         answer.completion_tokens, answer.finish_reason);
   absl::StrAppendFormat(&summary, "  rows     %u kept of %u\n", answer.kept_rows, answer.prompt_tokens);
-  absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s", WithCommas(answer.segment_bytes),
-                        WithCommas(answer.full_bytes));
-  if (answer.full_bytes > 0) {
-    absl::StrAppendFormat(&summary, " (%.1f %%)", 100.0 * answer.segment_bytes / answer.full_bytes);
+  if (answer.segment_bytes > 0 && answer.full_bytes > 0) {
+    absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s (%.1f %%)",
+                          WithCommas(answer.segment_bytes), WithCommas(answer.full_bytes),
+                          100.0 * answer.segment_bytes / answer.full_bytes);
+  } else {
+    absl::StrAppendFormat(&summary, "  bytes    none moved: the decode node computed the prompt; a full cache is %s",
+                          WithCommas(answer.full_bytes));
   }
   absl::StrAppendFormat(&summary, "\n  time     %.3f s to the first token", absl::ToDoubleSeconds(answer.first_token));
   // The first token's time is prefill's; the others come at the decode node's pace.

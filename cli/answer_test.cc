@@ -62,6 +62,13 @@ TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
   EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
 }
 
+TEST(AnswerTest, NothingMovedIsNoSaving) {
+  Answer answer = SomeAnswer();
+  answer.segment_bytes = 0;
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("none moved: the decode node computed the prompt"));
+  EXPECT_THAT(AnswerSummary(answer), Not(HasSubstr("%")));
+}
+
 TEST(AnswerTest, TheSummaryOfNothingDividesByNothing) {
   std::string summary = AnswerSummary(Answer());
   EXPECT_THAT(summary, Not(HasSubstr("nan")));

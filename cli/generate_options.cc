@@ -5,6 +5,7 @@
 
 #include "cli/token_list.h"
 #include "common/base/status.h"
+#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 
@@ -70,6 +71,17 @@ void AddRouterOption(CLI::App* command, std::string* router) {
 
 bool MayBeChat(const PromptOptions& prompt) { return !prompt.raw && prompt.source != PromptOptions::Source::kTokens; }
 
+namespace {
+
+// A proto can't hold other text, and says so without naming the field.
+absl::Status CheckUtf8(absl::string_view flag, absl::string_view text) {
+  const std::optional<size_t> at = FindInvalidUtf8(text);
+  if (!at.has_value()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(flag, ": is not valid UTF-8 at byte ", *at));
+}
+
+}  // namespace
+
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
                                       bool is_chat_model) {
   using Source = PromptOptions::Source;
@@ -85,6 +97,8 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (prompt.source == Source::kFile) {
     KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(prompt.prompt_file));
   }
+  KEDGE_RETURN_IF_ERROR(CheckUtf8(prompt.source == Source::kFile ? "--prompt-file" : "--prompt", text));
+  KEDGE_RETURN_IF_ERROR(CheckUtf8("--system", prompt.system));
   if (prompt.raw || !is_chat_model) {
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
     call.prompt = std::move(text);

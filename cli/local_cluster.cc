@@ -18,8 +18,12 @@
 #include "cli/client.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
+#include "common/anchor/policy.h"
 #include "common/base/cache_dir.h"
 #include "common/base/status.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
+#include "common/node/load_model.h"
 
 namespace kedge {
 namespace {
@@ -81,10 +85,24 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
       ->type_name("MIB");
 }
 
+namespace {
+
+// What the programs would refuse after their start, said before it.
+absl::Status CheckModelAndPolicy(const std::string& model, const std::string& policy) {
+  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(model));
+  KEDGE_RETURN_IF_ERROR(LoadConfig(*file).status());
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(*file));
+  const absl::Status status = ParsePolicy(policy, names).status();
+  return status.ok() ? status : absl::Status(status.code(), absl::StrCat("--policy: ", status.message()));
+}
+
+}  // namespace
+
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
   KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
+  KEDGE_RETURN_IF_ERROR(CheckModelAndPolicy(model, options.policy));
   ClusterOptions cluster;
   cluster.host = options.host;
   cluster.port = options.port != 0 ? options.port : default_port;

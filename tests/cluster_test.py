@@ -59,7 +59,7 @@ class Process:
 
     def address(self):
         def find():
-            match = re.search(r"listening (\S+)", self.log())
+            match = re.search(r"listening ([^\s,]+)", self.log())
             assert match or self.process.poll() is None, self.log()
             return match and match.group(1)
         return wait_for(find, "listening")

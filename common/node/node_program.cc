@@ -58,7 +58,9 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->capture_default_str();
   app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with")
       ->check(addresses);
-  app->add_option("--advertise", flags->advertise, "HOST:PORT where others reach this node (default: --listen)")
+  app->add_option(
+         "--advertise", flags->advertise,
+         "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0)")
       ->check(addresses);
   app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
   app->add_option("--model", flags->model, "GGUF file")->required();
@@ -167,7 +169,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, std::shared_ptr<cons
   info.set_total_rows(total_rows);
   registration.heartbeat = [&] { return HeartbeatFrom(board.Get(), loop.turns()); };
   server->SetServing(program.service_name, true);
-  spdlog::info("listening {}", address);
+  spdlog::info("listening {}, advertised as {}", server->address(), address);
   auto registrar = std::make_unique<Registrar>(std::move(registration));
 
   const int signal = signals->Wait();
