@@ -26,7 +26,8 @@ struct DecodeEngine::Session {
   std::unique_ptr<Sequence> sequence;  // once the job has rows
 
   // Receiving.
-  uint32_t attempt = 0;  // candidates tried so far
+  SegmentHeader expected;  // of the state before the last id
+  uint32_t attempt = 0;    // candidates tried so far
   std::unique_ptr<StateCall> call;
   std::optional<StateReceiver> receiver;
   absl::Time last_event;
@@ -134,11 +135,9 @@ void DecodeEngine::Admit() {
     session.began = clock_->Now();
     session.prefilled.queue_time = session.began - session.arrived;
     const Content& content = session.job.content;
-    const absl::Span<const uint32_t> before = absl::MakeConstSpan(content.ids).subspan(0, content.ids.size() - 1);
-    std::vector<bool> no_anchor = content.NoAnchorBits();
-    no_anchor.resize(before.size());
-    session.prefilled.kept_rows =
-        static_cast<uint32_t>(TrackAll(&content.policy, before, no_anchor).State().num_rows());
+    session.expected =
+        StateHeader(content, static_cast<uint32_t>(content.ids.size()) - 1, options_.fingerprint, *device_);
+    session.prefilled.kept_rows = static_cast<uint32_t>(session.expected.positions.size());
     FetchNext(session);
   }
 }
@@ -148,14 +147,14 @@ void DecodeEngine::FetchNext(Session& session) {
   session.receiver.reset();
   session.sequence->Reset();
   const Content& content = session.job.content;
-  const uint32_t missing = static_cast<uint32_t>(content.ids.size()) - 1;
+  const uint32_t missing = session.expected.end;
   if (missing == 0 || missing < options_.min_remote_tokens || session.attempt >= session.job.candidates.size()) {
     session.prefilled.prefill_node.clear();
     session.state = Session::State::kRunning;
     return;
   }
   session.state = Session::State::kReceiving;
-  session.receiver.emplace(session.sequence.get(), StateHeader(content, missing, options_.fingerprint, *device_));
+  session.receiver.emplace(session.sequence.get(), session.expected);
   session.last_event = clock_->Now();
   StateRequest request{.request_id = session.job.request_id,
                        .content = content,

@@ -4,7 +4,7 @@
 #include <memory>
 #include <utility>
 
-#include "common/rpc/convert.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "decode/decode_messages.h"

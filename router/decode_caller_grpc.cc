@@ -10,6 +10,7 @@
 
 #include "absl/time/time.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/client_callback.h"
@@ -28,7 +29,7 @@ class DecodeCallerGrpc::Call : public DecodeCall, public grpc::ClientReadReactor
 
   void Begin(std::shared_ptr<Call> self, absl::Time deadline) {
     self_ = std::move(self);
-    if (deadline != absl::InfiniteFuture()) context_.set_deadline(absl::ToChronoTime(deadline));
+    context_.set_deadline(DeadlineTo(deadline));
     peer_->stub->async()->Decode(&context_, &request_, this);
     StartRead(&response_);
     StartCall();

@@ -7,13 +7,13 @@
 #include "router/inference_service.h"
 
 #include <algorithm>
-#include <chrono>
 #include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/request_id.h"
 #include "common/rpc/status.h"
 #include "grpcpp/server_context.h"
@@ -33,11 +33,6 @@ using inference::v1::GenerateStreamResponse;
 constexpr size_t kMaxPendingBytes = 4 << 20;
 
 constexpr char kClientGone[] = "the client has gone, or its deadline has passed";
-
-absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
-  const std::chrono::system_clock::time_point deadline = context.deadline();
-  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
-}
 
 std::string RequestIdOf(const grpc::CallbackServerContext& context) {
   const auto found = context.client_metadata().find(kRequestIdMetadata);
@@ -73,7 +68,9 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
   }
   bool WaitUntilIdle(absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(absl::Condition(+[](int* live) { return *live == 0; }, &live_), timeout);
+    return mutex_.AwaitWithTimeout(absl::Condition(
+                                       +[](int* live) { return *live == 0; }, &live_),
+                                   timeout);
   }
 
   const RequestParser* const parser_;
@@ -153,8 +150,8 @@ class Exchange : public ResponseSink {
         service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
     if (!parsed.ok()) return FinishRpc(parsed.status());
     SendMetadata();
-    const std::shared_ptr<RequestFlow> flow =
-        RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_, DeadlineOf(*context_), this);
+    const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
+                                                                  DeadlineFrom(context_->deadline()), this);
     {
       absl::MutexLock lock(&mutex_);
       flow_ = flow;
@@ -293,8 +290,7 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
 }  // namespace
 
 grpc::ServerUnaryReactor* InferenceService::Impl::Generate(grpc::CallbackServerContext* context,
-                                                           const GenerateRequest* request,
-                                                           GenerateResponse* response) {
+                                                           const GenerateRequest* request, GenerateResponse* response) {
   return new UnaryExchange<Impl>(this, context, request, response);
 }
 

@@ -57,13 +57,6 @@ StateShape AnchorTracker::State() const {
   return state;
 }
 
-AnchorTracker TrackAll(const Policy* policy, absl::Span<const uint32_t> tokens, const std::vector<bool>& no_anchor) {
-  KEDGE_CHECK(no_anchor.empty() || no_anchor.size() == tokens.size());
-  AnchorTracker tracker(policy);
-  for (size_t i = 0; i < tokens.size(); ++i) tracker.Next(tokens[i], !no_anchor.empty() && no_anchor[i]);
-  return tracker;
-}
-
 RowNeeds RowsNeeded(const Policy& policy, absl::Span<const uint32_t> tokens, const std::vector<bool>& no_anchor,
                     uint32_t chunk, uint32_t max_new) {
   KEDGE_CHECK(no_anchor.empty() || no_anchor.size() == tokens.size());

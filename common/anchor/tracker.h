@@ -62,9 +62,6 @@ class AnchorTracker {
   uint32_t kept_before_lo_ = 0;  // rows of K with position < lo of the latest row
 };
 
-// The tracker after `tokens`; `no_anchor` is empty or as long as `tokens`.
-AnchorTracker TrackAll(const Policy* policy, absl::Span<const uint32_t> tokens, const std::vector<bool>& no_anchor);
-
 // The most rows of R and of K that a request can hold at once: what a node reserves before it asks for anything.
 // Prompt `tokens` are computed or received in pieces of at most `chunk` rows, then up to `max_new` rows follow whose
 // ids are not known. A pure function of its arguments, and an upper bound.

@@ -5,6 +5,7 @@
 #include <set>
 #include <string>
 
+#include "common/base/check.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -15,6 +16,14 @@ struct Case {
   std::vector<uint32_t> ids;
   std::vector<bool> no_anchor;
 };
+
+// The tracker after `tokens`; `no_anchor` is empty or as long as `tokens`.
+AnchorTracker TrackAll(const Policy* policy, absl::Span<const uint32_t> tokens, const std::vector<bool>& no_anchor) {
+  KEDGE_CHECK(no_anchor.empty() || no_anchor.size() == tokens.size());
+  AnchorTracker tracker(policy);
+  for (size_t i = 0; i < tokens.size(); ++i) tracker.Next(tokens[i], !no_anchor.empty() && no_anchor[i]);
+  return tracker;
+}
 
 // The words of the rule as a matrix: slow, and with nothing of the tracker's two spans in it.
 struct Oracle {
@@ -203,8 +212,8 @@ TEST(AnchorTracker, CopyGoesOnFromWhereTheOriginalStands) {
   ForRandomCases(500, [](const Case& c, Random& random) {
     const std::vector<RowRule> rules = Rules(c);
     const uint32_t half = random.Below(c.ids.size() + 1);
-    AnchorTracker copy = TrackAll(&c.policy, absl::MakeConstSpan(c.ids).first(half),
-                                  {c.no_anchor.begin(), c.no_anchor.begin() + half});
+    AnchorTracker copy =
+        TrackAll(&c.policy, absl::MakeConstSpan(c.ids).first(half), {c.no_anchor.begin(), c.no_anchor.begin() + half});
     for (size_t i = half; i < c.ids.size(); ++i) EXPECT_EQ(copy.Next(c.ids[i], c.no_anchor[i]), rules[i]);
   });
 }
@@ -310,8 +319,8 @@ struct Held {
 // gives, and `generated` follows row by row.
 template <typename NextPiece>
 Held Simulate(const Case& c, uint32_t start, const std::vector<uint32_t>& generated, const NextPiece& next_piece) {
-  AnchorTracker tracker = TrackAll(&c.policy, absl::MakeConstSpan(c.ids).first(start),
-                                   {c.no_anchor.begin(), c.no_anchor.begin() + start});
+  AnchorTracker tracker =
+      TrackAll(&c.policy, absl::MakeConstSpan(c.ids).first(start), {c.no_anchor.begin(), c.no_anchor.begin() + start});
   Held most{start - tracker.next_recent_begin(), 0};
   uint32_t row = start;
   while (row < c.ids.size()) {

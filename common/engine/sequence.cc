@@ -15,9 +15,8 @@ uint32_t PagesFor(const Content& content, uint32_t chunk, uint32_t max_new) {
 Sequence::Sequence(Content content, PageLease lease)
     : content_(std::move(content)), tracker_(&content_.policy), rows_(std::move(lease)) {}
 
-uint32_t Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
+void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
   KEDGE_CHECK(rows <= pending());
-  uint32_t wanted = 0;
   for (uint32_t i = 0; i < rows; ++i) {
     const uint32_t position = tracker_.position();
     const uint32_t token = content_.ids[position];
@@ -32,11 +31,9 @@ uint32_t Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
                 .kept_index = rule.kept ? static_cast<int32_t>(rule.kept_index) : -1};
     row.wants_logits =
         logits == WantedLogits::kAll || (logits == WantedLogits::kLast && position + 1 == content_.ids.size());
-    wanted += row.wants_logits;
     plan->rows.push_back(row);
   }
   plan->tables.push_back(rows_.tables());
-  return wanted;
 }
 
 std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first, uint32_t count) const {

@@ -38,8 +38,8 @@ class Sequence {
   // Adds an id after the last one.
   void Append(uint32_t id) { content_.ids.push_back(id); }
 
-  // Adds the next `rows` pending rows to `plan`, and returns how many of them want logits. REQUIRES: rows <= pending().
-  uint32_t Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
+  // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= pending().
+  void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
   // Gives pages back whose rows no later row may see. Call it after each step, when what was to be read out of those
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }

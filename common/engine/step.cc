@@ -2,7 +2,6 @@
 #include "common/engine/step.h"
 
 #include <algorithm>
-#include <numeric>
 #include <utility>
 
 namespace kedge {

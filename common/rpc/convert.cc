@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 
 namespace kedge {
 
@@ -67,15 +66,6 @@ node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns)
   heartbeat.set_waiting_tokens(stats.waiting_tokens);
   heartbeat.set_reserved_rows(stats.reserved_rows);
   return heartbeat;
-}
-
-absl::Time DeadlineFrom(std::chrono::system_clock::time_point deadline) {
-  return deadline == std::chrono::system_clock::time_point::max() ? absl::InfiniteFuture() : absl::FromChrono(deadline);
-}
-
-std::chrono::system_clock::time_point DeadlineTo(absl::Time deadline) {
-  return deadline == absl::InfiniteFuture() ? std::chrono::system_clock::time_point::max()
-                                            : absl::ToChronoTime(deadline);
 }
 
 }  // namespace kedge

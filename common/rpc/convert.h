@@ -2,10 +2,7 @@
 #ifndef KEDGE_COMMON_RPC_CONVERT_H_
 #define KEDGE_COMMON_RPC_CONVERT_H_
 
-#include <chrono>
-
 #include "absl/status/statusor.h"
-#include "absl/time/time.h"
 #include "common/anchor/content.h"
 #include "common/engine/node_stats.h"
 #include "common/model/sampler.h"
@@ -21,10 +18,6 @@ SamplingParams SamplingFromProto(const node::v1::Sampling& proto);
 node::v1::TokenLogprob LogprobToProto(const Logprob& logprob);
 
 node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns);
-
-// A call's deadline; infinite where there is none.
-absl::Time DeadlineFrom(std::chrono::system_clock::time_point deadline);
-std::chrono::system_clock::time_point DeadlineTo(absl::Time deadline);
 
 }  // namespace kedge
 

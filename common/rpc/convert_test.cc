@@ -28,12 +28,6 @@ TEST(ConvertTest, BadPolicyIsNamed) {
   EXPECT_EQ(ContentFromProto(proto).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
-TEST(ConvertTest, DeadlinesSurvive) {
-  EXPECT_EQ(DeadlineFrom(DeadlineTo(absl::InfiniteFuture())), absl::InfiniteFuture());
-  const absl::Time time = absl::FromUnixMillis(1234567890123);
-  EXPECT_EQ(DeadlineFrom(DeadlineTo(time)), time);
-}
-
 TEST(ConvertTest, SamplingKeepsWhatIsUnset) {
   node::v1::Sampling proto;
   EXPECT_FALSE(SamplingFromProto(proto).logprobs.has_value());

@@ -6,6 +6,7 @@
 
 #include "common/rpc/channel.h"
 #include "common/rpc/convert.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "common/transfer/state_message.h"
 #include "grpcpp/client_context.h"
@@ -45,7 +46,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     proto.set_kv_type(request.kv_type);
     const grpc::Slice slice(proto.SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
-    if (deadline != absl::InfiniteFuture()) context_.set_deadline(DeadlineTo(deadline));
+    context_.set_deadline(DeadlineTo(deadline));
     stub_.PrepareBidiStreamingCall(&context_, kMethod, {}, this);
     StartWriteLast(&request_, grpc::WriteOptions());
     StartRead(&response_);
