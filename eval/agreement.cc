@@ -12,9 +12,9 @@ std::vector<float> LogSoftmax(absl::Span<const float> logits) {
   const float greatest = *std::max_element(logits.begin(), logits.end());
   double sum = 0;
   for (float logit : logits) sum += std::exp(logit - greatest);
-  const float shift = greatest + static_cast<float>(std::log(sum));
+  const float log_sum = static_cast<float>(std::log(sum));
   std::vector<float> logprobs(logits.begin(), logits.end());
-  for (float& logprob : logprobs) logprob -= shift;
+  for (float& logprob : logprobs) logprob = (logprob - greatest) - log_sum;
   return logprobs;
 }
 
