@@ -34,7 +34,7 @@ struct ContinueOptions {
   Policy policy;
   std::vector<uint32_t> end_ids;  // sorted; end a greedy answer
   std::string fingerprint;        // of the model: part of a segment's header
-  uint32_t batch = 8;             // sequences that share a step, at most
+  uint32_t batch = 1;             // sequences that share a step, at most
 };
 
 // Continues each of `continuations`, with generated rows. All go on from `state`, whose end is less than the length of

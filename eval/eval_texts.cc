@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "xxhash.h"
 
 namespace kedge {
 namespace {
@@ -152,6 +154,21 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
   RecallTexts recall(options, tokenizer, chat, filler, &texts);
   for (uint32_t length : options.lengths) KEDGE_RETURN_IF_ERROR(recall.AddOfLength(length));
   return texts;
+}
+
+std::string HashOfTexts(absl::Span<const EvalText> texts) {
+  uint64_t hash = 0;
+  auto add = [&](const void* data, size_t bytes) { hash = XXH3_64bits_withSeed(data, bytes, hash); };
+  for (const EvalText& text : texts) {
+    add(text.name.data(), text.name.size());
+    for (const EvalCase& made : text.cases) {
+      for (const std::vector<uint32_t>* ids : {&made.continuation.prompt, &made.continuation.given}) {
+        add(ids->data(), ids->size() * sizeof(uint32_t));
+      }
+      for (const std::string& answer : made.answers) add(answer.data(), answer.size());
+    }
+  }
+  return absl::StrFormat("%016x", hash);
 }
 
 }  // namespace kedge

@@ -50,6 +50,9 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
                                                     absl::Span<const HeldOutDocument> documents,
                                                     const Tokenizer& tokenizer, const ChatTemplate* chat);
 
+// XXH3-64 of all ids and answers, in hex: other texts, templates or tokenizers give another one.
+std::string HashOfTexts(absl::Span<const EvalText> texts);
+
 // The ids of a case's message as the model's user would send it. Positions that never act as anchors go to
 // `no_anchor_positions`.
 absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,

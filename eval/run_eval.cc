@@ -20,9 +20,9 @@ bool HasFullPrefill(const Policy& policy) { return policy.recent == Policy::kAll
 
 class Evaluation {
  public:
-  Evaluation(absl::Span<const EvalPolicy> policies, absl::Span<const uint32_t> end_ids, const EvalHooks& hooks,
-             StepDevice* device, EvalResults* results)
-      : policies_(policies), end_ids_(end_ids.begin(), end_ids.end()), hooks_(hooks), device_(device),
+  Evaluation(absl::Span<const EvalPolicy> policies, absl::Span<const uint32_t> end_ids, uint32_t batch,
+             const EvalHooks& hooks, StepDevice* device, EvalResults* results)
+      : policies_(policies), end_ids_(end_ids.begin(), end_ids.end()), batch_(batch), hooks_(hooks), device_(device),
         results_(results) {}
 
   absl::Status Run(absl::Span<const EvalText> texts) {
@@ -92,8 +92,10 @@ class Evaluation {
   // In the order of the cases.
   absl::StatusOr<std::vector<Continued>> ContinueCases(const EvalText& text, absl::Span<const PrefixState> states,
                                                        const Policy& policy) {
-    const ContinueOptions options{
-        .policy = policy, .end_ids = end_ids_, .fingerprint = results_->settings.fingerprint};
+    const ContinueOptions options{.policy = policy,
+                                  .end_ids = end_ids_,
+                                  .fingerprint = results_->settings.fingerprint,
+                                  .batch = batch_};
     std::vector<Continued> all;
     for (const PrefixState& state : states) {
       std::vector<const Continuation*> continuations;
@@ -130,6 +132,7 @@ class Evaluation {
 
   const absl::Span<const EvalPolicy> policies_;
   const std::vector<uint32_t> end_ids_;
+  const uint32_t batch_;
   const EvalHooks& hooks_;
   StepDevice* const device_;
   EvalResults* const results_;
@@ -140,9 +143,9 @@ class Evaluation {
 }  // namespace
 
 absl::Status RunEval(absl::Span<const EvalText> texts, absl::Span<const EvalPolicy> policies,
-                     absl::Span<const uint32_t> end_ids, const EvalHooks& hooks, StepDevice* device,
-                     EvalResults* results) {
-  return Evaluation(policies, end_ids, hooks, device, results).Run(texts);
+                     absl::Span<const uint32_t> end_ids, uint32_t batch, const EvalHooks& hooks,
+                     StepDevice* device, EvalResults* results) {
+  return Evaluation(policies, end_ids, batch, hooks, device, results).Run(texts);
 }
 
 }  // namespace kedge

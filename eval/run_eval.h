@@ -32,10 +32,10 @@ struct EvalHooks {
 
 // Adds to `results` what it does not have. A text's beginning is computed once under full attention, for the reference
 // and for every policy with such a prefill, and once under each policy that masks prompts; each case goes on from there.
-// One text's logits under full attention are held at a time: [positions of its cases][vocab].
+// `end_ids` (sorted) end answers; `batch` sequences share a step. One text's logits under full attention are held at a time: [positions of its cases][vocab].
 absl::Status RunEval(absl::Span<const EvalText> texts, absl::Span<const EvalPolicy> policies,
-                     absl::Span<const uint32_t> end_ids, const EvalHooks& hooks, StepDevice* device,
-                     EvalResults* results);
+                     absl::Span<const uint32_t> end_ids, uint32_t batch, const EvalHooks& hooks,
+                     StepDevice* device, EvalResults* results);
 
 }  // namespace kedge
 

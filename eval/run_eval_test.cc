@@ -61,7 +61,7 @@ class RunEvalTest : public testing::Test {
             }};
     last_done_ = 0;
     HashDevice device({.num_pages = 200, .max_rows = 32, .vocab_size = kVocabulary});
-    return RunEval(Texts(), policies, {{0}}, hooks, &device, results);
+    return RunEval(Texts(), policies, {{0}}, /*batch=*/4, hooks, &device, results);
   }
 
   std::vector<std::string> started_;
