@@ -25,10 +25,19 @@ struct ChatTurn {
 // What to continue: plain text, token ids as they are, or chat messages for the model's template.
 using Prompt = std::variant<std::string, std::vector<uint32_t>, std::vector<ChatTurn>>;
 
+// A part of the prompt that is kept: a chat message, or code points [begin, end) of a text.
+struct Pin {
+  std::optional<uint32_t> message;
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
 // What a generation asks for. What is unset is left to the server.
 struct GenerateCall {
   Prompt prompt;
   std::string policy;
+  std::vector<Pin> pins;
+  bool prompt_pieces = false;  // Answer::prompt_pieces
   std::string request_id;
   std::optional<absl::Duration> timeout;
   float temperature = 0;  // 0: greedy

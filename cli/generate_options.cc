@@ -3,6 +3,11 @@
 // Tested by generate_options_test.cc.
 #include "cli/generate_options.h"
 
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
 #include "common/tokenizer/utf8.h"
@@ -54,6 +59,29 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
   group->require_option(1);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
+  command
+      ->add_option("--pin", options->pins,
+                   "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
+                   "code points A to B-1 of a plain text; can be given several times")
+      ->allow_extra_args(false)
+      ->check([](const std::string& text) { return std::string(ParsePin(text).status().message()); })
+      ->type_name("SPAN");
+  command->add_flag("--show-kept", options->show_kept, "Print the prompt on stderr with the parts that were kept marked");
+}
+
+absl::StatusOr<Pin> ParsePin(absl::string_view text) {
+  Pin pin;
+  if (absl::ConsumePrefix(&text, "message:")) {
+    uint32_t message = 0;
+    if (absl::SimpleAtoi(text, &message)) {
+      pin.message = message;
+      return pin;
+    }
+  } else {
+    const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
+    if (absl::SimpleAtoi(ends.first, &pin.begin) && absl::SimpleAtoi(ends.second, &pin.end)) return pin;
+  }
+  return absl::InvalidArgumentError("is neither message:N nor A-B");
 }
 
 void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format) {
@@ -86,6 +114,11 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
                                       bool is_chat_model) {
   using Source = PromptOptions::Source;
   GenerateCall call = sampling.call;
+  call.prompt_pieces = prompt.show_kept;
+  for (const std::string& text : prompt.pins) {
+    KEDGE_ASSIGN_OR_RETURN(const Pin pin, ParsePin(text));
+    call.pins.push_back(pin);
+  }
   if (sampling.timeout_seconds > 0) call.timeout = absl::Seconds(sampling.timeout_seconds);
   KEDGE_ASSIGN_OR_RETURN(call.stop_token_ids, ParseTokenList(sampling.stop_token_ids));
 
