@@ -18,10 +18,12 @@
 #include "cli/generate_options.h"
 #include "cli/progress.h"
 #include "common/anchor/policy.h"
+#include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/model/gguf.h"
 #include "common/node/load_model.h"
+#include "common/node/salience_store.h"
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
@@ -38,10 +40,11 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
-    "full; anllm-ep; anchors=sentence; streaming; streaming,recent=512; sep; window; window,recent=512";
+    "full; anllm-ep; streaming; streaming,recent=512; sep; window; window,recent=512; streaming,prefill=full,write=full; "
+    "window,prefill=full,write=full; salient,salient=0.04; salient; salient,salient=0.16";
 constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
 
-struct EvalOptions {
+struct EvalFlags {
   std::string model;
   std::string policies = kDefaultPolicies;
   std::string text_file;
@@ -116,11 +119,13 @@ EvalResults LoadResults(const std::string& path, EvalSettings settings) {
 }
 
 // Records of policies asked for, in their order.
-EvalResults Asked(const EvalResults& results, absl::Span<const EvalPolicy> policies) {
+EvalResults Asked(const EvalResults& results, const EvalOptions& options) {
   EvalResults asked{.settings = results.settings};
-  for (const EvalPolicy& policy : policies) {
+  const std::string heads = SalienceHeadsText(options.heads);
+  for (const EvalPolicy& policy : options.policies) {
     for (EvalRecord record : results.records) {
       if (record.canonical_policy != CanonicalPolicy(policy.policy)) continue;
+      if (!record.heads.empty() && record.heads != heads) continue;
       record.policy = policy.text;
       asked.records.push_back(std::move(record));
     }
@@ -141,31 +146,41 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
   return WriteFile(document, *replaced);
 }
 
-absl::StatusOr<EvalResults> Evaluate(const EvalOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(options.model, [] { return false; }));
+absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*file));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*file, *tokenizer));
-  KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalPolicy> policies, ParsePolicies(options.policies, names));
+  EvalOptions options{.end_ids = tokenizer->end_ids(), .batch = kBatch};
+  KEDGE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policies, names));
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
+  KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(*file, config, fingerprint));
+  options.heads = std::move(found.heads);
+  const bool chooses = std::any_of(options.policies.begin(), options.policies.end(), [](const EvalPolicy& policy) {
+    return policy.policy.salient_millionths > 0;
+  });
+  if (chooses && !found.calibrated) {
+    Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
+  }
 
   absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Recognise(*file, tokenizer.get());
   if (!chat.ok()) Say(absl::StrCat("questions go as plain text: ", chat.status().message()));
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());
-  if (!options.text_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(own_text, ReadFile(options.text_file));
+  if (!flags.text_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(own_text, ReadFile(flags.text_file));
     documents = {{.name = "text-file", .text = own_text}};
   }
-  EvalTextOptions text_options{.lengths = options.lengths,
-                               .cases = options.cases,
+  EvalTextOptions text_options{.lengths = flags.lengths,
+                               .cases = flags.cases,
                                .context_length = static_cast<uint32_t>(config.context_length)};
   std::sort(text_options.lengths.begin(), text_options.lengths.end());
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalText> texts,
                          MakeEvalTexts(text_options, documents, *tokenizer, chat.ok() ? chat->get() : nullptr));
 
-  DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
-  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
+  DeviceOptions device_options{.backend = flags.backend, .threads = flags.threads};
+  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(flags.kv_type));
   device_options.kv_bytes = KvBytes(texts, {.layers = static_cast<uint32_t>(config.num_layers),
                                             .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
                                             .head_dim = static_cast<uint32_t>(config.head_dim),
@@ -173,19 +188,19 @@ absl::StatusOr<EvalResults> Evaluate(const EvalOptions& options) {
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, device_options));
 
   EvalSettings settings{.model = config.name,
+                        .fingerprint = fingerprint,
                         .numerics_class = device->numerics_class(),
-                        .kv_type = options.kv_type,
-                        .text = absl::StrCat(options.text_file.empty() ? "held-out" : options.text_file, " ",
+                        .kv_type = flags.kv_type,
+                        .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ",
                                              HashOfTexts(texts)),
-                        .cases = options.cases,
+                        .cases = flags.cases,
                         .lengths = text_options.lengths};
-  KEDGE_ASSIGN_OR_RETURN(settings.fingerprint, ModelFingerprint(*file));
-  const std::string results_path = absl::StrCat(options.out, "/results.json");
+  const std::string results_path = absl::StrCat(flags.out, "/results.json");
   EvalResults results{.settings = settings};
-  if (!options.out.empty()) {
+  if (!flags.out.empty()) {
     std::error_code error;
-    fs::create_directories(options.out, error);
-    if (error) return absl::UnavailableError(absl::StrCat("--out: ", options.out, ": ", error.message()));
+    fs::create_directories(flags.out, error);
+    if (error) return absl::UnavailableError(absl::StrCat("--out: ", flags.out, ": ", error.message()));
     results = LoadResults(results_path, std::move(settings));
   }
 
@@ -200,20 +215,20 @@ absl::StatusOr<EvalResults> Evaluate(const EvalOptions& options) {
           },
       .save =
           [&](const EvalResults& so_far) {
-            return options.out.empty() ? absl::OkStatus() : WriteFile(results_path, ResultsJson(so_far));
+            return flags.out.empty() ? absl::OkStatus() : WriteFile(results_path, ResultsJson(so_far));
           },
       .progress = [&](const std::string& what, uint64_t done, uint64_t all) { progress.Show(done, all, what); }};
-  KEDGE_RETURN_IF_ERROR(RunEval(texts, policies, tokenizer->end_ids(), kBatch, hooks, device.get(), &results));
-  return Asked(results, policies);
+  KEDGE_RETURN_IF_ERROR(RunEval(texts, options, hooks, device.get(), &results));
+  return Asked(results, options);
 }
 
-int RunEvalCommand(const EvalOptions& options) {
-  const absl::StatusOr<EvalResults> results = Evaluate(options);
+int RunEvalCommand(const EvalFlags& flags) {
+  const absl::StatusOr<EvalResults> results = Evaluate(flags);
   absl::Status status = results.status();
   if (status.ok()) {
     const std::string report = ReportMarkdown(*results);
-    WriteOut(options.format == AnswerFormat::kJson ? ResultsJson(*results) : report);
-    if (!options.out.empty()) status = WriteReport(options.out, *results, report);
+    WriteOut(flags.format == AnswerFormat::kJson ? ResultsJson(*results) : report);
+    if (!flags.out.empty()) status = WriteReport(flags.out, *results, report);
   }
   if (status.ok()) return kExitOk;
   SayError(status);
@@ -223,34 +238,34 @@ int RunEvalCommand(const EvalOptions& options) {
 }  // namespace
 
 void AddEvalCommand(CLI::App* app, Action* action) {
-  auto options = std::make_shared<EvalOptions>();
+  auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = app->add_subcommand(
       "eval", "What anchor policies cost: perplexity, exact recall, agreement with full attention, bytes; no servers");
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
-  command->add_option("--policies", options->policies, "policies, separated by semicolons; `full` is always there")
+  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--policies", flags->policies, "policies, separated by semicolons; `full` is always there")
       ->capture_default_str();
-  command->add_option("--cases", options->cases, "questions of each form and prompt length")
+  command->add_option("--cases", flags->cases, "questions of each form and prompt length")
       ->check(CLI::Range(1u, 1000u))
       ->capture_default_str();
-  command->add_option("--lengths", options->lengths, "tokens of the prompts, separated by commas")
+  command->add_option("--lengths", flags->lengths, "tokens of the prompts, separated by commas")
       ->delimiter(',')
       ->check(CLI::Range(100u, 1u << 20))
       ->capture_default_str();
-  command->add_option("--text-file", options->text_file,
+  command->add_option("--text-file", flags->text_file,
                       "text to continue, and to hide the facts in (default: held-out texts that are built in)");
-  command->add_option("--out", options->out,
+  command->add_option("--out", flags->out,
                       "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
                       "DIR.md; what results.json has from an earlier run is not measured again");
-  command->add_option("--kv-type", options->kv_type, "element type of keys and values")
+  command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
-  command->add_option("--backend", options->backend, "cpu, deferred or reference")
+  command->add_option("--backend", flags->backend, "cpu, deferred or reference")
       ->check(CLI::IsMember({"cpu", "deferred", "reference"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
+  command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));
-  AddFormatOption(command, "text: Markdown tables; json: every sum they were made from", &options->format);
-  command->callback([options, action] { *action = [options] { return RunEvalCommand(*options); }; });
+  AddFormatOption(command, "text: Markdown tables; json: every sum they were made from", &flags->format);
+  command->callback([flags, action] { *action = [flags] { return RunEvalCommand(*flags); }; });
 }
 
 }  // namespace kedge

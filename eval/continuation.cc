@@ -7,7 +7,6 @@
 
 #include "absl/status/status.h"
 #include "common/anchor/segment.h"
-#include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
 #include "common/engine/step.h"
@@ -37,7 +36,7 @@ absl::Status ComputePrompts(std::vector<Running>* batch, StepDevice* device) {
       left -= rows;
     }
     if (slices.empty()) return absl::OkStatus();
-    KEDGE_RETURN_IF_ERROR(LaunchStep(slices, device)->Wait());
+    KEDGE_RETURN_IF_ERROR(FinishStep(slices, LaunchStep(slices, device).get(), device));
     for (const Slice& slice : slices) slice.sequence->DropUnseen();
   }
 }
@@ -70,19 +69,19 @@ bool TakeRow(absl::Span<const float> logits, absl::Span<const uint32_t> end_ids,
 
 // The last row of each prompt, and what follows. A given text goes in as many rows at once as a step holds.
 absl::Status ComputeAnswers(std::vector<Running> batch, absl::Span<const uint32_t> end_ids, StepDevice* device) {
-  bool is_last_of_prompt = true;  // it goes alone: what comes before it may be reduced first
+  bool is_last_of_prompt = true;
   while (!batch.empty()) {
     std::vector<uint32_t> rows;
     std::vector<Slice> slices;
     uint32_t left = device->max_rows();
     for (Running& running : batch) {
-      rows.push_back(is_last_of_prompt ? 1 : std::min(left, running.sequence->pending()));
+      rows.push_back(is_last_of_prompt ? 1 : std::min(left, running.sequence->ready()));
       left -= rows.back();
       if (rows.back() == 0) continue;
       slices.push_back({.sequence = running.sequence.get(), .rows = rows.back(), .logits = WantedLogits::kAll});
     }
     const std::unique_ptr<StepFuture> step = LaunchStep(slices, device);
-    KEDGE_RETURN_IF_ERROR(step->Wait());
+    KEDGE_RETURN_IF_ERROR(FinishStep(slices, step.get(), device));
     size_t row = 0;
     std::vector<Running> going_on;
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -119,9 +118,8 @@ absl::StatusOr<std::vector<Continued>> Continue(const PrefixState& state,
     std::vector<Running> runnings;
     while (next < continuations.size() && runnings.size() < std::min(options.batch, device->max_rows())) {
       const Continuation& continuation = *continuations[next];
-      KEDGE_CHECK(state.end < continuation.prompt.size());
       absl::StatusOr<std::unique_ptr<Sequence>> sequence =
-          GoOnFrom(state, ContentOf(continuation, options.policy), continuation.max_new, &pool, device);
+          GoOnFrom(state, ContentOf(continuation, options.policy), &options.heads, continuation.max_new, &pool, device);
       if (absl::IsResourceExhausted(sequence.status()) && !runnings.empty()) break;
       KEDGE_RETURN_IF_ERROR(sequence.status());
       results[next].ids = continuation.given;

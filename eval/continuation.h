@@ -32,13 +32,14 @@ struct Continued {
 
 struct ContinueOptions {
   Policy policy;
+  SalienceHeads heads;            // choose salient sequences, where the policy has some
   std::vector<uint32_t> end_ids;  // sorted; end a greedy answer
   std::string fingerprint;        // of the model: part of a segment's header
   uint32_t batch = 1;             // sequences that share a step, at most
 };
 
-// Continues each of `continuations`, with generated rows. All go on from `state`, whose end is less than the length of
-// every prompt. Where pages are short fewer share a step; kResourceExhausted if not even one has room.
+// Continues each of `continuations`, with generated rows. All go on from `state`, whose end is at most LatestFork
+// of every prompt. Where pages are short fewer share a step; kResourceExhausted if not even one has room.
 absl::StatusOr<std::vector<Continued>> Continue(const PrefixState& state,
                                                 absl::Span<const Continuation* const> continuations,
                                                 const ContinueOptions& options, StepDevice* device);

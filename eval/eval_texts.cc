@@ -15,8 +15,6 @@ namespace {
 constexpr uint32_t kGivenTokens = 384;   // of a held-out text, scored after each context
 constexpr uint32_t kAnswerTokens = 24;   // for each thing asked
 constexpr uint32_t kCasesOfAText = 5;    // of one form (recall_cases.h)
-// Policies that choose rows by what the prompt's end attends to must compute that end themselves.
-constexpr uint32_t kOwnRows = 40;
 
 // One document: its beginning as a context of each length, and what follows.
 absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document,
@@ -31,7 +29,7 @@ absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const Held
                           .length = length,
                           .continuation = {.prompt = {ids.begin(), ids.begin() + length},
                                            .given = {ids.begin() + length, ids.begin() + end}},
-                          .fork = length - std::min(length, kOwnRows)});
+                          .fork = length - 1});
   }
   return text;
 }
@@ -75,7 +73,7 @@ class RecallTexts {
   absl::Status Add(std::string name, uint32_t length, const RecallText& recall, uint32_t most) {
     EvalText text{.name = std::move(name)};
     uint32_t of_form = 0;
-    size_t shared = SIZE_MAX;  // ids that all prompts begin with, their own rows aside
+    size_t shared = SIZE_MAX;  // ids that all prompts begin with; the last of each is its own
     for (size_t i = 0; i < recall.size(); ++i) {
       of_form = i > 0 && recall[i].form == recall[i - 1].form ? of_form + 1 : 0;
       if (of_form >= most) continue;
@@ -87,8 +85,7 @@ class RecallTexts {
       continuation.max_new = kAnswerTokens * static_cast<uint32_t>(recall[i].answers.size());
       const std::vector<uint32_t>& first = text.cases[0].continuation.prompt;
       const std::vector<uint32_t>& ids = continuation.prompt;
-      shared = std::min(shared, ids.size() - std::min<size_t>(ids.size(), kOwnRows));
-      shared = std::min(shared, first.size());
+      shared = std::min({shared, ids.size() - 1, first.size()});
       shared = std::mismatch(ids.begin(), ids.begin() + shared, first.begin()).first - ids.begin();
     }
     for (EvalCase& made : text.cases) made.fork = static_cast<uint32_t>(shared);
@@ -109,7 +106,7 @@ Content EvalText::Prefix() const {
   const EvalCase& last = cases.back();
   const Continuation& continuation = last.continuation;
   Content content{.ids = {continuation.prompt.begin(), continuation.prompt.begin() + last.fork},
-                  .prompt_length = last.fork};
+                  .prompt_length = last.fork + 1};  // it goes on
   for (uint32_t position : continuation.no_anchor_positions) {
     if (position < last.fork) content.no_anchor_positions.push_back(position);
   }

@@ -23,7 +23,7 @@ struct EvalCase {
   uint32_t length = 0;  // nominal tokens of the prompt
   Continuation continuation;
   std::vector<std::string> answers;
-  uint32_t fork = 0;  // where it goes on from the prefix
+  uint32_t fork = 0;  // where it goes on from the prefix; less than the prompt's length
 };
 
 // Cases whose prompts are equal up to their forks: their rows before are computed once for each policy.

@@ -11,7 +11,7 @@ RecallTemplates Evaluation() {
   RecallTemplates templates;
   templates.question_last = "Here is a text.\n\n{t}\n\nAnswer from the text: {q}";
   templates.question_first = "{q} The answer is somewhere in this text.\n\n{t}\n\nNow answer the question above.";
-  templates.pair = "{a} And also: {b}";
+  templates.pair = "two questions.\n1. {a}\n2. {b}";
   templates.facts = {
       {.sentence = "The account number of the {s} is {v}.",
        .question = "What is the account number of the {s}?",
@@ -51,14 +51,14 @@ RecallTemplates Evaluation() {
                   "Mauritius", "Sardinia"}},
   };
   templates.tables = {
-      {.head = "| Boat | Owner | Berth |\n|---|---|---|\n",
+      {.head = "| Boat | Owner | Berth number |\n|---|---|---|\n",
        .line = "| {s} | {o} | {v} |\n",
-       .question = "In the table, which berth does the boat {s} have?",
+       .question = "In the table of boats, what is the berth number of {s}?",
        .subjects = {"Albatross", "Bonanza", "Cormorant", "Dolores", "Esmeralda", "Fortuna", "Gallant", "Heron"},
        .others = {"Quinn", "Rowe", "Sato", "Tobin", "Ueda", "Vance", "Webb", "Young"}},
       {.head = "| Species | Habitat | Number seen |\n|---|---|---|\n",
        .line = "| {s} | {o} | {v} |\n",
-       .question = "According to the table, what is the number of the {s} seen?",
+       .question = "In the table of species, what is the number seen of the {s}?",
        .subjects = {"badger", "kestrel", "lynx", "marten", "osprey", "pheasant", "squirrel", "weasel"},
        .others = {"forest", "meadow", "marsh", "cliff", "river", "heath", "dunes", "field"},
        .digits = 3},

@@ -31,6 +31,7 @@ void Fields(EvalRecord& record, Field field) {
   Measure& measure = record.measure;
   field("policy", record.policy);
   field("canonical_policy", record.canonical_policy);
+  field("heads", record.heads);
   field("text", record.text);
   field("form", record.form);
   field("length", record.length);
@@ -64,9 +65,10 @@ Value FromJson(const Json& json) {
 
 }  // namespace
 
-bool EvalResults::Has(absl::string_view canonical_policy, absl::string_view text) const {
+bool EvalResults::Has(absl::string_view canonical_policy, absl::string_view heads,
+                      absl::string_view text) const {
   return std::any_of(records.begin(), records.end(), [&](const EvalRecord& record) {
-    return record.canonical_policy == canonical_policy && record.text == text;
+    return record.canonical_policy == canonical_policy && record.heads == heads && record.text == text;
   });
 }
 

@@ -29,6 +29,7 @@ struct EvalSettings {
 struct EvalRecord {
   std::string policy;            // as it was asked for
   std::string canonical_policy;
+  std::string heads;             // that chose salient sequences; empty where none are chosen
   std::string text;
   std::string form;              // "text", or a RecallFormName
   uint32_t length = 0;           // tokens
@@ -40,8 +41,8 @@ struct EvalResults {
   EvalSettings settings;
   std::vector<EvalRecord> records;
 
-  // Whether `text` has been measured under a policy.
-  bool Has(absl::string_view canonical_policy, absl::string_view text) const;
+  // Whether `text` has been measured under a policy with these heads.
+  bool Has(absl::string_view canonical_policy, absl::string_view heads, absl::string_view text) const;
   // Of all records of a policy for which `wanted` is true.
   template <typename Wanted>
   Measure Sum(absl::string_view policy, Wanted wanted) const {

@@ -11,7 +11,7 @@ EvalResults Example() {
                        .text = "held-out", .cases = 10, .lengths = {500, 1000}},
           .records = {{.policy = "window", .canonical_policy = "anchors=1", .text = "a", .form = "text", .length = 500,
                        .measure = {.cases = 2, .positions = 7, .agreeing = 5, .divergence = 0.125, .bytes = 1ull << 40}},
-                      {.policy = "window", .canonical_policy = "anchors=1", .text = "b", .form = "table", .length = 1000,
+                      {.policy = "window", .canonical_policy = "anchors=1", .heads = "retrieval=1.2", .text = "b", .form = "table", .length = 1000,
                        .measure = {.cases = 3, .right = 1}}}};
 }
 
@@ -25,9 +25,11 @@ TEST(ResultsTest, JsonParsesBackToTheSameValue) {
 
 TEST(ResultsTest, KnowsWhatItHas) {
   const EvalResults results = Example();
-  EXPECT_TRUE(results.Has("anchors=1", "a"));
-  EXPECT_FALSE(results.Has("anchors=1", "c"));
-  EXPECT_FALSE(results.Has("anchors=2", "a"));
+  EXPECT_TRUE(results.Has("anchors=1", "", "a"));
+  EXPECT_FALSE(results.Has("anchors=1", "", "c"));
+  EXPECT_FALSE(results.Has("anchors=2", "", "a"));
+  EXPECT_TRUE(results.Has("anchors=1", "retrieval=1.2", "b"));
+  EXPECT_FALSE(results.Has("anchors=1", "", "b"));
   EXPECT_EQ(results.Sum("window", [](const EvalRecord&) { return true; }).cases, 5u);
   EXPECT_EQ(results.Sum("window", [](const EvalRecord& record) { return record.form == "table"; }).right, 1u);
 }

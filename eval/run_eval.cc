@@ -3,9 +3,11 @@
 #include "eval/run_eval.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/check.h"
 #include "common/base/status.h"
 #include "eval/continuation.h"
 #include "eval/prefix.h"
@@ -15,15 +17,10 @@ namespace {
 
 const Policy kFullAttention = {.recent = Policy::kAll};
 
-// Whether a prompt's rows before the last one are those of full attention.
-bool HasFullPrefill(const Policy& policy) { return policy.recent == Policy::kAll; }
-
 class Evaluation {
  public:
-  Evaluation(absl::Span<const EvalPolicy> policies, absl::Span<const uint32_t> end_ids, uint32_t batch,
-             const EvalHooks& hooks, StepDevice* device, EvalResults* results)
-      : policies_(policies), end_ids_(end_ids.begin(), end_ids.end()), batch_(batch), hooks_(hooks), device_(device),
-        results_(results) {}
+  Evaluation(const EvalOptions& options, const EvalHooks& hooks, StepDevice* device, EvalResults* results)
+      : options_(options), hooks_(hooks), device_(device), results_(results) {}
 
   absl::Status Run(absl::Span<const EvalText> texts) {
     for (const EvalText& text : texts) {
@@ -37,10 +34,14 @@ class Evaluation {
   }
 
  private:
+  std::string HeadsOf(const Policy& policy) const {
+    return policy.salient_millionths > 0 ? SalienceHeadsText(options_.heads) : "";
+  }
+
   std::vector<const EvalPolicy*> Missing(const EvalText& text) const {
     std::vector<const EvalPolicy*> missing;
-    for (const EvalPolicy& policy : policies_) {
-      if (!results_->Has(CanonicalPolicy(policy.policy), text.name)) missing.push_back(&policy);
+    for (const EvalPolicy& policy : options_.policies) {
+      if (!results_->Has(CanonicalPolicy(policy.policy), HeadsOf(policy.policy), text.name)) missing.push_back(&policy);
     }
     return missing;
   }
@@ -55,7 +56,13 @@ class Evaluation {
     const std::vector<const EvalPolicy*> missing = Missing(text);
     if (missing.empty()) return absl::OkStatus();
     hooks_.progress(absl::StrCat(text.name, ", full attention"), done_rows_, all_rows_);
-    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, kFullAttention));
+    std::vector<uint32_t> ends = Forks(text, kFullAttention);
+    for (const EvalPolicy* policy : missing) {
+      if (!HasFullPrefill(policy->policy)) continue;
+      const std::vector<uint32_t> forks = Forks(text, policy->policy);
+      ends.insert(ends.end(), forks.begin(), forks.end());
+    }
+    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, kFullAttention, ends));
     KEDGE_ASSIGN_OR_RETURN(const std::vector<Continued> full, ContinueCases(text, full_states, kFullAttention));
     done_rows_ += text.Rows();
     for (const EvalPolicy* policy : missing) {
@@ -65,7 +72,7 @@ class Evaluation {
       } else {
         std::vector<PrefixState> own_states;
         if (!HasFullPrefill(policy->policy)) {
-          KEDGE_ASSIGN_OR_RETURN(own_states, ComputeStates(text, policy->policy));
+          KEDGE_ASSIGN_OR_RETURN(own_states, ComputeStates(text, policy->policy, Forks(text, policy->policy)));
         }
         KEDGE_ASSIGN_OR_RETURN(
             const std::vector<Continued> continued,
@@ -78,31 +85,49 @@ class Evaluation {
     return absl::OkStatus();
   }
 
-  // The state at each fork.
-  absl::StatusOr<std::vector<PrefixState>> ComputeStates(const EvalText& text, const Policy& policy) {
+  // Where each case goes on under the policy, ascending: cases of one fork stay together.
+  static std::vector<uint32_t> Forks(const EvalText& text, const Policy& policy) {
     std::vector<uint32_t> forks;
     for (const EvalCase& made : text.cases) {
-      if (forks.empty() || forks.back() != made.fork) forks.push_back(made.fork);
+      uint32_t fork = made.fork;
+      for (const EvalCase& other : text.cases) {
+        if (other.fork != made.fork) continue;
+        fork = std::min(fork, LatestFork(policy, static_cast<uint32_t>(other.continuation.prompt.size())));
+      }
+      forks.push_back(fork);
     }
-    Content prefix = text.Prefix();
-    prefix.policy = policy;
-    return ComputePrefix(prefix, forks, device_);
+    return forks;
   }
 
-  // In the order of the cases.
+  absl::StatusOr<std::vector<PrefixState>> ComputeStates(const EvalText& text, const Policy& policy,
+                                                         std::vector<uint32_t> ends) {
+    std::sort(ends.begin(), ends.end());
+    ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
+    Content prefix = text.Prefix();
+    prefix.policy = policy;
+    return ComputePrefix(prefix, ends, device_);
+  }
+
+  // In the order of the cases. REQUIRES: `states` has one for each fork.
   absl::StatusOr<std::vector<Continued>> ContinueCases(const EvalText& text, absl::Span<const PrefixState> states,
                                                        const Policy& policy) {
     const ContinueOptions options{.policy = policy,
-                                  .end_ids = end_ids_,
+                                  .heads = options_.heads,
+                                  .end_ids = options_.end_ids,
                                   .fingerprint = results_->settings.fingerprint,
-                                  .batch = batch_};
+                                  .batch = options_.batch};
+    const std::vector<uint32_t> forks = Forks(text, policy);
     std::vector<Continued> all;
-    for (const PrefixState& state : states) {
+    while (all.size() < text.cases.size()) {
+      const uint32_t fork = forks[all.size()];
+      const auto state =
+          std::find_if(states.begin(), states.end(), [&](const PrefixState& other) { return other.end == fork; });
+      KEDGE_CHECK(state != states.end());
       std::vector<const Continuation*> continuations;
-      for (const EvalCase& made : text.cases) {
-        if (made.fork == state.end) continuations.push_back(&made.continuation);
+      for (size_t i = all.size(); i < text.cases.size() && forks[i] == fork; ++i) {
+        continuations.push_back(&text.cases[i].continuation);
       }
-      KEDGE_ASSIGN_OR_RETURN(std::vector<Continued> continued, Continue(state, continuations, options, device_));
+      KEDGE_ASSIGN_OR_RETURN(std::vector<Continued> continued, Continue(*state, continuations, options, device_));
       std::move(continued.begin(), continued.end(), std::back_inserter(all));
     }
     return all;
@@ -120,6 +145,7 @@ class Evaluation {
       if (record == results_->records.end()) {
         results_->records.push_back({.policy = policy.text,
                                      .canonical_policy = CanonicalPolicy(policy.policy),
+                                     .heads = HeadsOf(policy.policy),
                                      .text = text.name,
                                      .form = made.form,
                                      .length = made.length});
@@ -130,9 +156,7 @@ class Evaluation {
     }
   }
 
-  const absl::Span<const EvalPolicy> policies_;
-  const std::vector<uint32_t> end_ids_;
-  const uint32_t batch_;
+  const EvalOptions& options_;
   const EvalHooks& hooks_;
   StepDevice* const device_;
   EvalResults* const results_;
@@ -142,10 +166,9 @@ class Evaluation {
 
 }  // namespace
 
-absl::Status RunEval(absl::Span<const EvalText> texts, absl::Span<const EvalPolicy> policies,
-                     absl::Span<const uint32_t> end_ids, uint32_t batch, const EvalHooks& hooks,
+absl::Status RunEval(absl::Span<const EvalText> texts, const EvalOptions& options, const EvalHooks& hooks,
                      StepDevice* device, EvalResults* results) {
-  return Evaluation(policies, end_ids, batch, hooks, device, results).Run(texts);
+  return Evaluation(options, hooks, device, results).Run(texts);
 }
 
 }  // namespace kedge

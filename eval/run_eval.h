@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/anchor/policy.h"
+#include "common/anchor/salience.h"
 #include "common/kernels/step.h"
 #include "eval/eval_texts.h"
 #include "eval/measure.h"
@@ -30,11 +31,17 @@ struct EvalHooks {
   std::function<void(const std::string& what, uint64_t done, uint64_t all)> progress;
 };
 
+struct EvalOptions {
+  std::vector<EvalPolicy> policies;
+  SalienceHeads heads;            // of the model: choose salient sequences
+  std::vector<uint32_t> end_ids;  // end an answer; sorted
+  uint32_t batch = 8;             // sequences that share a step
+};
+
 // Adds to `results` what it does not have. A text's beginning is computed once under full attention, for the reference
 // and for every policy with such a prefill, and once under each policy that masks prompts; each case goes on from there.
-// `end_ids` (sorted) end answers; `batch` sequences share a step. One text's logits under full attention are held at a time: [positions of its cases][vocab].
-absl::Status RunEval(absl::Span<const EvalText> texts, absl::Span<const EvalPolicy> policies,
-                     absl::Span<const uint32_t> end_ids, uint32_t batch, const EvalHooks& hooks,
+// One text's logits under full attention are held at a time: [positions of its cases][vocab].
+absl::Status RunEval(absl::Span<const EvalText> texts, const EvalOptions& options, const EvalHooks& hooks,
                      StepDevice* device, EvalResults* results);
 
 }  // namespace kedge

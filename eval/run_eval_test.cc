@@ -39,7 +39,16 @@ std::vector<EvalText> Texts() {
 std::vector<EvalPolicy> Policies() {
   return {{"full", {.recent = Policy::kAll}},
           {"window", {.anchors = {3, 4}, .sinks = 4, .recent = 16, .view = Policy::View::kAll}},
-          {"wide", {.sinks = 4, .recent = 500}}};
+          {"wide", {.sinks = 4, .recent = 500}},
+          {"salient",
+           {.anchors = {3, 4},
+            .keep_anchors = false,
+            .sinks = 4,
+            .recent = 16,
+            .view = Policy::View::kAll,
+            .prefill_full = true,
+            .salient_millionths = 200000,
+            .write_full = true}}};
 }
 
 class RunEvalTest : public testing::Test {
@@ -61,7 +70,9 @@ class RunEvalTest : public testing::Test {
             }};
     last_done_ = 0;
     HashDevice device({.num_pages = 200, .max_rows = 32, .vocab_size = kVocabulary});
-    return RunEval(Texts(), policies, {{0}}, /*batch=*/4, hooks, &device, results);
+    const EvalOptions options{
+        .policies = policies, .heads = {.retrieval = {{0, 0}, {1, 0}}}, .end_ids = {0}, .batch = 4};
+    return RunEval(Texts(), options, hooks, &device, results);
   }
 
   std::vector<std::string> started_;
@@ -71,7 +82,7 @@ class RunEvalTest : public testing::Test {
 TEST_F(RunEvalTest, FullAttentionAgreesWithItselfAndAWindowDoesNot) {
   EvalResults results;
   ASSERT_TRUE(Run(Policies(), &results).ok());
-  EXPECT_EQ(results.records.size(), 3u * 4);
+  EXPECT_EQ(results.records.size(), 4u * 4);
   auto sum = [&](const char* policy) { return results.Sum(policy, [](const EvalRecord&) { return true; }); };
   const Measure full = sum("full"), window = sum("window"), wide = sum("wide");
   EXPECT_EQ(full.cases, 4u);
@@ -87,6 +98,11 @@ TEST_F(RunEvalTest, FullAttentionAgreesWithItselfAndAWindowDoesNot) {
   EXPECT_LT(window.kept_rows, window.full_rows / 2);
   EXPECT_EQ(window.full_rows, full.full_rows);
 
+  const Measure salient = sum("salient");
+  EXPECT_LT(salient.agreeing, salient.positions);
+  EXPECT_GT(salient.kept_rows, window.kept_rows / 2);
+  EXPECT_LT(salient.kept_rows, salient.full_rows / 2);
+
   EXPECT_EQ(wide.agreeing, wide.positions);  // sees everything, by another policy
   EXPECT_EQ(wide.surprise, full.surprise);
 }
@@ -95,11 +111,14 @@ TEST_F(RunEvalTest, ASecondRunComputesWhatIsMissingAlone) {
   EvalResults whole;
   ASSERT_TRUE(Run(Policies(), &whole).ok());
   EXPECT_THAT(started_, testing::ElementsAre("text, full attention", "text, full", "text, window", "text, wide",
-                                             "recall, full attention", "recall, full", "recall, window", "recall, wide"));
+                                             "text, salient",
+                                             "recall, full attention", "recall, full", "recall, window",
+                                             "recall, wide", "recall, salient"));
   EvalResults results;
-  EXPECT_EQ(Run(Policies(), &results, 3).code(), absl::StatusCode::kCancelled);  // after the fourth
+  EXPECT_EQ(Run(Policies(), &results, 4).code(), absl::StatusCode::kCancelled);  // after the fifth
   ASSERT_TRUE(Run(Policies(), &results).ok());
-  EXPECT_THAT(started_, testing::ElementsAre("recall, full attention", "recall, window", "recall, wide"));
+  EXPECT_THAT(started_, testing::ElementsAre("recall, full attention", "recall, window", "recall, wide",
+                                             "recall, salient"));
   EXPECT_EQ(results.records, whole.records);
   ASSERT_TRUE(Run(Policies(), &results).ok());
   EXPECT_TRUE(started_.empty());
