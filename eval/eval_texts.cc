@@ -41,16 +41,16 @@ class RecallTexts {
       : options_(options), tokenizer_(tokenizer), chat_(chat), filler_(filler), texts_(texts) {}
 
   absl::Status AddOfLength(uint32_t length) {
-    if (options_.context_length < length + 4 * kAnswerTokens) return absl::OkStatus();
     for (uint32_t i = 0; i * kCasesOfAText < options_.cases; ++i) {
       const uint32_t most = options_.cases - i * kCasesOfAText;
-      KEDGE_RETURN_IF_ERROR(Add(absl::StrCat("separate-", length, "-", i), length, MakeSeparateFacts(Recall(length, i)), most));
-      KEDGE_RETURN_IF_ERROR(Add(absl::StrCat("crowded-", length, "-", i), length, MakeCrowdedFacts(Recall(length, i)), most));
+      KEDGE_RETURN_IF_ERROR(Add("separate", length, i, MakeSeparateFacts(Recall(length, i)), most));
+      KEDGE_RETURN_IF_ERROR(Add("crowded", length, i, MakeCrowdedFacts(Recall(length, i)), most));
     }
     // About as many rows at each length, but not less than half the cases.
-    const uint64_t alone = std::max<uint64_t>((uint64_t{options_.cases} * 1000 + length - 1) / length, (options_.cases + 1) / 2);
+    const uint64_t equal_rows = (uint64_t{options_.cases} * 1000 + length - 1) / length;
+    const uint64_t alone = std::max<uint64_t>(equal_rows, (options_.cases + 1) / 2);
     for (uint32_t i = 0; i < alone; ++i) {
-      KEDGE_RETURN_IF_ERROR(Add(absl::StrCat("question-first-", length, "-", i), length, MakeQuestionFirst(Recall(length, i)), 1));
+      KEDGE_RETURN_IF_ERROR(Add("question-first", length, i, MakeQuestionFirst(Recall(length, i)), 1));
     }
     return absl::OkStatus();
   }
@@ -70,26 +70,27 @@ class RecallTexts {
   }
 
   // At most `most` cases of each form.
-  absl::Status Add(std::string name, uint32_t length, const RecallText& recall, uint32_t most) {
-    EvalText text{.name = std::move(name)};
+  absl::Status Add(absl::string_view kind, uint32_t length, uint32_t index, const RecallText& recall, uint32_t most) {
+    EvalText text{.name = absl::StrCat(kind, "-", length, "-", index)};
     uint32_t of_form = 0;
     size_t shared = SIZE_MAX;  // ids that all prompts begin with; the last of each is its own
     for (size_t i = 0; i < recall.size(); ++i) {
       of_form = i > 0 && recall[i].form == recall[i - 1].form ? of_form + 1 : 0;
       if (of_form >= most) continue;
-      EvalCase& made = text.cases.emplace_back(
-          EvalCase{.form = RecallFormName(recall[i].form), .length = length, .answers = recall[i].answers});
+      EvalCase made{.form = RecallFormName(recall[i].form), .length = length, .answers = recall[i].answers};
       Continuation& continuation = made.continuation;
       KEDGE_ASSIGN_OR_RETURN(continuation.prompt, EncodeMessage(recall[i].message, tokenizer_, chat_,
                                                                 &continuation.no_anchor_positions));
       continuation.max_new = kAnswerTokens * static_cast<uint32_t>(recall[i].answers.size());
-      const std::vector<uint32_t>& first = text.cases[0].continuation.prompt;
-      const std::vector<uint32_t>& ids = continuation.prompt;
+      if (continuation.prompt.size() + continuation.max_new > options_.context_length) continue;
+      text.cases.push_back(std::move(made));
+      const std::vector<uint32_t>& first = text.cases.front().continuation.prompt;
+      const std::vector<uint32_t>& ids = text.cases.back().continuation.prompt;
       shared = std::min({shared, ids.size() - 1, first.size()});
       shared = std::mismatch(ids.begin(), ids.begin() + shared, first.begin()).first - ids.begin();
     }
     for (EvalCase& made : text.cases) made.fork = static_cast<uint32_t>(shared);
-    texts_->push_back(std::move(text));
+    if (!text.cases.empty()) texts_->push_back(std::move(text));
     return absl::OkStatus();
   }
 
@@ -150,6 +151,10 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
   if (filler.empty()) return absl::InvalidArgumentError("text: it has no sentence to fill prompts with");
   RecallTexts recall(options, tokenizer, chat, filler, &texts);
   for (uint32_t length : options.lengths) KEDGE_RETURN_IF_ERROR(recall.AddOfLength(length));
+  if (texts.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("lengths: no prompt fits the model's context of ", options.context_length, " tokens"));
+  }
   return texts;
 }
 

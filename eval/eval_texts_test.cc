@@ -84,6 +84,10 @@ TEST_F(EvalTextsTest, WhatDoesNotFitIsLeftOut) {
   for (const EvalText& text : Make({.lengths = {1500, 3000}, .cases = 5, .context_length = 2048})) {
     for (const EvalCase& made : text.cases) EXPECT_EQ(made.length, 1500u);
   }
+  EXPECT_EQ(MakeEvalTexts({.lengths = {1500}, .context_length = 256}, HeldOutDocuments(), *tokenizer_, chat_.get())
+                .status()
+                .code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(EvalTextsTest, TheHashTellsTextsApart) {
