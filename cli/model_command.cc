@@ -87,7 +87,7 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const s
                        .type = KvType::kF16};
   json["row_bytes_f16"] = shape.row_bytes();
   json["anchor_policy"] = files.adapter_policy().empty() ? StringOr(*file, "kedge.anchor.policy", "")
-                                                         : std::string(files.adapter_policy());
+                                                         : files.adapter_policy();
   json["tokenizer"] = StringOr(*file, "tokenizer.ggml.model", "none");
   json["pre_tokenizer"] = StringOr(*file, "tokenizer.ggml.pre", "");
   json["chat_template"] = file->Has("tokenizer.chat_template");

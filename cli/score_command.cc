@@ -68,7 +68,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model, options.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
-  PolicyNames names{.model_policy = std::string(files.adapter_policy()),
+  PolicyNames names{.model_policy = files.adapter_policy(),
                     .vocab_size = static_cast<uint32_t>(config.vocab_size)};
   std::unique_ptr<const Tokenizer> tokenizer;
   if (files.base->Has("tokenizer.ggml.model") || !options.text_file.empty()) {

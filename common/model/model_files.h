@@ -27,7 +27,7 @@ struct ModelFiles {
   static absl::StatusOr<ModelFiles> Open(const std::string& path, const std::string& adapter_path);
 
   // The policy that the adapter was trained for; "" if there is no adapter or it does not say.
-  absl::string_view adapter_policy() const { return adapter == nullptr ? "" : adapter->policy(); }
+  std::string adapter_policy() const { return adapter == nullptr ? "" : adapter->policy(); }
 
   std::shared_ptr<const GgufFile> base;
   std::shared_ptr<const LoraAdapter> adapter;  // null: none
