@@ -74,7 +74,7 @@ absl::StatusOr<int> OptionalCount(const GgufFile& file, absl::string_view key, i
 }
 
 absl::Status CheckArchitecture(const GgufFile& file) {
-  if (file.GetString("general.type").value_or("") == "adapter") {
+  if (IsAdapter(file)) {
     return KeyError(file, "general.type", "this is an adapter; give it with --adapter, and its base with --model");
   }
   KEDGE_ASSIGN_OR_RETURN(std::string architecture, Required(file.GetString("general.architecture")));
@@ -364,6 +364,8 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
 }
 
 }  // namespace
+
+bool IsAdapter(const GgufFile& file) { return file.GetString("general.type").value_or("") == "adapter"; }
 
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
   KEDGE_RETURN_IF_ERROR(CheckArchitecture(file));

@@ -28,6 +28,9 @@ struct ModelConfig {
   bool tied_output = false;  // no output.weight: the embedding serves as output
 };
 
+// Whether the file says that it is an adapter (of whatever kind) and no model.
+bool IsAdapter(const GgufFile& file);
+
 // Also checks that every tensor of the architecture exists with the shape that follows from the metadata and a type
 // that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms F32 F16 BF16, rope_freqs.weight [rope_dim / 2] F32.
 // kInvalidArgument names the file and the key or tensor, and what is supported: an adapter, another architecture than

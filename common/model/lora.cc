@@ -68,8 +68,6 @@ bool Encode(TensorType type, absl::Span<const float> values, absl::Span<uint8_t>
 
 }  // namespace
 
-bool IsAdapter(const GgufFile& file) { return file.GetString("general.type").value_or("") == "adapter"; }
-
 absl::Status LoraAdapter::KeyError(absl::string_view key, absl::string_view what) const {
   return absl::InvalidArgumentError(absl::StrCat(file_->name(), ": key '", key, "': ", what));
 }

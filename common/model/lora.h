@@ -24,9 +24,6 @@
 
 namespace kedge {
 
-// Whether the file says that it is an adapter, of whatever kind.
-bool IsAdapter(const GgufFile& file);
-
 // Thread-safe (immutable).
 class LoraAdapter {
  public:

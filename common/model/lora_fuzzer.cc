@@ -42,8 +42,8 @@ void MergeAll(const LoraAdapter& adapter, const GgufFile& base) {
 }  // namespace kedge
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const std::string& bytes = *new std::string(kedge::MakeTinyModel(kedge::BaseOptions()));
-  static const kedge::GgufFile& base = **new auto(kedge::GgufFile::Parse(kedge::AsBytes(bytes), "base.gguf").value());
+  static const std::string bytes = kedge::MakeTinyModel(kedge::BaseOptions());
+  static const auto base = kedge::GgufFile::Parse(kedge::AsBytes(bytes), "base.gguf").value();
   auto file = kedge::GgufFile::Parse(absl::MakeConstSpan(data, size), "fuzz.gguf");
   if (!file.ok()) return 0;
   const auto adapter = kedge::LoraAdapter::Create(*std::move(file));
@@ -51,9 +51,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     KEDGE_CHECK(absl::IsInvalidArgument(adapter.status()));
     return 0;
   }
-  const absl::Status fits = (*adapter)->CheckFits(base);
+  const absl::Status fits = (*adapter)->CheckFits(*base);
   if (fits.ok()) {
-    kedge::MergeAll(**adapter, base);
+    kedge::MergeAll(**adapter, *base);
   } else {
     KEDGE_CHECK(absl::IsFailedPrecondition(fits) || absl::IsInvalidArgument(fits));
   }
