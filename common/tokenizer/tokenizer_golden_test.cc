@@ -52,7 +52,7 @@ std::string FindModel() {
   }
 
 std::string Decode(const Tokenizer& tokenizer, const Ids& ids) {
-  Detokenizer detokenizer(&tokenizer, /*skip_special_tokens=*/false);
+  Detokenizer detokenizer(&tokenizer, /*skip_special_tokens=*/false, Detokenizer::Begin::kText);
   std::string text;
   for (const uint32_t id : ids) text += detokenizer.Push(id);
   return text + detokenizer.Finish();
@@ -175,7 +175,7 @@ TEST_P(LlamaCppVectorsTest, IdsAreEqual) {
   EXPECT_GT(count, 40u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest, testing::Values("gpt-2", "refact", "starcoder"),
+INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest, testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2", "refact", "starcoder"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) {
