@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes common/model/testdata/tiny_qwen2_logprobs.json: log probabilities of the tiny qwen2 model of the tests by Hugging
+"""Makes common/model/testdata/tiny_qwen2_logprobs.json: log probabilities of the tests' tiny qwen2 model by Hugging
 Face's transformers. From the repository's root:
 
     python3 -m venv /tmp/v && /tmp/v/bin/pip install torch transformers gguf==0.19.0

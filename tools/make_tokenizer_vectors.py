@@ -10,7 +10,7 @@ rendered by Jinja2 from the GGUF's own template. From the repository's root:
 
 Writes common/tokenizer/testdata/smollm2_vectors.json (for the default model), small_vocabulary.json (a vocabulary of
 256 bytes and the model's first 600 merges, with its own vectors for each pre-tokenizer, so that tests need no model),
-and small_sentence_piece.json (a vocabulary that SentencePiece learns from README.md, as a GGUF would list it, with what
+and small_sentence_piece.json (a vocabulary that SentencePiece learns from LICENSE, as a GGUF would list it, with what
 SentencePiece's Python package makes of the texts).
 """
 
@@ -167,7 +167,7 @@ def make_sentence_piece():
     """A vocabulary like Llama 2's: BPE with byte tokens, digits one by one, all white space kept."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(pathlib.Path("README.md").read_text().splitlines()), model_writer=model,
+        sentence_iterator=iter(pathlib.Path("LICENSE").read_text().splitlines()), model_writer=model,
         model_type="bpe", vocab_size=480, byte_fallback=True, split_digits=True, allow_whitespace_only_pieces=True,
         remove_extra_whitespaces=False, normalization_rule_name="identity", character_coverage=0.99,
         minloglevel=2)
@@ -209,11 +209,13 @@ def render_chats(model):
 
 
 def write(path, value):
-    """One line per vector, so that differences can be read; tokens and numbers many to a line."""
+    """One line per vector or token, so that differences can be read; numbers in one line."""
     lines = []
     for key, elements in value.items():
-        one_each = key in ("tokens", "merges") or not isinstance(elements[0], (str, int, float))
-        body = ",\n".join("  " + json.dumps(element) for element in elements) if one_each else "  " + json.dumps(elements)[1:-1]
+        if isinstance(elements[0], (int, float)):
+            body = "  " + json.dumps(elements)[1:-1]
+        else:
+            body = ",\n".join("  " + json.dumps(element) for element in elements)
         lines.append(f" {json.dumps(key)}: [\n{body}\n ]")
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(path, path.stat().st_size, "bytes")

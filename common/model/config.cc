@@ -158,11 +158,11 @@ absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
   KEDGE_ASSIGN_OR_RETURN(config.num_kv_heads, OptionalCount(file, kv_heads_key, config.num_heads));
   if (config.num_heads % config.num_kv_heads != 0) {
     return KeyError(file, kv_heads_key, absl::StrCat("must divide the ", config.num_heads, " query heads, found ",
-                                                 config.num_kv_heads));
+                                                     config.num_kv_heads));
   }
   if (!file.Has(key_length_key) && config.hidden_size % config.num_heads != 0) {
     return KeyError(file, heads_key, absl::StrCat("must divide the embedding length ", config.hidden_size, ", found ",
-                                               config.num_heads));
+                                                  config.num_heads));
   }
   KEDGE_ASSIGN_OR_RETURN(config.head_dim, OptionalCount(file, key_length_key, config.hidden_size / config.num_heads));
   if (config.head_dim < 8 || config.head_dim % 2 != 0) {
@@ -172,12 +172,12 @@ absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
   KEDGE_ASSIGN_OR_RETURN(int value_length, OptionalCount(file, value_length_key, config.head_dim));
   if (value_length != config.head_dim) {
     return KeyError(file, value_length_key, absl::StrCat("must equal the head size ", config.head_dim, ", found ",
-                                                     value_length));
+                                                         value_length));
   }
   KEDGE_ASSIGN_OR_RETURN(config.rope_dim, OptionalCount(file, rope_dim_key, config.head_dim));
   if (config.rope_dim % 2 != 0 || config.rope_dim > config.head_dim) {
     return KeyError(file, rope_dim_key, absl::StrCat("must be even and at most the head size ", config.head_dim,
-                                                 ", found ", config.rope_dim));
+                                                     ", found ", config.rope_dim));
   }
   return absl::OkStatus();
 }

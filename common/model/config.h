@@ -14,7 +14,7 @@ namespace kedge {
 // Architectures `llama` and `qwen2`. All counts are positive and consistent once LoadConfig has returned.
 struct ModelConfig {
   std::string name;          // general.name, else the file's name without its ending
-  std::string architecture;  // also the first part of its keys
+  std::string architecture;  // the first part of its keys
   int num_layers = 0;
   int hidden_size = 0;       // embedding length
   int ffn_size = 0;
@@ -27,17 +27,16 @@ struct ModelConfig {
   float rms_epsilon = 1e-5f;
   double rope_freq_base = 10000.0;
   bool tied_output = false;  // no output.weight: the embedding serves as output
-  // qwen2: queries, keys and values have biases, and a head's values i and i + rope_dim / 2 are turned together (llama's
-  // files have such pairs side by side).
-  bool has_biases = false;
-  bool rope_halves = false;
+  bool has_biases = false;   // of queries, keys and values (qwen2)
+  bool rope_halves = false;  // values i and i + rope_dim / 2 of a head turn together (qwen2), not 2i and 2i + 1 (llama)
 };
 
 // Also checks that every tensor of the architecture exists with the shape that follows from the metadata and a type
-// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms and biases F32 F16 BF16, rope_freqs.weight [rope_dim / 2] F32.
-// kInvalidArgument names the file and the key or tensor, and what is supported: another architecture,
-// an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor rope_freqs.weight),
-// a key or tensor that would change the result and is not known here (other biases, experts, a sliding window).
+// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms and biases F32 F16 BF16, rope_freqs.weight
+// [rope_dim / 2] F32. kInvalidArgument names the file and the key or tensor, and what is supported: another
+// architecture, an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor
+// rope_freqs.weight), a key or tensor that would change the result and is not known here (other biases, experts, a
+// sliding window).
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 
 // SHA-256 over all bytes of the file (metadata, tensor table and data), in hex. It names a model's content in

@@ -39,7 +39,8 @@ constexpr char kLlama2[] =
     "{{ bos_token + '[INST] ' + content | trim + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
     "{{ ' ' + content | trim + ' ' + eos_token }}{% endif %}{% endfor %}";
 constexpr char kZephyr[] =
-    "{% for message in messages %}{% if message['role'] == 'user' %}\n{{ '<|user|>\n' + message['content'] + eos_token }}\n"
+    "{% for message in messages %}{% if message['role'] == 'user' %}\n"
+    "{{ '<|user|>\n' + message['content'] + eos_token }}\n"
     "{% elif message['role'] == 'system' %}\n{{ '<|system|>\n' + message['content'] + eos_token }}\n"
     "{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n"
     "{% endif %}{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}{% endfor %}";
@@ -141,8 +142,8 @@ TEST(ChatTemplateTest, OpenerInsideAPieceIsFoundByItsOffset) {
   const auto byte = [](char c) { return 3u + static_cast<uint8_t>(c); };
   const PromptTokens prompt = Apply(chat, {{"user", "\u2581\u00E9."}});
   EXPECT_EQ(prompt.ids, (Ids{1, bracket, byte('I'), byte('N'), byte('S'), byte('T'), byte(']'), 262, 262,
-                             byte('\xC3'), byte('\xA9'), stop_and_space, 261, byte('I'), byte('N'), byte('S'), byte('T'),
-                             byte(']')}));
+                             byte('\xC3'), byte('\xA9'), stop_and_space, 261, byte('I'), byte('N'), byte('S'),
+                             byte('T'), byte(']')}));
   std::vector<bool> marked(11, false);
   marked.resize(prompt.ids.size(), true);
   EXPECT_EQ(prompt.no_anchor, marked);

@@ -91,8 +91,9 @@ TEST(PreTokenizerTest, MegabytesTakeLinearTimeAndMeetNoLimit) {
   while (mixed.size() < kSize) mixed += " a1 \n\n'll \u4F60\u3002  ";
   std::string blank_lines;
   while (blank_lines.size() < kSize) blank_lines += " \n";
-  for (const std::string& text : {std::string(kSize, 'a'), blank_lines, blank_lines + " x", std::string(kSize, '\n'), std::string(kSize, ' '), std::string(kSize, ' ') + "x",
-                                  std::string(kSize, '!'), std::string(kSize, '7'), wide_spaces, mixed}) {
+  for (const std::string& text :
+       {std::string(kSize, 'a'), std::string(kSize, ' '), std::string(kSize, ' ') + "x", std::string(kSize, '!'),
+        std::string(kSize, '7'), std::string(kSize, '\n'), wide_spaces, mixed, blank_lines, blank_lines + " x"}) {
     for (const char* name : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
       const auto pre_tokenizer = PreTokenizer::Create(name);
       ASSERT_TRUE(pre_tokenizer.ok());

@@ -2,19 +2,23 @@
 #ifndef KEDGE_COMMON_TOKENIZER_SENTENCE_PIECE_H_
 #define KEDGE_COMMON_TOKENIZER_SENTENCE_PIECE_H_
 
+#include <array>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/model/gguf.h"
 #include "common/tokenizer/encoder.h"
-#include "common/tokenizer/sentence_piece_library.h"
 #include "common/tokenizer/vocabulary.h"
 
 namespace kedge {
 
-// The SentencePiece library, given the vocabulary of a GGUF file instead of a model file of its own.
+// Writes spaces as U+2581, one before the text, and merges neighbours by the score of what they make.
 // Thread-safe (immutable).
 class SentencePieceEncoder final : public Encoder {
  public:
@@ -32,9 +36,24 @@ class SentencePieceEncoder final : public Encoder {
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
 
  private:
-  SentencePieceEncoder() = default;
+  struct Piece {
+    uint32_t id;
+    float score;
+    bool unused;  // in the end it is taken apart again
+  };
+  class Word;  // a text under way
 
-  SentencePieceLibrary library_;
+  SentencePieceEncoder() = default;
+  absl::Status LoadPieces(const GgufFile& file, const Vocabulary& vocabulary);
+  absl::Status LoadFallback(const GgufFile& file, const Vocabulary& vocabulary);
+  // nullptr if `spelling` is no piece.
+  const Piece* Find(absl::string_view spelling) const;
+
+  absl::flat_hash_map<std::string, Piece> pieces_;  // by spelling; text finds nothing but these
+  size_t longest_piece_ = 0;                        // bytes
+  bool has_bytes_ = false;
+  std::array<uint32_t, 256> byte_ids_;  // if has_bytes_
+  uint32_t unknown_id_ = 0;             // else
   bool adds_space_ = true;
 };
 

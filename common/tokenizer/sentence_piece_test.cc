@@ -1,5 +1,6 @@
-// SentencePiece vocabularies through the tokenizer: what the library is told, what it must not do, and the way back.
-#include <algorithm>
+// SentencePiece vocabularies through the tokenizer: the way to tokens, what text must not become, and the way back.
+#include <chrono>
+#include <cmath>
 #include <random>
 #include <string>
 #include <vector>
@@ -65,17 +66,46 @@ TEST(SentencePieceTest, WithoutByteTokensTheUnknownOneStands) {
   vocabulary.scores = {-1, -2, 0};
   const auto tokenizer = MakeTokenizer(vocabulary);
   EXPECT_EQ(Encode(*tokenizer, "axa"), (Ids{0, 1, 2, 1}));
+  EXPECT_EQ(Encode(*tokenizer, "xyz a"), (Ids{0, 2, 0, 1}));  // one for all in a row
   EXPECT_TRUE(tokenizer->IsSpecial(2));
 }
 
-TEST(SentencePieceTest, FileSaysWhichSpacesAreAddedAndRemoved) {
+TEST(SentencePieceTest, OfEqualScoresTheLeftmostPairMerges) {
+  TestVocabulary vocabulary = SentencePieceVocabulary({"ab", "ba", "a", "b"});
+  vocabulary.add_space = false;
+  vocabulary.scores[kFirstPiece] = vocabulary.scores[kFirstPiece + 1] = -1;
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abab"), (Ids{259, 259}));
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "baba"), (Ids{260, 260}));
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "aba"), (Ids{259, 261}));
+  vocabulary.scores[kFirstPiece + 1] = -0.5f;
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abab"), (Ids{261, 260, 262}));
+}
+
+TEST(SentencePieceTest, UnusedPiecesAreTakenApart) {
+  TestVocabulary vocabulary = SentencePieceVocabulary({"ab", "abc", "abcd", "a", "b", "c", "d"});
+  vocabulary.add_space = false;
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abcd"), (Ids{261}));  // made through ab and abc
+  vocabulary.types[261] = 5;
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abcd"), (Ids{260, 265}));
+  vocabulary.types[260] = vocabulary.types[259] = 5;
+  const auto tokens = MakeTokenizer(vocabulary)->EncodeWithOffsets("xabcd");
+  ASSERT_TRUE(tokens.ok());
+  Ids ids;
+  std::vector<size_t> begins;
+  for (const TextToken& token : *tokens) {
+    ids.push_back(token.id);
+    begins.push_back(token.begin);
+  }
+  EXPECT_EQ(ids, (Ids{Byte('x'), 262, 263, 264, 265}));
+  EXPECT_EQ(begins, (std::vector<size_t>{0, 1, 2, 3, 4}));
+}
+
+TEST(SentencePieceTest, FileSaysWhetherASpaceIsAdded) {
   TestVocabulary vocabulary = SmallVocabulary();
   vocabulary.add_space = false;
   EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "ab ab"), (Ids{259, 260}));
   EXPECT_FALSE(MakeTokenizer(vocabulary)->adds_space());
   EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "a  b"), (Ids{262, 261, 261, 263}));
-  vocabulary.remove_spaces = true;
-  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "a  b"), (Ids{262, 261, 263}));
 }
 
 TEST(SentencePieceTest, TextNeverBecomesASpecialToken) {
@@ -168,7 +198,8 @@ TEST(SentencePieceTest, BytesOfACharacterAreHeldUntilItIsWhole) {
 
 TEST(SentencePieceTest, DecodingGivesTheTextBack) {
   const auto tokenizer = MakeTokenizer(SmallVocabulary());
-  static constexpr absl::string_view kParts[] = {"a", "b", "ab", " ", "  ", ".", "\n", "\u00E9", "\u4F60", "\U0001F600"};
+  static constexpr absl::string_view kParts[] = {"a", "b",  "ab",     " ",      "  ",
+                                                 ".", "\n", "\u00E9", "\u4F60", "\U0001F600"};
   for (uint32_t seed = 0; seed < 500; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
@@ -176,6 +207,18 @@ TEST(SentencePieceTest, DecodingGivesTheTextBack) {
     for (int length = random() % 40; length > 0; --length) text += std::string(kParts[random() % std::size(kParts)]);
     ASSERT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
   }
+}
+
+TEST(SentencePieceTest, LongTextsTakeNoQuadraticTime) {
+  const auto tokenizer = MakeTokenizer(SmallVocabulary());
+  const size_t size = 1 << 20;
+  std::string words;
+  while (words.size() < size) words += "ab abab 12 \n\n\u00E9 ";
+  const auto begin = std::chrono::steady_clock::now();
+  for (const std::string& text : {std::string(size, 'a'), std::string(size, ' '), words}) {
+    EXPECT_FALSE(Encode(*tokenizer, text).empty());
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(20));
 }
 
 TEST(SentencePieceTest, LoadNamesTheKeyThatIsWrong) {
@@ -191,27 +234,26 @@ TEST(SentencePieceTest, LoadNamesTheKeyThatIsWrong) {
   vocabulary.scores.pop_back();
   expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.scores: has 265 values for 266 tokens");
   vocabulary = SmallVocabulary();
-  vocabulary.unknown = 266;
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.unknown_token_id: 266");
-  vocabulary.unknown = std::nullopt;
-  EXPECT_TRUE(LoadTokenizer(vocabulary).ok());  // its type says which it is
-  vocabulary.types[0] = 3;
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.unknown_token_id is missing");
-  vocabulary = SmallVocabulary();
   vocabulary.tokens[Byte(7)] = "<0x7>";
   expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens[10]: '<0x7>' is a byte token");
   vocabulary = SmallVocabulary();
-  vocabulary.tokens.back() = "a\xFF";
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens[265]: not valid UTF-8");
-  // What the library itself finds wrong.
-  vocabulary = SmallVocabulary();
-  vocabulary.tokens.back() = "ab";
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens: SentencePiece: ");
-  vocabulary.tokens.back() = "";
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens: SentencePiece: ");
-  vocabulary = SmallVocabulary();
   vocabulary.types[Byte(7)] = 1;
-  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens: SentencePiece: ");
+  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.tokens: has byte tokens, but none for 7");
+  vocabulary = SmallVocabulary();
+  vocabulary.scores[3] = NAN;
+  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.scores[3]: is nan");
+  vocabulary = SmallVocabulary();
+  vocabulary.remove_spaces = true;
+  expect(vocabulary, absl::StatusCode::kUnimplemented, "tokenizer.ggml.remove_extra_whitespaces: true");
+  vocabulary.remove_spaces = false;
+  EXPECT_TRUE(LoadTokenizer(vocabulary).ok());
+  // Without byte tokens there must be an unknown one.
+  vocabulary = {.model = "llama", .tokens = {"a"}, .types = {1}, .scores = {0}};
+  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.unknown_token_id is missing");
+  vocabulary.unknown = 1;
+  expect(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.unknown_token_id: 1");
+  vocabulary.unknown = 0;
+  EXPECT_TRUE(LoadTokenizer(vocabulary).ok());
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Which encoder cuts text is decided once, by the metadata; what tokens mean, which of them are special and where a text
-// ends is the same for all.
+// Which encoder cuts text is decided once, by the metadata; which tokens are special and where a text ends is the same
+// for all.
 // Tested by tokenizer_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/tokenizer.h"
 

@@ -162,8 +162,8 @@ TEST(TokenizerGoldenTest, DefaultModelHasTheKnownAnchorSets) {
 }
 
 constexpr char kVocabulariesAbsent[] =
-    "KEDGE_VOCAB_DIR is not set. To get the vectors: pip download --no-deps --no-binary=:all: llama-cpp-python==0.3.36; "
-    "unpack it; then give bazel --test_env=KEDGE_VOCAB_DIR=<its folder vendor/llama.cpp/models>";
+    "KEDGE_VOCAB_DIR is not set. To get the vectors: pip download --no-deps --no-binary=:all: "
+    "llama-cpp-python==0.3.36; unpack it; then give bazel --test_env=KEDGE_VOCAB_DIR=<its folder vendor/llama.cpp/models>";
 
 // One of llama.cpp's vocabularies, with its texts (.inp) and their ids (.out).
 class LlamaCppVectorsTest : public testing::TestWithParam<const char*> {};
@@ -197,7 +197,8 @@ TEST_P(LlamaCppVectorsTest, IdsAreEqual) {
   EXPECT_GT(count, 40u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest, testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2", "refact", "starcoder"),
+INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest,
+                         testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2", "refact", "starcoder"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) {
