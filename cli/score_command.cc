@@ -56,7 +56,9 @@ struct ScoreOptions {
 absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer) {
   if (!options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
-    return tokenizer->Encode(text);
+    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer->Encode(text));
+    if (tokenizer->bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer->bos_to_add());
+    return ids;
   }
   std::string list = options.tokens;
   if (!options.tokens_file.empty()) {
