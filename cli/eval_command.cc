@@ -21,7 +21,7 @@
 #include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
 #include "common/tokenizer/chat_template.h"
@@ -46,6 +46,7 @@ constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows mus
 
 struct EvalFlags {
   std::string model;
+  std::string adapter;
   std::string policies = kDefaultPolicies;
   std::string text_file;
   std::string out;
@@ -148,14 +149,13 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
 
 absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*file));
-  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*file, *tokenizer));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   EvalOptions options{.end_ids = tokenizer->end_ids(), .batch = kBatch};
   KEDGE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policies, names));
-  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
-  KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(*file, config, fingerprint));
+  KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(files, config));
   options.heads = std::move(found.heads);
   const bool chooses = std::any_of(options.policies.begin(), options.policies.end(), [](const EvalPolicy& policy) {
     return policy.policy.salient_millionths > 0;
@@ -164,7 +164,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
-  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Recognise(*file, tokenizer.get());
+  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Recognise(*files.base, tokenizer.get());
   if (!chat.ok()) Say(absl::StrCat("questions go as plain text: ", chat.status().message()));
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());
@@ -185,16 +185,16 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
                                             .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
                                             .head_dim = static_cast<uint32_t>(config.head_dim),
                                             .type = device_options.kv_type});
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, device_options));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
 
-  EvalSettings settings{.model = config.name,
-                        .fingerprint = fingerprint,
+  EvalSettings settings{.model = absl::StrCat(config.name, flags.adapter.empty() ? "" : " with an adapter"),
                         .numerics_class = device->numerics_class(),
                         .kv_type = flags.kv_type,
                         .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ",
                                              HashOfTexts(texts)),
                         .cases = flags.cases,
                         .lengths = text_options.lengths};
+  KEDGE_ASSIGN_OR_RETURN(settings.fingerprint, ModelFingerprint(files));
   const std::string results_path = absl::StrCat(flags.out, "/results.json");
   EvalResults results{.settings = settings};
   if (!flags.out.empty()) {
@@ -242,6 +242,7 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand(
       "eval", "What anchor policies cost: perplexity, exact recall, agreement with full attention, bytes; no servers");
   command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--policies", flags->policies, "policies, separated by semicolons; `full` is always there")
       ->capture_default_str();
   command->add_option("--cases", flags->cases, "questions of each form and prompt length")

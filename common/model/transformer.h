@@ -1,4 +1,4 @@
-// A llama model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
+// A llama or qwen2 model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
 #ifndef KEDGE_COMMON_MODEL_TRANSFORMER_H_
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
@@ -13,7 +13,7 @@
 #include "common/kernels/ops.h"
 #include "common/kernels/step.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 
 namespace kedge {
 
@@ -23,9 +23,9 @@ namespace kedge {
 class TransformerDevice final : public StepDevice {
  public:
   // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
-  static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(std::shared_ptr<const GgufFile> file,
-                                                                   std::unique_ptr<Ops> ops, KvType kv_type,
-                                                                   uint32_t num_pages, uint32_t max_rows);
+  static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
+                                                                   KvType kv_type, uint32_t num_pages,
+                                                                   uint32_t max_rows);
   ~TransformerDevice() override;
 
   const ModelConfig& config() const { return config_; }
@@ -46,10 +46,15 @@ class TransformerDevice final : public StepDevice {
   struct Layer;    // weights of one layer
   struct Buffers;  // activations of one step
 
-  TransformerDevice();
+  explicit TransformerDevice(Weights weights);
   absl::Status LoadWeights();
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const GgufTensor& tensor, absl::Span<const uint8_t> data);
+  std::vector<float> ReadVector(const std::string& name) const;
+  // Of queries or keys, with the outputs that are turned together side by side.
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadTurnedMatrix(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedBias(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadInverseFrequencies();
   absl::Status CheckPlan(const StepPlan& plan) const;
   // `may_skip`: kNoPage is allowed.
@@ -58,9 +63,11 @@ class TransformerDevice final : public StepDevice {
   void PrepareMass(const StepPlan& plan);
   void Forward(const StepPlan& plan);
   void ForwardLayer(const StepPlan& plan, int layer);
+  void AddBiases(int rows, const Layer& w);
   void ComputeLogits(const StepPlan& plan);
 
-  std::shared_ptr<const GgufFile> file_;  // the weights may refer to its bytes
+  const Weights weights_;                             // the matrices may refer to their bytes
+  std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
   ModelConfig config_;
   RowShape row_shape_;
   uint32_t num_pages_ = 0;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/strip.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -38,6 +39,30 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
     i += head.length;
   }
   return std::nullopt;
+}
+
+namespace {
+
+constexpr absl::string_view kWhiteSpace[] = {
+    "\t",           "\n",           "\v",           "\f",           "\r",           "\x1C",         "\x1D",
+    "\x1E",         "\x1F",         " ",            "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80",
+    "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87",
+    "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F",
+    "\xE3\x80\x80"};
+
+}  // namespace
+
+absl::string_view StripWhiteSpace(absl::string_view text) {
+  // No character's bytes end with another character's, so the ends can be compared byte by byte.
+  const auto strip_one = [&text] {
+    for (const absl::string_view space : kWhiteSpace) {
+      if (absl::ConsumePrefix(&text, space) || absl::ConsumeSuffix(&text, space)) return true;
+    }
+    return false;
+  };
+  while (strip_one()) {
+  }
+  return text;
 }
 
 }  // namespace kedge

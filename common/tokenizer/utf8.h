@@ -29,6 +29,10 @@ Utf8Head ReadUtf8(absl::string_view bytes);
 // The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
 std::optional<size_t> FindInvalidUtf8(absl::string_view text);
 
+// `text` without the white space at both ends, as Python's str.strip() and Jinja's `trim` take it away: Unicode's
+// White_Space characters and U+001C to U+001F. REQUIRES: text is valid UTF-8.
+absl::string_view StripWhiteSpace(absl::string_view text);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_TOKENIZER_UTF8_H_
