@@ -114,14 +114,6 @@ Content EvalText::Prefix() const {
   return content;
 }
 
-uint64_t EvalText::Rows() const {
-  uint64_t rows = cases.back().fork;
-  for (const EvalCase& made : cases) {
-    rows += made.continuation.prompt.size() - made.fork + made.continuation.given.size() + made.continuation.max_new / 2;
-  }
-  return rows;
-}
-
 absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
                                                     const ChatTemplate* chat,
                                                     std::vector<uint32_t>* no_anchor_positions) {

@@ -33,8 +33,6 @@ struct EvalText {
 
   // The prompt with the latest fork, as far as the fork.
   Content Prefix() const;
-  // Rows that measuring it takes under a policy of its own, about.
-  uint64_t Rows() const;
 };
 
 struct EvalTextOptions {

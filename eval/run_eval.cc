@@ -25,8 +25,8 @@ class Evaluation {
   absl::Status Run(absl::Span<const EvalText> texts) {
     for (const EvalText& text : texts) {
       if (const auto missing = Missing(text); !missing.empty()) {
-        all_rows_ += text.Rows();
-        for (const EvalPolicy* policy : missing) all_rows_ += RowsOf(text, policy->policy);
+        all_rows_ += RowsOf(text, kFullAttention, /*is_reference=*/true);
+        for (const EvalPolicy* policy : missing) all_rows_ += RowsOf(text, policy->policy, /*is_reference=*/false);
       }
     }
     for (const EvalText& text : texts) KEDGE_RETURN_IF_ERROR(RunText(text));
@@ -46,10 +46,17 @@ class Evaluation {
     return missing;
   }
 
-  // Rows that a policy takes beyond those of the reference.
-  static uint64_t RowsOf(const EvalText& text, const Policy& policy) {
-    if (policy == kFullAttention) return 0;
-    return text.Rows() - (HasFullPrefill(policy) ? text.cases.back().fork : 0);
+  // Rows that measuring a text takes under a policy, about; what full attention has computed for the reference counts
+  // there alone.
+  static uint64_t RowsOf(const EvalText& text, const Policy& policy, bool is_reference) {
+    if (policy == kFullAttention && !is_reference) return 0;
+    const std::vector<uint32_t> forks = Forks(text, policy);
+    uint64_t rows = is_reference || !HasFullPrefill(policy) ? forks.back() : 0;
+    for (size_t i = 0; i < forks.size(); ++i) {
+      const Continuation& continuation = text.cases[i].continuation;
+      rows += continuation.prompt.size() - forks[i] + continuation.given.size() + continuation.max_new / 2;
+    }
+    return rows;
   }
 
   absl::Status RunText(const EvalText& text) {
@@ -64,7 +71,7 @@ class Evaluation {
     }
     KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, kFullAttention, ends));
     KEDGE_ASSIGN_OR_RETURN(const std::vector<Continued> full, ContinueCases(text, full_states, kFullAttention));
-    done_rows_ += text.Rows();
+    done_rows_ += RowsOf(text, kFullAttention, /*is_reference=*/true);
     for (const EvalPolicy* policy : missing) {
       hooks_.progress(absl::StrCat(text.name, ", ", policy->text), done_rows_, all_rows_);
       if (policy->policy == kFullAttention) {
@@ -79,7 +86,7 @@ class Evaluation {
             ContinueCases(text, own_states.empty() ? full_states : own_states, policy->policy));
         AddRecords(text, *policy, full, continued);
       }
-      done_rows_ += RowsOf(text, policy->policy);
+      done_rows_ += RowsOf(text, policy->policy, /*is_reference=*/false);
       KEDGE_RETURN_IF_ERROR(hooks_.save(*results_));
     }
     return absl::OkStatus();

@@ -13,13 +13,13 @@ POLICIES = "window,recent=16; salient,salient=0.2,recent=8"
 
 
 def evaluate(*arguments, model=MODEL):
-    return subprocess.run([TOOL, "eval", "--model", model, *arguments], capture_output=True, text=True, timeout=240,
-                          env=ENVIRONMENT)
+    return subprocess.run([TOOL, "eval", "--model", model, "--threads", "1", *arguments], capture_output=True, text=True,
+                          timeout=240, env=ENVIRONMENT)
 
 
 class EvalTest(unittest.TestCase):
     def run_into(self, out, *arguments):
-        run = evaluate("--policies", POLICIES, "--cases", "5", "--lengths", "100,400", "--out", out, *arguments)
+        run = evaluate("--policies", POLICIES, "--cases", "1", "--lengths", "120,400", "--out", out, *arguments)
         self.assertEqual(run.returncode, 0, run.stderr)
         return run.stdout
 
