@@ -135,6 +135,21 @@ TEST(GenerateOptionsTest, TokensAreUsedAsTheyAre) {
   EXPECT_FALSE(MayBeChat(Parsed({"--tokens", "1"}).prompt));
 }
 
+TEST(GenerateOptionsTest, PinsAreMessagesOrSpans) {
+  const absl::StatusOr<GenerateCall> call =
+      Parsed({"--prompt", "a", "--pin", "message:1", "--pin", "3-10", "--show-kept"}).Call();
+  ASSERT_TRUE(call.ok()) << call.status();
+  ASSERT_EQ(call->pins.size(), 2u);
+  EXPECT_EQ(call->pins[0].message, 1u);
+  EXPECT_FALSE(call->pins[1].message.has_value());
+  EXPECT_EQ(call->pins[1].begin, 3u);
+  EXPECT_EQ(call->pins[1].end, 10u);
+  EXPECT_TRUE(call->prompt_pieces);
+  for (const char* wrong : {"message:", "message:x", "3", "3-", "-3", "a-b"}) {
+    EXPECT_FALSE(Parsed({"--prompt", "a", "--pin", wrong}).accepted) << wrong;
+  }
+}
+
 TEST(GenerateOptionsTest, AFileIsTakenByteForByte) {
   std::string path = testing::TempDir() + "/prompt.txt";
   std::ofstream(path) << "One.\nTwo.\n";

@@ -25,6 +25,7 @@
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
 #include "nlohmann/json.hpp"
@@ -83,6 +84,9 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   content.prompt_length = std::min(options.generated_from, size);
   KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  if (content.policy.salient_millionths > 0 && tokenizer != nullptr) {
+    content.no_anchor_positions = FindInnerStops(*tokenizer, content.policy, content.ids);
+  }
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
   uint32_t split = options.has_split ? options.split : size / 2;

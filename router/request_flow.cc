@@ -176,6 +176,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
     pinned->set_begin(range.begin);
     pinned->set_end(range.end);
   }
+  content->set_turn_begin(request_.turn_begin);
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

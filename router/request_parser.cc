@@ -8,12 +8,14 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/rpc/request_id.h"
+#include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/utf8.h"
 
@@ -128,6 +130,70 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text)
   return tokens;
 }
 
+namespace {
+
+// The byte at which the code point number `count` of valid UTF-8 begins, or its size; nullopt beyond that.
+std::optional<size_t> ByteOf(absl::string_view text, uint32_t count) {
+  size_t byte = 0;
+  for (; count > 0; --count) {
+    if (byte == text.size()) return std::nullopt;
+    do ++byte;
+    while (byte < text.size() && (static_cast<uint8_t>(text[byte]) & 0xc0) == 0x80);
+  }
+  return byte;
+}
+
+}  // namespace
+
+absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
+                                                          const inference::v1::GenerateRequest& request,
+                                                          const PromptTokens& tokens, absl::string_view field) const {
+  switch (span.span_case()) {
+    case inference::v1::PinnedSpan::kMessage:
+      if (!request.has_messages()) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".message: the prompt has no messages"));
+      }
+      if (span.message() >= tokens.messages.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".message: ", span.message(), " is not below the ",
+                                                       tokens.messages.size(), " messages"));
+      }
+      return tokens.messages[span.message()];
+    case inference::v1::PinnedSpan::kText: {
+      if (!request.has_text()) return absl::InvalidArgumentError(absl::StrCat(field, ".text: the prompt is no text"));
+      const std::optional<size_t> begin = ByteOf(request.text(), span.text().begin());
+      const std::optional<size_t> end = ByteOf(request.text(), span.text().end());
+      if (!begin.has_value() || !end.has_value() || *begin >= *end) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".text: [", span.text().begin(), ", ", span.text().end(),
+                                                       ") is empty or goes beyond the text"));
+      }
+      const absl::StatusOr<std::vector<TextToken>> text = model_->tokenizer->EncodeWithOffsets(request.text());
+      if (!text.ok()) return InField("text", text.status());
+      const PositionRange range = TokensOfBytes(*text, request.text().size(), *begin, *end);
+      const auto before = static_cast<uint32_t>(tokens.ids.size() - text->size());  // a token that begins every text
+      return PositionRange{before + range.begin, before + range.end};
+    }
+    case inference::v1::PinnedSpan::SPAN_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(field, ": one of message and text is required"));
+}
+
+absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                                        RouterRequest* parsed) const {
+  std::vector<bool> pinned(tokens.ids.size());
+  for (int i = 0; i < request.cache_options().pinned_size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const PositionRange range, PinnedTokens(request.cache_options().pinned(i), request, tokens,
+                                                                   absl::StrCat("cache_options.pinned[", i, "]")));
+    std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
+  }
+  std::vector<uint32_t> positions;
+  for (uint32_t i = 0; i < pinned.size(); ++i) {
+    if (pinned[i]) positions.push_back(i);
+  }
+  parsed->pinned = RangesOf(positions);
+  return absl::OkStatus();
+}
+
 absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1::ChatMessages& messages) const {
   if (model_->chat_template == nullptr) return InField("messages", model_->chat_template_status);
   std::vector<ChatMessage> turns;
@@ -185,6 +251,12 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   }
   if (tokens.ids.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": is empty"));
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
+  KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
+  if (!tokens.messages.empty()) parsed->turn_begin = tokens.messages.back().begin;
+  if (parsed->chooses) {
+    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(parsed->policy, {}));
+    for (uint32_t position : FindInnerStops(*model_->tokenizer, policy, tokens.ids)) tokens.no_anchor[position] = true;
+  }
   parsed->prompt_ids = std::move(tokens.ids);
   for (size_t i = 0; i < tokens.no_anchor.size(); ++i) {
     if (tokens.no_anchor[i]) parsed->no_anchor_positions.push_back(static_cast<uint32_t>(i));

@@ -72,6 +72,11 @@ class RequestParser {
   absl::Status CheckFits(size_t tokens, bool or_more, absl::string_view field) const;
   // A lower bound of the number of its tokens.
   size_t LeastTokens(absl::string_view text) const;
+  absl::StatusOr<PositionRange> PinnedTokens(const inference::v1::PinnedSpan& span,
+                                             const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                                             absl::string_view field) const;
+  absl::Status ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                           RouterRequest* parsed) const;
   absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const;
   absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
   absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;

@@ -247,6 +247,60 @@ TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(1));
 }
 
+TEST_F(RequestParserTest, PinsAreTheTokensThatOverlapThem) {
+  GenerateRequest request = TextRequest("One. Zw\u00f6lf! Three.");
+  inference::v1::TextSpan* span = request.mutable_cache_options()->add_pinned()->mutable_text();
+  span->set_begin(5);
+  span->set_end(11);  // code points: "Zw\u00f6lf!"
+  const RouterRequest parsed = ParseOk(request);
+  ASSERT_EQ(parsed.pinned.size(), 1u);
+  std::string text;
+  for (uint32_t i = parsed.pinned[0].begin; i < parsed.pinned[0].end; ++i) {
+    text += std::string(model_->tokenizer->TokenBytes(parsed.prompt_ids[i]));
+  }
+  EXPECT_NE(text.find("Zw\u00f6lf!"), std::string::npos) << text;
+  EXPECT_LE(text.size(), 2 + std::string("Zw\u00f6lf!").size());  // a space that the first token brings, say
+
+  span->set_end(100);
+  ExpectRefused(request, "cache_options.pinned[0].text: [5, 100) is empty or goes beyond");
+  span->set_end(5);
+  ExpectRefused(request, "cache_options.pinned[0].text");
+  request.mutable_cache_options()->mutable_pinned(0)->set_message(0);
+  ExpectRefused(request, "cache_options.pinned[0].message: the prompt has no messages");
+  request.mutable_cache_options()->mutable_pinned(0)->clear_span();
+  ExpectRefused(request, "cache_options.pinned[0]: one of");
+}
+
+TEST_F(RequestParserTest, APinnedMessageIsItsContentAndTheLastOneIsTheTurn) {
+  GenerateRequest request;
+  for (const char* content : {"Be kind.", "What is an anchor?"}) {
+    auto* message = request.mutable_messages()->add_messages();
+    message->set_role(request.messages().messages_size() == 1 ? "system" : "user");
+    message->set_content(content);
+  }
+  request.mutable_cache_options()->add_pinned()->set_message(1);
+  const RouterRequest parsed = ParseOk(request);
+  ASSERT_EQ(parsed.pinned.size(), 1u);
+  EXPECT_EQ(parsed.turn_begin, parsed.pinned[0].begin);
+  std::string text;
+  for (uint32_t i = parsed.pinned[0].begin; i < parsed.pinned[0].end; ++i) {
+    text += std::string(model_->tokenizer->TokenBytes(parsed.prompt_ids[i]));
+  }
+  EXPECT_NE(text.find("What is an anchor?"), std::string::npos) << text;
+  request.mutable_cache_options()->mutable_pinned(0)->set_message(2);
+  ExpectRefused(request, "cache_options.pinned[0].message: 2 is not below the 2 messages");
+}
+
+TEST_F(RequestParserTest, WhereSequencesAreChosenAPointWithinANumberEndsNone) {
+  GenerateRequest request = TextRequest("It is 10.27 now. Then.");
+  EXPECT_TRUE(ParseOk(request).no_anchor_positions.empty());
+  request.mutable_cache_options()->set_policy("salient");
+  const RouterRequest parsed = ParseOk(request);
+  EXPECT_TRUE(parsed.chooses);
+  ASSERT_EQ(parsed.no_anchor_positions.size(), 1u);
+  EXPECT_EQ(model_->tokenizer->TokenBytes(parsed.prompt_ids[parsed.no_anchor_positions[0]]), ".");
+}
+
 TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
   const std::string bytes = MakeTinyModel({});
   const auto file =

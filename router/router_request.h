@@ -20,6 +20,7 @@ struct RouterRequest {
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
   std::vector<PositionRange> pinned;          // within the prompt, ascending
+  uint32_t turn_begin = 0;                    // where the content of a chat's last message begins
   std::string policy;                         // canonical
   bool chooses = false;                       // the policy leaves a choice of salient sequences to the prompt's attention
 

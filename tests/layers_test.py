@@ -15,7 +15,7 @@ ALLOWED = {
     "common/anchor": {"common/base", "common/kernels/head_ref.h", "common/kernels/row_shape.h"},
     "common/kv": {"common/base", "common/anchor", "common/kernels/step.h"},
     "common/model": {"common/base", "common/kernels"},
-    "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/model/gguf.h"},
+    "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/gguf.h"},
     "common/engine": {"common/base", "common/anchor", "common/kv", "common/kernels/step.h", "common/model/sampler.h"},
     "common/rpc": {"common/base", "common/anchor/content.h", "common/engine/node_stats.h", "common/model/sampler.h"},
     "common/transfer": {"common/base", "common/anchor/content.h", "common/rpc"},

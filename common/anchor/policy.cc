@@ -42,7 +42,7 @@ constexpr Preset kPresets[] = {
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
     {"salient",
-     "anchors=sentence,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.08,write=full"},
+     "anchors=sentence,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {

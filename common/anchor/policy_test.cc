@@ -57,7 +57,7 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("salient"),
-            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.08,"
+            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
             "write=full");
 }
 
@@ -202,7 +202,7 @@ TEST(Policy, RejectsLongestWithoutSequences) {
 }
 
 TEST(Policy, SalientIsExactInMillionths) {
-  EXPECT_EQ(ParsePolicy("salient,salient=0.07", Names())->salient_millionths, 70000u);
+  EXPECT_EQ(ParsePolicy("salient,salient=0.06", Names())->salient_millionths, 60000u);
   EXPECT_EQ(ParsePolicy("salient,salient=1", Names())->salient_millionths, 1000000u);
   EXPECT_EQ(ParsePolicy("salient,salient=0.000001", Names())->salient_millionths, 1u);
   EXPECT_THAT(Canonical("salient,salient=0.120"), HasSubstr(",salient=0.12,"));
@@ -214,7 +214,7 @@ TEST(Policy, SalientIsExactInMillionths) {
 
 TEST(Policy, RejectsSalienceWithoutItsGround) {
   ExpectInvalid("window,salient=0.1", "give prefill=full, or salient=0");
-  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.08 goes to sequences");
+  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.07 goes to sequences");
 }
 
 TEST(Policy, SaysWhatIsKnownButNotAvailable) {

@@ -41,10 +41,6 @@ absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 // Owned by one thread. Copyable.
 class Salience {
  public:
-  // How many of the prompt's last rows before row n-1 are observed, at most, and how many of these the pointers see.
-  static constexpr uint32_t kObservedRows = 128;
-  static constexpr uint32_t kPointerRows = 2;
-
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);
 
@@ -58,21 +54,25 @@ class Salience {
   // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
   std::vector<PositionRange> Choose() const;
 
-  // The score of each of outline().sequences: higher goes first.
+  // The score of each of outline().sequences, in parts of kMassOne: higher goes first, and 0 is never chosen.
   std::vector<uint64_t> Scores() const;
   const PromptOutline& outline() const { return outline_; }
 
  private:
-  // Mass of one head in one observed row, by sequence.
-  absl::Span<const uint32_t> Sums(uint32_t row, size_t head) const;
-  std::vector<uint64_t> PointerShares() const;
+  std::vector<uint64_t> Asking() const;
+  std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
+  std::vector<uint64_t> LookingBack() const;
+  bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;
   uint32_t budget_;
-  PositionRange observed_;
   size_t num_pointers_;
-  size_t num_heads_;            // pointers included
-  std::vector<uint32_t> sums_;  // [observed rows][heads][sequences]
+  size_t num_heads_;  // pointers included
+  std::vector<size_t> opening_;  // sequences at the last turn's begin
+  PositionRange last_;           // the last rows: those whose sums are kept row by row
+  PositionRange observed_;
+  std::vector<uint32_t> sums_;   // [last rows][heads][sequences]: mass by sequence
+  std::vector<uint32_t> back_;   // [heads][sequences]: the most mass that a row of it gives to `opening_`
 };
 
 }  // namespace kedge
