@@ -194,7 +194,8 @@ class Llama:
         """The normed states before the head, [rows * tokens, width].
 
         ids [rows, tokens]; mask: float [rows, 1, tokens, seen], 0 or -inf, None for causal. cache: a list with one [k, v]
-        per block (empty at first) that this call reads and extends; positions go on where it ends.
+        per block (empty at first) that this call reads and extends, one token a call once it holds some; positions go on
+        where it ends.
         """
         rows, tokens = ids.shape
         past = cache[0][0].shape[2] if cache else 0
@@ -241,7 +242,9 @@ def attend(q, k, v, mask):
     """q [rows, heads, tokens, head_dim], k and v [rows, kv_heads, seen, head_dim]."""
     share = q.shape[1] // k.shape[1]
     k, v = k.repeat_interleave(share, dim=1), v.repeat_interleave(share, dim=1)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
+    # A single query after others sees everything (is_causal would count its position from the first key).
+    causal = mask is None and q.shape[2] > 1
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
 
 
 class GgufModelFile:

@@ -152,12 +152,12 @@ class Log:
     """One JSON object a line, appended; what a person wants to see goes to standard output as well."""
 
     def __init__(self, path):
-        self._file = open(path, "a", encoding="utf-8")
+        self._path = path
 
     def write(self, **entry):
         entry = {key: round(value, 5) if isinstance(value, float) else value for key, value in entry.items()}
-        self._file.write(json.dumps(entry) + "\n")
-        self._file.flush()
+        with open(self._path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
         print(" ".join(f"{key}={value}" for key, value in entry.items()), flush=True)
 
 
