@@ -239,12 +239,15 @@ def rotate(x, rotations):
 
 
 def attend(q, k, v, mask):
-    """q [rows, heads, tokens, head_dim], k and v [rows, kv_heads, seen, head_dim]."""
-    share = q.shape[1] // k.shape[1]
-    k, v = k.repeat_interleave(share, dim=1), v.repeat_interleave(share, dim=1)
-    # A single query after others sees everything (is_causal would count its position from the first key).
-    causal = mask is None and q.shape[2] > 1
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
+    """q [rows, heads, tokens, head_dim], k and v [rows, kv_heads, seen, head_dim]; mask as Llama.hidden()."""
+    rows, heads, tokens, head_dim = q.shape
+    kv_heads = k.shape[1]
+    if mask is None and tokens == 1:
+        # A single query after others sees everything, so the heads that share keys are as good as that many queries.
+        q = q.reshape(rows, kv_heads, heads // kv_heads, head_dim)
+        return F.scaled_dot_product_attention(q, k, v).reshape(rows, heads, 1, head_dim)
+    k, v = (x.repeat_interleave(heads // kv_heads, dim=1) for x in (k, v))
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=mask is None)
 
 
 class GgufModelFile:
