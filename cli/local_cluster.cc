@@ -73,7 +73,7 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command
       ->add_option("--policy", options->policy,
                    "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
-                   "window)")
+                   "salient)")
       ->type_name("SPEC");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))

@@ -171,7 +171,7 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--policy", options->policy,
                       "anchor policy, e.g. full or window,recent=64 (default: the adapter's, else the model's, else "
-                      "window)");
+                      "salient)");
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();

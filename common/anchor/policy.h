@@ -59,7 +59,7 @@ struct PolicyNames {
 };
 
 // Built-in default.
-inline constexpr char kDefaultPolicy[] = "window";
+inline constexpr char kDefaultPolicy[] = "salient";
 
 // kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt
 // one); kUnimplemented: `insert` is known, and not built yet.

@@ -61,8 +61,8 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
             "write=full");
 }
 
-TEST(Policy, EmptyTextIsTheModelsPolicyElseWindow) {
-  EXPECT_EQ(Canonical(""), Canonical("window"));
+TEST(Policy, EmptyTextIsTheModelsPolicyElseTheBuiltInDefault) {
+  EXPECT_EQ(Canonical(""), Canonical("salient"));
   PolicyNames names = Names();
   names.model_policy = "streaming,sinks=2";
   EXPECT_EQ(Canonical("", names), Canonical("streaming,sinks=2"));
