@@ -40,8 +40,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
-    "full; anllm-ep; streaming; streaming,recent=512; sep; window; window,recent=512; streaming,prefill=full,write=full; "
-    "window,prefill=full,write=full; salient,salient=0.04; salient; salient,salient=0.16";
+    "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; salient,salient=0.05; "
+    "salient; salient,salient=0.1; salient,salient=0.15; salient,salient=0.25";
 constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
 
 struct EvalFlags {

@@ -31,8 +31,8 @@ struct EvalText {
   std::string name;
   std::vector<EvalCase> cases;  // ascending by fork
 
-  // The prompt with the latest fork, as far as the fork.
-  Content Prefix() const;
+  // The prompt with the latest fork, as far as the fork, under a policy.
+  Content Prefix(const Policy& policy) const;
   // Rows that measuring it takes under a policy of its own, about.
   uint64_t Rows() const;
 };
@@ -53,11 +53,9 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
 // XXH3-64 of all ids and answers, in hex: other texts, templates or tokenizers give another one.
 std::string HashOfTexts(absl::Span<const EvalText> texts);
 
-// The ids of a case's message as the model's user would send it. Positions that never act as anchors go to
-// `no_anchor_positions`.
-absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
-                                                    const ChatTemplate* chat,
-                                                    std::vector<uint32_t>* no_anchor_positions);
+// A message as the model's user would send it: the prompt and what is known of its rows.
+absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
+                                           const ChatTemplate* chat);
 
 }  // namespace kedge
 

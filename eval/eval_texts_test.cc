@@ -40,7 +40,7 @@ class EvalTextsTest : public testing::Test {
 TEST_F(EvalTextsTest, PromptsAreEqualUpToTheirForks) {
   for (const EvalText& text : Make({.lengths = {1500, 3000}, .cases = 7, .context_length = 8192})) {
     SCOPED_TRACE(text.name);
-    const Content prefix = text.Prefix();
+    const Content prefix = text.Prefix({.recent = Policy::kAll});
     EXPECT_EQ(prefix.ids.size(), text.cases.back().fork);
     uint32_t fork = 0;
     for (const EvalCase& made : text.cases) {

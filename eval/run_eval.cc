@@ -62,7 +62,13 @@ class Evaluation {
       const std::vector<uint32_t> forks = Forks(text, policy->policy);
       ends.insert(ends.end(), forks.begin(), forks.end());
     }
-    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, kFullAttention, ends));
+    // Rows of full attention serve all policies with such a prefill; those that choose also share what was gathered on
+    // the way, as far as their sequences are the same.
+    const auto chooser = std::find_if(missing.begin(), missing.end(), [](const EvalPolicy* policy) {
+      return policy->policy.salient_millionths > 0;
+    });
+    const Policy& full_policy = chooser == missing.end() ? kFullAttention : (*chooser)->policy;
+    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, full_policy, ends));
     KEDGE_ASSIGN_OR_RETURN(const std::vector<Continued> full, ContinueCases(text, full_states, kFullAttention));
     done_rows_ += text.Rows();
     for (const EvalPolicy* policy : missing) {
@@ -71,7 +77,10 @@ class Evaluation {
         AddRecords(text, *policy, full, full);
       } else {
         std::vector<PrefixState> own_states;
-        if (!HasFullPrefill(policy->policy)) {
+        const Policy& own = policy->policy;
+        const bool other_sequences = own.salient_millionths > 0 &&
+                                     (own.anchors != full_policy.anchors || own.longest != full_policy.longest);
+        if (!HasFullPrefill(own) || other_sequences) {
           KEDGE_ASSIGN_OR_RETURN(own_states, ComputeStates(text, policy->policy, Forks(text, policy->policy)));
         }
         KEDGE_ASSIGN_OR_RETURN(
@@ -103,9 +112,7 @@ class Evaluation {
                                                          std::vector<uint32_t> ends) {
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-    Content prefix = text.Prefix();
-    prefix.policy = policy;
-    return ComputePrefix(prefix, ends, device_);
+    return ComputePrefix(text.Prefix(policy), ends, options_.heads, device_);
   }
 
   // In the order of the cases. REQUIRES: `states` has one for each fork.

@@ -24,7 +24,6 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kLastRows = 128;         // that may ask
 constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
 constexpr uint32_t kPointerRows = 2;        // of these: the template's, before row n-1
 constexpr uint32_t kOpeningRows = 24;       // of the last turn, in which a question before the text is looked for
@@ -44,7 +43,7 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   last_ = observed_ = {end > last_rows ? end - last_rows : 0, end};
   const size_t count = outline_.sequences.size();
   if (num_pointers_ > 0) {
-    for (size_t i = 0; i < count; ++i) {
+    for (size_t i = 0; i + 1 < count; ++i) {  // the last one may not have ended yet
       const PositionRange& sequence = outline_.sequences[i];
       if (sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
           sequence.end - sequence.begin >= kLeastOpening) {
@@ -79,6 +78,20 @@ void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> ma
                                     [](uint32_t p, const PositionRange& sequence) { return p < sequence.end; });
   uint32_t& most = back_[head * sequences.size() + (own - sequences.begin())];
   most = std::max(most, to_opening);
+}
+
+void Salience::Take(const Salience& earlier) {
+  // The last sequence of the earlier prompt may go on in this one: its rows so far count all the same.
+  const size_t count = outline_.sequences.size(), earlier_count = earlier.outline_.sequences.size();
+  KEDGE_CHECK(num_heads_ == earlier.num_heads_);
+  if (opening_ != earlier.opening_) return;  // it ends before they do, so none of its rows can look back at all of them
+  for (size_t i = 0; i < std::min(count, earlier_count); ++i) {
+    KEDGE_CHECK(outline_.sequences[i].begin == earlier.outline_.sequences[i].begin);
+    for (size_t head = 0; head < num_heads_; ++head) {
+      uint32_t& most = back_[head * count + i];
+      most = std::max(most, earlier.back_[head * earlier_count + i]);
+    }
+  }
 }
 
 // Weights in parts of kMassOne. Neither the first sequence asks, which takes what attention has to spare, nor the open

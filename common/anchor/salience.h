@@ -41,6 +41,8 @@ absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 // Owned by one thread. Copyable.
 class Salience {
  public:
+  static constexpr uint32_t kLastRows = 128;  // before row n-1, whose sums are kept row by row
+
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);
 
@@ -50,6 +52,10 @@ class Salience {
   // Adds the mass that head number `head` of SalienceHeads::All() in row `position` gives to rows 0..position
   // (StepFuture::Mass). REQUIRES: position is observed, mass.size() == position + 1.
   void Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass);
+
+  // Takes over what was added to `earlier`, of a prompt that begins alike and ends before this one's last kLastRows, so
+  // that the rows that they share need not be added again.
+  void Take(const Salience& earlier);
 
   // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
   std::vector<PositionRange> Choose() const;
