@@ -31,6 +31,30 @@ Utf8Head ReadUtf8(absl::string_view bytes) {
   return {Utf8Head::Kind::kCharacter, length};
 }
 
+Character ReadCharacter(absl::string_view text) {
+  KEDGE_CHECK(!text.empty());
+  const uint8_t first = static_cast<uint8_t>(text[0]);
+  if (first < 0x80) return {first, 1};
+  const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  KEDGE_CHECK(length <= text.size());
+  char32_t code_point = first & (0xFF >> (length + 1));
+  for (size_t i = 1; i < length; ++i) code_point = code_point << 6 | (static_cast<uint8_t>(text[i]) & 0x3F);
+  return {code_point, length};
+}
+
+Character ReadLastCharacter(absl::string_view text) {
+  KEDGE_CHECK(!text.empty());
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) --begin;  // within a character
+  return ReadCharacter(text.substr(begin));
+}
+
+bool IsWhiteSpace(char32_t code_point) {
+  return (code_point >= 0x09 && code_point <= 0x0D) || code_point == 0x20 || code_point == 0x85 || code_point == 0xA0 ||
+         code_point == 0x1680 || (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 ||
+         code_point == 0x2029 || code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
+}
+
 std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const Utf8Head head = ReadUtf8(text.substr(i));

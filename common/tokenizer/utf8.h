@@ -26,6 +26,19 @@ struct Utf8Head {
 // REQUIRES: bytes is not empty.
 Utf8Head ReadUtf8(absl::string_view bytes);
 
+// A character of valid text.
+struct Character {
+  char32_t code_point;
+  size_t length;  // bytes
+};
+
+// The first and the last one. REQUIRES: text is valid UTF-8 and not empty.
+Character ReadCharacter(absl::string_view text);
+Character ReadLastCharacter(absl::string_view text);
+
+// The Unicode property White_Space.
+bool IsWhiteSpace(char32_t code_point);
+
 // The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
 std::optional<size_t> FindInvalidUtf8(absl::string_view text);
 
