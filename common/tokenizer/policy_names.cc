@@ -12,6 +12,7 @@ absl::StatusOr<PolicyNames> FindPolicyNames(const GgufFile& file, const Tokenize
   PolicyNames names{.sentence = std::move(sets.sentence),
                     .separators = std::move(sets.separators),
                     .full_stop = sets.full_stop,
+                    .added_anchor = tokenizer.SpecialId("<AC>"),
                     .vocab_size = static_cast<uint32_t>(tokenizer.vocab_size())};
   if (file.Has("kedge.anchor.policy")) {
     KEDGE_ASSIGN_OR_RETURN(names.model_policy, file.GetString("kedge.anchor.policy"));
