@@ -63,6 +63,11 @@ v1::GenerateRequest ToRequest(const GenerateCall& call) {
   request.mutable_output_options()->set_token_ids(true);
   request.mutable_output_options()->set_logprobs(0);
   request.mutable_cache_options()->set_policy(call.policy);
+  for (const AnchorSpan& span : call.anchor_spans) {
+    v1::AnchorSpan* added = request.mutable_cache_options()->add_anchor_spans();
+    added->set_begin(span.begin);
+    added->set_end(span.end);
+  }
   return request;
 }
 

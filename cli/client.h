@@ -17,6 +17,12 @@
 
 namespace kedge {
 
+// A range of a text prompt, in code points, at whose end a policy with insert=ID puts an anchor.
+struct AnchorSpan {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
 struct ChatTurn {
   std::string role;
   std::string content;
@@ -29,6 +35,7 @@ using Prompt = std::variant<std::string, std::vector<uint32_t>, std::vector<Chat
 struct GenerateCall {
   Prompt prompt;
   std::string policy;
+  std::vector<AnchorSpan> anchor_spans;  // empty: between sentences
   std::string request_id;
   std::optional<absl::Duration> timeout;
   float temperature = 0;  // 0: greedy

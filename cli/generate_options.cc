@@ -3,6 +3,11 @@
 // Tested by generate_options_test.cc.
 #include "cli/generate_options.h"
 
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
 #include "common/tokenizer/utf8.h"
@@ -10,6 +15,20 @@
 namespace kedge {
 
 std::string CheckTokenList(const std::string& text) { return std::string(ParseTokenList(text).status().message()); }
+
+namespace {
+
+// "A-B"; their order is the server's business.
+absl::StatusOr<AnchorSpan> ParseAnchorSpan(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
+  AnchorSpan span;
+  if (absl::SimpleAtoi(ends.first, &span.begin) && absl::SimpleAtoi(ends.second, &span.end)) return span;
+  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no range of characters, as in 0-42"));
+}
+
+}  // namespace
+
+std::string CheckAnchorSpan(const std::string& text) { return std::string(ParseAnchorSpan(text).status().message()); }
 
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   GenerateCall* call = &options->call;
@@ -54,6 +73,14 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
   group->require_option(1);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
+  command
+      ->add_option("--anchor-span", options->anchor_spans,
+                   "With --raw and a policy that inserts anchors: put one after the characters A to B - 1 (from 0) of the "
+                   "prompt, and none between sentences; can be given several times")
+      ->check(CheckAnchorSpan)
+      ->type_name("A-B")
+      ->allow_extra_args(false)
+      ->excludes(tokens);
 }
 
 void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format) {
@@ -102,7 +129,13 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (prompt.raw || !is_chat_model) {
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
     call.prompt = std::move(text);
+    for (const std::string& span : prompt.anchor_spans) {
+      KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseAnchorSpan(span));
+    }
     return call;
+  }
+  if (!prompt.anchor_spans.empty()) {
+    return absl::InvalidArgumentError("--anchor-span: is for a plain text; give --raw");
   }
   std::vector<ChatTurn> turns;
   if (!prompt.system.empty()) turns.push_back({"system", prompt.system});

@@ -26,6 +26,7 @@ struct PromptOptions {
   std::string prompt_file;
   std::string tokens;
   std::string system;
+  std::vector<std::string> anchor_spans;
   bool raw = false;
   enum class Source { kPrompt, kFile, kTokens };
   Source source = Source::kPrompt;
@@ -33,8 +34,9 @@ struct PromptOptions {
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
-// For CLI11's check(): why `text` is no list of token ids; empty if it is one.
+// For CLI11's check(): why `text` is no list of token ids, or no "A-B"; empty if it is one.
 std::string CheckTokenList(const std::string& text);
+std::string CheckAnchorSpan(const std::string& text);
 
 // How to print the answer.
 enum class AnswerFormat { kText, kJson };

@@ -24,8 +24,11 @@
 #include "common/model/config.h"
 #include "common/model/gguf.h"
 #include "common/node/load_model.h"
+#include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/tokenizer.h"
+#include "common/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -50,11 +53,14 @@ struct ScoreOptions {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-// `tokenizer` may be null where ids are given.
-absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer) {
+// `tokenizer` may be null where ids are given. A text gets the anchors that `policy` inserts, as prompts do.
+absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer,
+                                              const Policy& policy) {
   if (!options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
-    return tokenizer->Encode(text);
+    // (What is no UTF-8 has no sentences; Encode says where.)
+    if (!policy.insert.has_value() || FindInvalidUtf8(text).has_value()) return tokenizer->Encode(text);
+    return EncodeWithAnchors(*tokenizer, CutAtPlaces(text, FindSentenceBreaks(text)), *policy.insert);
   }
   std::string list = options.tokens;
   if (!options.tokens_file.empty()) {
@@ -74,10 +80,10 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*file, *tokenizer));
   }
   Content content;
-  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get()));
+  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get(), content.policy));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   content.prompt_length = std::min(options.generated_from, size);
-  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
   const uint32_t split = options.has_split ? options.split : size / 2;

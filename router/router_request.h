@@ -18,6 +18,8 @@ struct RouterRequest {
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
   std::string policy;                         // canonical
+  // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
+  std::optional<uint32_t> hidden_id;
 
   // How to sample; ranges as in the public proto.
   float temperature = 1.0f;

@@ -16,7 +16,9 @@
 #include "absl/strings/strip.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/jinja_outline.h"
+#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
@@ -120,7 +122,8 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Recognise(cons
 }
 
 absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
-                                                 bool add_generation_prompt) const {
+                                                 bool add_generation_prompt,
+                                                 std::optional<uint32_t> anchor) const {
   if (messages.empty()) return absl::InvalidArgumentError("messages: there are none");
   for (size_t i = 0; i < messages.size(); ++i) {
     if (std::find(std::begin(kRoles), std::end(kRoles), messages[i].role) == std::end(kRoles)) {
@@ -133,9 +136,12 @@ absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> m
   }
 
   PromptTokens prompt;
-  // Appends <|im_start|> and `text`, whose first `opener_bytes` bytes are the opener of an answer (0: no answer).
-  const auto append_start = [&](absl::string_view text, size_t opener_bytes) -> absl::Status {
-    KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, tokenizer_->Encode(text));
+  // Appends <|im_start|> and `text`, whose first `opener_bytes` bytes are the opener of an answer (0: no answer), and
+  // which has anchors at `places`, all of them behind the opener.
+  const auto append_start = [&](absl::string_view text, size_t opener_bytes,
+                                absl::Span<const size_t> places) -> absl::Status {
+    KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
+                           EncodeWithAnchors(*tokenizer_, CutAtPlaces(text, places), anchor.value_or(0)));
     prompt.ids.push_back(start_);
     prompt.no_anchor.push_back(opener_bytes > 0);
     size_t offset = 0;
@@ -149,8 +155,12 @@ absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> m
   };
   KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> line_feed, tokenizer_->Encode("\n"));
   const auto append_message = [&](absl::string_view role, absl::string_view content) -> absl::Status {
+    const std::string header = absl::StrCat(role, "\n");
+    std::vector<size_t> places;
+    if (anchor.has_value()) places = FindSentenceBreaks(content);
+    for (size_t& place : places) place += header.size();
     KEDGE_RETURN_IF_ERROR(
-        append_start(absl::StrCat(role, "\n", content), role == "assistant" ? kAnswerOpener.size() : 0));
+        append_start(absl::StrCat(header, content), role == "assistant" ? kAnswerOpener.size() : 0, places));
     prompt.ids.push_back(end_);
     prompt.ids.insert(prompt.ids.end(), line_feed.begin(), line_feed.end());
     prompt.no_anchor.resize(prompt.ids.size(), false);
@@ -164,7 +174,7 @@ absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> m
     KEDGE_RETURN_IF_ERROR(append_message(message.role, message.content));
   }
   if (add_generation_prompt) {
-    KEDGE_RETURN_IF_ERROR(append_start(kAnswerOpener, kAnswerOpener.size()));
+    KEDGE_RETURN_IF_ERROR(append_start(kAnswerOpener, kAnswerOpener.size(), {}));
   }
   return prompt;
 }

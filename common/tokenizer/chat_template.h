@@ -40,7 +40,9 @@ class ChatTemplate {
 
   // kInvalidArgument names the field: no messages, an unknown role, content that is not UTF-8.
   // A default system message that the model's template has is put in front, as the template itself would.
-  absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt) const;
+  // `anchor`: a token to put between the sentences of each message's content (anchored_text.h).
+  absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt,
+                                     std::optional<uint32_t> anchor = std::nullopt) const;
 
   // "chatml".
   const std::string& name() const { return name_; }
