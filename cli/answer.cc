@@ -18,6 +18,7 @@ std::string AnswerJson(const Answer& answer) {
   json["prompt_tokens"] = answer.prompt_tokens;
   json["completion_tokens"] = answer.completion_tokens;
   json["kept_rows"] = answer.kept_rows;
+  json["kept_ranges"] = answer.kept_ranges;
   json["segment_bytes"] = answer.segment_bytes;
   json["full_bytes"] = answer.full_bytes;
   json["ttft_ms"] = absl::ToDoubleMilliseconds(answer.first_token);
@@ -35,7 +36,13 @@ std::string WithCommas(uint64_t number) {
 std::string AnswerSummary(const Answer& answer) {
   std::string summary = absl::StrFormat("  tokens   %u prompt, %u output (%s)\n", answer.prompt_tokens,
                                         answer.completion_tokens, answer.finish_reason);
-  absl::StrAppendFormat(&summary, "  rows     %u kept of %u\n", answer.kept_rows, answer.prompt_tokens);
+  absl::StrAppendFormat(&summary, "  rows     %u kept of %u", answer.kept_rows, answer.prompt_tokens);
+  if (answer.kept_rows > 0 && answer.kept_rows + 1 < answer.prompt_tokens && !answer.kept_ranges.empty()) {
+    absl::StrAppendFormat(&summary, " (%.1f %%), in %u part%s of the prompt",
+                          100.0 * answer.kept_rows / answer.prompt_tokens, answer.kept_ranges.size(),
+                          answer.kept_ranges.size() == 1 ? "" : "s");
+  }
+  summary += "\n";
   if (answer.segment_bytes > 0 && answer.full_bytes > 0) {
     absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s (%.1f %%)",
                           WithCommas(answer.segment_bytes), WithCommas(answer.full_bytes),
@@ -54,6 +61,18 @@ std::string AnswerSummary(const Answer& answer) {
                         answer.prefill_node.empty() ? "none" : answer.prefill_node,
                         answer.decode_node.empty() ? "none" : answer.decode_node);
   return summary;
+}
+
+std::string MarkedPrompt(const Answer& answer, bool colours) {
+  std::string marked;
+  for (const PromptPart& part : answer.prompt_pieces) {
+    if (colours) {
+      absl::StrAppend(&marked, part.kept ? "\x1b[1m" : "\x1b[2m", part.text, "\x1b[0m");
+    } else {
+      absl::StrAppend(&marked, part.kept ? "[[" : "", part.text, part.kept ? "]]" : "");
+    }
+  }
+  return marked;
 }
 
 }  // namespace kedge

@@ -4,11 +4,18 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
 
 namespace kedge {
+
+// A run of the prompt's tokens as text, and whether it was kept.
+struct PromptPart {
+  std::string text;
+  bool kept = false;
+};
 
 // A plain value. Durations are on the client's clock, from the start of the call.
 struct Answer {
@@ -21,6 +28,8 @@ struct Answer {
   uint32_t kept_rows = 0;
   uint64_t segment_bytes = 0;
   uint64_t full_bytes = 0;
+  std::vector<std::pair<uint32_t, uint32_t>> kept_ranges;  // of the prompt's tokens, half-open
+  std::vector<PromptPart> prompt_pieces;                   // if asked for
   absl::Duration first_token;  // until the first token came; the whole time if none did
   absl::Duration total;
   std::string prefill_node;  // names with commas if there were several; empty: none
@@ -28,11 +37,14 @@ struct Answer {
 };
 
 // One JSON object (one line, no line feed): text, token_ids, logprobs, finish_reason, prompt_tokens,
-// completion_tokens, kept_rows, segment_bytes, full_bytes, ttft_ms, prefill_node, decode_node.
+// completion_tokens, kept_rows, kept_ranges, segment_bytes, full_bytes, ttft_ms, prefill_node, decode_node.
 std::string AnswerJson(const Answer& answer);
 
 // Lines for a human, each ending with a line feed.
 std::string AnswerSummary(const Answer& answer);
+
+// The prompt with its kept parts marked: in bold where `colours`, the rest dim; else between [[ and ]].
+std::string MarkedPrompt(const Answer& answer, bool colours);
 
 // "1,234,567".
 std::string WithCommas(uint64_t number);

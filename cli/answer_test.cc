@@ -19,6 +19,7 @@ Answer SomeAnswer() {
   answer.prompt_tokens = 1500;
   answer.completion_tokens = 3;
   answer.kept_rows = 200;
+  answer.kept_ranges = {{0, 4}, {1304, 1500}};
   answer.segment_bytes = 4608000;
   answer.full_bytes = 34560000;
   answer.first_token = absl::Milliseconds(250);
@@ -39,6 +40,7 @@ TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
                          {"prompt_tokens", 1500},
                          {"completion_tokens", 3},
                          {"kept_rows", 200},
+                         {"kept_ranges", {{0, 4}, {1304, 1500}}},
                          {"segment_bytes", 4608000},
                          {"full_bytes", 34560000},
                          {"ttft_ms", 250.0},
@@ -56,7 +58,7 @@ TEST(AnswerTest, JsonOfAnEmptyAnswerHasEmptyLists) {
 TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
   std::string summary = AnswerSummary(SomeAnswer());
   EXPECT_THAT(summary, HasSubstr("1500 prompt, 3 output (stop)"));
-  EXPECT_THAT(summary, HasSubstr("200 kept of 1500"));
+  EXPECT_THAT(summary, HasSubstr("200 kept of 1500 (13.3 %), in 2 parts of the prompt"));
   EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache is 34,560,000 (13.3 %)"));
   EXPECT_THAT(summary, HasSubstr("0.250 s to the first token, then 4.0 tokens/s"));
   EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
@@ -74,6 +76,13 @@ TEST(AnswerTest, TheSummaryOfNothingDividesByNothing) {
   EXPECT_THAT(summary, Not(HasSubstr("nan")));
   EXPECT_THAT(summary, Not(HasSubstr("inf")));
   EXPECT_THAT(summary, HasSubstr("prefill none, decode none"));
+}
+
+TEST(AnswerTest, KeptPartsAreMarked) {
+  Answer answer;
+  answer.prompt_pieces = {{"a ", false}, {"b", true}, {" c", false}};
+  EXPECT_EQ(MarkedPrompt(answer, false), "a [[b]] c");
+  EXPECT_EQ(MarkedPrompt(answer, true), "\x1b[2ma \x1b[0m\x1b[1mb\x1b[0m\x1b[2m c\x1b[0m");
 }
 
 TEST(AnswerTest, CommasStandAtThousands) {

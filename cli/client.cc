@@ -62,9 +62,19 @@ v1::GenerateRequest ToRequest(const GenerateCall& call) {
   if (call.ignore_eos) sampling->set_ignore_eos(true);
   request.mutable_output_options()->set_token_ids(true);
   request.mutable_output_options()->set_logprobs(0);
+  request.mutable_output_options()->set_prompt_pieces(call.prompt_pieces);
   request.mutable_cache_options()->set_policy(call.policy);
-  for (const AnchorSpan& span : call.anchor_spans) {
-    v1::AnchorSpan* added = request.mutable_cache_options()->add_anchor_spans();
+  for (const Pin& pin : call.pins) {
+    v1::PinnedSpan* span = request.mutable_cache_options()->add_pinned();
+    if (pin.message.has_value()) {
+      span->set_message(*pin.message);
+    } else {
+      span->mutable_text()->set_begin(pin.begin);
+      span->mutable_text()->set_end(pin.end);
+    }
+  }
+  for (const TextSpan& span : call.anchor_spans) {
+    v1::TextSpan* added = request.mutable_cache_options()->add_anchor_spans();
     added->set_begin(span.begin);
     added->set_end(span.end);
   }
@@ -116,6 +126,14 @@ std::string Merge(const v1::GenerateStreamResponse& message, Answer* answer) {
     answer->kept_rows = usage.kept_rows();
     answer->segment_bytes = usage.segment_bytes();
     answer->full_bytes = usage.full_bytes();
+  }
+  if (message.has_provenance()) {
+    for (const v1::TokenRange& range : message.provenance().kept_ranges()) {
+      answer->kept_ranges.push_back({range.begin(), range.end()});
+    }
+  }
+  for (const v1::PromptPiece& piece : message.prompt_pieces()) {
+    answer->prompt_pieces.push_back({piece.text(), piece.kept()});
   }
   answer->text += text;
   return text;

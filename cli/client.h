@@ -17,8 +17,8 @@
 
 namespace kedge {
 
-// A range of a text prompt, in code points, at whose end a policy with insert=ID puts an anchor.
-struct AnchorSpan {
+// Code points begin to end - 1 of a text.
+struct TextSpan {
   uint32_t begin = 0;
   uint32_t end = 0;
 };
@@ -31,11 +31,20 @@ struct ChatTurn {
 // What to continue: plain text, token ids as they are, or chat messages for the model's template.
 using Prompt = std::variant<std::string, std::vector<uint32_t>, std::vector<ChatTurn>>;
 
+// A part of the prompt that is kept: a chat message, or code points [begin, end) of a text.
+struct Pin {
+  std::optional<uint32_t> message;
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
 // What a generation asks for. What is unset is left to the server.
 struct GenerateCall {
   Prompt prompt;
   std::string policy;
-  std::vector<AnchorSpan> anchor_spans;  // empty: between sentences
+  std::vector<Pin> pins;
+  bool prompt_pieces = false;  // Answer::prompt_pieces
+  std::vector<TextSpan> anchor_spans;  // of a plain text: where insert=ID puts anchors; empty: between sentences
   std::string request_id;
   std::optional<absl::Duration> timeout;
   float temperature = 0;  // 0: greedy

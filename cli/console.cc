@@ -32,6 +32,8 @@ void SayError(const absl::Status& status) {
   Say(absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message()));
 }
 
+void WriteErr(absl::string_view text) { WriteAll(STDERR_FILENO, text); }
+
 bool WriteOut(absl::string_view text) { return WriteAll(STDOUT_FILENO, text); }
 
 }  // namespace kedge

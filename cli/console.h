@@ -13,6 +13,9 @@ void Say(absl::string_view message);
 // Writes "kedge: CODE_NAME: MESSAGE". REQUIRES: !status.ok().
 void SayError(const absl::Status& status);
 
+// Writes `text` to stderr as it is. Thread-safe.
+void WriteErr(absl::string_view text);
+
 // Writes all of `text` to stdout at once, past any buffer. False when nobody reads it any more.
 bool WriteOut(absl::string_view text);
 

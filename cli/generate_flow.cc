@@ -3,6 +3,8 @@
 // Tested by client_test.cc.
 #include "cli/generate_flow.h"
 
+#include <unistd.h>
+
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "cli/console.h"
@@ -39,6 +41,7 @@ absl::StatusOr<Answer> GenerateAndPrint(const PromptOptions& prompt, const Sampl
   if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");
   KEDGE_RETURN_IF_ERROR(answer.status());
   if (format == AnswerFormat::kJson) WriteOut(AnswerJson(*answer) + "\n");
+  if (prompt.show_kept) WriteErr(MarkedPrompt(*answer, isatty(STDERR_FILENO)) + "\n");
   return answer;
 }
 

@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
 #include "common/tokenizer/utf8.h"
@@ -18,17 +18,15 @@ std::string CheckTokenList(const std::string& text) { return std::string(ParseTo
 
 namespace {
 
-// "A-B"; their order is the server's business.
-absl::StatusOr<AnchorSpan> ParseAnchorSpan(absl::string_view text) {
+// "A-B"; whether B is above A is the server's business.
+absl::StatusOr<TextSpan> ParseTextSpan(absl::string_view text) {
   const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
-  AnchorSpan span;
+  TextSpan span;
   if (absl::SimpleAtoi(ends.first, &span.begin) && absl::SimpleAtoi(ends.second, &span.end)) return span;
-  return absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is no range of characters, as in 0-42"));
+  return absl::InvalidArgumentError("is not A-B");
 }
 
 }  // namespace
-
-std::string CheckAnchorSpan(const std::string& text) { return std::string(ParseAnchorSpan(text).status().message()); }
 
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   GenerateCall* call = &options->call;
@@ -74,13 +72,37 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
   command
-      ->add_option("--anchor-span", options->anchor_spans,
-                   "With --raw and a policy that inserts anchors: put one after the characters A to B - 1 (from 0) of the "
-                   "prompt, and none between sentences; can be given several times")
-      ->check(CheckAnchorSpan)
-      ->type_name("A-B")
+      ->add_option("--pin", options->pins,
+                   "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
+                   "code points A to B-1 of a plain text; can be given several times")
       ->allow_extra_args(false)
+      ->check([](const std::string& text) { return std::string(ParsePin(text).status().message()); })
+      ->type_name("SPAN");
+  command
+      ->add_option("--anchor-span", options->anchor_spans,
+                   "Under a policy that inserts anchors: put one behind the code points A to B-1 of a plain text, and "
+                   "none between sentences; can be given several times")
+      ->allow_extra_args(false)
+      ->check([](const std::string& text) { return std::string(ParseTextSpan(text).status().message()); })
+      ->type_name("A-B")
       ->excludes(tokens);
+  command->add_flag("--show-kept", options->show_kept, "Print the prompt on stderr with the parts that were kept marked");
+}
+
+absl::StatusOr<Pin> ParsePin(absl::string_view text) {
+  Pin pin;
+  if (absl::ConsumePrefix(&text, "message:")) {
+    uint32_t message = 0;
+    if (absl::SimpleAtoi(text, &message)) {
+      pin.message = message;
+      return pin;
+    }
+  } else if (const absl::StatusOr<TextSpan> span = ParseTextSpan(text); span.ok()) {
+    pin.begin = span->begin;
+    pin.end = span->end;
+    return pin;
+  }
+  return absl::InvalidArgumentError("is neither message:N nor A-B");
 }
 
 void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format) {
@@ -113,6 +135,11 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
                                       bool is_chat_model) {
   using Source = PromptOptions::Source;
   GenerateCall call = sampling.call;
+  call.prompt_pieces = prompt.show_kept;
+  for (const std::string& text : prompt.pins) {
+    KEDGE_ASSIGN_OR_RETURN(const Pin pin, ParsePin(text));
+    call.pins.push_back(pin);
+  }
   if (sampling.timeout_seconds > 0) call.timeout = absl::Seconds(sampling.timeout_seconds);
   KEDGE_ASSIGN_OR_RETURN(call.stop_token_ids, ParseTokenList(sampling.stop_token_ids));
 
@@ -130,7 +157,7 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
     call.prompt = std::move(text);
     for (const std::string& span : prompt.anchor_spans) {
-      KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseAnchorSpan(span));
+      KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
     }
     return call;
   }

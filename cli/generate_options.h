@@ -8,6 +8,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "cli/client.h"
 
 namespace kedge {
@@ -26,17 +27,21 @@ struct PromptOptions {
   std::string prompt_file;
   std::string tokens;
   std::string system;
-  std::vector<std::string> anchor_spans;
   bool raw = false;
+  std::vector<std::string> pins;  // "message:N" or "A-B"
+  std::vector<std::string> anchor_spans;  // "A-B"
+  bool show_kept = false;
   enum class Source { kPrompt, kFile, kTokens };
   Source source = Source::kPrompt;
 };
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
-// For CLI11's check(): why `text` is no list of token ids, or no "A-B"; empty if it is one.
+// For CLI11's check(): why `text` is no list of token ids; empty if it is one.
 std::string CheckTokenList(const std::string& text);
-std::string CheckAnchorSpan(const std::string& text);
+
+// "message:N" or "A-B"; kInvalidArgument if it is neither.
+absl::StatusOr<Pin> ParsePin(absl::string_view text);
 
 // How to print the answer.
 enum class AnswerFormat { kText, kJson };

@@ -25,6 +25,7 @@
 #include "common/model/gguf.h"
 #include "common/node/load_model.h"
 #include "common/tokenizer/anchored_text.h"
+#include "common/node/salience_store.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/tokenizer.h"
@@ -86,9 +87,25 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   content.prompt_length = std::min(options.generated_from, size);
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
-  const uint32_t split = options.has_split ? options.split : size / 2;
+  uint32_t split = options.has_split ? options.split : size / 2;
   if (split > size)
     return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is beyond the ", size, " tokens"));
+  if (content.policy.prefill_full || content.policy.write_full) {
+    // Such a policy depends on where the prompt ends: there, for all three paths. What moves is the state before the
+    // prompt's last row, as in a cluster.
+    const uint32_t prompt = options.has_split ? split : size;
+    if (options.generated_from == UINT32_MAX) content.prompt_length = prompt;
+    if (content.prompt_length != prompt) {
+      return absl::InvalidArgumentError("generated-from: under prefill=full and write=full, --split is the prompt's end");
+    }
+    split = prompt > 0 ? prompt - 1 : 0;
+  }
+  FoundHeads found;
+  if (content.NeedsChoice()) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
+    KEDGE_ASSIGN_OR_RETURN(found, FindSalienceHeads(*file, config, fingerprint));
+    if (!found.calibrated) Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
+  }
 
   DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
   KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
@@ -98,17 +115,17 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
                        .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
                        .head_dim = static_cast<uint32_t>(config.head_dim),
                        .type = device_options.kv_type};
-  device_options.kv_bytes = uint64_t{PagesFor(content, chunk, 0)} * kPageRows * shape.row_bytes();
+  device_options.kv_bytes = uint64_t{PagesFor(content, 0, chunk, 0)} * kPageRows * shape.row_bytes();
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, device_options));
   Score score;
   if (options.path == "whole") {
-    KEDGE_ASSIGN_OR_RETURN(score, ScoreWhole(content, device.get()));
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreWhole(content, found.heads, device.get()));
   } else if (options.path == "steps") {
-    KEDGE_ASSIGN_OR_RETURN(score, ScoreSteps(content, device.get()));
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreSteps(content, found.heads, device.get()));
   } else {
     KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
     KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> second, MakeDevice(file, device_options));
-    KEDGE_ASSIGN_OR_RETURN(score, ScoreSplit(content, split, chunk, fingerprint, device.get(), second.get()));
+    KEDGE_ASSIGN_OR_RETURN(score, ScoreSplit(content, found.heads, split, chunk, fingerprint, device.get(), second.get()));
   }
   nlohmann::ordered_json json;
   json["tokens"] = size;
@@ -116,6 +133,8 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   json["kept_rows"] = score.kept_rows;
   json["segment_bytes"] = score.segment_bytes;
   json["full_bytes"] = uint64_t{size} * shape.row_bytes();
+  json["kept_ranges"] = nlohmann::ordered_json::array();
+  for (const PositionRange& range : score.kept_ranges) json["kept_ranges"].push_back({range.begin, range.end});
   return json;
 }
 
@@ -163,7 +182,7 @@ void AddScoreCommand(CLI::App* app, Action* action) {
                    "one engine, their kept rows through segment bytes into a second one")
       ->check(CLI::IsMember({"whole", "steps", "split"}))
       ->capture_default_str();
-  command->add_option("--split", options->split, "tokens of the first engine (default: half of them)")
+  command->add_option("--split", options->split, "tokens of the first engine (default: half of them); under prefill=full and write=full, the prompt's length, for all paths (default: all of them)")
       ->each([options](const std::string&) { options->has_split = true; });
   command->add_option("--chunk", options->chunk, "rows of one step of split")
       ->check(CLI::Range(1u, kMaxTokens))

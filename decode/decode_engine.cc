@@ -23,23 +23,23 @@ struct DecodeEngine::Session {
   uint32_t pages = 0;
   absl::Time arrived;
   State state = State::kWaiting;
+  absl::Status failed;  // to be told in the next turn
   std::unique_ptr<Sequence> sequence;  // once the job has rows
 
   // Receiving.
-  SegmentHeader expected;  // of the state before the last id
-  uint32_t attempt = 0;    // candidates tried so far
+  uint32_t attempt = 0;  // candidates tried so far
   std::unique_ptr<StateCall> call;
   std::optional<StateReceiver> receiver;
   absl::Time last_event;
 
-  absl::Time began;  // rows were reserved
+  absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
   bool prefilled_sent = false;
 
-  uint32_t generated() const {
-    const Content& content = sequence != nullptr ? sequence->content() : job.content;
-    return static_cast<uint32_t>(content.ids.size()) - content.prompt_length;
-  }
+  const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
+  uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
+  // Ids before the last: their state is what the job needs.
+  uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
 };
 
 DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock,
@@ -61,6 +61,10 @@ absl::Status DecodeEngine::Check(const DecodeJob& job) const {
   }
   KEDGE_RETURN_IF_ERROR(CheckContent(job.content, device_->vocab_size(), options_.context_length));
   if (job.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
+  if (job.content.prompt_length > job.content.ids.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("prompt_length: ", job.content.prompt_length, " is more than the ",
+                                                   job.content.ids.size(), " ids"));
+  }
   const SamplingParams& sampling = job.sampling;
   for (const auto& [name, value] : {std::pair{"temperature", sampling.temperature},
                                     {"top_p", sampling.top_p},
@@ -83,30 +87,40 @@ absl::Status DecodeEngine::Check(const DecodeJob& job) const {
   return absl::OkStatus();
 }
 
+absl::StatusOr<uint32_t> DecodeEngine::PagesOf(const DecodeJob& job, uint32_t first) const {
+  const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
+  const uint32_t generated = size - job.content.prompt_length;
+  const uint32_t more = job.sampling.max_tokens > generated ? job.sampling.max_tokens - generated : 0;
+  const uint32_t pages =
+      PagesFor(job.content, first, device_->max_rows(), std::min(more, options_.context_length - size));
+  if (pages <= pool_.num_pages()) return pages;
+  return absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
+                                                   " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
+}
+
+// Whether the state before the last id is to be asked for.
+bool DecodeEngine::IsRemote(const Session& session) const {
+  const uint32_t missing = session.missing();
+  return missing > 0 && missing >= options_.min_remote_tokens && session.attempt < session.job.candidates.size();
+}
+
 DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink> sink) {
-  absl::Status status = Check(job);
-  uint32_t pages = 0;
-  if (status.ok()) {
-    const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-    const uint32_t generated = size - job.content.prompt_length;
-    const uint32_t more = job.sampling.max_tokens > generated ? job.sampling.max_tokens - generated : 0;
-    pages = PagesFor(job.content, device_->max_rows(), std::min(more, options_.context_length - size));
-    if (pages > pool_.num_pages()) {
-      status =
-          absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
-                                                    " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
-    }
-  }
-  if (!status.ok()) {
-    sink->OnEnd(status, {});
-    return 0;
-  }
   Session& session = sessions_.emplace_back();
   session.id = next_id_++;
   session.job = std::move(job);
   session.sink = std::move(sink);
-  session.pages = pages;
   session.arrived = clock_->Now();
+  absl::Status status = Check(session.job);
+  if (status.ok() && !IsRemote(session)) status = CheckChoosable(session.job.content, options_.salience_heads);
+  if (status.ok()) {
+    const absl::StatusOr<uint32_t> pages = PagesOf(session.job, IsRemote(session) ? session.missing() : 0);
+    status = pages.status();
+    if (pages.ok()) session.pages = *pages;
+  }
+  if (!status.ok()) {
+    End(std::prev(sessions_.end()), status);
+    return 0;
+  }
   Admit();
   if (session.state == Session::State::kWaiting && stats().waiting > options_.max_waiting) {
     End(std::prev(sessions_.end()), absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
@@ -128,40 +142,45 @@ void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInf
 
 void DecodeEngine::Admit() {
   for (Session& session : sessions_) {
-    if (session.state != Session::State::kWaiting) continue;
+    if (session.state != Session::State::kWaiting || !session.failed.ok()) continue;
     absl::StatusOr<PageLease> lease = pool_.Reserve(session.pages);
     if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
-    session.sequence = std::make_unique<Sequence>(session.job.content, *std::move(lease));
-    session.began = clock_->Now();
+    session.sequence =
+        std::make_unique<Sequence>(session.job.content, *std::move(lease), &options_.salience_heads);
+    if (session.began == absl::InfinitePast()) session.began = clock_->Now();
     session.prefilled.queue_time = session.began - session.arrived;
-    const Content& content = session.job.content;
-    session.expected =
-        StateHeader(content, static_cast<uint32_t>(content.ids.size()) - 1, options_.fingerprint, *device_);
-    session.prefilled.kept_rows = static_cast<uint32_t>(session.expected.positions.size());
-    FetchNext(session);
+    if (IsRemote(session)) {
+      FetchNext(session);
+    } else {
+      session.prefilled.prefill_node.clear();
+      session.state = Session::State::kRunning;
+    }
   }
 }
 
+// Asks the next candidate. If there is none, the job waits for the rows that computing its prompt takes.
 void DecodeEngine::FetchNext(Session& session) {
   session.call.reset();
   session.receiver.reset();
   session.sequence->Reset();
-  const Content& content = session.job.content;
-  const uint32_t missing = session.expected.end;
-  if (missing == 0 || missing < options_.min_remote_tokens || session.attempt >= session.job.candidates.size()) {
-    session.prefilled.prefill_node.clear();
-    session.state = Session::State::kRunning;
+  session.job.content.salient = session.sequence->content().salient;  // made once, wherever the rows come from
+  if (!IsRemote(session)) {
+    session.sequence.reset();
+    session.state = Session::State::kWaiting;
+    const absl::StatusOr<uint32_t> pages = PagesOf(session.job, 0);
+    session.failed = pages.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : pages.status();
+    session.pages = pages.value_or(0);
     return;
   }
   session.state = Session::State::kReceiving;
-  session.receiver.emplace(session.sequence.get(), session.expected);
+  session.receiver.emplace(session.sequence.get(), session.missing(), options_.fingerprint);
   session.last_event = clock_->Now();
   StateRequest request{.request_id = session.job.request_id,
-                       .content = content,
+                       .content = session.job.content,
                        .fingerprint = options_.fingerprint,
                        .kv_type = KvTypeName(device_->row_shape().type)};
+  const uint32_t missing = session.missing();
   request.content.ids.resize(missing);
-  request.content.prompt_length = std::min(content.prompt_length, missing);
   std::erase_if(request.content.no_anchor_positions, [missing](uint32_t position) { return position >= missing; });
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
@@ -196,7 +215,9 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
   if (const auto* accepted = std::get_if<StateAccepted>(&event.event)) {
     spdlog::debug("request {}: accepted by {}, {} tokens ahead", session.job.request_id, session.prefilled.prefill_node,
                   accepted->tokens_ahead);
-    return session.receiver->AcceptHeader(accepted->header.bytes);
+  }
+  if (const auto* head = std::get_if<StateHead>(&event.event)) {
+    return session.receiver->AcceptHeader(head->header.bytes, *device_);
   }
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
     spdlog::debug("request {}: {} has computed {} tokens", session.job.request_id, session.prefilled.prefill_node,
@@ -225,7 +246,15 @@ void DecodeEngine::GiveUpSilent() {
   }
 }
 
+void DecodeEngine::EndFailed() {
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto current = session++;
+    if (!current->failed.ok()) End(current, current->failed);
+  }
+}
+
 bool DecodeEngine::Turn() {
+  EndFailed();
   Admit();
   GiveUpSilent();
   Step();
@@ -248,10 +277,10 @@ void DecodeEngine::Step() {
   const uint32_t count = static_cast<uint32_t>(running.size());
   if (count > device_->max_rows())
     std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
-  std::vector<uint32_t> pending;
-  for (const SessionIt session : running) pending.push_back(session->sequence->pending());
+  std::vector<uint32_t> ready;
+  for (const SessionIt session : running) ready.push_back(session->sequence->ready());
   const std::vector<uint32_t> rows =
-      DivideStep(pending, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
+      DivideStep(ready, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   uint32_t total = 0;
   for (size_t i = 0; i < running.size(); ++i) {
@@ -261,7 +290,7 @@ void DecodeEngine::Step() {
   if (slices.empty()) return;
   const absl::Time start = clock_->Now();
   const std::unique_ptr<StepFuture> step = LaunchStep(slices, device_);
-  const absl::Status status = step->Wait();
+  const absl::Status status = FinishStep(slices, step.get(), device_);
   pacer_.Record(total, clock_->Now() - start);
   ++steps_;
   size_t next_logits = 0;
@@ -281,8 +310,15 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
   Sequence& sequence = *session->sequence;
   if (!session->prefilled_sent) {
     session->prefilled_sent = true;
-    if (session->prefilled.prefill_node.empty()) session->prefilled.prefill_time = clock_->Now() - session->began;
-    session->sink->OnPrefilled(session->prefilled);
+    PrefilledInfo& prefilled = session->prefilled;
+    if (prefilled.prefill_node.empty()) prefilled.prefill_time = clock_->Now() - session->began;
+    const Content& content = sequence.content();
+    AnchorTracker tracker(&content);
+    tracker.AdvanceTo(session->missing());
+    prefilled.kept_rows = static_cast<uint32_t>(tracker.State().num_rows());
+    prefilled.kept_ranges = VisiblePrompt(content);
+    prefilled.salient = content.salient;
+    session->sink->OnPrefilled(prefilled);
   }
   const uint32_t index = session->generated();
   const SampledToken token = SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);

@@ -6,6 +6,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@ struct DecodeOptions {
   // --- Change results ---
   std::string fingerprint;  // of the loaded model
   uint32_t context_length = 0;
+  SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
   uint32_t min_remote_tokens = 1;  // fewer missing tokens are computed here
   uint32_t max_waiting = 256;      // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
@@ -55,6 +57,8 @@ struct PrefilledInfo {
   uint64_t segment_bytes = 0;   // received, failed tries included
   absl::Duration queue_time;    // until rows were reserved and a prefill node was asked
   absl::Duration prefill_time;  // from there until the rows were here
+  std::vector<PositionRange> kept_ranges;                // of the prompt, that its last row sees
+  std::optional<std::vector<PositionRange>> salient;     // the choice that the rows stand on
 };
 
 struct FinishedInfo {
@@ -75,10 +79,10 @@ class DecodeSink {
 
 // A job goes kWaiting (for rows) -> kReceiving (its state is on its way; a failed try starts the next) -> kRunning ->
 // gone, or kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill
-// node's failure fails a job: when all candidates have been tried, the prompt is computed here.
+// node's failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may have
+// to wait once more: where a state is received, less is reserved than where a prompt is computed.
 //
-// Rows for the prompt and for every token that may come are reserved before anything is asked for, so a job that has
-// begun never runs out. Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+// Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out. Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
 class DecodeEngine {
  public:
   using JobId = uint64_t;
@@ -106,6 +110,10 @@ class DecodeEngine {
   using SessionIt = std::list<Session>::iterator;
 
   absl::Status Check(const DecodeJob& job) const;
+  // Pages that the job needs if `first` ids arrive as a state. kResourceExhausted if the node has not so many.
+  absl::StatusOr<uint32_t> PagesOf(const DecodeJob& job, uint32_t first) const;
+  bool IsRemote(const Session& session) const;
+  void EndFailed();
   void Admit();
   void FetchNext(Session& session);
   void OnStateEvent(JobId id, uint32_t attempt, StateEvent event);

@@ -49,6 +49,7 @@ int main(int argc, char** argv) {
                              [&](const kedge::NodeContext& context) {
                                options.fingerprint = context.fingerprint;
                                options.context_length = context.context_length;
+                               options.salience_heads = context.salience_heads;
                                return std::make_unique<kedge::DecodeRole>(options, context);
                              }},
                         argc, argv);

@@ -17,13 +17,12 @@ struct PrefillEngine::Job {
   JobId id;
   StateRequest request;
   std::shared_ptr<StateSink> sink;
-  SegmentHeader header;  // moves into `sender`
   uint32_t pages;
   absl::Time last_sent;                // the last sign of life
   std::unique_ptr<Sequence> sequence;  // once the job has rows
   std::optional<StateSender> sender;
 
-  bool runs() const { return sequence != nullptr && !sink->Congested(); }
+  uint32_t ready() const { return sequence != nullptr && !sink->Congested() ? sequence->ready() : 0; }
   uint32_t pending() const {
     return sequence != nullptr ? sequence->pending() : static_cast<uint32_t>(request.content.ids.size());
   }
@@ -47,12 +46,13 @@ absl::Status PrefillEngine::Check(const StateRequest& request) const {
     return absl::FailedPreconditionError(
         absl::StrCat("kv_type: this node's rows are ", type, ", not ", request.kv_type));
   }
-  return CheckContent(request.content, device_->vocab_size(), options_.context_length);
+  KEDGE_RETURN_IF_ERROR(CheckContent(request.content, device_->vocab_size(), options_.context_length));
+  return CheckChoosable(request.content, options_.salience_heads);
 }
 
 PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<StateSink> sink) {
   absl::Status status = Check(request);
-  const uint32_t pages = status.ok() ? PagesFor(request.content, device_->max_rows(), 0) : 0;
+  const uint32_t pages = status.ok() ? PagesFor(request.content, 0, device_->max_rows(), 0) : 0;
   const uint64_t tokens_ahead = stats().waiting_tokens;
   if (status.ok() && pages > pool_.num_pages()) {
     status = absl::ResourceExhaustedError(absl::StrCat("KV memory: the request needs ", uint64_t{pages} * kPageRows,
@@ -66,16 +66,12 @@ PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<St
   }
   const uint32_t end = static_cast<uint32_t>(request.content.ids.size());
   spdlog::debug("request {}: {} tokens, {} ahead", request.request_id, end, tokens_ahead);
-  SegmentHeader header = StateHeader(request.content, end, options_.fingerprint, *device_);
-  const std::string bytes = EncodeSegmentHeader(header);
   jobs_.push_back({.id = next_id_++,
                    .request = std::move(request),
                    .sink = std::move(sink),
-                   .header = std::move(header),
                    .pages = pages,
                    .last_sent = clock_->Now()});
-  jobs_.back().sink->Send({StateAccepted{.tokens_ahead = tokens_ahead,
-                                         .header = Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()))}});
+  jobs_.back().sink->Send({StateAccepted{.tokens_ahead = tokens_ahead}});
   return jobs_.back().id;
 }
 
@@ -95,15 +91,15 @@ void PrefillEngine::Admit() {
     if (job.sequence != nullptr) continue;
     absl::StatusOr<PageLease> lease = pool_.Reserve(job.pages);
     if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
-    job.sequence = std::make_unique<Sequence>(job.request.content, *std::move(lease));
-    job.sender.emplace(job.sequence.get(), std::move(job.header));
+    job.sequence = std::make_unique<Sequence>(job.request.content, *std::move(lease), &options_.salience_heads);
+    job.sender.emplace(job.sequence.get(), static_cast<uint32_t>(job.request.content.ids.size()), options_.fingerprint);
   }
 }
 
 absl::Status PrefillEngine::Step() {
-  std::vector<uint32_t> pending;
-  for (const Job& job : jobs_) pending.push_back(job.runs() ? job.sequence->pending() : 0);
-  const std::vector<uint32_t> rows = DivideStep(pending, pacer_.budget());
+  std::vector<uint32_t> ready;
+  for (const Job& job : jobs_) ready.push_back(job.ready());
+  const std::vector<uint32_t> rows = DivideStep(ready, pacer_.budget());
   std::vector<Slice> slices;
   uint32_t total = 0;
   size_t i = 0;
@@ -113,7 +109,7 @@ absl::Status PrefillEngine::Step() {
   }
   if (slices.empty()) return absl::OkStatus();
   const absl::Time start = clock_->Now();
-  KEDGE_RETURN_IF_ERROR(LaunchStep(slices, device_)->Wait());
+  KEDGE_RETURN_IF_ERROR(FinishStep(slices, LaunchStep(slices, device_).get(), device_));
   pacer_.Record(total, clock_->Now() - start);
   ++steps_;
   return absl::OkStatus();
@@ -129,6 +125,10 @@ bool PrefillEngine::Turn() {
       continue;
     }
     if (current->sequence == nullptr) continue;
+    if (std::optional<Payload> header = current->sender->TakeHeader(*device_)) {
+      current->sink->Send({StateHead{*std::move(header)}});
+      current->last_sent = clock_->Now();
+    }
     absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(device_);
     if (!frames.ok()) {
       End(current, frames.status());
@@ -140,7 +140,7 @@ bool PrefillEngine::Turn() {
     if (current->sequence->pending() == 0) End(current, absl::OkStatus());
   }
   SendProgress();
-  return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.runs(); });
+  return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.ready() > 0; });
 }
 
 void PrefillEngine::SendProgress() {

@@ -26,6 +26,7 @@ struct PrefillOptions {
   // --- Change results ---
   std::string fingerprint;  // of the loaded model
   uint32_t context_length = 0;
+  SalienceHeads salience_heads;  // of the loaded model; empty: policies with `salient` are refused
   // --- Change speed ---
   uint64_t max_waiting_tokens = 1 << 18;                       // of queued jobs; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);        // length of a step

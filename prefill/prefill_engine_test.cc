@@ -12,7 +12,11 @@ struct RecordingSink : public StateSink {
   void Send(StateEvent event) override {
     if (std::holds_alternative<StateAccepted>(event.event)) {
       accepted = std::get<StateAccepted>(std::move(event.event));
+    } else if (std::holds_alternative<StateHead>(event.event)) {
+      EXPECT_FALSE(header);
+      header = true;
     } else if (std::holds_alternative<StateFrame>(event.event)) {
+      EXPECT_TRUE(header);
       ++frames;
     } else if (std::holds_alternative<StateProgress>(event.event)) {
       ++progress;
@@ -23,6 +27,7 @@ struct RecordingSink : public StateSink {
   bool Congested() const override { return congested; }
   bool congested = false;
   std::optional<StateAccepted> accepted;
+  bool header = false;
   int frames = 0;
   int progress = 0;
   std::optional<absl::Status> ended;
@@ -35,7 +40,7 @@ class PrefillEngineTest : public testing::Test {
   void NewEngine(uint32_t pages) {
     engine_.reset();
     device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
-    engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model", .context_length = 5000},
+    engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model", .context_length = 5000, .salience_heads = {.retrieval = {{0, 0}}}},
                                               device_.get(), &clock_);
   }
 
@@ -146,6 +151,24 @@ TEST_F(PrefillEngineTest, ErrorsNameTheFieldAndTakeNothing) {
   EXPECT_EQ(Add(Request(6000))->ended->code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(Request(4000))->ended->code(), absl::StatusCode::kResourceExhausted);  // 64 pages are 2048 rows
   EXPECT_EQ(engine_->stats().running + engine_->stats().waiting, 0u);
+}
+
+TEST_F(PrefillEngineTest, AReducedPromptLeavesWhenItIsWhole) {
+  Policy policy{.anchors = {7}, .keep_anchors = false, .sinks = 4, .recent = 32, .view = Policy::View::kAll};
+  policy.prefill_full = policy.write_full = true;
+  policy.salient_millionths = 100000;
+  StateRequest request = Request(499, policy);
+  for (uint32_t i = 9; i < 499; i += 10) request.content.ids[i] = 7;
+  request.content.prompt_length = 500;
+  const auto sink = Add(request);
+  while (!sink->ended.has_value()) {
+    EXPECT_FALSE(sink->header);
+    engine_->Turn();
+  }
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_TRUE(sink->header);
+  EXPECT_GE(sink->frames, 1);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
 }
 
 TEST_F(PrefillEngineTest, QueueIsBounded) {

@@ -195,6 +195,7 @@ class UnaryExchange : public Exchange<Service>, public grpc::ServerUnaryReactor 
       response_->mutable_usage()->Swap(merged_.mutable_usage());
       response_->mutable_timings()->Swap(merged_.mutable_timings());
       response_->mutable_provenance()->Swap(merged_.mutable_provenance());
+      response_->mutable_prompt_pieces()->Swap(merged_.mutable_prompt_pieces());
     }
     grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status));
   }

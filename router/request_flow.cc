@@ -82,8 +82,16 @@ void RequestFlow::Start() {
   strand_.Post([self = shared_from_this()] {
     const absl::Time now = self->environment_->clock->Now();
     for (const std::unique_ptr<Run>& run : self->runs_) run->waiting_since = now;
-    for (const std::unique_ptr<Run>& run : self->runs_) self->PlaceCall(*run);
+    if (self->request_.chooses) return self->PlaceCall(*self->runs_[0]);
+    self->PlaceAll();
   });
+}
+
+// Calls of the completions that have none yet.
+void RequestFlow::PlaceAll() {
+  for (const std::unique_ptr<Run>& run : runs_) {
+    if (sink_ != nullptr && run->call_number == 0 && !run->assembler.finished()) PlaceCall(*run);
+  }
 }
 
 void RequestFlow::Cancel(const absl::Status& reason) {
@@ -163,6 +171,12 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
                                               request_.no_anchor_positions.end());
   content->set_policy(request_.policy);
   content->set_fingerprint(fingerprint);
+  for (const PositionRange& range : request_.pinned) {
+    node::v1::PositionRange* pinned = content->add_pinned();
+    pinned->set_begin(range.begin);
+    pinned->set_end(range.end);
+  }
+  if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();
   sampling->set_temperature(request_.temperature);
@@ -213,6 +227,12 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
   if (!prefilled.numerics_class().empty()) run.call_numerics_class = prefilled.numerics_class();
   if (!prefilled.prefill_node().empty()) AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
   segment_bytes_ += prefilled.segment_bytes();
+  if (request_.chooses && !salient_.has_value()) {
+    salient_ = prefilled.salient();
+    for (const std::unique_ptr<Run>& other : runs_) other->waiting_since = environment_->clock->Now();
+    PlaceAll();
+  }
+  if (kept_ranges_.empty()) kept_ranges_ = prefilled.kept_ranges();
   if (!prompt_counted_ && run.ids_at_start == 0) {  // the prompt alone: every such call of the request says the same
     prompt_counted_ = true;
     kept_rows_ = prefilled.kept_rows();
@@ -340,6 +360,31 @@ void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) co
   provenance->set_policy(request_.policy);
   provenance->set_numerics_changed(numerics_changed_);
   provenance->set_failovers(failovers_);
+  for (const node::v1::PositionRange& range : kept_ranges_) {
+    inference::v1::TokenRange* kept = provenance->add_kept_ranges();
+    kept->set_begin(range.begin());
+    kept->set_end(range.end());
+  }
+  if (request_.output_prompt_pieces) FillPromptPieces(message);
+}
+
+void RequestFlow::FillPromptPieces(inference::v1::GenerateStreamResponse* message) const {
+  const auto size = static_cast<uint32_t>(request_.prompt_ids.size());
+  uint32_t position = 0;
+  const auto add = [&](uint32_t end, bool kept) {
+    end = std::min(end, size);
+    if (position >= end) return;
+    inference::v1::PromptPiece* piece = message->add_prompt_pieces();
+    Detokenizer detokenizer(environment_->tokenizer, /*skip_special_tokens=*/false);
+    for (; position < end; ++position) piece->mutable_text()->append(detokenizer.Push(request_.prompt_ids[position]));
+    piece->mutable_text()->append(detokenizer.Finish());
+    piece->set_kept(kept);
+  };
+  for (const node::v1::PositionRange& range : kept_ranges_) {
+    add(range.begin(), false);
+    add(range.end(), true);
+  }
+  add(size, false);
 }
 
 bool RequestFlow::AllFinished() const {

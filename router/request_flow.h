@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,7 +54,8 @@ struct FlowEnvironment {
 // another node: the one path for node loss, drain and full nodes. It ends: a failed call has brought a token, or is one
 // of kMaxAttempts, or was refused by a full node, which is not asked again. A stop string ends its call. Events come from the
 // threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages) happen
-// there too, with no lock held. Start and Cancel are thread-safe. Held by shared_ptr: a call under way keeps its flow.
+// there too, with no lock held. A choice of salient sequences is made once for a request: the first call that tells one
+// decides for the others, which wait for it, and for every call made again. Start and Cancel are thread-safe. Held by shared_ptr: a call under way keeps its flow.
 class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
  public:
   // Calls of one completion that may fail in a row without a token. Refusals of full nodes do not count.
@@ -108,6 +110,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
   void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
+  void PlaceAll();
   absl::Status TakeTokens(Run& run, const node::v1::DecodeResponse& message);
   absl::Status TakeFinished(Run& run, const node::v1::Finished& finished);
   void CallFailed(Run& run, const absl::Status& status);
@@ -120,6 +123,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
                                             const std::string& fingerprint) const;
   void FillPromptUsage(inference::v1::Usage* usage) const;
   void FillSummary(inference::v1::GenerateStreamResponse* message) const;
+  void FillPromptPieces(inference::v1::GenerateStreamResponse* message) const;
 
   const FlowEnvironment* const environment_;
   const RouterRequest request_;
@@ -135,6 +139,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   bool first_message_sent_ = false;
   ServedBy served_by_;
   // What the last message reports.
+  std::optional<node::v1::SalientChoice> salient_;
+  google::protobuf::RepeatedPtrField<node::v1::PositionRange> kept_ranges_;
   bool prompt_counted_ = false;
   uint32_t kept_rows_ = 0;
   uint64_t full_bytes_ = 0;

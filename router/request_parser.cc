@@ -330,6 +330,7 @@ absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& p
 absl::Status RequestParser::ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const {
   parsed->output_text = !options.has_text() || options.text();
   parsed->output_token_ids = options.token_ids();
+  parsed->output_prompt_pieces = options.prompt_pieces();
   if (options.has_logprobs()) {
     parsed->logprobs = options.logprobs();
     if (*parsed->logprobs > kMaxLogprobs) {
@@ -355,14 +356,13 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
   parsed.model = model_->name;
   KEDGE_RETURN_IF_ERROR(ParseSampling(request.sampling_params(), &parsed));
   KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
-  parsed.policy = model_->default_policy;
-  parsed.hidden_id = model_->default_insert;
-  if (!request.cache_options().policy().empty()) {
-    const absl::StatusOr<Policy> policy = ParsePolicy(request.cache_options().policy(), model_->policy_names);
-    if (!policy.ok()) return InField("cache_options.policy", policy.status());
-    parsed.policy = CanonicalPolicy(*policy);
-    parsed.hidden_id = policy->insert;
-  }
+  const std::string& wanted_policy = request.cache_options().policy();
+  const absl::StatusOr<Policy> policy =
+      ParsePolicy(wanted_policy.empty() ? model_->default_policy : wanted_policy, model_->policy_names);
+  if (!policy.ok()) return InField("cache_options.policy", policy.status());
+  parsed.policy = CanonicalPolicy(*policy);
+  parsed.chooses = policy->salient_millionths > 0;
+  parsed.hidden_id = policy->insert;
   KEDGE_RETURN_IF_ERROR(ParsePrompt(request, &parsed));
   parsed.max_tokens =
       std::min<uint32_t>(parsed.max_tokens, model_->context_length - static_cast<uint32_t>(parsed.prompt_ids.size()));

@@ -20,7 +20,7 @@
 
 namespace kedge {
 
-using AnchorSpans = google::protobuf::RepeatedPtrField<inference::v1::AnchorSpan>;
+using AnchorSpans = google::protobuf::RepeatedPtrField<inference::v1::TextSpan>;
 
 // What the router knows of its one model: metadata and vocabulary, no weights. Immutable.
 struct RouterModel {

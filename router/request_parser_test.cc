@@ -313,7 +313,7 @@ class InsertTest : public RequestParserTest {
   }
 
   void AddSpan(uint32_t begin, uint32_t end) {
-    inference::v1::AnchorSpan* span = request_.mutable_cache_options()->add_anchor_spans();
+    inference::v1::TextSpan* span = request_.mutable_cache_options()->add_anchor_spans();
     span->set_begin(begin);
     span->set_end(end);
   }

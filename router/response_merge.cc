@@ -32,6 +32,7 @@ void MergeResponse(GenerateStreamResponse next, GenerateStreamResponse* message)
   if (next.has_usage()) *message->mutable_usage() = std::move(*next.mutable_usage());
   if (next.has_timings()) *message->mutable_timings() = std::move(*next.mutable_timings());
   if (next.has_provenance()) *message->mutable_provenance() = std::move(*next.mutable_provenance());
+  if (!next.prompt_pieces().empty()) message->mutable_prompt_pieces()->Swap(next.mutable_prompt_pieces());
 }
 
 }  // namespace kedge

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "common/anchor/ranges.h"
+
 namespace kedge {
 
 struct RouterRequest {
@@ -17,7 +19,9 @@ struct RouterRequest {
   // What to continue.
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
+  std::vector<PositionRange> pinned;          // within the prompt, ascending
   std::string policy;                         // canonical
+  bool chooses = false;                       // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
   std::optional<uint32_t> hidden_id;
 
@@ -43,6 +47,7 @@ struct RouterRequest {
   // What to return.
   bool output_text = true;
   bool output_token_ids = false;
+  bool output_prompt_pieces = false;
   std::optional<uint32_t> logprobs;
   bool skip_special_tokens = true;
   uint32_t stream_interval = 1;

@@ -247,7 +247,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
     node->engine = std::make_unique<PrefillEngine>(
-        PrefillOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext}, &node->device, &clock_);
+        PrefillOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()}, &node->device, &clock_);
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -257,7 +257,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
     node->engine = std::make_unique<DecodeEngine>(
-        DecodeOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext}, &node->device,
+        DecodeOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()}, &node->device,
         source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
           Post([alive, closure = std::move(closure)] {
             if (*alive) closure();
@@ -371,14 +371,20 @@ uint64_t SimulatedCluster::torn_rows() const {
   return rows;
 }
 
+const SalienceHeads& SimulatedHeads() {
+  static const auto* const heads = new SalienceHeads{.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
+  return *heads;
+}
+
 std::vector<uint32_t> GenerateAlone(const Content& prompt, const SamplingParams& sampling, uint32_t context_length,
                                     StepDevice* device) {
   PagePool pool(device->num_pages());
-  Sequence sequence(prompt, pool.Reserve(PagesFor(prompt, 1, sampling.max_tokens)).value());
+  Sequence sequence(prompt, pool.Reserve(PagesFor(prompt, 0, 1, sampling.max_tokens)).value(), &SimulatedHeads());
   std::vector<uint32_t> answer;
   while (answer.size() < sampling.max_tokens && sequence.content().ids.size() < context_length) {
-    const std::unique_ptr<StepFuture> step = LaunchStep({Slice{&sequence, 1}}, device);
-    KEDGE_CHECK(step->Wait().ok());
+    const Slice slice{&sequence, 1};
+    const std::unique_ptr<StepFuture> step = LaunchStep({slice}, device);
+    KEDGE_CHECK(FinishStep({slice}, step.get(), device).ok());
     sequence.DropUnseen();
     if (sequence.pending() > 0) continue;
     const uint32_t id = SampleToken(step->Logits(0), sampling, sequence.content().ids, prompt.prompt_length).id;

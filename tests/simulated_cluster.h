@@ -107,6 +107,9 @@ class SimulatedCluster {
   std::vector<std::unique_ptr<DecodeNode>> decode_;
 };
 
+// The heads by which its nodes choose salient sequences.
+const SalienceHeads& SimulatedHeads();
+
 // The tokens of an answer computed by one device alone, row by row: what every cluster must give.
 std::vector<uint32_t> GenerateAlone(const Content& prompt, const SamplingParams& sampling, uint32_t context_length,
                                     StepDevice* device);

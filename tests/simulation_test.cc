@@ -32,7 +32,9 @@ class SimulationTest : public testing::Test {
     RouterRequest request{.request_id = "r",
                           .prompt_ids = content.ids,
                           .no_anchor_positions = content.no_anchor_positions,
+                          .pinned = content.pinned,
                           .policy = CanonicalPolicy(content.policy),
+                          .chooses = content.policy.salient_millionths > 0,
                           .temperature = random() % 2 ? 0.0f : 1.0f,
                           .frequency_penalty = random() % 3 ? 0.0f : 0.2f,
                           .repetition_penalty = random() % 3 ? 1.0f : 1.1f,
@@ -50,6 +52,7 @@ class SimulationTest : public testing::Test {
     const Content prompt{.ids = request.prompt_ids,
                          .prompt_length = static_cast<uint32_t>(request.prompt_ids.size()),
                          .no_anchor_positions = request.no_anchor_positions,
+                         .pinned = request.pinned,
                          .policy = ParsePolicy(request.policy, {}).value()};
     const SamplingParams sampling{.temperature = request.temperature,
                                   .frequency_penalty = request.frequency_penalty,

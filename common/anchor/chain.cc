@@ -10,7 +10,7 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kChainFormatVersion = 1;
+constexpr uint32_t kChainFormatVersion = 2;
 
 void AppendU32(uint32_t value, std::string* out) {
   for (int shift = 0; shift < 32; shift += 8) out->push_back(static_cast<char>(value >> shift));
@@ -29,15 +29,20 @@ ChainKey Sha256(absl::string_view bytes) {
   return key;
 }
 
-ChainKey LinkKey(const ChainKey& previous, const std::vector<uint32_t>& ids, const std::vector<bool>& no_anchor) {
+void AppendBits(const std::vector<RowBits>& bits, bool RowBits::*field, std::string* out) {
+  const size_t begin = out->size();
+  out->resize(begin + (bits.size() + 7) / 8);
+  for (size_t i = 0; i < bits.size(); ++i) {
+    if (bits[i].*field) (*out)[begin + i / 8] |= static_cast<char>(1 << (i % 8));
+  }
+}
+
+ChainKey LinkKey(const ChainKey& previous, const std::vector<uint32_t>& ids, const std::vector<RowBits>& bits) {
   std::string bytes(previous.begin(), previous.end());
   AppendU32(static_cast<uint32_t>(ids.size()), &bytes);
   for (uint32_t id : ids) AppendU32(id, &bytes);
-  const size_t bits_begin = bytes.size();
-  bytes.resize(bits_begin + (ids.size() + 7) / 8);
-  for (size_t i = 0; i < no_anchor.size(); ++i) {
-    if (no_anchor[i]) bytes[bits_begin + i / 8] |= static_cast<char>(1 << (i % 8));
-  }
+  AppendBits(bits, &RowBits::pinned, &bytes);
+  AppendBits(bits, &RowBits::no_anchor, &bytes);
   return Sha256(bytes);
 }
 
@@ -57,18 +62,18 @@ ChainKey RootKey(const ChainRoot& root) {
 
 Chain::Chain(const ChainKey& root) : last_(root) {}
 
-void Chain::Add(uint32_t token, bool no_anchor, bool closes) {
+void Chain::Add(uint32_t token, RowBits bits, bool closes) {
   open_ids_.push_back(token);
-  open_no_anchor_.push_back(no_anchor);
+  open_bits_.push_back(bits);
   ++tokens_;
   if (!closes && open_ids_.size() < kLinkTokens) return;
-  last_ = LinkKey(last_, open_ids_, open_no_anchor_);
+  last_ = LinkKey(last_, open_ids_, open_bits_);
   links_.push_back({last_, tokens_});
   open_ids_.clear();
-  open_no_anchor_.clear();
+  open_bits_.clear();
 }
 
-ChainKey Chain::Key() const { return open_ids_.empty() ? last_ : LinkKey(last_, open_ids_, open_no_anchor_); }
+ChainKey Chain::Key() const { return open_ids_.empty() ? last_ : LinkKey(last_, open_ids_, open_bits_); }
 
 std::string ToHex(absl::Span<const uint8_t> bytes) {
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));

@@ -1,8 +1,8 @@
 // Names of content: a hash chain over a request's tokens. Two states with the same name have the same rows.
 //
 // k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, tenant, cache salt);
-// k(i) = SHA-256(k(i-1), count, ids as u32 LE, no-anchor bits, role bits): one link per closed sequence, and one per
-// 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and never trust
+// k(i) = SHA-256(k(i-1), count, ids as u32 LE, pinned bits, no-anchor bits, role bits): one link per closed sequence,
+// and one per 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and never trust
 // a given one.
 #ifndef KEDGE_COMMON_ANCHOR_CHAIN_H_
 #define KEDGE_COMMON_ANCHOR_CHAIN_H_
@@ -31,6 +31,12 @@ struct ChainRoot {
 
 ChainKey RootKey(const ChainRoot& root);
 
+// What a token's place in the request says of its row, beside its id.
+struct RowBits {
+  bool pinned = false;
+  bool no_anchor = false;
+};
+
 // Owned by one thread. Copyable.
 class Chain {
  public:
@@ -39,7 +45,7 @@ class Chain {
   explicit Chain(const ChainKey& root);
 
   // Takes the next token. `closes`: RowRule::closes.
-  void Add(uint32_t token, bool no_anchor, bool closes);
+  void Add(uint32_t token, RowBits bits, bool closes);
 
   // The name of all tokens so far: the last link, and the open rest hashed as if it closed here.
   ChainKey Key() const;
@@ -54,7 +60,7 @@ class Chain {
   ChainKey last_;
   uint32_t tokens_ = 0;
   std::vector<uint32_t> open_ids_;
-  std::vector<bool> open_no_anchor_;
+  std::vector<RowBits> open_bits_;
   std::vector<Link> links_;
 };
 

@@ -4,19 +4,13 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/outline.h"
+#include "common/base/status.h"
 
 namespace kedge {
 
 bool Content::NoAnchor(uint32_t position) const {
   return std::binary_search(no_anchor_positions.begin(), no_anchor_positions.end(), position);
-}
-
-std::vector<bool> Content::NoAnchorBits() const {
-  std::vector<bool> bits(ids.size());
-  for (uint32_t position : no_anchor_positions) {
-    if (position < bits.size()) bits[position] = true;
-  }
-  return bits;
 }
 
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length) {
@@ -32,9 +26,9 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
           absl::StrCat("ids[", i, "]: ", content.ids[i], " is not below the vocabulary's size ", vocab_size));
     }
   }
-  if (content.prompt_length > size) {
+  if (content.prompt_length > size + 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("prompt_length: ", content.prompt_length, " is more than the ", size, " ids"));
+        absl::StrCat("prompt_length: ", content.prompt_length, " is more than the ", size, " ids and one more"));
   }
   for (size_t i = 0; i < content.no_anchor_positions.size(); ++i) {
     const uint32_t position = content.no_anchor_positions[i];
@@ -42,6 +36,20 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
       return absl::InvalidArgumentError(absl::StrCat("no_anchor_positions[", i, "]: ", position,
                                                      " is out of order or not below the number of ids ", size));
     }
+  }
+  KEDGE_RETURN_IF_ERROR(CheckRanges(content.pinned, content.prompt_length, "pinned"));
+  if (!content.salient.has_value()) return absl::OkStatus();
+  if (content.policy.salient_millionths == 0) {
+    return absl::InvalidArgumentError("salient: is given, and the policy chooses no salient sequences");
+  }
+  const uint32_t reduced = std::max(content.prompt_length, 1u) - 1;
+  KEDGE_RETURN_IF_ERROR(CheckRanges(*content.salient, reduced, "salient"));
+  const PromptOutline outline = OutlinePrompt(content);
+  uint64_t charged = 0;
+  for (const PositionRange& range : *content.salient) charged += outline.Charge(range);
+  if (const uint32_t budget = SalientBudget(content.policy, content.prompt_length); charged > budget) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("salient: takes ", charged, " rows; the policy grants ", budget, " of ", content.prompt_length));
   }
   return absl::OkStatus();
 }

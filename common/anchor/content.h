@@ -3,26 +3,34 @@
 #define KEDGE_COMMON_ANCHOR_CONTENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "common/anchor/policy.h"
+#include "common/anchor/ranges.h"
 
 namespace kedge {
 
 struct Content {
   std::vector<uint32_t> ids;
-  uint32_t prompt_length = 0;                 // rows from here on have the generated role
+  // n: rows from here on have the generated role. May be ids.size() + 1, in a request for State(n-1).
+  uint32_t prompt_length = 0;
   std::vector<uint32_t> no_anchor_positions;  // rows that never act as anchors, ascending
+  std::vector<PositionRange> pinned;          // rows of the prompt that are kept whatever the policy says
   Policy policy;
+  // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is made
+  // once and travels with the request: whoever goes on with it keeps the same rows.
+  std::optional<std::vector<PositionRange>> salient;
 
   bool NoAnchor(uint32_t position) const;
-  // One bit per id.
-  std::vector<bool> NoAnchorBits() const;
+  // Salient sequences are still to be chosen: when the prompt's rows but the last have been computed.
+  bool NeedsChoice() const { return policy.salient_millionths > 0 && prompt_length >= 2 && !salient.has_value(); }
 };
 
 // kInvalidArgument names the field and the value: no ids, an id that is not below `vocab_size`, more ids than
-// `context_length`, a prompt longer than the ids, positions out of order or beyond the ids.
+// `context_length`, a prompt longer than the ids and one more, positions or ranges out of order or out of bounds, a
+// salient choice under a policy that makes none or beyond what the policy grants.
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length);
 
 }  // namespace kedge

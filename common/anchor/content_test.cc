@@ -10,7 +10,6 @@ std::string Error(const Content& content) { return std::string(CheckContent(cont
 TEST(ContentTest, GoodContentPasses) {
   const Content content{.ids = {1, 2, 99}, .prompt_length = 2, .no_anchor_positions = {0, 2}};
   EXPECT_TRUE(CheckContent(content, 100, 3).ok());
-  EXPECT_EQ(content.NoAnchorBits(), (std::vector<bool>{true, false, true}));
   EXPECT_TRUE(content.NoAnchor(2));
   EXPECT_FALSE(content.NoAnchor(1));
 }
@@ -19,9 +18,26 @@ TEST(ContentTest, ErrorsNameTheField) {
   EXPECT_EQ(Error({}).find("ids:"), 0u);
   EXPECT_EQ(Error({.ids = {1, 100}}).find("ids[1]: 100"), 0u);
   EXPECT_EQ(Error({.ids = std::vector<uint32_t>(11)}).find("ids: 11"), 0u);
-  EXPECT_EQ(Error({.ids = {1}, .prompt_length = 2}).find("prompt_length: 2"), 0u);
+  EXPECT_EQ(Error({.ids = {1}, .prompt_length = 3}).find("prompt_length: 3"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {1, 1}}).find("no_anchor_positions[1]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {2}}).find("no_anchor_positions[0]"), 0u);
+  EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 1, .pinned = {{0, 2}}}).find("pinned[0]"), 0u);
+  EXPECT_EQ(Error({.ids = {1, 2}, .salient = {{}}}).find("salient: is given"), 0u);
+}
+
+TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {
+  Content content{.ids = std::vector<uint32_t>(10, 1), .prompt_length = 10};
+  content.policy = {.anchors = {5}, .keep_anchors = false, .sinks = 2, .recent = 3, .prefill_full = true};
+  content.policy.salient_millionths = 300000;
+  content.ids[4] = content.ids[6] = content.ids[8] = 5;
+  content.salient = {{0, 5}};  // 5 rows, two of them sinks
+  EXPECT_EQ(Error(content), "");
+  content.salient = {{0, 5}, {5, 7}};  // no room for two more
+  EXPECT_EQ(Error(content), "salient: takes 5 rows; the policy grants 3 of 10");
+  content.salient = {{0, 5}, {7, 9}};  // in the window: free
+  EXPECT_EQ(Error(content), "");
+  content.salient = {{8, 10}};  // the prompt's last row is not for choosing
+  EXPECT_EQ(Error(content).find("salient[0]"), 0u);
 }
 
 }  // namespace

@@ -1,15 +1,16 @@
 // The text form of a policy. A preset is nothing but other policy text: its keys and the caller's are merged first, and
-// only the values that remain are read, so that a later key really replaces what a preset says. Reading goes in three
-// passes: syntax of every value, then what this version does not do, then whether the combination makes sense.
+// only the values that remain are read, so that a later key really replaces what a preset says. Reading goes in two
+// passes: syntax of every value, then whether the combination makes sense.
 // Tested by policy_test.cc.
 #include "common/anchor/policy.h"
 
 #include <algorithm>
-#include <cmath>
+#include <utility>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/types/span.h"
@@ -131,6 +132,30 @@ absl::StatusOr<uint32_t> ReadCount(const Settings& settings, Key key) {
   return ReadNumber(kKeyNames[key], settings[key]->value);
 }
 
+// A decimal number from 0 to 1 in millionths, so that what follows from it is exact on every machine.
+absl::StatusOr<uint32_t> ReadSalient(const Settings& settings) {
+  if (!settings[kSalient].has_value()) return 0;
+  const absl::string_view value = settings[kSalient]->value;
+  const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('.', 1));
+  const bool digits_only = std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
+  uint32_t whole = 0;
+  uint32_t millionths = 0;
+  std::string decimals(parts.second);
+  decimals.resize(std::max<size_t>(decimals.size(), 6), '0');
+  if (!digits_only || decimals.size() > 6 || !absl::SimpleAtoi(parts.first, &whole) ||
+      !absl::SimpleAtoi(decimals, &millionths) || whole > 1 || (whole == 1 && millionths > 0)) {
+    return Invalid("salient: ", Quote(value), " is not a number from 0 to 1 with at most six decimals");
+  }
+  return whole * 1000000 + millionths;
+}
+
+std::string SalientText(uint32_t millionths) {
+  if (millionths == 1000000) return "1";
+  if (millionths == 0) return "0";
+  const std::string decimals = absl::StrFormat("%06u", millionths);
+  return absl::StrCat("0.", decimals.substr(0, decimals.find_last_not_of('0') + 1));
+}
+
 // REQUIRES: names.model_policy is not empty.
 absl::StatusOr<Policy> ParseModelPolicy(const PolicyNames& names) {
   PolicyNames own_names = names;
@@ -226,15 +251,6 @@ absl::Status Merge(absl::string_view text, bool is_preset, Settings& settings, a
   return absl::OkStatus();
 }
 
-absl::Status NotAvailable(const Settings& settings, Key key, absl::string_view preset_name, absl::string_view instead) {
-  const std::string what = settings[key]->from_preset
-                               ? absl::StrCat("set by the preset \"", preset_name, "\"")
-                               : absl::StrCat(kKeyNames[key], "=", settings[key]->value);
-  return absl::UnimplementedError(absl::StrCat("policy: ", kKeyNames[key], ": ", what,
-                                               ", is known but not available in this version; only ", kKeyNames[key],
-                                               "=", instead, " is"));
-}
-
 }  // namespace
 
 bool Policy::IsAnchorId(uint32_t id) const { return std::binary_search(anchors.begin(), anchors.end(), id); }
@@ -264,18 +280,10 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
     KEDGE_ASSIGN_OR_RETURN(policy.insert, ReadTokenId("insert", insert.value, names));
   }
   KEDGE_ASSIGN_OR_RETURN(const bool prefill_anchored, ReadChoice(settings, kPrefill, "anchored", "full"));
-  double salient = 0;
-  if (settings[kSalient].has_value()) {
-    const absl::string_view value = settings[kSalient]->value;
-    if (!absl::SimpleAtod(value, &salient) || !(salient >= 0 && salient <= 1)) {
-      return Invalid("salient: ", Quote(value), " is not a number from 0 to 1");
-    }
-  }
+  policy.prefill_full = !prefill_anchored;
+  KEDGE_ASSIGN_OR_RETURN(policy.salient_millionths, ReadSalient(settings));
   KEDGE_ASSIGN_OR_RETURN(const bool write_anchored, ReadChoice(settings, kWrite, "anchored", "full"));
-
-  if (!prefill_anchored) return NotAvailable(settings, kPrefill, preset_name, "anchored");
-  if (salient > 0) return NotAvailable(settings, kSalient, preset_name, "0");
-  if (!write_anchored) return NotAvailable(settings, kWrite, preset_name, "anchored");
+  policy.write_full = !write_anchored;
 
   if (is_insert_trained) {
     KEDGE_ASSIGN_OR_RETURN(policy.insert, TrainedInsert(names));
@@ -296,6 +304,15 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
     return Invalid("longest: ", policy.longest, settings[kLongest]->from_preset ? " (from the preset)" : "",
                    " bounds sequences, and with anchors=none there are none; give anchors, or longest=0");
   }
+  if (policy.salient_millionths > 0 && !policy.prefill_full) {
+    return Invalid("salient: ", SalientText(policy.salient_millionths),
+                   " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
+                   "salient=0");
+  }
+  if (policy.salient_millionths > 0 && !policy.has_sequences()) {
+    return Invalid("salient: ", SalientText(policy.salient_millionths),
+                   " goes to sequences, and with anchors=none there are none; give anchors, or salient=0");
+  }
   return policy;
 }
 
@@ -306,7 +323,9 @@ std::string CanonicalPolicy(const Policy& policy) {
                       ",sinks=", policy.sinks,
                       ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
                       ",view=", policy.view == Policy::View::kAll ? "all" : "own",
-                      ",prefill=anchored,salient=0,write=anchored");
+                      ",prefill=", policy.prefill_full ? "full" : "anchored",
+                      ",salient=", SalientText(policy.salient_millionths),
+                      ",write=", policy.write_full ? "full" : "anchored");
 }
 
 }  // namespace kedge

@@ -38,6 +38,13 @@ struct Policy {
   uint32_t recent = 0;
   // What an anchor row sees of kept rows before its recent span: sinks alone, or all of them.
   View view = View::kOwn;
+  // `prefill=full`: of a prompt of n rows, rows 0..n-2 see every earlier row; then the prompt is reduced, and row n-1 is
+  // the first to see the reduced rows.
+  bool prefill_full = false;
+  // With prefill_full, in millionths of the prompt's rows: how many go to salient sequences (salience.h); 0: none.
+  uint32_t salient_millionths = 0;
+  // `write=full`: generated rows see every row from the window at the prompt's end on, so nothing written is dropped.
+  bool write_full = false;
 
   bool has_sequences() const { return !anchors.empty(); }
   bool IsAnchorId(uint32_t id) const;  // binary search
@@ -58,8 +65,7 @@ struct PolicyNames {
 // Built-in default.
 inline constexpr char kDefaultPolicy[] = "window";
 
-// kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt
-// one); kUnimplemented: `prefill=full`, `salient` above 0 and `write=full` are known, and not built yet.
+// kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt one).
 // An empty text is the default policy: the model's, else kDefaultPolicy.
 absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& names);
 

@@ -36,13 +36,6 @@ void ExpectInvalid(absl::string_view text, const std::string& part, const Policy
   EXPECT_THAT(std::string(status.message()), HasSubstr(part)) << text;
 }
 
-void ExpectUnimplemented(absl::string_view text, const std::string& part) {
-  const absl::Status status = Error(text);
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << text << ": " << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr(part)) << text;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("known but not available in this version")) << text;
-}
-
 constexpr char kRest[] = ",prefill=anchored,salient=0,write=anchored";
 
 TEST(Policy, PresetsMeanWhatTheirTableSays) {
@@ -56,6 +49,9 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
             absl::StrCat("anchors=30+33+44+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
+  EXPECT_EQ(Canonical("salient"),
+            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.08,"
+            "write=full");
 }
 
 TEST(Policy, EmptyTextIsTheModelsPolicyElseWindow) {
@@ -113,6 +109,7 @@ TEST(Policy, AnllmAcTakesItsAnchorFromTheModel) {
 TEST(Policy, LaterKeysReplaceThoseOfThePreset) {
   EXPECT_EQ(Canonical("window,recent=32,anchors=5,keep=none"),
             absl::StrCat("anchors=5,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all", kRest));
+  EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
   // What counts is what is left in the end.
   EXPECT_EQ(Canonical("window,anchors=none,longest=0"), Canonical("streaming,view=all"));
   EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"),
@@ -196,6 +193,10 @@ TEST(Policy, RejectsWhatIsNoNumber) {
   ExpectInvalid("salient=nan", "salient: \"nan\" is not a number from 0 to 1");
   ExpectInvalid("salient=2", "salient");
   ExpectInvalid("salient=-0.1", "salient");
+  ExpectInvalid("salient=0.0000001", "with at most six decimals");
+  ExpectInvalid("salient=0.1.2", "salient");
+  ExpectInvalid("salient=1.000001", "salient");
+  ExpectInvalid("salient=.", "salient");
 }
 
 TEST(Policy, RejectsIdsThatTheModelDoesNotHave) {
@@ -222,15 +223,20 @@ TEST(Policy, RejectsLongestWithoutSequences) {
   ExpectInvalid("window,anchors=none", "longest: 512 (from the preset)");
 }
 
-TEST(Policy, SaysWhatIsKnownButNotAvailable) {
-  ExpectUnimplemented("prefill=full", "prefill: prefill=full");
-  ExpectUnimplemented("window,salient=0.1", "salient: salient=0.1");
-  ExpectUnimplemented("write=full", "write: write=full");
-  ExpectUnimplemented("salient", "prefill: set by the preset \"salient\"");
-  ExpectUnimplemented("salient,prefill=anchored", "salient: set by the preset \"salient\"");
-  EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
-  // A misspelt value is told first.
-  ExpectInvalid("prefill=full,view=x", "view");
+TEST(Policy, SalientIsExactInMillionths) {
+  EXPECT_EQ(ParsePolicy("salient,salient=0.07", Names())->salient_millionths, 70000u);
+  EXPECT_EQ(ParsePolicy("salient,salient=1", Names())->salient_millionths, 1000000u);
+  EXPECT_EQ(ParsePolicy("salient,salient=0.000001", Names())->salient_millionths, 1u);
+  EXPECT_THAT(Canonical("salient,salient=0.120"), HasSubstr(",salient=0.12,"));
+  EXPECT_THAT(Canonical("salient,salient=1.0"), HasSubstr(",salient=1,"));
+  for (const char* text : {"salient", "salient,salient=0.000001", "write=full", "prefill=full,recent=8"}) {
+    EXPECT_EQ(Canonical(Canonical(text)), Canonical(text));
+  }
+}
+
+TEST(Policy, RejectsSalienceWithoutItsGround) {
+  ExpectInvalid("window,salient=0.1", "give prefill=full, or salient=0");
+  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.08 goes to sequences");
 }
 
 TEST(Policy, QuotesOutsideTextShortAndPrintable) {

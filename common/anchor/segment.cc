@@ -20,7 +20,7 @@ namespace {
 
 constexpr absl::string_view kMagic = "KEDGESEG";
 constexpr size_t kChecksumBytes = 8;
-constexpr size_t kMinHeaderBytes = 76 + 3 * 4 + kChecksumBytes;
+constexpr size_t kMinHeaderBytes = 76 + 3 * 4 + 1 + kChecksumBytes;
 constexpr size_t kMaxStringBytes = 1 << 20;
 constexpr uint32_t kMaxDimension = 65535;
 constexpr size_t kMaxRowBytes = size_t{1} << 30;
@@ -140,6 +140,23 @@ absl::StatusOr<std::vector<uint32_t>> TakePositions(Cursor& cursor, uint32_t cou
   return positions;
 }
 
+absl::StatusOr<std::optional<std::vector<PositionRange>>> TakeSalient(Cursor& cursor, uint32_t end) {
+  KEDGE_ASSIGN_OR_RETURN(const uint32_t count, cursor.Varint("salient"));
+  if (count == 0) return std::nullopt;
+  if (count - 1 > cursor.left() / 2) return Damaged("salient: ", count - 1, " ranges go beyond the header's end");
+  std::vector<PositionRange> ranges;
+  uint64_t least = 0;
+  for (uint32_t i = 0; i + 1 < count; ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t distance, cursor.Varint("salient"));
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t length_less_one, cursor.Varint("salient"));
+    const uint64_t begin = least + distance;
+    least = begin + length_less_one + 1;
+    if (least > end) return Damaged("salient: range ", i, " ends at ", least, ", after end, ", end);
+    ranges.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(least)});
+  }
+  return ranges;
+}
+
 uint64_t FrameChecksum(const uint8_t* frame_header, const ChainKey& chain, absl::Span<const uint8_t> payload) {
   struct Free {
     void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
@@ -203,6 +220,14 @@ std::string EncodeSegmentHeader(const SegmentHeader& header) {
     AppendVarint(position - next, &out);
     next = position + 1;
   }
+  AppendVarint(header.salient.has_value() ? static_cast<uint32_t>(header.salient->size()) + 1 : 0, &out);
+  next = 0;
+  for (const PositionRange& range : header.salient.value_or(std::vector<PositionRange>())) {
+    KEDGE_CHECK(range.begin >= next && range.begin < range.end && range.end <= header.end);
+    AppendVarint(range.begin - next, &out);
+    AppendVarint(range.end - range.begin - 1, &out);
+    next = range.end;
+  }
   const size_t size = out.size() + kChecksumBytes;
   KEDGE_CHECK(size <= UINT32_MAX);
   for (int i = 0; i < 4; ++i) out[size_offset + i] = static_cast<char>(size >> (8 * i));
@@ -243,7 +268,8 @@ absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::Span<const uint8_t> bytes
   KEDGE_ASSIGN_OR_RETURN(header.canonical_policy, cursor.String("policy"));
   KEDGE_ASSIGN_OR_RETURN(header.numerics_class, cursor.String("numerics class"));
   KEDGE_ASSIGN_OR_RETURN(header.positions, TakePositions(cursor, rows, header.end));
-  if (cursor.left() != 0) return Damaged("positions: ", cursor.left(), " bytes are left over");
+  KEDGE_ASSIGN_OR_RETURN(header.salient, TakeSalient(cursor, header.end));
+  if (cursor.left() != 0) return Damaged("salient: ", cursor.left(), " bytes are left over");
   return header;
 }
 
@@ -273,6 +299,7 @@ absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHead
       return Damaged("positions: row ", i, " is ", got.positions[i], ", not ", expected.positions[i]);
     }
   }
+  if (got.salient != expected.salient) return Damaged("salient: is not the choice of this request");
   return absl::OkStatus();
 }
 

@@ -7,6 +7,7 @@
 #define KEDGE_COMMON_ANCHOR_SEGMENT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,12 +15,12 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/anchor/chain.h"
-#include "common/anchor/tracker.h"
+#include "common/anchor/ranges.h"
 #include "common/kernels/row_shape.h"  // KvType, RowShape: implemented in row_shape.cc, not here
 
 namespace kedge {
 
-inline constexpr uint32_t kSegmentFormatVersion = 1;
+inline constexpr uint32_t kSegmentFormatVersion = 2;
 inline constexpr size_t kMaxFrameBytes = 1 << 20;  // header of the frame included
 
 struct SegmentHeader {
@@ -31,6 +32,7 @@ struct SegmentHeader {
   uint32_t end = 0;              // p
   uint32_t recent_begin = 0;     // lo(p): rows before it belong to K, the others to R
   std::vector<uint32_t> positions;  // of all rows that follow, strictly ascending, each < end
+  std::optional<std::vector<PositionRange>> salient;  // the choice that the rows stand on, if the policy makes one
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
 
@@ -41,7 +43,7 @@ std::string EncodeSegmentHeader(const SegmentHeader& header);
 absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::Span<const uint8_t> bytes);
 
 // Says which field of `got` differs from what the receiver computed itself; OK if none does.
-// kFailedPrecondition for settings (fingerprint, policy, class, shape), kDataLoss for chain and positions.
+// kFailedPrecondition for settings (fingerprint, policy, class, shape), kDataLoss for chain, positions and choice.
 absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHeader& got);
 
 // One frame: rows first_row .. first_row + row_count - 1 of the header's `positions`.

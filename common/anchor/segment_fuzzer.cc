@@ -28,7 +28,7 @@ std::string Repaired(Bytes bytes) {
   std::string header(bytes.begin(), bytes.end());
   if (header.size() < 24) return header;
   header.replace(0, 8, "KEDGESEG");
-  PutUint(1, 4, header, 8);
+  PutUint(kedge::kSegmentFormatVersion, 4, header, 8);
   PutUint(header.size(), 4, header, 12);
   PutUint(XXH3_64bits(header.data(), header.size() - 8), 8, header, header.size() - 8);
   return header;
@@ -93,5 +93,6 @@ std::vector<std::string> FuzzSeeds() {
 
   SegmentHeader empty = header;
   empty.positions.clear();
+  empty.salient = {{2, 9}, {9, 10}, {300, 512}};
   return {header_bytes, header_bytes + frame, EncodeSegmentHeader(empty)};
 }

@@ -34,6 +34,7 @@ SegmentHeader SmallHeader() {
   header.end = 1000;
   header.recent_begin = 998;
   header.positions = {0, 3, 299, 998, 999};
+  header.salient = {{3, 5}, {299, 301}};
   return header;
 }
 
@@ -53,14 +54,15 @@ SegmentHeader TinyHeader() {
 //   chain = bytes(range(32))
 //   body = u32(30, 3, 64) + bytes([2, 0, 0, 0]) + chain + u32(1000, 998, 5)
 //   body += s(b'00ff') + s(b'recent=2') + s(b'cpu-1') + bytes([0, 2, 0xa7, 0x02, 0xba, 0x05, 0])
-//   h = b'KEDGESEG' + u32(1, 16 + len(body) + 8) + body
+//   body += bytes([3, 3, 1, 0xa6, 0x02, 1])
+//   h = b'KEDGESEG' + u32(2, 16 + len(body) + 8) + body
 //   print((h + xxh(h)).hex())
 //   f = u32(1, 2, 3, 0)
 //   print((f + xxh(f + chain + b'payload')).hex())
 constexpr char kGoldenHeader[] =
-    "4b4544474553454701000000780000001e000000030000004000000002000000000102030405060708090a0b0c0d0e0f1011121314151617"
+    "4b45444745534547020000007e0000001e000000030000004000000002000000000102030405060708090a0b0c0d0e0f1011121314151617"
     "18191a1b1c1d1e1fe8030000e603000005000000040000003030666608000000726563656e743d32050000006370752d310002a702ba0500"
-    "14d5c5f76b8d469a";
+    "030301a6020154d4d81bffddd5a4";
 constexpr char kGoldenFrame[] = "01000000020000000300000000000000947c4a504a4f7ab3";
 
 TEST(SegmentHeader, AgreesWithAnIndependentImplementation) {
@@ -92,6 +94,13 @@ TEST(SegmentHeader, RoundTripsAtRandom) {
     }
     header.end = header.positions.empty() ? random() % 5 : header.positions.back() + 1;
     header.recent_begin = random() % (uint64_t{header.end} + 1);
+    if (random() % 2 == 0) {
+      header.salient.emplace();
+      for (uint64_t begin = random() % widest; begin < header.end; begin = header.salient->back().end + random() % widest) {
+        const uint64_t end = std::min<uint64_t>(begin + 1 + random() % widest, header.end);
+        header.salient->push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
+      }
+    }
     const std::string bytes = EncodeSegmentHeader(header);
     const absl::StatusOr<SegmentHeader> parsed = ParseSegmentHeader(View(bytes));
     ASSERT_TRUE(parsed.ok()) << parsed.status();
@@ -151,7 +160,7 @@ absl::Status ParseForged(size_t offset, const std::string& bytes) {
 TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   const auto bytes = [](const char* hex) { return absl::HexStringToBytes(hex); };
   ExpectDamage(ParseForged(0, "kedge"), "magic");
-  ExpectDamage(ParseForged(8, bytes("02000000")), "version: 2 is not supported");
+  ExpectDamage(ParseForged(8, bytes("01000000")), "version: 1 is not supported");
   ExpectDamage(ParseForged(12, bytes("79000000")), "header bytes: the field says 121");
   ExpectDamage(ParseForged(16, bytes("00000000")), "layers: 0");
   ExpectDamage(ParseForged(20, bytes("00000100")), "KV heads: 65536");
@@ -162,8 +171,8 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(30, bytes("01")), "reserved");
   ExpectDamage(ParseForged(64, bytes("e7030000")), "positions: 999 of row 4 is not below end");
   ExpectDamage(ParseForged(68, bytes("e9030000")), "recent begin: 1001 is above end");
-  ExpectDamage(ParseForged(72, bytes("04000000")), "positions: 1 bytes are left over");
-  ExpectDamage(ParseForged(72, bytes("06000000")), "positions: goes beyond");
+  ExpectDamage(ParseForged(72, bytes("04000000")), "salient: 6 bytes are left over");
+  ExpectDamage(ParseForged(72, bytes("06000000")), "positions: 1003 of row 5 is not below");
   ExpectDamage(ParseForged(72, bytes("ffffffff")), "positions: 4294967295 rows go beyond");
   ExpectDamage(ParseForged(76, bytes("ffffffff")), "fingerprint: 4294967295 bytes");
   ExpectDamage(ParseForged(76, bytes("00000100")), "fingerprint: goes beyond");
@@ -173,6 +182,9 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(105, bytes("ffffffff1f0000")), "above 32 bits");
   ExpectDamage(ParseForged(105, bytes("ffffffffff0000")), "more than 5 bytes");
   ExpectDamage(ParseForged(105, bytes("ffffffff0f0000")), "positions: 4294967295 of row 0 is not below end");
+  ExpectDamage(ParseForged(112, bytes("ff7f")), "salient: 16382 ranges go beyond");
+  ExpectDamage(ParseForged(112, bytes("04")), "salient: 3 ranges go beyond");
+  ExpectDamage(ParseForged(114, bytes("ff7f")), "salient: range 0 ends at 16387, after end, 1000");
   EXPECT_TRUE(ParseForged(0, "").ok());
 }
 
@@ -200,6 +212,8 @@ TEST(CheckSegmentHeader, NamesEachFieldThatDiffers) {
   check([](SegmentHeader& h) { h.recent_begin = 997; }, kDamage, "recent begin: is 997, not 998");
   check([](SegmentHeader& h) { h.positions.pop_back(); }, kDamage, "positions: 4 rows, not 5");
   check([](SegmentHeader& h) { h.positions[2] = 300; }, kDamage, "positions: row 2 is 300, not 299");
+  check([](SegmentHeader& h) { h.salient->pop_back(); }, kDamage, "salient");
+  check([](SegmentHeader& h) { h.salient.reset(); }, kDamage, "salient");
 }
 
 TEST(CheckSegmentHeader, ShowsTheKeyInWhichLongPoliciesDiffer) {

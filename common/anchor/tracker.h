@@ -1,17 +1,19 @@
-// Follows the rows of one request and says of each what the policy makes of it: pure arithmetic on ids.
+// Follows the rows of one request and says of each what its policy makes of it: pure arithmetic on ids.
 #ifndef KEDGE_COMMON_ANCHOR_TRACKER_H_
 #define KEDGE_COMMON_ANCHOR_TRACKER_H_
 
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
-#include "common/anchor/policy.h"
+#include "common/anchor/content.h"
 
 namespace kedge {
 
 // What the policy says of row i. A request has two lists of rows: R, the recent ones, by position, and K, every kept
 // row in position order. Row i reads R[recent_begin, i] and K[0, kept_end): two spans, and no mask anywhere.
+//
+// Under `prefill=full` the rows 0..n-2 of a prompt of n rows read all of R and K is empty; then, before row n-1, Reduce
+// fills K once with all of their rows that are kept.
 struct RowRule {
   uint32_t position = 0;      // i
   bool closes = false;        // acts as an anchor
@@ -36,12 +38,23 @@ struct StateShape {
 // Owned by one thread. Copyable: a copy goes on from where the original stands.
 class AnchorTracker {
  public:
-  // `policy` must outlive this.
-  explicit AnchorTracker(const Policy* policy);
+  // `content` must outlive this; ids may be appended to it meanwhile.
+  explicit AnchorTracker(const Content* content);
 
-  // Takes the next row. `no_anchor`: this row never acts as an anchor (see PromptTokens::no_anchor); where it would be
-  // the `longest`-th of its sequence, the next one that may is it.
-  RowRule Next(uint32_t token, bool no_anchor = false);
+  // Takes the next row. One that never acts as an anchor (Content::no_anchor_positions) may be the `longest`-th of its
+  // sequence; then the next one that may is it. REQUIRES: position() < content.ids.size() and !reduces_next().
+  RowRule Next();
+
+  // `prefill=full`: rows 0..n-2 have been taken, and Reduce must come before the next one.
+  bool reduces_next() const { return !reduced_ && position_ + 1 == content_->prompt_length; }
+  // Nothing is left to reduce.
+  bool reduced() const { return reduced_; }
+  // Fills K. Where no salient choice has been made yet, none of its rows are in K: good for bounds alone.
+  // REQUIRES: reduces_next().
+  void Reduce();
+
+  // Takes rows up to `end`, and reduces where it is time, at `end` too. REQUIRES: position() <= end <= ids.size().
+  void AdvanceTo(uint32_t end);
 
   // Rows taken so far: the next row's position p.
   uint32_t position() const { return position_; }
@@ -49,28 +62,38 @@ class AnchorTracker {
   uint32_t next_recent_begin() const;
   // Positions of every row of K so far.
   const std::vector<uint32_t>& kept_positions() const { return kept_positions_; }
-  // State(position()).
+  // State(position()). REQUIRES: under `prefill=full`, position() >= n-1 and !reduces_next().
   StateShape State() const;
   // Rows in the open sequence so far (0 where there are no sequences).
   uint32_t open_rows() const;
 
  private:
-  const Policy* policy_;
+  bool Keeps(uint32_t position, bool closes) const;
+
+  const Content* content_;
   uint32_t position_ = 0;
   uint32_t sequence_begin_ = 0;
+  bool reduced_;                           // there is nothing (more) to reduce
+  std::optional<uint32_t> written_begin_;  // `write=full`, of rows n and later: lo(n-1)
+  std::vector<uint32_t> closing_positions_;  // before the reduction
   std::vector<uint32_t> kept_positions_;
   uint32_t kept_before_lo_ = 0;  // rows of K with position < lo of the latest row
 };
 
-// The most rows of R and of K that a request can hold at once: what a node reserves before it asks for anything.
-// Prompt `tokens` are computed or received in pieces of at most `chunk` rows, then up to `max_new` rows follow whose
-// ids are not known. A pure function of its arguments, and an upper bound.
+// The most rows of R and of K that a request can hold at once: what a node reserves before it asks for anything. Rows
+// before `first` arrive as State(first) (0: none do); the others are computed in pieces of at most `chunk` rows, then up
+// to `max_new` rows follow whose ids are not known. A pure function of its arguments, and an upper bound.
+// REQUIRES: first <= content.ids.size(), and under `prefill=full` it is 0 or at least n-1.
 struct RowNeeds {
   uint64_t recent = 0;
   uint64_t kept = 0;
 };
-RowNeeds RowsNeeded(const Policy& policy, absl::Span<const uint32_t> tokens, const std::vector<bool>& no_anchor,
-                    uint32_t chunk, uint32_t max_new);
+RowNeeds RowsNeeded(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new);
+
+// The positions of the prompt that its last row, n-1, sees, itself included: what the model knows of the prompt when it
+// begins to answer. REQUIRES: prompt_length >= 1, at most ids.size() + 1, and a salient choice has been made if there
+// is to be one.
+std::vector<PositionRange> VisiblePrompt(const Content& content);
 
 }  // namespace kedge
 

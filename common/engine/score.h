@@ -5,11 +5,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/anchor/content.h"
+#include "common/anchor/salience.h"
 #include "common/kernels/step.h"
 
 namespace kedge {
@@ -18,18 +20,26 @@ struct Score {
   std::vector<double> logprobs;  // n-1: natural log of the probability of token i+1 given 0..i
   uint64_t kept_rows = 0;        // rows of State(n): what a next row that is no anchor could see
   uint64_t segment_bytes = 0;    // bytes that crossed from engine to engine; 0 but for ScoreSplit
+  // Positions of the prompt that its last row sees (VisiblePrompt); empty if there is no prompt.
+  std::vector<PositionRange> kept_ranges;
+  std::optional<std::vector<PositionRange>> salient;  // the choice that was made or given
 };
 
-// One full forward pass under the policy's mask: all rows in one step. REQUIRES: the device takes that many rows.
-absl::StatusOr<Score> ScoreWhole(const Content& content, StepDevice* device);
+// `heads`: whose attention chooses salient sequences; needed where the policy has some and the content no choice.
+
+// One full forward pass under the policy's mask: all rows in one step, or, under `prefill=full`, in one step up to the
+// reduction and one behind it. REQUIRES: the device takes that many rows.
+absl::StatusOr<Score> ScoreWhole(const Content& content, const SalienceHeads& heads, StepDevice* device);
 
 // Token by token, freeing after each step every row that no later row may see (REDUCTION).
-absl::StatusOr<Score> ScoreSteps(const Content& content, StepDevice* device);
+absl::StatusOr<Score> ScoreSteps(const Content& content, const SalienceHeads& heads, StepDevice* device);
 
 // The first `split` tokens on `first` in chunks of `chunk` rows; State(split) through the bytes of an AnchorSegment
-// into `second`; the rest there in chunks. `fingerprint`: of the model both devices have loaded.
-absl::StatusOr<Score> ScoreSplit(const Content& content, uint32_t split, uint32_t chunk, const std::string& fingerprint,
-                                 StepDevice* first, StepDevice* second);
+// into `second`; the rest there in chunks. `fingerprint`: of the model both devices have loaded. kInvalidArgument if
+// under `prefill=full` the split is before the prompt's last row.
+absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split,
+                                 uint32_t chunk, const std::string& fingerprint, StepDevice* first,
+                                 StepDevice* second);
 
 }  // namespace kedge
 

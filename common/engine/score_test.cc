@@ -20,6 +20,8 @@ std::unique_ptr<StepDevice> NewDevice(bool deferred, uint64_t model_seed = 1) {
   return std::make_unique<DeferredDevice>(std::move(hash));
 }
 
+const SalienceHeads kHeads = {.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
+
 class ScoreTest : public testing::TestWithParam<bool> {};
 
 TEST_P(ScoreTest, WholeStepsAndSplitAgreeToTheBit) {
@@ -29,19 +31,23 @@ TEST_P(ScoreTest, WholeStepsAndSplitAgreeToTheBit) {
     const Content content = RandomContent(kVocabulary, kMostTokens, random);
     SCOPED_TRACE(CanonicalPolicy(content.policy));
     const uint32_t size = static_cast<uint32_t>(content.ids.size());
+    const uint32_t least = content.policy.prefill_full ? std::max(content.prompt_length, 1u) - 1 : 0;
     const auto device = NewDevice(GetParam());
-    const absl::StatusOr<Score> whole = ScoreWhole(content, device.get());
+    const absl::StatusOr<Score> whole = ScoreWhole(content, kHeads, device.get());
     ASSERT_TRUE(whole.ok()) << whole.status();
-    const absl::StatusOr<Score> steps = ScoreSteps(content, device.get());  // the same, used memory
+    const absl::StatusOr<Score> steps = ScoreSteps(content, kHeads, device.get());  // the same, used memory
     ASSERT_TRUE(steps.ok()) << steps.status();
     const auto other = NewDevice(GetParam());
     const absl::StatusOr<Score> split =
-        ScoreSplit(content, random() % (size + 1), 1 + random() % 50, "model", device.get(), other.get());
+        ScoreSplit(content, kHeads, least + random() % (size + 1 - least), 1 + random() % 50, "model", device.get(),
+                   other.get());
     ASSERT_TRUE(split.ok()) << split.status();
     ASSERT_EQ(whole->logprobs.size(), size - 1);
     ASSERT_EQ(whole->logprobs, steps->logprobs);
     ASSERT_EQ(whole->logprobs, split->logprobs);
     ASSERT_EQ(whole->kept_rows, split->kept_rows);
+    ASSERT_EQ(whole->kept_ranges, steps->kept_ranges);
+    ASSERT_EQ(whole->kept_ranges, split->kept_ranges);
   }
 }
 
@@ -52,34 +58,65 @@ TEST(ScoreDetailsTest, ASegmentOfAnotherModelIsRefused) {
   std::mt19937 random(1);
   const Content content = RandomContent(kVocabulary, 50, random);
   const auto first = NewDevice(false), second = NewDevice(false, 2);
-  const Score right = ScoreSplit(content, 0, 8, "model", second.get(), second.get()).value();
-  const Score wrong = ScoreSplit(content, content.ids.size() - 1, 8, "model", first.get(), second.get()).value();
+  const Score right = ScoreSplit(content, kHeads, 0, 8, "model", second.get(), second.get()).value();
+  const Score wrong = ScoreSplit(content, kHeads, content.ids.size() - 1, 8, "model", first.get(), second.get()).value();
   EXPECT_NE(right.logprobs, wrong.logprobs);  // the hash notices what a fingerprint would have prevented
 }
 
 TEST(ScoreDetailsTest, BytesAreTheRowsOfTheStateAndHeaders) {
   Content content{.ids = std::vector<uint32_t>(200, 7), .prompt_length = 200, .policy = {.sinks = 4, .recent = 20}};
   const auto a = NewDevice(false), b = NewDevice(false);
-  const Score score = ScoreSplit(content, 150, 32, "model", a.get(), b.get()).value();
+  const Score score = ScoreSplit(content, kHeads, 150, 32, "model", a.get(), b.get()).value();
   const uint64_t rows = 4 + 19;  // the row itself is the 20th
   EXPECT_EQ(score.kept_rows, rows);
   EXPECT_GE(score.segment_bytes, rows * a->row_shape().row_bytes());
   EXPECT_LE(score.segment_bytes, rows * a->row_shape().row_bytes() + 500);
 }
 
+TEST(ScoreDetailsTest, AChoiceGivenBackGivesTheSameRowsWithoutAttention) {
+  Content content{.ids = std::vector<uint32_t>(200), .prompt_length = 150};
+  for (uint32_t i = 0; i < 200; ++i) content.ids[i] = i % 11;
+  content.policy = {.anchors = {10}, .keep_anchors = false, .sinks = 2, .recent = 8, .view = Policy::View::kAll,
+                    .prefill_full = true, .salient_millionths = 200000, .write_full = true};
+  const auto a = NewDevice(false), b = NewDevice(false);
+  const Score made = ScoreSteps(content, kHeads, a.get()).value();
+  // Up to 30 rows in whole sequences of 11: two of them.
+  ASSERT_TRUE(made.salient.has_value());
+  uint32_t rows = 0;
+  for (const PositionRange& range : *made.salient) {
+    EXPECT_EQ(range.begin % 11, 0u);
+    rows += range.end - range.begin;
+  }
+  EXPECT_GE(rows, 22u);
+
+  content.salient = made.salient;
+  const Score given = ScoreSplit(content, {}, 149, 20, "model", a.get(), b.get()).value();
+  EXPECT_EQ(given.kept_ranges, made.kept_ranges);
+  EXPECT_EQ(given.logprobs, made.logprobs);
+}
+
+TEST(ScoreDetailsTest, WhatCannotBeDoneIsNamed) {
+  Content content{.ids = std::vector<uint32_t>(20, 1), .prompt_length = 10};
+  content.policy = {.anchors = {1}, .prefill_full = true, .salient_millionths = 100000};
+  const auto device = NewDevice(false);
+  EXPECT_EQ(ScoreWhole(content, {}, device.get()).status().message().find("policy: salient:"), 0u);
+  EXPECT_EQ(ScoreSplit(content, kHeads, 8, 4, "model", device.get(), device.get()).status().message().find("split: 8"),
+            0u);
+}
+
 TEST(ScoreDetailsTest, BadTokensAreNamed) {
   const auto device = NewDevice(false);
   const Content content{.ids = {1, 2, 99}, .prompt_length = 3, .policy = {.recent = Policy::kAll}};
-  const absl::Status status = ScoreWhole(content, device.get()).status();
+  const absl::Status status = ScoreWhole(content, kHeads, device.get()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(status.message().find("ids[2]: 99"), std::string::npos) << status;
-  EXPECT_EQ(ScoreWhole({}, device.get()).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ScoreWhole({}, kHeads, device.get()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST(ScoreDetailsTest, TooFewPagesIsAnAnswer) {
   HashDevice small({.num_pages = 2, .max_rows = 300, .vocab_size = kVocabulary});
   const Content content{.ids = std::vector<uint32_t>(200, 7), .prompt_length = 200, .policy = {.recent = Policy::kAll}};
-  EXPECT_EQ(ScoreWhole(content, &small).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ScoreWhole(content, kHeads, &small).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
 }  // namespace

@@ -5,24 +5,36 @@
 #include <algorithm>
 
 #include "common/base/check.h"
+#include "common/base/status.h"
 
 namespace kedge {
 
-uint32_t PagesFor(const Content& content, uint32_t chunk, uint32_t max_new) {
-  return PagesNeeded(RowsNeeded(content.policy, content.ids, content.NoAnchorBits(), chunk, max_new));
+uint32_t PagesFor(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new) {
+  return PagesNeeded(RowsNeeded(content, first, chunk, max_new));
 }
 
-Sequence::Sequence(Content content, PageLease lease)
-    : content_(std::move(content)), tracker_(&content_.policy), rows_(std::move(lease)) {}
+Sequence::Sequence(Content content, PageLease lease, const SalienceHeads* heads)
+    : content_(std::move(content)), heads_(heads), tracker_(&content_), rows_(std::move(lease)) {}
+
+uint32_t Sequence::ready() const {
+  if (tracker_.reduced()) return pending();
+  return std::min(pending(), content_.prompt_length - 1 - position());
+}
 
 void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
-  KEDGE_CHECK(rows <= pending());
+  KEDGE_CHECK(rows <= ready());
+  if (content_.NeedsChoice()) {
+    KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
+    if (!salience_.has_value()) salience_.emplace(content_, *heads_);
+    plan->mass_heads = heads_->All();
+  }
+  mass_rows_.clear();
   for (uint32_t i = 0; i < rows; ++i) {
-    const uint32_t position = tracker_.position();
-    const uint32_t token = content_.ids[position];
-    const RowRule rule = tracker_.Next(token, content_.NoAnchor(position));
-    rows_.AddRow(rule);
-    PlanRow row{.token = token,
+    const RowRule rule = tracker_.Next();
+    const uint32_t position = rule.position;
+    rows_.AddRecent(position);
+    if (rule.kept) rows_.AddKept(rule.kept_index);
+    PlanRow row{.token = content_.ids[position],
                 .position = position,
                 .tables = static_cast<uint32_t>(plan->tables.size()),
                 .role = position < content_.prompt_length ? Role::kPrompt : Role::kGenerated,
@@ -31,9 +43,43 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
                 .kept_index = rule.kept ? static_cast<int32_t>(rule.kept_index) : -1};
     row.wants_logits =
         logits == WantedLogits::kAll || (logits == WantedLogits::kLast && position + 1 == content_.ids.size());
+    row.wants_mass = salience_.has_value() && position >= salience_->observed().begin;
+    if (row.wants_mass) mass_rows_.push_back(position);
     plan->rows.push_back(row);
   }
   plan->tables.push_back(rows_.tables());
+}
+
+absl::StatusOr<size_t> Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
+  const size_t count = mass_rows_.size();
+  const size_t num_heads = heads_ == nullptr ? 0 : heads_->pointers.size() + heads_->retrieval.size();
+  for (size_t i = 0; i < count; ++i) {
+    for (size_t head = 0; head < num_heads; ++head) {
+      salience_->Add(mass_rows_[i], head, step.Mass(first_mass + i, head));
+    }
+  }
+  mass_rows_.clear();
+  if (tracker_.reduces_next()) KEDGE_RETURN_IF_ERROR(Reduce(device));
+  return count;
+}
+
+// K is filled by copies out of R: only now is it known which rows are kept.
+absl::Status Sequence::Reduce(StepDevice* device) {
+  if (salience_.has_value()) {
+    content_.salient = salience_->Choose();
+    salience_.reset();
+  }
+  tracker_.Reduce();
+  const std::vector<uint32_t>& kept = tracker_.kept_positions();
+  std::vector<RowRef> from, to;
+  for (uint32_t index = 0; index < kept.size(); ++index) {
+    rows_.AddKept(index);
+    from.push_back(rows_.RecentRow(kept[index]));
+    to.push_back(rows_.KeptRow(index));
+  }
+  std::vector<uint8_t> bytes(kept.size() * device->row_shape().row_bytes());
+  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
+  return device->WriteRows(std::move(to), bytes)->Wait();
 }
 
 std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first, uint32_t count) const {
@@ -50,12 +96,10 @@ std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first,
 
 StateShape Sequence::BeginState(uint32_t end) {
   KEDGE_CHECK(position() == 0 && end <= content_.ids.size());
-  std::vector<RowRule> rules;
-  rules.reserve(end);
-  for (uint32_t i = 0; i < end; ++i) rules.push_back(tracker_.Next(content_.ids[i], content_.NoAnchor(i)));
+  tracker_.AdvanceTo(end);
   const StateShape state = tracker_.State();
-  for (uint32_t index = 0; index < state.kept.size(); ++index) rows_.AddKeptOnly(index);
-  for (uint32_t i = state.recent_begin; i < end; ++i) rows_.AddRow(rules[i]);
+  for (uint32_t index = 0; index < tracker_.kept_positions().size(); ++index) rows_.AddKept(index);
+  for (uint32_t i = state.recent_begin; i < end; ++i) rows_.AddRecent(i);
   return state;
 }
 
@@ -76,7 +120,8 @@ Sequence::Places Sequence::StatePlaces(const StateShape& state, uint32_t first, 
 
 void Sequence::Reset() {
   rows_.Clear();
-  tracker_ = AnchorTracker(&content_.policy);
+  salience_.reset();
+  tracker_ = AnchorTracker(&content_);
 }
 
 }  // namespace kedge

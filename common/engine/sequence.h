@@ -3,9 +3,13 @@
 #define KEDGE_COMMON_ENGINE_SEQUENCE_H_
 
 #include <cstdint>
+#include <optional>
+#include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "common/anchor/content.h"
+#include "common/anchor/salience.h"
 #include "common/anchor/tracker.h"
 #include "common/kernels/step.h"
 #include "common/kv/row_store.h"
@@ -19,39 +23,51 @@ enum class WantedLogits {
   kAll,
 };
 
-// Bounds of the rows a request needs, and the pages for them: what a node reserves before it begins.
-// `chunk`: most rows of one step; `max_new`: ids that may be appended.
-uint32_t PagesFor(const Content& content, uint32_t chunk, uint32_t max_new);
+// Bounds of the rows a request needs, and the pages for them: what a node reserves before it begins. Rows before
+// `first` arrive as a state; `chunk`: most rows of one step; `max_new`: ids that may be appended.
+uint32_t PagesFor(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new);
 
-// Rows [0, position()) are computed or were received; ids beyond are pending. Owned by one thread. Not movable: the
-// tracker refers to the content's policy.
+// Rows [0, position()) are computed or were received; ids beyond are pending. Under `prefill=full` the prompt is reduced
+// once its rows but the last are computed (Settle). Owned by one thread. Not movable: the tracker refers to the content.
 class Sequence {
  public:
-  Sequence(Content content, PageLease lease);
+  // `heads`: whose attention chooses salient sequences; must outlive this. Null where no choice is to be made here.
+  Sequence(Content content, PageLease lease, const SalienceHeads* heads = nullptr);
   Sequence(const Sequence&) = delete;
   Sequence& operator=(const Sequence&) = delete;
 
   const Content& content() const { return content_; }
   uint32_t position() const { return tracker_.position(); }
   uint32_t pending() const { return static_cast<uint32_t>(content_.ids.size()) - position(); }
+  // Of the pending rows, those that the next step may take: none goes beyond a reduction.
+  uint32_t ready() const;
 
   // Adds an id after the last one.
   void Append(uint32_t id) { content_.ids.push_back(id); }
 
-  // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= pending().
+  // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= ready().
   void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
-  // Gives pages back whose rows no later row may see. Call it after each step, when what was to be read out of those
+  // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
+  // want mass; returns how many of its own do. Takes their mass; once the prompt has been computed up to its last row,
+  // chooses salient sequences if none were chosen for this request, and reduces the prompt.
+  absl::StatusOr<size_t> Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
+  // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
 
   // --- Sending ---
+  // Whether State(p) of the ids is known: always, but under `prefill=full` only once the prompt is reduced.
+  bool knows_state() const { return tracker_.reduced(); }
   // Where rows first .. first + count - 1 of `state` lie (StateShape's order). REQUIRES: they are computed, and `state`
   // is of a position at or after every one that DropUnseen has seen.
   std::vector<RowRef> StateRows(const StateShape& state, uint32_t first, uint32_t count) const;
 
   // --- Receiving ---
-  // Takes the first `end` ids as computed elsewhere and makes room for their state. REQUIRES: position() == 0.
-  // Returns the state's shape. Until every row of it has been written, no step may follow.
+  // A choice that was made elsewhere. REQUIRES: position() == 0.
+  void SetSalient(std::vector<PositionRange> salient) { content_.salient = std::move(salient); }
+  // Takes the first `end` ids as computed elsewhere and makes room for their state. REQUIRES: position() == 0; a
+  // salient choice has been made if there is to be one. Returns the state's shape. Until every row of it has been
+  // written, no step may follow.
   StateShape BeginState(uint32_t end);
   // Where to write rows first .. first + count - 1 of the state. A kept row inside the recent span lies in R and in K:
   // `copies` has the second place of each row, or kNoPage.
@@ -61,13 +77,18 @@ class Sequence {
     bool any_copy = false;
   };
   Places StatePlaces(const StateShape& state, uint32_t first, uint32_t count) const;
-  // Back to position 0, with the lease kept: a state that did not arrive whole is forgotten.
+  // Back to position 0, with the lease kept: a state that did not arrive whole is forgotten. A choice stays.
   void Reset();
 
  private:
+  absl::Status Reduce(StepDevice* device);
+
   Content content_;
+  const SalienceHeads* const heads_;
   AnchorTracker tracker_;
   RowStore rows_;
+  std::optional<Salience> salience_;  // while the choice is to be made
+  std::vector<uint32_t> mass_rows_;   // positions of the step under way that want mass
 };
 
 }  // namespace kedge

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "common/anchor/tracker.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 
@@ -22,16 +24,19 @@ SegmentHeader StateHeader(const Content& content, uint32_t end, const std::strin
                        .canonical_policy = header.canonical_policy,
                        .kv_type = KvTypeName(header.shape.type),
                        .numerics_class = header.numerics_class}));
-  AnchorTracker tracker(&content.policy);
+  AnchorTracker tracker(&content);
   for (uint32_t i = 0; i < end; ++i) {
-    const bool no_anchor = content.NoAnchor(i);
-    chain.Add(content.ids[i], no_anchor, tracker.Next(content.ids[i], no_anchor).closes);
+    if (tracker.reduces_next()) tracker.Reduce();
+    const RowBits bits{.pinned = Contains(content.pinned, i), .no_anchor = content.NoAnchor(i)};
+    chain.Add(content.ids[i], bits, tracker.Next().closes);
   }
+  if (tracker.reduces_next()) tracker.Reduce();
   header.chain = chain.Key();
   StateShape state = tracker.State();
   header.recent_begin = state.recent_begin;
   header.positions = std::move(state.kept);
   for (uint32_t i = state.recent_begin; i < end; ++i) header.positions.push_back(i);
+  header.salient = content.salient;
   return header;
 }
 
@@ -46,13 +51,19 @@ StateShape ShapeOf(const SegmentHeader& header) {
 
 }  // namespace
 
-StateSender::StateSender(const Sequence* sequence, SegmentHeader header)
-    : sequence_(sequence), header_(std::move(header)), shape_(ShapeOf(header_)) {}
+std::optional<Payload> StateSender::TakeHeader(const StepDevice& device) {
+  if (header_.has_value() || !sequence_->knows_state()) return std::nullopt;
+  header_ = StateHeader(sequence_->content(), end_, fingerprint_, device);
+  shape_ = ShapeOf(*header_);
+  const std::string bytes = EncodeSegmentHeader(*header_);
+  return Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()));
+}
 
 absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device) {
-  const auto ready = std::lower_bound(header_.positions.begin(), header_.positions.end(), sequence_->position());
-  const uint32_t end_row = static_cast<uint32_t>(ready - header_.positions.begin());
-  const uint32_t rows_per_frame = RowsPerFrame(header_.shape);
+  if (!header_.has_value()) return std::vector<Payload>();
+  const auto ready = std::lower_bound(header_->positions.begin(), header_->positions.end(), sequence_->position());
+  const uint32_t end_row = static_cast<uint32_t>(ready - header_->positions.begin());
+  const uint32_t rows_per_frame = RowsPerFrame(header_->shape);
 
   struct Pending {
     FrameHeader header;
@@ -64,7 +75,7 @@ absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device)
     Pending& frame = pending.emplace_back();
     frame.header = {
         .index = next_frame_++, .first_row = next_row_, .row_count = std::min(rows_per_frame, end_row - next_row_)};
-    frame.bytes.resize(kFrameHeaderBytes + frame.header.row_count * header_.shape.row_bytes());
+    frame.bytes.resize(kFrameHeaderBytes + frame.header.row_count * header_->shape.row_bytes());
     frame.copy = device->ReadRows(sequence_->StateRows(shape_, next_row_, frame.header.row_count),
                                   absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes));
     next_row_ += frame.header.row_count;
@@ -74,26 +85,38 @@ absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device)
   KEDGE_RETURN_IF_ERROR(status);
   std::vector<Payload> frames;
   for (Pending& frame : pending) {
-    EncodeFrameHeader(frame.header, header_.chain, absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes),
+    EncodeFrameHeader(frame.header, header_->chain, absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes),
                       frame.bytes.data());
     frames.push_back(Payload::Own(std::move(frame.bytes)));
   }
   return frames;
 }
 
-StateReceiver::StateReceiver(Sequence* sequence, SegmentHeader expected)
-    : sequence_(sequence), shape_(sequence->BeginState(expected.end)), checker_(std::move(expected)) {}
-
-absl::Status StateReceiver::AcceptHeader(absl::Span<const uint8_t> bytes) {
-  KEDGE_ASSIGN_OR_RETURN(const SegmentHeader header, ParseSegmentHeader(bytes));
-  KEDGE_RETURN_IF_ERROR(CheckSegmentHeader(checker_.header(), header));
-  has_header_ = true;
+absl::Status StateReceiver::AcceptHeader(absl::Span<const uint8_t> bytes, const StepDevice& device) {
+  if (checker_.has_value()) return absl::DataLossError("segment: a second header");
+  KEDGE_ASSIGN_OR_RETURN(SegmentHeader header, ParseSegmentHeader(bytes));
+  const Content& own = sequence_->content();
+  if (own.NeedsChoice()) {
+    Content content = own;
+    content.salient = header.salient;
+    const absl::Status granted = content.salient.has_value()
+                                     ? CheckContent(content, device.vocab_size(), UINT32_MAX)
+                                     : absl::InvalidArgumentError("salient: has no choice");
+    if (!granted.ok()) return absl::DataLossError(absl::StrCat("segment: ", granted.message()));
+    // Believed only with all the rest of the header.
+    KEDGE_RETURN_IF_ERROR(CheckSegmentHeader(StateHeader(content, end_, fingerprint_, device), header));
+    sequence_->SetSalient(*std::move(content.salient));
+  } else {
+    KEDGE_RETURN_IF_ERROR(CheckSegmentHeader(StateHeader(own, end_, fingerprint_, device), header));
+  }
+  shape_ = sequence_->BeginState(end_);
+  checker_.emplace(std::move(header));
   return absl::OkStatus();
 }
 
 absl::Status StateReceiver::AcceptFrame(Payload frame, StepDevice* device) {
-  if (!has_header_) return absl::FailedPreconditionError("segment: a frame came before the header");
-  KEDGE_ASSIGN_OR_RETURN(const FrameHeader header, checker_.Accept(frame.bytes));
+  if (!checker_.has_value()) return absl::FailedPreconditionError("segment: a frame came before the header");
+  KEDGE_ASSIGN_OR_RETURN(const FrameHeader header, checker_->Accept(frame.bytes));
   const Sequence::Places places = sequence_->StatePlaces(shape_, header.first_row, header.row_count);
   const absl::Span<const uint8_t> rows = FrameChecker::Payload(frame.bytes);
   Copy& copy = copies_.emplace_back(Copy{.frame = std::move(frame)});
@@ -103,8 +126,8 @@ absl::Status StateReceiver::AcceptFrame(Payload frame, StepDevice* device) {
 }
 
 absl::Status StateReceiver::Commit() {
-  if (!has_header_) return absl::DataLossError("segment: it ended before its header");
-  if (!checker_.complete()) return absl::DataLossError("segment: it ended before all of its rows had come");
+  if (!checker_.has_value()) return absl::DataLossError("segment: it ended before its header");
+  if (!checker_->complete()) return absl::DataLossError("segment: it ended before all of its rows had come");
   return WaitForCopies();
 }
 

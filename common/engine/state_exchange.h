@@ -3,7 +3,9 @@
 #define KEDGE_COMMON_ENGINE_STATE_EXCHANGE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -15,28 +17,34 @@
 namespace kedge {
 
 // The header of State(end) of `content`: a pure function of ids, policy and the device's class and shape. Sender and
-// receiver each compute it, and the receiver compares. REQUIRES: end <= content.ids.size().
+// receiver each compute it, and the receiver compares. REQUIRES: end <= content.ids.size(), under `prefill=full` at
+// least prompt_length - 1, and a salient choice has been made if there is to be one.
 SegmentHeader StateHeader(const Content& content, uint32_t end, const std::string& fingerprint,
                           const StepDevice& device);
 
-// Sends a state while it is being computed: every row is final as soon as its step is done. Owned by one thread.
+// Sends a state while it is being computed: every row is final as soon as its step is done (under `prefill=full`, as
+// soon as the prompt is reduced). Owned by one thread.
 class StateSender {
  public:
-  // `header` is of `sequence`'s content. Both outlive this or are copied.
-  StateSender(const Sequence* sequence, SegmentHeader header);
+  // Of State(end) of `sequence`, which outlives this. `fingerprint`: of the device's model.
+  StateSender(const Sequence* sequence, uint32_t end, std::string fingerprint)
+      : sequence_(sequence), end_(end), fingerprint_(std::move(fingerprint)) {}
 
-  const SegmentHeader& header() const { return header_; }
+  // The header's bytes: once, as soon as it is known. Frames follow it.
+  std::optional<Payload> TakeHeader(const StepDevice& device);
 
-  // Frames of all rows of the state that are computed and not yet taken; waits for the copies. Call it between a step
-  // and Sequence::DropUnseen.
+  // Frames of all rows of the state that are computed and not yet taken; waits for the copies. Call it after Settle and
+  // before Sequence::DropUnseen.
   absl::StatusOr<std::vector<Payload>> TakeFrames(StepDevice* device);
 
   // All rows were taken.
-  bool complete() const { return next_row_ == header_.positions.size(); }
+  bool complete() const { return header_.has_value() && next_row_ == header_->positions.size(); }
 
  private:
   const Sequence* sequence_;
-  SegmentHeader header_;
+  const uint32_t end_;
+  const std::string fingerprint_;
+  std::optional<SegmentHeader> header_;
   StateShape shape_;
   uint32_t next_row_ = 0;
   uint32_t next_frame_ = 0;
@@ -46,16 +54,19 @@ class StateSender {
 // nobody before Commit. Owned by one thread.
 class StateReceiver {
  public:
-  // REQUIRES: sequence->position() == 0; it takes the state's ids as computed at once.
-  // `expected`: the header as the receiver computed it itself.
-  StateReceiver(Sequence* sequence, SegmentHeader expected);
+  // State(end) of `sequence`, which outlives this. `fingerprint`: of the device's model.
+  // REQUIRES: sequence->position() == 0.
+  StateReceiver(Sequence* sequence, uint32_t end, std::string fingerprint)
+      : sequence_(sequence), end_(end), fingerprint_(std::move(fingerprint)) {}
   // Waits for copies under way: they read the frames.
   ~StateReceiver();
   StateReceiver(const StateReceiver&) = delete;
   StateReceiver& operator=(const StateReceiver&) = delete;
 
-  // The first bytes to come. Errors as ParseSegmentHeader and CheckSegmentHeader.
-  absl::Status AcceptHeader(absl::Span<const uint8_t> bytes);
+  // The first bytes to come. The header must be what follows from the sequence's content; where that has no salient
+  // choice yet, it takes the header's, and keeps it. Errors as ParseSegmentHeader and CheckSegmentHeader; kDataLoss for
+  // a choice that the policy does not grant, and for a second header.
+  absl::Status AcceptHeader(absl::Span<const uint8_t> bytes, const StepDevice& device);
   // Errors as FrameChecker::Accept; kFailedPrecondition before the header.
   absl::Status AcceptFrame(Payload frame, StepDevice* device);
   // kDataLoss unless all rows have come; waits for the copies.
@@ -65,9 +76,10 @@ class StateReceiver {
   absl::Status WaitForCopies();
 
   Sequence* sequence_;
+  const uint32_t end_;
+  const std::string fingerprint_;
   StateShape shape_;
-  FrameChecker checker_;
-  bool has_header_ = false;
+  std::optional<FrameChecker> checker_;  // once there is a header
   // Copies under way, and the bytes they read.
   struct Copy {
     Payload frame;

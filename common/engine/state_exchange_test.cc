@@ -21,15 +21,15 @@ class StateExchangeTest : public testing::Test {
   }
 
   std::unique_ptr<Sequence> NewSequence() {
-    return std::make_unique<Sequence>(content_, pool_.Reserve(PagesFor(content_, 16, 0)).value());
+    return std::make_unique<Sequence>(content_, pool_.Reserve(PagesFor(content_, 0, 16, 0)).value());
   }
 
   // Header and frames of State(100), computed in chunks of 16.
   void Send() {
     auto sequence = NewSequence();
-    StateSender sender(sequence.get(), StateHeader(content_, 100, "model", device_));
-    const std::string bytes = EncodeSegmentHeader(sender.header());
-    header_.assign(bytes.begin(), bytes.end());
+    StateSender sender(sequence.get(), 100, "model");
+    const Payload header = sender.TakeHeader(device_).value();
+    header_.assign(header.bytes.begin(), header.bytes.end());
     while (sequence->pending() > 0) {
       LaunchStep({Slice{sequence.get(), std::min(16u, sequence->pending())}}, &device_)->Wait().IgnoreError();
       const std::vector<Payload> taken = sender.TakeFrames(&device_).value();
@@ -45,8 +45,8 @@ class StateExchangeTest : public testing::Test {
   // The first error of receiving these frames, or of the commit.
   absl::Status Receive(const std::vector<std::vector<uint8_t>>& frames) {
     auto sequence = NewSequence();
-    StateReceiver receiver(sequence.get(), StateHeader(content_, 100, "model", device_));
-    if (absl::Status status = receiver.AcceptHeader(header_); !status.ok()) return status;
+    StateReceiver receiver(sequence.get(), 100, "model");
+    if (absl::Status status = receiver.AcceptHeader(header_, device_); !status.ok()) return status;
     for (const auto& frame : frames) {
       if (absl::Status status = receiver.AcceptFrame(Payload::Own(frame), &device_); !status.ok()) return status;
     }
@@ -67,7 +67,9 @@ TEST_F(StateExchangeTest, WholeStateIsCommitted) {
 
 TEST_F(StateExchangeTest, FramesLeaveBeforeTheLastChunkIsComputed) {
   auto sequence = NewSequence();
-  StateSender sender(sequence.get(), StateHeader(content_, 100, "model", device_));
+  StateSender sender(sequence.get(), 100, "model");
+  EXPECT_TRUE(sender.TakeHeader(device_).has_value());
+  EXPECT_FALSE(sender.TakeHeader(device_).has_value());  // once
   LaunchStep({Slice{sequence.get(), 16}}, &device_)->Wait().IgnoreError();
   EXPECT_EQ(sender.TakeFrames(&device_).value().size(), 1u);
   EXPECT_FALSE(sender.complete());
@@ -108,13 +110,79 @@ TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
   Send();
   auto sequence = NewSequence();
   for (int attempt = 0; attempt < 3; ++attempt) {
-    StateReceiver receiver(sequence.get(), StateHeader(content_, 100, "model", device_));
-    ASSERT_TRUE(receiver.AcceptHeader(header_).ok());
+    StateReceiver receiver(sequence.get(), 100, "model");
+    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
     ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), &device_).ok());
     EXPECT_EQ(receiver.Commit().code(), absl::StatusCode::kDataLoss);
     sequence->Reset();
   }
   EXPECT_EQ(sequence->position(), 0u);
+}
+
+class SalientExchangeTest : public StateExchangeTest {
+ protected:
+  SalientExchangeTest() {
+    content_.policy = {.anchors = {3}, .keep_anchors = false, .sinks = 2, .recent = 10, .view = Policy::View::kAll,
+                       .prefill_full = true, .salient_millionths = 200000, .write_full = true};
+  }
+
+  // Header and frames of State(99).
+  Content SendSalient() {
+    Sequence sequence(content_, pool_.Reserve(PagesFor(content_, 0, 16, 0)).value(), &kHeads);
+    StateSender sender(&sequence, 99, "model");
+    while (sequence.position() < 99) {
+      EXPECT_FALSE(sender.TakeHeader(device_).has_value());
+      const Slice slice{&sequence, std::min(16u, sequence.ready()), WantedLogits::kNone};
+      EXPECT_TRUE(FinishStep({slice}, LaunchStep({slice}, &device_).get(), &device_).ok());
+    }
+    const Payload header = sender.TakeHeader(device_).value();
+    header_.assign(header.bytes.begin(), header.bytes.end());
+    const std::vector<Payload> taken = sender.TakeFrames(&device_).value();
+    for (const Payload& frame : taken) frames_.emplace_back(frame.bytes.begin(), frame.bytes.end());
+    EXPECT_TRUE(sender.complete());
+    return sequence.content();
+  }
+
+  const SalienceHeads kHeads = {.retrieval = {{0, 0}}};
+};
+
+TEST_F(SalientExchangeTest, TheReceiverTakesTheChoiceAndKeepsIt) {
+  const Content sent = SendSalient();
+  ASSERT_TRUE(sent.salient.has_value());
+  EXPECT_FALSE(sent.salient->empty());
+  auto sequence = NewSequence();
+  {
+    StateReceiver receiver(sequence.get(), 99, "model");
+    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
+    EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+    for (const auto& frame : frames_) ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frame), &device_).ok());
+    EXPECT_TRUE(receiver.Commit().ok());
+  }
+  EXPECT_EQ(sequence->content().salient, sent.salient);
+  sequence->Reset();
+  EXPECT_EQ(sequence->content().salient, sent.salient);
+}
+
+TEST_F(SalientExchangeTest, AnotherChoiceThanTheRequestsIsDamage) {
+  SendSalient();
+  content_.salient.emplace();
+  auto sequence = NewSequence();
+  StateReceiver receiver(sequence.get(), 99, "model");
+  EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
+  content_.policy.salient_millionths = 900000;
+  Content greedy = SendSalient();
+  content_.policy.salient_millionths = 100000;
+  greedy.policy = content_.policy;
+  const std::string bytes = EncodeSegmentHeader(StateHeader(greedy, 99, "model", device_));
+  auto sequence = NewSequence();
+  StateReceiver receiver(sequence.get(), 99, "model");
+  const absl::Status status = receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, device_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+  EXPECT_NE(status.message().find("salient: takes"), std::string::npos) << status;
+  EXPECT_FALSE(sequence->content().salient.has_value());
 }
 
 }  // namespace

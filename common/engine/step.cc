@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "common/base/status.h"
+
 namespace kedge {
 namespace {
 
@@ -40,6 +42,16 @@ std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevic
   StepPlan plan;
   for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
   return device->Launch(std::move(plan));
+}
+
+absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
+  KEDGE_RETURN_IF_ERROR(step->Wait());
+  size_t mass_rows = 0;
+  for (const Slice& slice : slices) {
+    KEDGE_ASSIGN_OR_RETURN(const size_t own, slice.sequence->Settle(*step, mass_rows, device));
+    mass_rows += own;
+  }
+  return absl::OkStatus();
 }
 
 uint32_t StepPacer::budget() const {

@@ -13,7 +13,7 @@
 
 namespace kedge {
 
-// Divides `budget` rows among requests with so many pending rows each (0: nothing to do), in order of arrival.
+// Divides `budget` rows among requests with so many rows each that are ready (0: nothing to do), in order of arrival.
 //
 // Requests that write, one row each, come first; then prompts with the fewest rows left, so that a short prompt
 // does not wait for a long one; but a quarter of what prompts get goes to the oldest of them, so that a long one does
@@ -29,6 +29,9 @@ struct Slice {
 
 // Plans and launches one step. Logits come in the order of the slices' rows that want them.
 std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
+
+// Waits for the step of these slices and settles their sequences. To be called before the next launch.
+absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
 
 // Sizes steps by time: so many rows that a step takes about `target`, by the average of recent steps. A step that is
 // too long delays every request that joins, and every sign of life. Owned by one thread.

@@ -30,6 +30,9 @@ Policy RandomPolicy(uint32_t vocab_size, std::mt19937& random) {
       break;
   }
   policy.view = random() % 2 ? Policy::View::kOwn : Policy::View::kAll;
+  policy.prefill_full = random() % 3 == 0;
+  if (policy.prefill_full && policy.has_sequences() && random() % 2) policy.salient_millionths = random() % 500000;
+  policy.write_full = random() % 3 == 0;
   return policy;
 }
 
@@ -45,6 +48,10 @@ Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& ra
     if (random() % 20 == 0) content.no_anchor_positions.push_back(i);
   }
   content.prompt_length = random() % (size + 1);
+  for (uint32_t begin = random() % 200; begin < content.prompt_length; begin += 1 + random() % 200) {
+    content.pinned.push_back({begin, std::min<uint32_t>(content.prompt_length, begin + 1 + random() % 5)});
+    begin = content.pinned.back().end;
+  }
   return content;
 }
 

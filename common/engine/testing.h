@@ -13,7 +13,7 @@ namespace kedge {
 Policy RandomPolicy(uint32_t vocab_size, std::mt19937& random);
 
 // 1 to `max_tokens` ids below `vocab_size`; closing ids are frequent, sometimes in a row, sometimes absent; some rows
-// never act as anchors; the prompt ends anywhere.
+// never act as anchors, some are pinned; the prompt ends anywhere.
 Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& random);
 
 }  // namespace kedge

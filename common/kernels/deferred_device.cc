@@ -14,6 +14,7 @@ class DeferredDevice::Future : public StepFuture {
     return outcome_->status;
   }
   absl::Span<const float> Logits(size_t i) const override { return outcome_->inner->Logits(i); }
+  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return outcome_->inner->Mass(i, h); }
 
  private:
   DeferredDevice* device_;

@@ -22,14 +22,15 @@ uint64_t Combine(uint64_t hash, uint64_t value) { return Mix(hash ^ Mix(value));
 
 }  // namespace
 
-class HashFuture : public StepFuture {
+class HashDevice::Future : public StepFuture {
  public:
-  explicit HashFuture(const std::vector<std::vector<float>>* logits) : logits_(logits) {}
+  explicit Future(const HashDevice* device) : device_(device) {}
   absl::Status Wait() override { return absl::OkStatus(); }
-  absl::Span<const float> Logits(size_t i) const override { return (*logits_)[i]; }
+  absl::Span<const float> Logits(size_t i) const override { return device_->logits_[i]; }
+  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return device_->mass_[i][h]; }
 
  private:
-  const std::vector<std::vector<float>>* logits_;
+  const HashDevice* device_;
 };
 
 HashDevice::HashDevice(const HashDeviceOptions& options)
@@ -55,6 +56,7 @@ void HashDevice::WriteRow(const RowRef& ref, uint64_t hash) {
 std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   KEDGE_CHECK(plan.rows.size() <= options_.max_rows);
   logits_.clear();
+  mass_.clear();
   for (const PlanRow& row : plan.rows) {
     const PageTables& tables = plan.tables[row.tables];
     auto recent = [&](uint32_t position) {
@@ -69,6 +71,16 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
     for (uint32_t p = row.recent_begin; p < row.position; ++p) hash = Combine(hash, ReadRow(recent(p)));
     WriteRow(recent(row.position), hash);
     if (row.kept_index >= 0) WriteRow(kept(row.kept_index), hash);
+    if (row.wants_mass) {
+      auto& heads = mass_.emplace_back();
+      for (const HeadRef& head : plan.mass_heads) {
+        std::vector<uint32_t>& mass = heads.emplace_back();
+        const uint64_t query = Combine(hash, uint64_t{head.layer} << 32 | head.head);
+        for (uint32_t p = row.recent_begin; p <= row.position; ++p) {
+          mass.push_back(static_cast<uint32_t>(Combine(query, ReadRow(recent(p))) >> 44));
+        }
+      }
+    }
     if (row.wants_logits) {
       std::vector<float>& logits = logits_.emplace_back(options_.vocab_size);
       for (uint32_t token = 0; token < options_.vocab_size; ++token) {
@@ -76,7 +88,7 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
       }
     }
   }
-  return std::make_unique<HashFuture>(&logits_);
+  return std::make_unique<Future>(this);
 }
 
 std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
@@ -86,7 +98,7 @@ std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, absl:
       std::memcpy(&out[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
     }
   }
-  return std::make_unique<HashFuture>(&logits_);
+  return std::make_unique<Future>(this);
 }
 
 std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
@@ -97,7 +109,7 @@ std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl
       std::memcpy(&Row(rows[r])[copy], &in[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
     }
   }
-  return std::make_unique<HashFuture>(&logits_);
+  return std::make_unique<Future>(this);
 }
 
 }  // namespace kedge

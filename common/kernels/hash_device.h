@@ -39,6 +39,8 @@ class HashDevice : public StepDevice {
   uint64_t torn_rows() const { return torn_rows_; }
 
  private:
+  class Future;
+
   static constexpr int kCopies = 4;  // layer 0 key, layer 0 value, layer 1 key, layer 1 value
   uint64_t* Row(const RowRef& ref) { return &memory_[(uint64_t{ref.page} * kPageRows + ref.index) * kCopies]; }
   uint64_t ReadRow(const RowRef& ref);
@@ -49,6 +51,7 @@ class HashDevice : public StepDevice {
   const RowShape shape_{.layers = 2, .kv_heads = 1, .head_dim = 2, .type = KvType::kF32};
   std::vector<uint64_t> memory_;
   std::vector<std::vector<float>> logits_;
+  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][position]
   uint64_t torn_rows_ = 0;
 };
 

@@ -79,6 +79,14 @@ class Ops {
   // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
   virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries,
                          const PageMemory& pages, Activations& out) = 0;
+  // Fills each query's `mass` (StepFuture::Mass), of heads of this layer.
+  struct MassQuery {
+    uint32_t row = 0;  // of the plan
+    uint32_t head = 0;
+    absl::Span<uint32_t> mass;  // [position - recent_begin + 1], on the host
+  };
+  virtual void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
+                             const Activations& queries, const PageMemory& pages) = 0;
   // x[r] += y[r].
   virtual void Add(int rows, const Activations& y, Activations& x) = 0;
   // gate[r] = silu(gate[r]) * up[r].

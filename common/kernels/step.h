@@ -38,6 +38,17 @@ struct PageTables {
   std::vector<PageId> kept;        // K: kept[0] holds rows of K with index 0..31
 };
 
+// A query head of the model.
+struct HeadRef {
+  uint32_t layer = 0;
+  uint32_t head = 0;
+  friend bool operator==(const HeadRef&, const HeadRef&) = default;
+};
+
+// Attention is told in whole numbers, so that sums of it are exact: a row's attention over all that it sees is
+// kMassOne in all, up to the rounding of each part to the nearest.
+inline constexpr uint32_t kMassOne = 1 << 24;
+
 // One row to compute. It is written to R at `position`, and, if kept_index >= 0, to K as well in the same step; it
 // reads R[recent_begin, position] and K[0, kept_end).
 struct PlanRow {
@@ -49,6 +60,7 @@ struct PlanRow {
   uint32_t kept_end = 0;
   int32_t kept_index = -1;
   bool wants_logits = false;
+  bool wants_mass = false;
 };
 
 // REQUIRES: rows of one request stand in ascending order of position, without gaps; spans show only rows written by
@@ -56,6 +68,7 @@ struct PlanRow {
 struct StepPlan {
   std::vector<PlanRow> rows;
   std::vector<PageTables> tables;
+  std::vector<HeadRef> mass_heads;  // whose attention rows with wants_mass report
 };
 
 // The result of a step or of a copy. Owned by one thread. Destroying a future that was not waited for is allowed:
@@ -68,6 +81,9 @@ class StepFuture {
   // Logits [vocab] of the i-th row with wants_logits, in plan order. Valid until the next Launch on the device.
   // REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
+  // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to each row of R that it sees:
+  // [recent_begin, position], in parts of kMassOne. Valid as Logits.
+  virtual absl::Span<const uint32_t> Mass(size_t i, size_t h) const = 0;
 };
 
 inline constexpr PageId kNoPage = UINT32_MAX;  // in WriteRows: this row is passed over

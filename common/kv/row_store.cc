@@ -12,19 +12,18 @@ uint32_t PagesNeeded(const RowNeeds& needs) {
   return static_cast<uint32_t>(recent + kept);
 }
 
-void RowStore::AddRow(const RowRule& rule) {
-  const uint32_t page = rule.position / kPageRows;
+void RowStore::AddRecent(uint32_t position) {
+  const uint32_t page = position / kPageRows;
   if (tables_.recent.empty()) tables_.first_recent_page = page;
   const uint32_t index = page - tables_.first_recent_page;
   KEDGE_CHECK(index <= tables_.recent.size());
   if (index == tables_.recent.size()) tables_.recent.push_back(lease_.Take());
-  if (rule.kept) AddKeptOnly(rule.kept_index);
 }
 
-void RowStore::AddKeptOnly(uint32_t kept_index) {
-  const uint32_t index = kept_index / kPageRows;
-  KEDGE_CHECK(index <= tables_.kept.size());
-  if (index == tables_.kept.size()) tables_.kept.push_back(lease_.Take());
+void RowStore::AddKept(uint32_t index) {
+  const uint32_t page = index / kPageRows;
+  KEDGE_CHECK(page <= tables_.kept.size());
+  if (page == tables_.kept.size()) tables_.kept.push_back(lease_.Take());
 }
 
 void RowStore::DropBefore(uint32_t recent_begin) {

@@ -20,11 +20,11 @@ class RowStore {
   // `lease` covers PagesNeeded of the request.
   explicit RowStore(PageLease lease) : lease_(std::move(lease)) {}
 
-  // Makes room for the row in R, and in K if it is kept. Rows come in ascending order of position; the first one may
-  // have any (a state that was received begins at its recent span).
-  void AddRow(const RowRule& rule);
-  // Makes room in K alone: a kept row of a received state that lies before its recent span.
-  void AddKeptOnly(uint32_t kept_index);
+  // Makes room for a row in R. Rows come in ascending order of position; the first one may have any (a state that was
+  // received begins at its recent span).
+  void AddRecent(uint32_t position);
+  // Makes room for a row in K. Rows come in ascending order of index, from 0.
+  void AddKept(uint32_t index);
 
   // No row before `recent_begin` will be read in R again: gives its whole pages back to the lease.
   void DropBefore(uint32_t recent_begin);

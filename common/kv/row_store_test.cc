@@ -5,14 +5,11 @@
 namespace kedge {
 namespace {
 
-RowRule Row(uint32_t position, int kept_index = -1) {
-  return {.position = position, .kept = kept_index >= 0, .kept_index = static_cast<uint32_t>(kept_index)};
-}
-
 TEST(RowStoreTest, RecentRowsLieByPositionAndKeptRowsByIndex) {
   PagePool pool(8);
   RowStore rows(pool.Reserve(8).value());
-  for (uint32_t i = 0; i < 70; ++i) rows.AddRow(Row(i, i % 2 == 0 ? static_cast<int>(i / 2) : -1));
+  for (uint32_t i = 0; i < 70; ++i) rows.AddRecent(i);
+  for (uint32_t i = 0; i < 35; ++i) rows.AddKept(i);
   EXPECT_EQ(rows.tables().recent.size(), 3u);
   EXPECT_EQ(rows.tables().kept.size(), 2u);
   EXPECT_EQ(rows.RecentRow(69).index, 5u);
@@ -24,7 +21,7 @@ TEST(RowStoreTest, DropsWholePagesOnlyAndReusesThem) {
   PagePool pool(2);
   RowStore rows(pool.Reserve(2).value());
   for (uint32_t i = 0; i < 1000; ++i) {
-    rows.AddRow(Row(i));
+    rows.AddRecent(i);
     rows.DropBefore(i < 20 ? 0 : i - 20);  // 21 rows may lie in two pages, never in three
   }
   EXPECT_EQ(rows.tables().first_recent_page, (1000u - 21u) / 32);
@@ -33,8 +30,8 @@ TEST(RowStoreTest, DropsWholePagesOnlyAndReusesThem) {
 TEST(RowStoreTest, StateMayBeginAnywhere) {
   PagePool pool(2);
   RowStore rows(pool.Reserve(2).value());
-  rows.AddKeptOnly(0);
-  rows.AddRow(Row(100, 1));
+  rows.AddKept(0);
+  rows.AddRecent(100);
   EXPECT_EQ(rows.tables().first_recent_page, 3u);
   EXPECT_EQ(rows.RecentRow(100).index, 4u);
 }
@@ -53,7 +50,7 @@ TEST(RowStoreTest, ClearKeepsTheLease) {
   PagePool pool(2);
   RowStore rows(pool.Reserve(2).value());
   for (int round = 0; round < 3; ++round) {
-    for (uint32_t i = 0; i < 64; ++i) rows.AddRow(Row(i));
+    for (uint32_t i = 0; i < 64; ++i) rows.AddRecent(i);
     rows.Clear();
   }
   EXPECT_EQ(pool.num_free(), 0u);

@@ -22,21 +22,24 @@ constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
 // Of work that was done before the future was made.
 class DoneFuture final : public StepFuture {
  public:
-  DoneFuture(absl::Status status, absl::Span<const float> logits, size_t vocab_size)
-      : status_(std::move(status)), logits_(logits), vocab_size_(vocab_size) {}
+  explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
+  DoneFuture(absl::Span<const float> logits, size_t vocab_size, const std::vector<std::vector<uint32_t>>* mass,
+             size_t mass_heads)
+      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads) {}
 
   absl::Status Wait() override { return status_; }
   absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
+  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
 
  private:
   const absl::Status status_;
   const absl::Span<const float> logits_;
-  const size_t vocab_size_;
+  const size_t vocab_size_ = 0;
+  const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
+  const size_t mass_heads_ = 0;
 };
 
-std::unique_ptr<StepFuture> Done(absl::Status status) {
-  return std::make_unique<DoneFuture>(std::move(status), absl::Span<const float>(), 0);
-}
+std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
 
 }  // namespace
 
@@ -168,9 +171,25 @@ absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadInverseFreq
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
+  PrepareMass(plan);
   Forward(plan);
   ComputeLogits(plan);
-  return std::make_unique<DoneFuture>(absl::OkStatus(), logits_, vocab_size());
+  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size());
+}
+
+// Most steps ask for none.
+void TransformerDevice::PrepareMass(const StepPlan& plan) {
+  size_t used = 0;
+  mass_queries_.assign(config_.num_layers, {});
+  for (uint32_t r = 0; r < plan.rows.size(); ++r) {
+    if (!plan.rows[r].wants_mass) continue;
+    mass_.resize(std::max(mass_.size(), used + plan.mass_heads.size()));
+    for (const HeadRef& head : plan.mass_heads) {
+      std::vector<uint32_t>& mass = mass_[used++];
+      mass.resize(plan.rows[r].position - plan.rows[r].recent_begin + 1);
+      mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
+    }
+  }
 }
 
 void TransformerDevice::Forward(const StepPlan& plan) {
@@ -197,6 +216,7 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, *b.key);
   ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
   ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
+  ops_->AttentionMass(plan, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
   ops_->Add(rows, *b.update, *b.hidden);
@@ -249,6 +269,12 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
   if (plan.rows.size() > max_rows_) {
     return absl::InvalidArgumentError(
         absl::StrCat("step plan: ", plan.rows.size(), " rows, more than max_rows ", max_rows_));
+  }
+  for (const HeadRef& head : plan.mass_heads) {
+    if (head.layer >= static_cast<uint32_t>(config_.num_layers) ||
+        head.head >= static_cast<uint32_t>(config_.num_heads)) {
+      return absl::InvalidArgumentError(absl::StrCat("step plan: head ", head.layer, ".", head.head));
+    }
   }
   for (const PageTables& tables : plan.tables) {
     for (const std::vector<PageId>* pages : {&tables.recent, &tables.kept}) {

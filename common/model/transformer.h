@@ -55,6 +55,7 @@ class TransformerDevice final : public StepDevice {
   // `may_skip`: kNoPage is allowed.
   absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
 
+  void PrepareMass(const StepPlan& plan);
   void Forward(const StepPlan& plan);
   void ForwardLayer(const StepPlan& plan, int layer);
   void ComputeLogits(const StepPlan& plan);
@@ -75,6 +76,8 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<Buffers> buffers_;
   std::vector<uint32_t> tokens_, positions_;  // [rows] of the step
   std::vector<float> logits_;                 // [rows that want logits, vocab], on the host
+  std::vector<std::vector<uint32_t>> mass_;   // [rows that want mass * mass heads][rows seen], on the host
+  std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
 };
 
 }  // namespace kedge

@@ -15,6 +15,7 @@
 #include "common/base/status.h"
 #include "common/base/version.h"
 #include "common/node/load_model.h"
+#include "common/node/salience_store.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/log.h"
 #include "common/rpc/protocol.h"
@@ -130,11 +131,17 @@ absl::Status Serve(const NodeProgram& program, Flags flags, std::shared_ptr<cons
                device->numerics_class(), total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(),
                flags.kv_type);
 
+  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(*file, config, fingerprint));
+  if (!found.calibrated) {
+    spdlog::warn("salience heads: this model is not calibrated, so under `salient` all heads choose (kedge calibrate)");
+  }
+
   const RealClock clock;
   EventLoop loop;
   const std::unique_ptr<NodeEngine> engine =
       program.make_engine({.fingerprint = fingerprint,
                            .context_length = static_cast<uint32_t>(config.context_length),
+                           .salience_heads = found.heads,
                            .device = device.get(),
                            .loop = &loop,
                            .clock = &clock});

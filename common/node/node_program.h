@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "common/anchor/salience.h"
 #include "common/base/clock.h"
 #include "common/base/event_loop.h"
 #include "common/engine/node_stats.h"
@@ -28,6 +29,7 @@ namespace kedge {
 struct NodeContext {
   std::string fingerprint;
   uint32_t context_length = 0;
+  SalienceHeads salience_heads;  // of the model, never empty
   StepDevice* device = nullptr;
   EventLoop* loop = nullptr;
   const Clock* clock = nullptr;

@@ -7,10 +7,27 @@
 
 namespace kedge {
 
+std::vector<PositionRange> RangesFromProto(const google::protobuf::RepeatedPtrField<node::v1::PositionRange>& proto) {
+  std::vector<PositionRange> ranges;
+  for (const node::v1::PositionRange& range : proto) ranges.push_back({range.begin(), range.end()});
+  return ranges;
+}
+
+void RangesToProto(absl::Span<const PositionRange> ranges,
+                   google::protobuf::RepeatedPtrField<node::v1::PositionRange>* proto) {
+  for (const PositionRange& range : ranges) {
+    node::v1::PositionRange* added = proto->Add();
+    added->set_begin(range.begin);
+    added->set_end(range.end);
+  }
+}
+
 absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
   Content content{.ids = {proto.ids().begin(), proto.ids().end()},
                   .prompt_length = proto.prompt_length(),
-                  .no_anchor_positions = {proto.no_anchor_positions().begin(), proto.no_anchor_positions().end()}};
+                  .no_anchor_positions = {proto.no_anchor_positions().begin(), proto.no_anchor_positions().end()},
+                  .pinned = RangesFromProto(proto.pinned())};
+  if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
   if (proto.policy().empty()) return absl::InvalidArgumentError("content.policy: is empty");
   absl::StatusOr<Policy> policy = ParsePolicy(proto.policy(), {});
   if (!policy.ok()) {
@@ -27,6 +44,8 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   proto.mutable_no_anchor_positions()->Add(content.no_anchor_positions.begin(), content.no_anchor_positions.end());
   proto.set_policy(CanonicalPolicy(content.policy));
   proto.set_fingerprint(fingerprint);
+  RangesToProto(content.pinned, proto.mutable_pinned());
+  if (content.salient.has_value()) RangesToProto(*content.salient, proto.mutable_salient()->mutable_ranges());
   return proto;
 }
 

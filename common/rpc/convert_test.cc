@@ -9,13 +9,18 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   const Content content{.ids = {1, 2, 3},
                         .prompt_length = 2,
                         .no_anchor_positions = {1},
-                        .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3}};
+                        .pinned = {{0, 1}},
+                        .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3},
+                        .salient = {{}}};
   const absl::StatusOr<Content> back = ContentFromProto(ContentToProto(content, "print"));
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(back->ids, content.ids);
   EXPECT_EQ(back->prompt_length, 2u);
   EXPECT_EQ(back->no_anchor_positions, content.no_anchor_positions);
+  EXPECT_EQ(back->pinned, content.pinned);
   EXPECT_EQ(back->policy, content.policy);
+  EXPECT_EQ(back->salient, content.salient);  // a choice of nothing is not the same as none
+  EXPECT_FALSE(ContentFromProto(ContentToProto({.policy = content.policy}, "print"))->salient.has_value());
 }
 
 TEST(ConvertTest, BadPolicyIsNamed) {

@@ -48,7 +48,11 @@ grpc::ByteBuffer EncodeStateEvent(const StateEvent& event) {
   PrefillResponse response;
   if (const auto* accepted = std::get_if<StateAccepted>(&event.event)) {
     response.mutable_accepted()->set_tokens_ahead(accepted->tokens_ahead);
-    return Encode(response, &accepted->header);
+    return Encode(response, nullptr);
+  }
+  if (const auto* head = std::get_if<StateHead>(&event.event)) {
+    response.mutable_header();
+    return Encode(response, &head->header);
   }
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
     response.mutable_progress()->set_computed(progress->computed);
@@ -95,7 +99,10 @@ absl::StatusOr<StateEvent> DecodeStateEvent(grpc::ByteBuffer buffer) {
   StateEvent event{.wire_bytes = static_cast<uint64_t>(size)};
   switch (response.event_case()) {
     case PrefillResponse::kAccepted:
-      event.event = StateAccepted{response.accepted().tokens_ahead(), std::move(payload)};
+      event.event = StateAccepted{response.accepted().tokens_ahead()};
+      return event;
+    case PrefillResponse::kHeader:
+      event.event = StateHead{std::move(payload)};
       return event;
     case PrefillResponse::kProgress:
       event.event = StateProgress{response.progress().computed()};

@@ -39,15 +39,16 @@ TEST(StateMessageTest, FramesSurviveWithoutBeingCopiedIntoAMessage) {
 TEST(StateMessageTest, IsAnOrdinaryProtoForEveryOtherReader) {
   const Payload header = Bytes(50);
   node::v1::PrefillResponse response;
-  ASSERT_TRUE(response.ParseFromString(Flat(EncodeStateEvent({StateAccepted{77, header}}))));
-  EXPECT_EQ(response.accepted().tokens_ahead(), 77u);
+  ASSERT_TRUE(response.ParseFromString(Flat(EncodeStateEvent({StateHead{header}}))));
+  EXPECT_TRUE(response.has_header());
   EXPECT_EQ(response.payload().size(), 50u);
   const absl::StatusOr<StateEvent> event = DecodeStateEvent(Buffer(response.SerializeAsString()));
   ASSERT_TRUE(event.ok());
-  EXPECT_EQ(std::get<StateAccepted>(event->event).tokens_ahead, 77u);
+  EXPECT_EQ(std::get<StateHead>(event->event).header.bytes, header.bytes);
 }
 
-TEST(StateMessageTest, ProgressAndEndHaveNoPayload) {
+TEST(StateMessageTest, TheOthersHaveNoPayload) {
+  EXPECT_EQ(std::get<StateAccepted>(DecodeStateEvent(EncodeStateEvent({StateAccepted{77}}))->event).tokens_ahead, 77u);
   EXPECT_EQ(std::get<StateProgress>(DecodeStateEvent(EncodeStateEvent({StateProgress{9}}))->event).computed, 9u);
   EXPECT_TRUE(std::get<StateEnded>(DecodeStateEvent(EncodeStateEvent({StateEnded{}}))->event).status.ok());
 }

@@ -16,7 +16,7 @@
 
 namespace kedge {
 
-// Asks for State(content.ids.size()).
+// Asks for State(content.ids.size()); content.prompt_length may be one more than the ids.
 struct StateRequest {
   std::string request_id;
   Content content;
@@ -24,10 +24,12 @@ struct StateRequest {
   std::string kv_type;
 };
 
-// What comes back, in order: one accepted, then progress and frames, then one ended. Messages come at most 500 ms
-// apart while the sender lives.
+// What comes back, in order: one accepted, progress at any time, one header, frames, one ended. Messages come at most
+// 500 ms apart while the sender lives.
 struct StateAccepted {
   uint64_t tokens_ahead = 0;
+};
+struct StateHead {
   Payload header;  // segment header
 };
 struct StateProgress {
@@ -40,7 +42,7 @@ struct StateEnded {
   absl::Status status;  // OK: all frames were sent
 };
 struct StateEvent {
-  std::variant<StateAccepted, StateProgress, StateFrame, StateEnded> event;
+  std::variant<StateAccepted, StateHead, StateProgress, StateFrame, StateEnded> event;
   uint64_t wire_bytes = 0;  // of this message, as the transport counted them
 };
 

@@ -79,6 +79,8 @@ struct Manner {
   uint32_t chunk = 1000;             // rows per step
   uint32_t page_seed = 0;            // 0: pages in order
   const Request* company = nullptr;  // computed in the same steps
+  // Receives the mass of every head in each row of the request, row by row, head by head.
+  std::vector<std::vector<uint32_t>>* mass = nullptr;
 };
 
 // [rows, heads * head_dim].
@@ -149,6 +151,21 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
     const std::unique_ptr<Activations> out = ops.NewActivations(rows, query_columns);
     ops.WriteKv(plan, kLayer, *Upload(ops, keys, kv_columns), *Upload(ops, values, kv_columns), *memory);
     ops.Attention(plan, kLayer, layout.heads, *Upload(ops, queries, query_columns), *memory, *out);
+    if (manner.mass != nullptr) {
+      std::vector<std::vector<uint32_t>> masses;
+      for (uint32_t r = rows - mine; r < static_cast<uint32_t>(rows); ++r) {
+        masses.resize(masses.size() + layout.heads,
+                      std::vector<uint32_t>(plan.rows[r].position - plan.rows[r].recent_begin + 1));
+      }
+      std::vector<Ops::MassQuery> wanted;
+      for (size_t i = 0; i < masses.size(); ++i) {
+        wanted.push_back({.row = static_cast<uint32_t>(rows - mine + i / layout.heads),
+                          .head = static_cast<uint32_t>(i % layout.heads),
+                          .mass = absl::MakeSpan(masses[i])});
+      }
+      ops.AttentionMass(plan, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
+      manner.mass->insert(manner.mass->end(), masses.begin(), masses.end());
+    }
     std::vector<float> host(size_t(rows) * query_columns);
     ops.CopyToHost(rows, *out, absl::MakeSpan(host));
     result.insert(result.end(), host.end() - size_t(mine) * query_columns, host.end());
@@ -238,6 +255,36 @@ TEST(AttentionTest, ThreadsAndInstructionSetsChangeNoBit) {
         const std::vector<float> actual = Compute(*ops, layout, request, {.chunk = 45});
         if (expected.empty()) expected = actual;
         ASSERT_TRUE(SameBits(actual, expected)) << threads << " threads";
+      }
+    }
+  }
+}
+
+TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
+  uint32_t seed = 1300;
+  for (const Layout& layout : Layouts()) {
+    SCOPED_TRACE(testing::Message() << "seed " << ++seed << ": " << layout.heads << " heads, " << layout.kv_heads
+                                    << " KV, " << layout.head_dim << " wide, " << KvTypeName(layout.type));
+    std::mt19937 random(seed);
+    const Request request = MakeRequest(random, layout, 80);
+    const Request company = MakeRequest(random, layout, 70);
+    const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
+    std::vector<std::vector<uint32_t>> actual, expected, otherwise;
+    Compute(*cpu, layout, request, {.mass = &actual});
+    Compute(*CreateReferenceOps(), layout, request, {.mass = &expected});
+    Compute(*cpu, layout, request, {.chunk = 21, .page_seed = seed, .company = &company, .mass = &otherwise});
+    ASSERT_EQ(actual.size(), size_t{80} * layout.heads);
+    ASSERT_EQ(actual, otherwise);
+    for (size_t i = 0; i < actual.size(); ++i) {
+      ASSERT_EQ(actual[i].size(), expected[i].size());
+      uint64_t sum = 0;
+      for (size_t j = 0; j < actual[i].size(); ++j) {
+        ASSERT_NEAR(actual[i][j], expected[i][j], 2 + 1e-3 * expected[i][j]) << i << " " << j;
+        sum += actual[i][j];
+      }
+      ASSERT_LE(sum, kMassOne + actual[i].size());
+      if (i / layout.heads == 0) {
+        ASSERT_EQ(sum, kMassOne);  // the first row sees itself alone
       }
     }
   }

@@ -12,6 +12,7 @@
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/attention.h"
+#include "common/kernels/cpu/attention_mass.h"
 #include "common/kernels/cpu/cpu_pages.h"
 #include "common/kernels/cpu/panels.h"
 #include "common/kernels/dequantize.h"
@@ -177,6 +178,20 @@ class CpuOps final : public Ops {
     // Later rows of a prompt see more, so threads take turns instead of ranges.
     pool_.Run([&](int part) {
       for (int unit = part; unit < tiles * kv_heads; unit += pool_.threads()) attend(attention_workers_[part], unit);
+    });
+  }
+
+  void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
+                     const Activations& queries, const PageMemory& pages) override {
+    const RowShape& shape = Cast(pages).shape();
+    const int shared = heads / static_cast<int>(shape.kv_heads);
+    size_t seen = 0;
+    for (const MassQuery& query : wanted) seen += query.mass.size();
+    ForEachRow(static_cast<int>(wanted.size()), seen * shape.head_dim / std::max<size_t>(wanted.size(), 1), [&](int i) {
+      const MassQuery& query = wanted[i];
+      GiveMass(kernels_, plan.rows[query.row], plan.tables[plan.rows[query.row].tables], layer,
+               static_cast<int>(query.head) / shared, Cast(queries).row(query.row) + query.head * shape.head_dim,
+               Cast(pages), query.mass);
     });
   }
 

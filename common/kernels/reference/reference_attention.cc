@@ -142,4 +142,28 @@ void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float*
   }
 }
 
+void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const Ops::MassQuery> wanted,
+                   const float* queries, const ReferencePages& pages) {
+  const int kv_heads = static_cast<int>(pages.shape().kv_heads);
+  const int head_dim = static_cast<int>(pages.shape().head_dim);
+  for (const Ops::MassQuery& query : wanted) {
+    const PlanRow& row = plan.rows[query.row];
+    const float* values = queries + (size_t{query.row} * heads + query.head) * head_dim;
+    std::vector<double> weights(query.mass.size());
+    double sum = 0;
+    for (const GatheredRow& seen : GatherRows(plan.tables[row.tables])) {
+      if (!Visible(row, seen)) continue;
+      const std::vector<float> key = pages.LoadPart(seen.ref, layer, static_cast<int>(query.head) * kv_heads / heads, 0);
+      double score = 0;
+      for (int d = 0; d < head_dim; ++d) score += double{values[d]} * key[d];
+      const double weight = std::exp(score / std::sqrt(double(head_dim)));
+      sum += weight;
+      if (!seen.kept) weights[seen.place - row.recent_begin] = weight;
+    }
+    for (size_t j = 0; j < weights.size(); ++j) {
+      query.mass[j] = static_cast<uint32_t>(std::llround(weights[j] / sum * kMassOne));
+    }
+  }
+}
+
 }  // namespace kedge

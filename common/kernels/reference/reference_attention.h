@@ -37,6 +37,10 @@ class ReferencePages final : public PageMemory {
 void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float* queries, const ReferencePages& pages,
                         float* out);
 
+// Ops::AttentionMass. queries: [plan.rows, heads * head_dim].
+void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const Ops::MassQuery> wanted,
+                   const float* queries, const ReferencePages& pages);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_KERNELS_REFERENCE_REFERENCE_ATTENTION_H_

@@ -138,6 +138,11 @@ class ReferenceOps final : public Ops {
     ReferenceAttention(plan, layer, heads, Cast(queries).row(0), Cast(pages), Cast(out).row(0));
   }
 
+  void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
+                     const Activations& queries, const PageMemory& pages) override {
+    ReferenceMass(plan, layer, heads, wanted, Cast(queries).row(0), Cast(pages));
+  }
+
   void Add(int rows, const Activations& y, Activations& x) override {
     for (int r = 0; r < rows; ++r) {
       for (int i = 0; i < Cast(x).columns; ++i) Cast(x).row(r)[i] += Cast(y).row(r)[i];

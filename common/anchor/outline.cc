@@ -1,0 +1,42 @@
+// Tested by outline_test.cc.
+#include "common/anchor/outline.h"
+
+#include <algorithm>
+
+#include "common/anchor/tracker.h"
+#include "common/base/check.h"
+
+namespace kedge {
+
+uint32_t PromptOutline::Charge(const PositionRange& range) const {
+  return static_cast<uint32_t>(std::count(kept.begin() + range.begin, kept.begin() + range.end, false));
+}
+
+PromptOutline OutlinePrompt(const Content& content) {
+  KEDGE_CHECK(content.prompt_length >= 1 && content.prompt_length <= content.ids.size() + 1);
+  const uint32_t end = content.prompt_length - 1;
+  Content unchosen = content;
+  unchosen.salient.reset();
+  PromptOutline outline;
+  AnchorTracker tracker(&unchosen);
+  uint32_t begin = 0;
+  while (tracker.position() < end) {
+    const RowRule rule = tracker.Next();
+    if (!rule.closes) continue;
+    outline.sequences.push_back({begin, rule.position + 1});
+    begin = rule.position + 1;
+  }
+  if (begin < end) outline.sequences.push_back({begin, end});
+  if (tracker.reduces_next()) tracker.Reduce();
+  outline.window_begin = tracker.next_recent_begin();
+  outline.kept.resize(end);
+  for (uint32_t position : tracker.kept_positions()) outline.kept[position] = true;
+  std::fill(outline.kept.begin() + outline.window_begin, outline.kept.end(), true);
+  return outline;
+}
+
+uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length) {
+  return static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000);
+}
+
+}  // namespace kedge

@@ -1,0 +1,29 @@
+// A prompt that will be reduced (`prefill=full`) in outline: its sequences, and what of it is kept in any case.
+#ifndef KEDGE_COMMON_ANCHOR_OUTLINE_H_
+#define KEDGE_COMMON_ANCHOR_OUTLINE_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "common/anchor/content.h"
+
+namespace kedge {
+
+struct PromptOutline {
+  std::vector<PositionRange> sequences;  // of rows 0..n-2, the open one included; together they are all rows
+  std::vector<bool> kept;                // [n-1]: sinks, anchors, pinned rows and the window
+  uint32_t window_begin = 0;             // lo(n-1)
+
+  // Rows of the range that nothing else keeps.
+  uint32_t Charge(const PositionRange& range) const;
+};
+
+// REQUIRES: prompt_length is from 1 to ids.size() + 1. Looks at the first n-1 ids alone.
+PromptOutline OutlinePrompt(const Content& content);
+
+// How many rows beyond those the policy grants to salient sequences of a prompt of n rows.
+uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ANCHOR_OUTLINE_H_

@@ -1,0 +1,53 @@
+#include "common/anchor/outline.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+using testing::ElementsAre;
+
+Content Prompt() {
+  Content content{.ids = {1, 1, 9, 1, 1, 1, 9, 1, 1, 1}, .prompt_length = 10};
+  content.policy = {.anchors = {9}, .keep_anchors = false, .sinks = 1, .recent = 2, .prefill_full = true};
+  content.policy.salient_millionths = 400000;
+  return content;
+}
+
+TEST(Outline, HasAllRowsButTheLastInSequences) {
+  const PromptOutline outline = OutlinePrompt(Prompt());
+  EXPECT_THAT(outline.sequences, ElementsAre(PositionRange{0, 3}, PositionRange{3, 7}, PositionRange{7, 9}));
+  EXPECT_EQ(outline.window_begin, 7u);  // the open sequence is longer than `recent`
+}
+
+TEST(Outline, ChargesRowsThatNothingElseKeeps) {
+  Content content = Prompt();
+  EXPECT_EQ(OutlinePrompt(content).Charge({0, 3}), 2u);  // one is a sink
+  EXPECT_EQ(OutlinePrompt(content).Charge({3, 7}), 4u);
+  EXPECT_EQ(OutlinePrompt(content).Charge({7, 9}), 0u);  // the window
+  content.pinned = {{4, 6}};
+  EXPECT_EQ(OutlinePrompt(content).Charge({3, 7}), 2u);
+  content.policy.keep_anchors = true;
+  EXPECT_EQ(OutlinePrompt(content).Charge({3, 7}), 1u);
+  content.salient = {{{3, 7}}};  // what was chosen is still charged
+  EXPECT_EQ(OutlinePrompt(content).Charge({3, 7}), 1u);
+}
+
+TEST(Outline, IsOfTheRowsThatAreThere) {
+  Content content = Prompt();
+  content.ids.pop_back();  // as in a request for State(n-1)
+  EXPECT_EQ(OutlinePrompt(content).sequences.size(), 3u);
+  content.ids.resize(1);
+  content.prompt_length = 1;
+  EXPECT_TRUE(OutlinePrompt(content).sequences.empty());
+}
+
+TEST(SalientBudget, IsAShareOfThePromptRoundedDown) {
+  EXPECT_EQ(SalientBudget(Prompt().policy, 10), 4u);
+  EXPECT_EQ(SalientBudget(Prompt().policy, 9), 3u);
+  EXPECT_EQ(SalientBudget(Policy(), 1000), 0u);
+}
+
+}  // namespace
+}  // namespace kedge

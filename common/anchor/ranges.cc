@@ -1,0 +1,38 @@
+// Tested by ranges_test.cc.
+#include "common/anchor/ranges.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+
+namespace kedge {
+
+absl::Status CheckRanges(absl::Span<const PositionRange> ranges, uint32_t limit, absl::string_view field) {
+  uint32_t least = 0;
+  for (size_t i = 0; i < ranges.size(); ++i) {
+    const PositionRange& range = ranges[i];
+    if (range.begin < least || range.end <= range.begin || range.end > limit) {
+      return absl::InvalidArgumentError(absl::StrCat(field, "[", i, "]: [", range.begin, ", ", range.end,
+                                                     ") is empty, out of order, or goes beyond ", limit));
+    }
+    least = range.end;
+  }
+  return absl::OkStatus();
+}
+
+bool Contains(absl::Span<const PositionRange> ranges, uint32_t position) {
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), position,
+                                      [](uint32_t value, const PositionRange& range) { return value < range.begin; });
+  return after != ranges.begin() && position < std::prev(after)->end;
+}
+
+std::vector<PositionRange> RangesOf(absl::Span<const uint32_t> positions) {
+  std::vector<PositionRange> ranges;
+  for (uint32_t position : positions) {
+    if (ranges.empty() || ranges.back().end != position) ranges.push_back({position, position});
+    ++ranges.back().end;
+  }
+  return ranges;
+}
+
+}  // namespace kedge

@@ -1,0 +1,32 @@
+// Half-open ranges of positions: how pinned spans, the choice of salient sequences and kept parts are written.
+#ifndef KEDGE_COMMON_ANCHOR_RANGES_H_
+#define KEDGE_COMMON_ANCHOR_RANGES_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace kedge {
+
+// Positions begin .. end - 1.
+struct PositionRange {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+  friend bool operator==(const PositionRange&, const PositionRange&) = default;
+};
+
+// kInvalidArgument names `field` unless the ranges are not empty, ascending, disjoint, and end at or before `limit`.
+absl::Status CheckRanges(absl::Span<const PositionRange> ranges, uint32_t limit, absl::string_view field);
+
+// REQUIRES: the ranges are in order.
+bool Contains(absl::Span<const PositionRange> ranges, uint32_t position);
+
+// The fewest ranges that have exactly `positions`. REQUIRES: these are ascending.
+std::vector<PositionRange> RangesOf(absl::Span<const uint32_t> positions);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ANCHOR_RANGES_H_

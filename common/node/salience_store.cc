@@ -1,0 +1,72 @@
+// Tested by salience_store_test.cc.
+#include "common/node/salience_store.h"
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/cache_dir.h"
+#include "common/base/status.h"
+#include "common/node/known_heads.h"
+
+namespace kedge {
+namespace {
+
+constexpr char kMetadataKey[] = "kedge.salience.heads";
+
+std::string StoredPath(const std::string& fingerprint) {
+  const std::string directory = CacheDir();
+  return directory.empty() ? "" : absl::StrCat(directory, "/salience/", fingerprint);
+}
+
+absl::StatusOr<FoundHeads> Parsed(absl::string_view text, const ModelConfig& config, absl::string_view place) {
+  absl::StatusOr<SalienceHeads> heads =
+      ParseSalienceHeads(absl::StripAsciiWhitespace(text), static_cast<uint32_t>(config.num_layers),
+                         static_cast<uint32_t>(config.num_heads));
+  if (heads.ok()) return FoundHeads{.heads = *std::move(heads)};
+  return absl::InvalidArgumentError(absl::StrCat(place, ": ", heads.status().message()));
+}
+
+}  // namespace
+
+absl::StatusOr<FoundHeads> FindSalienceHeads(const GgufFile& file, const ModelConfig& config,
+                                             const std::string& fingerprint) {
+  if (const std::string path = StoredPath(fingerprint); !path.empty()) {
+    std::ifstream stored(path);
+    std::stringstream text;
+    if (stored && text << stored.rdbuf()) return Parsed(text.str(), config, path);
+  }
+  if (file.Has(kMetadataKey)) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string text, file.GetString(kMetadataKey));
+    return Parsed(text, config, kMetadataKey);
+  }
+  if (const absl::string_view known = KnownSalienceHeads(fingerprint); !known.empty()) {
+    return Parsed(known, config, "known heads");
+  }
+  FoundHeads all{.calibrated = false};
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    for (int head = 0; head < config.num_heads; ++head) {
+      all.heads.retrieval.push_back({static_cast<uint32_t>(layer), static_cast<uint32_t>(head)});
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<std::string> StoreSalienceHeads(const SalienceHeads& heads, const std::string& fingerprint) {
+  const std::string path = StoredPath(fingerprint);
+  if (path.empty()) return absl::FailedPreconditionError("salience heads: neither HOME nor XDG_CACHE_HOME is set");
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  const std::string written = path + ".new";
+  std::ofstream out(written);
+  out << SalienceHeadsText(heads) << "\n";
+  out.close();
+  if (out) std::filesystem::rename(written, path, error);  // whole or not at all, for whoever reads it now
+  if (!out || error) return absl::UnavailableError(absl::StrCat("salience heads: cannot write ", path));
+  return path;
+}
+
+}  // namespace kedge
