@@ -16,6 +16,7 @@ import unittest
 
 import gguf
 import numpy as np
+import sentencepiece
 import torch
 import transformers
 from gguf.quants import dequantize
@@ -114,6 +115,16 @@ class ConvertTest(unittest.TestCase):
         self.assertEqual(steps["kept_rows"], sum(token_id in anchors for token_id in ids) + len(ids) - 1 - last)
         self.assert_near(score_ids(self.out, ids, "--policy", "full")["logprobs"], logprobs(model, ids))
 
+    def assert_text_is_scored_as(self, text, ids, policy):
+        path = os.path.join(os.path.dirname(self.out), "text.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        self.assertEqual(score(self.out, "--policy", policy, "--text-file", path),
+                         score_ids(self.out, ids, "--policy", policy))
+
+    def sentencepiece(self):
+        return sentencepiece.SentencePieceProcessor(model_file=os.path.join(self.folder, "tokenizer.model"))
+
     def test_anllm_ep(self):
         model = hf_folders.write_anllm(self.folder, {"[PAD]": 32000}, seed=1)
         reader = self.convert(type_name="f32", policy_spec="anllm-ep")
@@ -136,6 +147,8 @@ class ConvertTest(unittest.TestCase):
         self.assertIsNone(field(reader, "tokenizer.chat_template"))
         for anchors, policy in (([29889], "anllm-ep"), ([29889, 300], "anchors=300+29889")):
             self.assert_deleting_equals_dense_mask(model, random_ids(2, 120, 400, anchors), policy, anchors)
+        text = " ".join(hf_folders.TEXT) + "\n\n\u00fcber 3.14"  # some of it in bytes
+        self.assert_text_is_scored_as(text, self.sentencepiece().EncodeAsIds(text), "anllm-ep")
 
     def test_anllm_ac(self):
         model = hf_folders.write_anllm(self.folder, {"<AC>": 32001, "[PAD]": 32000}, seed=3)
@@ -144,7 +157,13 @@ class ConvertTest(unittest.TestCase):
         tokens, types = field(reader, "tokenizer.ggml.tokens"), field(reader, "tokenizer.ggml.token_type")
         self.assertEqual((len(tokens), tokens[32001], types[32001]), (32002, "<AC>", 4))
         ids = random_ids(4, 120, 400, [32001])
-        self.assert_deleting_equals_dense_mask(model, ids, "anchors=32001", [32001])
+        self.assert_deleting_equals_dense_mask(model, ids, "anllm-ac", [32001])
+        # As the slow tokenizer of the published models has it: no white space beside an added token, and each stretch
+        # between two of them encoded as a text of its own.
+        sentences = ["An anchor is a device.", "It keeps a ship in its place!", "Does it hold, e.g. here?"]
+        encoded = [self.sentencepiece().EncodeAsIds(sentence) for sentence in sentences]
+        self.assert_text_is_scored_as("{}  {}\n\n{}".format(*sentences),
+                                      encoded[0] + [32001] + encoded[1] + [32001] + encoded[2], "anllm-ac")
 
     def test_sharded_safetensors_with_grouped_heads_and_stretched_rope(self):
         config = transformers.LlamaConfig(
@@ -175,16 +194,13 @@ class ConvertTest(unittest.TestCase):
 
         ids = random_ids(6, 150, 350, [40, 41])
         self.assert_deleting_equals_dense_mask(model, ids, "anchors=40+41", [40, 41])
-        text = os.path.join(TMP, "text.txt")
-        with open(text, "w", encoding="utf-8") as file:
-            file.write(hf_folders.TEXT[2] + "\n\n 1234 5")
-        ids = tokenizer.encode(hf_folders.TEXT[2] + "\n\n 1234 5", add_special_tokens=False).ids
-        self.assertEqual(score(self.out, "--policy", "full", "--text-file", text),
-                         score_ids(self.out, ids, "--policy", "full"))
+        text = hf_folders.TEXT[2] + "\n\n 1234 5"
+        self.assert_text_is_scored_as(text, tokenizer.encode(text, add_special_tokens=False).ids, "full")
 
     def test_qwen2(self):
         config = transformers.Qwen2Config(hidden_size=64, intermediate_size=96, num_hidden_layers=2,
-                                          num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False)
+                                          num_attention_heads=4, num_key_value_heads=2, tie_word_embeddings=False,
+                                          attn_implementation="eager")
         model, _ = hf_folders.write_byte_level(self.folder, config, transformers.Qwen2ForCausalLM, QWEN2, seed=7)
         reader = self.convert()
         self.assertEqual(field(reader, "general.architecture"), "qwen2")
@@ -192,6 +208,7 @@ class ConvertTest(unittest.TestCase):
         source = model.state_dict()
         for name, theirs in (("attn_q.weight", "q_proj.weight"), ("attn_k.bias", "k_proj.bias")):
             np.testing.assert_array_equal(tensor(reader, f"blk.1.{name}"), source[f"model.layers.1.self_attn.{theirs}"])
+        self.assert_deleting_equals_dense_mask(model, random_ids(8, 150, 350, [40, 41]), "anchors=40+41", [40, 41])
 
     def test_sharded_bin_and_every_type(self):
         hf_folders.write_anllm(self.folder, {"[PAD]": 32000}, seed=8)
