@@ -252,6 +252,7 @@ TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
   const auto file =
       GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny");
   RouterModel model;
+  model.default_policy = "full";
   model.context_length = 512;
   model.vocab_size = kTinyVocabularySize + 8;
   model.tokenizer = *Tokenizer::Load(**file);
