@@ -166,6 +166,7 @@ absl::Status Cluster::StartMember(const std::string& name, const std::string& pr
                                   std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), absl::StrCat(options_.program_directory, "/", program));
   arguments.insert(arguments.end(), {"--model", options_.model});
+  if (!options_.adapter.empty()) arguments.insert(arguments.end(), {"--adapter", options_.adapter});
   if (!options_.policy.empty()) arguments.insert(arguments.end(), {"--policy", options_.policy});
   arguments.push_back("--die-with-parent");
   const std::string log = absl::StrCat(options_.log_directory, "/", name, ".log");

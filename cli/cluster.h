@@ -27,7 +27,8 @@ struct ClusterOptions {
   int num_prefill = 1;
   int num_decode = 1;
   std::string model;           // path
-  std::string policy;          // empty: the model's
+  std::string adapter;         // path; empty: none
+  std::string policy;          // empty: the adapter's, else the model's
   std::string kv_type;         // empty: the nodes' default
   int threads = 0;             // of each node; 0: see DefaultThreads
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib

@@ -105,6 +105,7 @@ echo "info: listening $(echo "$2" | sed 's/:0$/:4711/')" >&2; exec sleep 60)sh")
 
 TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.num_prefill = 2;
+  options_.adapter = "/models/tiny adapter.gguf";
   options_.policy = "window,recent=64";
   options_.kv_type = "f32";
   options_.threads = 3;
@@ -113,11 +114,13 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
   EXPECT_EQ(Arguments("router"),
-            "--listen 127.0.0.1:0 --model /models/tiny model.gguf --policy window,recent=64 --die-with-parent\n");
+            "--listen 127.0.0.1:0 --model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
+            "--policy window,recent=64 --die-with-parent\n");
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
                                             " --threads 3 --kv-memory 96 --kv-type f32 --model /models/tiny model.gguf "
-                                            "--policy window,recent=64 --die-with-parent\n"));
+                                            "--adapter /models/tiny adapter.gguf --policy window,recent=64 "
+                                            "--die-with-parent\n"));
   }
   EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
 }

@@ -22,7 +22,7 @@
 #include "common/base/cache_dir.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 #include "common/node/load_model.h"
 
 namespace kedge {
@@ -68,9 +68,12 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
   command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
       ->type_name("FILE");
+  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
+      ->type_name("FILE");
   command
       ->add_option("--policy", options->policy,
-                   "Anchor policy, e.g. full or window,recent=256 (default: the model's, else window)")
+                   "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
+                   "window)")
       ->type_name("SPEC");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
@@ -88,10 +91,10 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
 namespace {
 
 // What the programs would refuse after their start, said before it.
-absl::Status CheckModelAndPolicy(const std::string& model, const std::string& policy) {
-  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(model));
-  KEDGE_RETURN_IF_ERROR(LoadConfig(*file).status());
-  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(*file));
+absl::Status CheckFilesAndPolicy(const std::string& model, const std::string& adapter, const std::string& policy) {
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, adapter));
+  KEDGE_RETURN_IF_ERROR(LoadConfig(*files.base).status());
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(files));
   const absl::Status status = ParsePolicy(policy, names).status();
   return status.ok() ? status : absl::Status(status.code(), absl::StrCat("--policy: ", status.message()));
 }
@@ -102,7 +105,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
   KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
-  KEDGE_RETURN_IF_ERROR(CheckModelAndPolicy(model, options.policy));
+  KEDGE_RETURN_IF_ERROR(CheckFilesAndPolicy(model, options.adapter, options.policy));
   ClusterOptions cluster;
   cluster.host = options.host;
   cluster.port = options.port != 0 ? options.port : default_port;
@@ -110,6 +113,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.num_prefill = options.num_prefill;
   cluster.num_decode = options.num_decode;
   cluster.model = std::move(model);
+  cluster.adapter = options.adapter;
   cluster.policy = options.policy;
   cluster.kv_type = options.kv_type;
   cluster.threads = options.threads;

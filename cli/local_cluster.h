@@ -19,6 +19,7 @@ struct LocalClusterOptions {
   int port = 0;  // 0: not given
   std::string host = "127.0.0.1";
   std::string model;
+  std::string adapter;
   std::string policy;
   std::string kv_type;
   int threads = 0;

@@ -1,6 +1,6 @@
-// `kedge model inspect FILE`: what a GGUF file holds, as far as Kedge cares.
+// `kedge model inspect FILE`: what a GGUF file holds, a model or an adapter, as far as Kedge cares.
 //
-// Tested by main_test.sh.
+// Tested by main_test.sh and tests/score_test.py.
 #include <map>
 #include <memory>
 
@@ -15,6 +15,8 @@
 #include "common/kernels/tensor_type.h"
 #include "common/model/config.h"
 #include "common/model/gguf.h"
+#include "common/model/lora.h"
+#include "common/model/model_files.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -24,10 +26,35 @@ std::string StringOr(const GgufFile& file, const char* key, const char* otherwis
   return file.GetString(key).value_or(otherwise);
 }
 
-absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path) {
-  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
+absl::StatusOr<nlohmann::ordered_json> DescribeAdapter(const LoraAdapter& adapter) {
+  const GgufFile& file = adapter.file();
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(file));
+  nlohmann::ordered_json json;
+  json["name"] = StringOr(file, "general.name", "");
+  json["adapter_type"] = "lora";
+  json["fingerprint"] = fingerprint;
+  json["file_bytes"] = file.bytes().size();
+  json["rank"] = adapter.largest_rank();
+  json["alpha"] = adapter.alpha();
+  json["changed_tensors"] = adapter.pairs().size();
+  json["anchor_policy"] = adapter.policy();
+  json["base_sha256"] = adapter.base_digest();
+  return json;
+}
+
+// `adapter` may be empty. A file that is an adapter is described by itself.
+absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const std::string& adapter_path) {
+  if (adapter_path.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
+    if (IsAdapter(*file)) {
+      KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const LoraAdapter> adapter, LoraAdapter::Create(std::move(file)));
+      return DescribeAdapter(*adapter);
+    }
+  }
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, adapter_path));
+  const GgufFile* const file = files.base.get();
   KEDGE_ASSIGN_OR_RETURN(ModelConfig config, LoadConfig(*file));
-  KEDGE_ASSIGN_OR_RETURN(std::string fingerprint, ModelFingerprint(*file));
+  KEDGE_ASSIGN_OR_RETURN(std::string fingerprint, ModelFingerprint(files));
   std::map<std::string, int> types;
   uint64_t parameters = 0;
   for (const GgufTensor& tensor : file->tensors()) {
@@ -59,10 +86,14 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path) {
                        .head_dim = static_cast<uint32_t>(config.head_dim),
                        .type = KvType::kF16};
   json["row_bytes_f16"] = shape.row_bytes();
-  json["anchor_policy"] = StringOr(*file, "kedge.anchor.policy", "");
+  json["anchor_policy"] = files.adapter_policy().empty() ? StringOr(*file, "kedge.anchor.policy", "")
+                                                         : files.adapter_policy();
   json["tokenizer"] = StringOr(*file, "tokenizer.ggml.model", "none");
   json["pre_tokenizer"] = StringOr(*file, "tokenizer.ggml.pre", "");
   json["chat_template"] = file->Has("tokenizer.chat_template");
+  if (files.adapter != nullptr) {
+    KEDGE_ASSIGN_OR_RETURN(json["adapter"], DescribeAdapter(*files.adapter));
+  }
   return json;
 }
 
@@ -74,8 +105,8 @@ std::string Text(const nlohmann::ordered_json& json) {
   return text;
 }
 
-int Inspect(const std::string& path, AnswerFormat format) {
-  absl::StatusOr<nlohmann::ordered_json> json = Describe(path);
+int Inspect(const std::string& path, const std::string& adapter, AnswerFormat format) {
+  absl::StatusOr<nlohmann::ordered_json> json = Describe(path, adapter);
   if (!json.ok()) {
     SayError(json.status());
     return kExitFailed;
@@ -91,15 +122,20 @@ int Inspect(const std::string& path, AnswerFormat format) {
 void AddModelCommand(CLI::App* app, Action* action) {
   struct Options {
     std::string path;
+    std::string adapter;
     AnswerFormat format = AnswerFormat::kText;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("model", "Look at model files");
   command->require_subcommand(1);
   CLI::App* inspect = command->add_subcommand("inspect", "Describe a GGUF file");
-  inspect->add_option("FILE", options->path, "GGUF file")->required();
+  inspect->add_option("FILE", options->path, "GGUF file: a model or an adapter")->required();
+  inspect->add_option("--adapter", options->adapter, "Adapter for that model, to describe the two together")
+      ->type_name("ADAPTER");
   AddFormatOption(inspect, "text: one line for each value; json: one object", &options->format);
-  inspect->callback([options, action] { *action = [options] { return Inspect(options->path, options->format); }; });
+  inspect->callback([options, action] {
+    *action = [options] { return Inspect(options->path, options->adapter, options->format); };
+  });
 }
 
 }  // namespace kedge

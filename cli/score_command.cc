@@ -22,7 +22,7 @@
 #include "common/engine/score.h"
 #include "common/engine/sequence.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/node/salience_store.h"
@@ -39,6 +39,7 @@ constexpr uint32_t kMaxTokens = 1 << 20;
 
 struct ScoreOptions {
   std::string model;
+  std::string adapter;
   std::string policy;
   std::string kv_type = "f16";
   std::string tokens;
@@ -71,14 +72,15 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
 }
 
 absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<const GgufFile> file, GgufFile::Open(options.model));
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model, options.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
-  PolicyNames names{.vocab_size = static_cast<uint32_t>(config.vocab_size)};
+  PolicyNames names{.model_policy = files.adapter_policy(),
+                    .vocab_size = static_cast<uint32_t>(config.vocab_size)};
   std::unique_ptr<const Tokenizer> tokenizer;
-  if (file->Has("tokenizer.ggml.model") || !options.text_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(*file));
-    KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*file, *tokenizer));
+  if (files.base->Has("tokenizer.ggml.model") || !options.text_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(*files.base));
+    KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   }
   Content content;
   KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
@@ -102,8 +104,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   }
   FoundHeads found;
   if (content.NeedsChoice()) {
-    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
-    KEDGE_ASSIGN_OR_RETURN(found, FindSalienceHeads(*file, config, fingerprint));
+    KEDGE_ASSIGN_OR_RETURN(found, FindSalienceHeads(files, config));
     if (!found.calibrated) Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
@@ -116,18 +117,20 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
                        .head_dim = static_cast<uint32_t>(config.head_dim),
                        .type = device_options.kv_type};
   device_options.kv_bytes = uint64_t{PagesFor(content, 0, chunk, 0)} * kPageRows * shape.row_bytes();
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, device_options));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
   Score score;
   if (options.path == "whole") {
     KEDGE_ASSIGN_OR_RETURN(score, ScoreWhole(content, found.heads, device.get()));
   } else if (options.path == "steps") {
     KEDGE_ASSIGN_OR_RETURN(score, ScoreSteps(content, found.heads, device.get()));
   } else {
-    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
-    KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> second, MakeDevice(file, device_options));
-    KEDGE_ASSIGN_OR_RETURN(score, ScoreSplit(content, found.heads, split, chunk, fingerprint, device.get(), second.get()));
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+    KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> second, MakeDevice(files, device_options));
+    KEDGE_ASSIGN_OR_RETURN(score,
+                           ScoreSplit(content, found.heads, split, chunk, fingerprint, device.get(), second.get()));
   }
   nlohmann::ordered_json json;
+  json["policy"] = CanonicalPolicy(content.policy);
   json["tokens"] = size;
   json["logprobs"] = score.logprobs;
   json["kept_rows"] = score.kept_rows;
@@ -165,7 +168,10 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<ScoreOptions>();
   CLI::App* command = app->add_subcommand("score", "Log probabilities of a text under a policy; no servers");
   command->add_option("--model", options->model, "GGUF file")->required();
-  command->add_option("--policy", options->policy, "anchor policy, e.g. full or window,recent=64")->required();
+  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  command->add_option("--policy", options->policy,
+                      "anchor policy, e.g. full or window,recent=64 (default: the adapter's, else the model's, else "
+                      "window)");
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();

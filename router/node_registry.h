@@ -24,9 +24,9 @@ class NodeRegistry {
   static constexpr absl::Duration kHeartbeatLimit = absl::Seconds(2);
   static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
 
-  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same. `kv_type`:
-  // what the nodes' must be; empty: the first node says.
-  NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type = "");
+  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same. `kv_type` and
+  // `fingerprint`: what the nodes' must be; empty: the first node says.
+  NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type = "", std::string fingerprint = "");
 
   // Takes a node in and returns its registration. The first node says which content the cluster has; it is forgotten
   // with the last node. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
@@ -79,6 +79,7 @@ class NodeRegistry {
   const Clock* const clock_;
   const std::string default_policy_;
   const std::string kv_type_;
+  const std::string fingerprint_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;

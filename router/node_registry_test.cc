@@ -136,6 +136,15 @@ TEST_F(NodeRegistryTest, RefusesNodesOfAnotherKvTypeThanItWasGiven) {
   EXPECT_TRUE(registry.Register(info).ok());
 }
 
+TEST_F(NodeRegistryTest, RefusesNodesOfAnotherFingerprintThanItWasGiven) {
+  NodeRegistry registry(&clock_, "canonical", "", "f2");
+  node::v1::NodeInfo info = Info("a");
+  EXPECT_EQ(registry.Register(info).status(),
+            absl::FailedPreconditionError("fingerprint of model and adapter: the node's is f1, the cluster's is f2"));
+  info.set_fingerprint("f2");
+  EXPECT_TRUE(registry.Register(info).ok());
+}
+
 TEST_F(NodeRegistryTest, KnowsARegistrationUntilItGoes) {
   const uint64_t node = *registry_.Register(Info("a"));
   EXPECT_TRUE(registry_.IsRegistered(node));

@@ -13,7 +13,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
 #include "common/rpc/request_id.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/policy_names.h"
@@ -85,17 +84,17 @@ absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const A
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
+absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,
                                                                    uint32_t default_max_tokens) {
-  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<const GgufFile> file, GgufFile::Open(path));
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  const GgufFile& file = *files.base;
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(file));
   auto model = std::make_unique<RouterModel>();
-  KEDGE_ASSIGN_OR_RETURN(model->name, ChooseName(name, config.name, path));
+  KEDGE_ASSIGN_OR_RETURN(model->name, ChooseName(name, config.name, file.name()));
   model->context_length = static_cast<uint32_t>(config.context_length);
   model->vocab_size = static_cast<uint32_t>(config.vocab_size);
   model->default_max_tokens = default_max_tokens;
-  KEDGE_ASSIGN_OR_RETURN(model->tokenizer, Tokenizer::Load(*file));
+  KEDGE_ASSIGN_OR_RETURN(model->tokenizer, Tokenizer::Load(file));
   for (uint32_t id = 0; id < static_cast<uint32_t>(model->tokenizer->vocab_size()); ++id) {
     if (model->tokenizer->IsSpecial(id)) continue;  // no text becomes it
     const absl::string_view bytes = model->tokenizer->TokenBytes(id);
@@ -103,22 +102,25 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::st
     if (bytes.size() == 1) model->token_bytes.set(static_cast<uint8_t>(bytes[0]));
   }
 
-  auto chat_template = ChatTemplate::Recognise(*file, model->tokenizer.get());
+  auto chat_template = ChatTemplate::Recognise(file, model->tokenizer.get());
   if (chat_template.ok()) {
     model->chat_template = *std::move(chat_template);
   } else {
     model->chat_template_status = chat_template.status();
   }
 
-  KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(*file, *model->tokenizer));
+  KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(file, *model->tokenizer, files.adapter_policy()));
   const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
   if (!default_policy.ok()) {
     return absl::Status(default_policy.status().code(),
-                        absl::StrCat(policy.empty() ? "kedge.anchor.policy" : "--policy", ": ",
-                                     default_policy.status().message()));
+                        absl::StrCat(!policy.empty()                   ? "--policy"
+                                     : files.adapter_policy().empty() ? "kedge.anchor.policy"
+                                                                      : "kedge.anchor.policy of the adapter",
+                                     ": ", default_policy.status().message()));
   }
   model->default_policy = CanonicalPolicy(*default_policy);
   model->default_insert = default_policy->insert;
+  model->default_chooses = default_policy->salient_millionths > 0;
   return model;
 }
 
@@ -356,13 +358,16 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
   parsed.model = model_->name;
   KEDGE_RETURN_IF_ERROR(ParseSampling(request.sampling_params(), &parsed));
   KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
-  const std::string& wanted_policy = request.cache_options().policy();
-  const absl::StatusOr<Policy> policy =
-      ParsePolicy(wanted_policy.empty() ? model_->default_policy : wanted_policy, model_->policy_names);
-  if (!policy.ok()) return InField("cache_options.policy", policy.status());
-  parsed.policy = CanonicalPolicy(*policy);
-  parsed.chooses = policy->salient_millionths > 0;
-  parsed.hidden_id = policy->insert;
+  parsed.policy = model_->default_policy;
+  parsed.chooses = model_->default_chooses;
+  parsed.hidden_id = model_->default_insert;
+  if (!request.cache_options().policy().empty()) {
+    const absl::StatusOr<Policy> policy = ParsePolicy(request.cache_options().policy(), model_->policy_names);
+    if (!policy.ok()) return InField("cache_options.policy", policy.status());
+    parsed.policy = CanonicalPolicy(*policy);
+    parsed.chooses = policy->salient_millionths > 0;
+    parsed.hidden_id = policy->insert;
+  }
   KEDGE_RETURN_IF_ERROR(ParsePrompt(request, &parsed));
   parsed.max_tokens =
       std::min<uint32_t>(parsed.max_tokens, model_->context_length - static_cast<uint32_t>(parsed.prompt_ids.size()));

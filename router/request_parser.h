@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/anchor/policy.h"
+#include "common/model/model_files.h"
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/tokenizer.h"
 #include "kedge/inference/v1/inference.pb.h"
@@ -37,14 +38,15 @@ struct RouterModel {
   absl::Status chat_template_status;
   PolicyNames policy_names;
   std::string default_policy;  // canonical
+  bool default_chooses = false;  // RouterRequest::chooses under it
   std::optional<uint32_t> default_insert;  // the anchor that it inserts
   uint32_t default_max_tokens = 256;
 };
 
-// Reads metadata and vocabulary of a GGUF file. `name` empty: the model's own, or the file's where that is no valid
-// UTF-8. `policy` empty: the model's, else the built-in default. A wrong argument is kInvalidArgument that begins with
-// its flag, "--model-name: " or "--policy: ".
-absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const std::string& path, const std::string& name,
+// Reads metadata and vocabulary. `name` empty: the model's own, or the file's where that is no valid UTF-8. `policy`
+// empty: the adapter's, else the model's, else the built-in default. A wrong argument is kInvalidArgument that begins
+// with its flag, "--model-name: " or "--policy: ".
+absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,
                                                                    uint32_t default_max_tokens);
 

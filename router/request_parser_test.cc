@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "common/model/gguf.h"
+#include "common/model/model_files.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +24,7 @@ using inference::v1::SamplingParams;
 std::unique_ptr<const RouterModel> TinyModel(const TinyModelOptions& options = {}, const std::string& policy = "") {
   const std::string path = testing::TempDir() + "/tiny.gguf";
   EXPECT_TRUE(WriteTinyModel(options, path).ok());
-  auto model = LoadRouterModel(path, "tiny", policy, 256);
+  auto model = LoadRouterModel(*ModelFiles::Open(path, ""), "tiny", policy, 256);
   EXPECT_TRUE(model.ok()) << model.status();
   return *std::move(model);
 }
@@ -252,7 +253,6 @@ TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
   const auto file =
       GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny");
   RouterModel model;
-  model.default_policy = "full";
   model.context_length = 512;
   model.vocab_size = kTinyVocabularySize + 8;
   model.tokenizer = *Tokenizer::Load(**file);
@@ -394,7 +394,7 @@ TEST(LoadRouterModelTest, NamesTheModelInUtf8) {
   const auto load = [&](const std::string& file_name, const std::string& name) {
     const std::string path = testing::TempDir() + "/" + file_name;
     std::ofstream(path, std::ios::binary) << bytes;
-    return LoadRouterModel(path, name, "", 256);
+    return LoadRouterModel(*ModelFiles::Open(path, ""), name, "", 256);
   };
   const auto model = load("named-by-file.gguf", "");
   ASSERT_TRUE(model.ok()) << model.status();
@@ -411,10 +411,47 @@ TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {
   GenerateRequest request;
   request.set_text("x");
   EXPECT_EQ(RequestParser(model.get()).Parse(request, "")->policy, model->default_policy);
-  const absl::Status status =
-      LoadRouterModel(testing::TempDir() + "/tiny.gguf", "", "fulll", 256).status();
+  const ModelFiles files = *ModelFiles::Open(testing::TempDir() + "/tiny.gguf", "");
+  const absl::Status status = LoadRouterModel(files, "", "fulll", 256).status();
   EXPECT_EQ(status.message().substr(0, 10), "--policy: ") << status;
-  EXPECT_EQ((*LoadRouterModel(testing::TempDir() + "/tiny.gguf", "", "", 256))->name, "tiny-1");
+  EXPECT_EQ((*LoadRouterModel(files, "", "", 256))->name, "tiny-1");
+}
+
+// Request, flag, adapter, model, built-in default.
+TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
+  const auto write = [](const std::string& name, const std::string& bytes) {
+    const std::string path = testing::TempDir() + "/" + name;
+    std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
+    return path;
+  };
+  const std::string plain = write("plain.gguf", MakeTinyModel({}));
+  const std::string trained = write("trained.gguf", MakeTinyModel({.policy = "sinks=1,recent=11"}));
+  const std::string silent = write("silent-adapter.gguf", MakeTinyAdapter({}, {}));
+  const std::string adapter = write("adapter.gguf", MakeTinyAdapter({}, {.policy = "sinks=2,recent=12"}));
+  const auto chosen = [&](const std::string& path, const std::string& adapter_path, const std::string& flag,
+                          const std::string& in_request) {
+    const auto model = LoadRouterModel(*ModelFiles::Open(path, adapter_path), "", flag, 256).value();
+    GenerateRequest request;
+    request.set_text("x");
+    request.mutable_cache_options()->set_policy(in_request);
+    return RequestParser(model.get()).Parse(request, "")->policy;
+  };
+  const auto canonical = [&](const std::string& policy) {
+    return CanonicalPolicy(*ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256)
+                                                    .value()
+                                                    ->policy_names));
+  };
+  EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", "sinks=4,recent=14"), canonical("sinks=4,recent=14"));
+  EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", ""), canonical("sinks=3,recent=13"));
+  EXPECT_EQ(chosen(trained, adapter, "", ""), canonical("sinks=2,recent=12"));
+  EXPECT_EQ(chosen(trained, silent, "", ""), canonical("sinks=1,recent=11"));
+  EXPECT_EQ(chosen(trained, "", "", ""), canonical("sinks=1,recent=11"));
+  EXPECT_EQ(chosen(plain, adapter, "", ""), canonical("sinks=2,recent=12"));
+  EXPECT_EQ(chosen(plain, silent, "", ""), canonical(kDefaultPolicy));
+
+  const std::string wrong = write("wrong-adapter.gguf", MakeTinyAdapter({}, {.policy = "sinkz=2"}));
+  const absl::Status status = LoadRouterModel(*ModelFiles::Open(plain, wrong), "", "", 256).status();
+  EXPECT_EQ(status.message().substr(0, 36), "kedge.anchor.policy of the adapter: ") << status;
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "common/base/status.h"
+#include "common/model/model_files.h"
 #include "grpcpp/impl/service_type.h"
 #include "router/cluster_service.h"
 #include "router/model_service.h"
@@ -27,10 +28,18 @@ uint64_t DrawSeed() {
 
 absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& options) {
   auto router = std::unique_ptr<Router>(new Router());
-  KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(options.model_path, options.model_name, options.policy,
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model_path, options.adapter_path));
+  KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(files, options.model_name, options.policy,
                                                          options.default_max_tokens));
+  // The nodes say which model the cluster has. But a node whose adapter was forgotten would answer, under a policy that
+  // its weights were not trained for.
+  std::string fingerprint;
+  if (files.adapter != nullptr) {
+    KEDGE_ASSIGN_OR_RETURN(fingerprint, ModelFingerprint(files));
+  }
   router->parser_ = std::make_unique<RequestParser>(router->model_.get());
-  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type);
+  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type,
+                                                     std::move(fingerprint));
   router->parser_executor_ = std::make_unique<Executor>(options.parser_threads);
   router->timer_executor_ = std::make_unique<Executor>(1);
   router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());

@@ -32,8 +32,12 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.model_path, "GGUF file; the router reads its metadata and vocabulary")
       ->required()
       ->check(CLI::ExistingFile);
+  app.add_option("--adapter", options.adapter_path,
+                 "LoRA adapter for that model, a GGUF file: brings its policy; nodes need it too (default: none)")
+      ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
-  app.add_option("--policy", options.policy, "anchor policy of requests that name none (default: the model's)");
+  app.add_option("--policy", options.policy,
+                 "anchor policy of requests that name none (default: the adapter's, else the model's, else window)");
   app.add_option("--kv-type", options.kv_type,
                  "type of keys and values that nodes must have: f16, bf16 or f32 (default: the first node's)")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}));

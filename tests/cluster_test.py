@@ -19,11 +19,14 @@ import unittest
 
 import grpc
 
-from programs import BIN, ENVIRONMENT, TMP, TOOL, children, copy_programs, is_alive, make_model, read
+from programs import BIN, ENVIRONMENT, TMP, TOOL, children, copy_programs, is_alive, make_adapter, make_model, read
 
 MODEL = os.path.join(TMP, "tiny.gguf")
 MEDIUM_MODEL = os.path.join(TMP, "medium.gguf")  # slow enough to be watched at work
 OTHER_MODEL = os.path.join(TMP, "other.gguf")
+ADAPTER = os.path.join(TMP, "adapter.gguf")  # for the tiny models
+ADAPTER_POLICY = "anchors=40+41+42+43,longest=20,sinks=2,recent=8,view=all"
+OTHER_ADAPTER = os.path.join(TMP, "other-adapter.gguf")
 
 # A client of any language begins like this: code from the protos.
 sys.path.insert(0, TMP)
@@ -71,14 +74,15 @@ class Process:
 
 
 class Cluster:
-    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL):
+    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL, flags=()):
+        """`flags`: of every program."""
         self.kv_memory = kv_memory
-        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy)
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy, *flags)
         self.address = self.router.address()
         self.nodes = {"prefill": [], "decode": []}
         for role, count in (("prefill", prefill), ("decode", decode)):
             for _ in range(count):
-                self.add(role, model=model)
+                self.add(role, *flags, model=model)
         self.channel = grpc.insecure_channel(self.address)
         self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)
         self.models = model_pb2_grpc.ModelServiceStub(self.channel)
@@ -457,6 +461,26 @@ class FaultTest(unittest.TestCase):
             wait_for(lambda: "kv_type" in stranger.log() or "KV type" in stranger.log(), "a refusal", 10)
             self.assertEqual(len(c.list()), 2)
 
+    def test_an_adapter_is_served_with_its_policy_and_only_by_nodes_that_have_it(self):
+        with running(policy="", flags=("--adapter", ADAPTER)) as c:
+            ids = random_ids(150, 7)
+            answer = c.stub.Generate(request(ids, logprobs=1))
+            completion = answer.completions[0]
+            self.assertGreater(answer.usage.segment_bytes, 0)
+            whole = ids + list(completion.token_ids)
+            result = tool("score", "--model", MODEL, "--adapter", ADAPTER, "--path", "steps", "--generated-from",
+                          str(len(ids)), "--tokens", ",".join(map(str, whole)), "--format", "json")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            score = json.loads(result.stdout)
+            self.assertEqual(answer.provenance.policy, score["policy"])
+            self.assertIn("anchors=40+41+42+43,", score["policy"])
+            for got, want in zip([l.logprob for l in completion.logprobs], score["logprobs"][len(ids) - 1:], strict=True):
+                self.assertEqual(got, ctypes.c_float(want).value)  # to the bit: the API has floats
+            for flags in (("--adapter", OTHER_ADAPTER), ()):
+                stranger = c.add("decode", *flags)
+                wait_for(lambda: "fingerprint" in stranger.log(), "a refusal in the node's log", 10)
+                self.assertEqual(len(c.list()), 2)
+
     def test_requests_that_do_not_fit_are_refused_and_those_that_do_are_served(self):
         with running(prefill=1, decode=1, kv_memory="1") as c:
             rows = c.list()[0].total_rows
@@ -511,9 +535,21 @@ class FaultTest(unittest.TestCase):
         self.assertIn("prefill-", result.stderr)
         self.assertIn("decode-", result.stderr)
 
+    def test_run_takes_an_adapter(self):
+        command = ("run", "Hello there.", "--model", MODEL, "--max-tokens", "8", "--ignore-eos", "--format", "json")
+        plain = tool(*command)
+        adapted = tool(*command, "--adapter", ADAPTER)
+        self.assertEqual(adapted.returncode, 0, adapted.stderr)
+        self.assertNotEqual(json.loads(adapted.stdout)["token_ids"], json.loads(plain.stdout)["token_ids"])
+        wrong = tool(*command, "--adapter", MODEL)
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("general.type", wrong.stderr)
+
 
 if __name__ == "__main__":
     copy_programs()
     for path, size, seed in ((MODEL, "tiny", 1), (OTHER_MODEL, "tiny", 2), (MEDIUM_MODEL, "medium", 3)):
         make_model(path, size, seed)
+    make_adapter(ADAPTER, 1, ADAPTER_POLICY)
+    make_adapter(OTHER_ADAPTER, 2, ADAPTER_POLICY)
     unittest.main(verbosity=2)

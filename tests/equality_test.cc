@@ -8,7 +8,9 @@
 #include "common/engine/step.h"
 #include "common/engine/testing.h"
 #include "common/kv/page_pool.h"
+#include "common/model/model_files.h"
 #include "common/node/load_model.h"
+#include "common/testing/gguf_writer.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
 
@@ -147,6 +149,50 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
     }
     ASSERT_TRUE(FinishStep(slices, step.get(), device.get()).ok());
     for (const auto& sequence : together) sequence->DropUnseen();
+  }
+}
+
+// A merged adapter is the same model, to the bit, as a base that was written with the merged weights.
+TEST(AdapterEqualityTest, AMergedAdapterEqualsAMergedBase) {
+  for (const TensorType type : {TensorType::kF32, TensorType::kQ8_0}) {  // types that merging keeps: same bytes, moved
+    const TinyModelOptions options{.seed = 8, .weight_type = type};
+    const Model base(options);
+    const std::string adapter_bytes = MakeTinyAdapter(options, {});
+    const auto adapter =
+        LoraAdapter::Create(GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(adapter_bytes.data()),
+                                                                adapter_bytes.size()),
+                                            "adapter")
+                                .value())
+            .value();
+    ASSERT_TRUE(adapter->CheckFits(*base.file).ok());
+    Model merged(options);
+    for (const auto& [name, pair] : adapter->pairs()) {
+      const GgufTensor& w = *merged.file->FindTensor(name);
+      const size_t inputs = w.shape[0], outputs = w.shape[1], rank = pair.rank();
+      std::vector<float> values = Dequantize(w.type, w.data, inputs * outputs);
+      const std::vector<float> a = Dequantize(pair.a->type, pair.a->data, rank * inputs);
+      const std::vector<float> b = Dequantize(pair.b->type, pair.b->data, outputs * rank);
+      for (size_t i = 0; i < outputs; ++i) {
+        for (size_t j = 0; j < inputs; ++j) {
+          float sum = 0;
+          for (size_t k = 0; k < rank; ++k) sum += b[i * rank + k] * a[k * inputs + j];
+          values[i * inputs + j] += adapter->alpha() / static_cast<float>(rank) * sum;
+        }
+      }
+      const std::string bytes = Quantize(w.type, values);
+      ASSERT_EQ(bytes.size(), w.data.size());
+      const size_t at = w.data.data() - merged.file->bytes().data();
+      merged.bytes.replace(at, bytes.size(), bytes);  // of the same length: `merged.file` sees it
+    }
+    std::mt19937 random(8);
+    const Content content = RandomContent(base.vocab_size, 120, random);
+    const auto score = [&](const ModelFiles& files) {
+      const auto device = MakeDevice(files, {.threads = 2, .kv_bytes = 8 << 20}).value();
+      return ScoreWhole(content, device.get())->logprobs;
+    };
+    const std::vector<double> adapted = score(ModelFiles(base.file, adapter));
+    EXPECT_EQ(adapted, score(merged.file));
+    EXPECT_NE(adapted, score(base.file));
   }
 }
 

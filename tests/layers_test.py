@@ -26,8 +26,8 @@ ALLOWED = {
                 "common/transfer"},
     "decode": {"common/base", "common/engine", "common/kernels/step.h", "common/kv", "common/model/sampler.h",
                "common/node", "common/rpc", "common/transfer"},
-    "router": {"common/base", "common/anchor/policy.h", "common/model/config.h", "common/model/gguf.h", "common/rpc",
-               "common/tokenizer", "common/kernels/row_shape.h"},
+    "router": {"common/base", "common/anchor/policy.h", "common/model/config.h", "common/model/model_files.h",
+               "common/rpc", "common/tokenizer", "common/kernels/row_shape.h"},
     "cli": {"common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
             "common/kernels/tensor_type.h", "common/model", "common/node", "common/rpc", "common/tokenizer"},
 }

@@ -1,13 +1,23 @@
 // make_tiny_model FILE tiny|medium SEED: a random model for tests of the programs. The medium one takes long enough for
 // a test to do something meanwhile.
+// make_tiny_model FILE adapter SEED [POLICY [BASE_SHA256]]: a random LoRA adapter for the tiny one.
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 
 #include "common/testing/tiny_model.h"
 
 int main(int argc, char** argv) {
-  if (argc != 4) return 2;
+  if (argc < 4) return 2;
+  if (std::string(argv[2]) == "adapter") {
+    std::ofstream file(argv[1], std::ios::binary | std::ios::trunc);
+    file << kedge::MakeTinyAdapter({}, {.seed = static_cast<uint32_t>(std::atoi(argv[3])),
+                                        .policy = argc > 4 ? argv[4] : "",
+                                        .base_digest = argc > 5 ? argv[5] : ""});
+    file.close();
+    return file ? 0 : 1;
+  }
   kedge::TinyModelOptions options;
   if (std::string(argv[2]) == "medium") {
     options = {.layers = 6,

@@ -22,6 +22,11 @@ def make_model(path, size, seed):
     subprocess.run(["tests/make_tiny_model", path, size, str(seed)], check=True)
 
 
+def make_adapter(path, seed, policy="", base_sha256=""):
+    """For the tiny models of any seed, unless the digest names one."""
+    subprocess.run(["tests/make_tiny_model", path, "adapter", str(seed), policy, base_sha256], check=True)
+
+
 def read(path):
     with open(path, encoding="utf-8", errors="replace") as file:
         return file.read()

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """`kedge score` and `kedge model inspect`, as a user calls them."""
+import hashlib
 import json
 import os
 import random
 import subprocess
 import unittest
 
-from programs import ENVIRONMENT, TMP, TOOL, copy_programs, make_model
+from programs import ENVIRONMENT, TMP, TOOL, copy_programs, make_adapter, make_model
 
 MODEL = os.path.join(TMP, "tiny.gguf")
+ADAPTER = os.path.join(TMP, "adapter.gguf")
 TOKENS = [random.Random(1).randrange(17, 350) for _ in range(150)]
 POLICY = "anchors=40+41+42+43,longest=20,sinks=2,recent=8,view=all"
 
@@ -20,6 +22,11 @@ def tool(*arguments):
 def score(*arguments, tokens=TOKENS, policy=POLICY, model=MODEL):
     return tool("score", "--model", model, "--policy", policy, "--tokens", ",".join(map(str, tokens)), "--format", "json",
                 *arguments)
+
+
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.sha256(file.read()).hexdigest()
 
 
 class ScoreTest(unittest.TestCase):
@@ -120,8 +127,48 @@ class ScoreTest(unittest.TestCase):
         self.assertEqual(run.returncode, 0, run.stderr)
         self.assertEqual(json.loads(run.stdout)["context_length"], 512)
 
+    def test_inspect_describes_an_adapter_alone_and_with_its_model(self):
+        alone = json.loads(tool("model", "inspect", ADAPTER, "--format", "json").stdout)
+        expected = {"adapter_type": "lora", "rank": 3, "alpha": 6, "changed_tensors": 6, "anchor_policy": POLICY,
+                    "base_sha256": sha256(MODEL), "fingerprint": sha256(ADAPTER)}
+        self.assertEqual({key: alone[key] for key in expected}, expected)
+        model = json.loads(tool("model", "inspect", MODEL, "--format", "json").stdout)
+        both = json.loads(tool("model", "inspect", MODEL, "--adapter", ADAPTER, "--format", "json").stdout)
+        self.assertEqual(both["adapter"], alone)
+        self.assertEqual(model["fingerprint"], sha256(MODEL))
+        self.assertNotIn(both["fingerprint"], (model["fingerprint"], alone["fingerprint"]))
+        self.assertEqual((model["anchor_policy"], both["anchor_policy"]), ("", POLICY))
+
+    def test_an_adapter_changes_the_model_and_brings_its_policy(self):
+        command = ("score", "--model", MODEL, "--format", "json", "--tokens", ",".join(map(str, TOKENS)))
+        default = json.loads(tool(*command, "--adapter", ADAPTER).stdout)
+        given = self.result("--adapter", ADAPTER)
+        self.assertEqual(default, given)
+        self.assertNotEqual(given["logprobs"], self.result()["logprobs"])
+        self.assertNotEqual(given["logprobs"], self.result("--adapter", ADAPTER, policy="full")["logprobs"])
+        split = self.result("--adapter", ADAPTER, "--path", "split", "--split", "77", "--threads", "1")
+        self.assertEqual(given["logprobs"], split["logprobs"])
+        window = json.loads(tool(*command).stdout)  # no policy anywhere
+        self.assertEqual(window, self.result(policy="window"))
+
+    def test_what_is_no_adapter_for_this_model_is_refused_by_name(self):
+        other = os.path.join(TMP, "other-base.gguf")
+        make_model(other, "tiny", 2)
+        damaged = os.path.join(TMP, "damaged-adapter.gguf")
+        with open(ADAPTER, "rb") as file:
+            data = file.read()
+        with open(damaged, "wb") as file:
+            file.write(data[:len(data) // 2])
+        for model, adapter, text in ((MODEL, MODEL, "general.type"), (ADAPTER, "", "give it with --adapter"),
+                                     (other, ADAPTER, "kedge.adapter.base"), (MODEL, damaged, "damaged-adapter.gguf"),
+                                     (MODEL, "/nowhere.gguf", "/nowhere.gguf")):
+            run = score("--adapter", adapter, model=model)
+            self.assertEqual(run.returncode, 1, run.stderr)
+            self.assertIn(text, run.stderr)
+
 
 if __name__ == "__main__":
     copy_programs()
     make_model(MODEL, "tiny", 1)
+    make_adapter(ADAPTER, 1, POLICY, sha256(MODEL))
     unittest.main(verbosity=2)

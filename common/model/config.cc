@@ -74,6 +74,9 @@ absl::StatusOr<int> OptionalCount(const GgufFile& file, absl::string_view key, i
 }
 
 absl::Status CheckArchitecture(const GgufFile& file) {
+  if (IsAdapter(file)) {
+    return KeyError(file, "general.type", "this is an adapter; give it with --adapter, and its base with --model");
+  }
   KEDGE_ASSIGN_OR_RETURN(std::string architecture, Required(file.GetString("general.architecture")));
   if (architecture == "llama") return absl::OkStatus();
   return KeyError(file, "general.architecture",
@@ -362,6 +365,8 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
 
 }  // namespace
 
+bool IsAdapter(const GgufFile& file) { return file.GetString("general.type").value_or("") == "adapter"; }
+
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
   KEDGE_RETURN_IF_ERROR(CheckArchitecture(file));
   ModelConfig config;
@@ -394,6 +399,10 @@ absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::st
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file) {
   const std::string cache = CacheDir();
   return ModelFingerprint(file, cache.empty() ? "" : cache + "/fingerprints");
+}
+
+absl::StatusOr<std::string> CombinedFingerprint(const std::string& first, const std::string& second) {
+  return Sha256(AsBytes(absl::StrCat(first, second)));
 }
 
 }  // namespace kedge

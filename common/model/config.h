@@ -28,11 +28,15 @@ struct ModelConfig {
   bool tied_output = false;  // no output.weight: the embedding serves as output
 };
 
+// Whether the file says that it is an adapter (of whatever kind) and no model.
+bool IsAdapter(const GgufFile& file);
+
 // Also checks that every tensor of the architecture exists with the shape that follows from the metadata and a type
 // that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms F32 F16 BF16, rope_freqs.weight [rope_dim / 2] F32.
-// kInvalidArgument names the file and the key or tensor, and what is supported: another architecture than `llama`,
-// an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor rope_freqs.weight),
-// a key or tensor that would change the result and is not known here (biases, experts, a sliding window).
+// kInvalidArgument names the file and the key or tensor, and what is supported: an adapter, another architecture than
+// `llama`, an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor
+// rope_freqs.weight), a key or tensor that would change the result and is not known here (biases, experts, a sliding
+// window).
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 
 // SHA-256 over all bytes of the file (metadata, tensor table and data), in hex. It names a model's content in
@@ -41,6 +45,9 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 // user's cache directory, CacheDir()/fingerprints.
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir);
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file);
+
+// SHA-256 over two fingerprints as they stand, one after the other.
+absl::StatusOr<std::string> CombinedFingerprint(const std::string& first, const std::string& second);
 
 }  // namespace kedge
 

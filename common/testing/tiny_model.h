@@ -29,6 +29,7 @@ struct TinyModelOptions {
   bool rope_factors = false;  // true: tensor rope_freqs.weight with random factors from 1 to 8
   double rope_freq_base = 10000;
   bool chat_template = true;
+  std::string policy;  // kedge.anchor.policy; "": none
 };
 
 // Rows of the embedding and length of the token list: 17 control tokens (0 to 16, the names and ids of SmolLM2:
@@ -44,6 +45,20 @@ std::string MakeTinyModel(const TinyModelOptions& options);
 
 // Writes them to `path`.
 absl::Status WriteTinyModel(const TinyModelOptions& options, const std::string& path);
+
+// A random LoRA adapter for such a model: it changes attn_q, attn_output and ffn_down of every layer.
+struct TinyAdapterOptions {
+  uint32_t seed = 1;
+  int rank = 3;
+  float alpha = 6;                     // 0: no key
+  TensorType type = TensorType::kF32;  // with Q8_0, `rank` and the model's widths must be multiples of 32
+  std::string policy;                  // kedge.anchor.policy; "": none
+  std::string base_digest;             // kedge.adapter.base; "": none
+};
+
+// Returns the bytes of a GGUF file. With alpha = 2 * rank the change is about as large as the weights, so the text
+// differs from the base's.
+std::string MakeTinyAdapter(const TinyModelOptions& base, const TinyAdapterOptions& options);
 
 }  // namespace kedge
 
