@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -60,9 +61,15 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
                                               const Policy& policy) {
   if (!options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
-    // (What is no UTF-8 has no sentences; Encode says where.)
-    if (!policy.insert.has_value() || FindInvalidUtf8(text).has_value()) return tokenizer->Encode(text);
-    return EncodeWithAnchors(*tokenizer, CutAtPlaces(text, FindSentenceBreaks(text)), *policy.insert);
+    if (const std::optional<size_t> offset = FindInvalidUtf8(text)) {
+      return absl::InvalidArgumentError(absl::StrCat(options.text_file, ": not valid UTF-8 at byte ", *offset));
+    }
+    std::vector<size_t> places;  // of anchors
+    if (policy.insert.has_value()) places = FindSentenceBreaks(text);
+    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                           EncodeWithAnchors(*tokenizer, CutAtPlaces(text, places), policy.insert.value_or(0)));
+    if (tokenizer->bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer->bos_to_add());
+    return ids;
   }
   std::string list = options.tokens;
   if (!options.tokens_file.empty()) {

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/tracker.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
 #include "spdlog/spdlog.h"

@@ -77,7 +77,8 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
   absl::Status TextOf(const inference::v1::DetokenizeRequest& request, std::string* text) const {
     KEDGE_RETURN_IF_ERROR(parser_->CheckModel(request.model()));
     Detokenizer detokenizer(model_->tokenizer.get(),
-                            !request.has_skip_special_tokens() || request.skip_special_tokens());
+                            !request.has_skip_special_tokens() || request.skip_special_tokens(),
+                            Detokenizer::Begin::kText);
     for (int i = 0; i < request.token_ids_size(); ++i) {
       if (request.token_ids(i) >= model_->vocab_size) {
         return absl::InvalidArgumentError(absl::StrCat("token_ids[", i, "]: token id ", request.token_ids(i),

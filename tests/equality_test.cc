@@ -188,7 +188,7 @@ TEST(AdapterEqualityTest, AMergedAdapterEqualsAMergedBase) {
     const Content content = RandomContent(base.vocab_size, 120, random);
     const auto score = [&](const ModelFiles& files) {
       const auto device = MakeDevice(files, {.threads = 2, .kv_bytes = 8 << 20}).value();
-      return ScoreWhole(content, device.get())->logprobs;
+      return ScoreWhole(content, kHeads, device.get())->logprobs;
     };
     const std::vector<double> adapted = score(ModelFiles(base.file, adapter));
     EXPECT_EQ(adapted, score(merged.file));

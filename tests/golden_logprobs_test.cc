@@ -30,7 +30,7 @@ Difference Compare(const std::string& backend, KvType kv_type, size_t most_token
     Content content{.ids = ids, .policy = {.recent = Policy::kAll}};
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
     const auto device = MakeDevice(file, {.backend = backend, .kv_type = kv_type, .kv_bytes = 64 << 20}).value();
-    const Score score = ScoreWhole(content, device.get()).value();
+    const Score score = ScoreWhole(content, {}, device.get()).value();
     const std::vector<double> expected = vector["logprobs"];
     EXPECT_EQ(score.logprobs.size(), ids.size() - 1);
     for (size_t i = 0; i < score.logprobs.size(); ++i, ++count) {

@@ -1,5 +1,5 @@
-// make_tiny_model FILE tiny|medium SEED: a random model for tests of the programs. The medium one takes long enough for
-// a test to do something meanwhile.
+// make_tiny_model FILE tiny|medium|qwen2 SEED: a random model for tests of the programs. The medium one takes long enough
+// for a test to do something meanwhile; the qwen2 one is for tools/make_qwen2_vectors.py.
 // make_tiny_model FILE adapter SEED [POLICY [BASE_SHA256]]: a random LoRA adapter for the tiny one.
 #include <cstdio>
 #include <cstdlib>
@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
                .weight_type = kedge::TensorType::kQ8_0,
                .embedding_type = kedge::TensorType::kQ8_0};
   }
+  if (std::string(argv[2]) == "qwen2") options = {.tied = false, .qwen2 = true};
   options.seed = static_cast<uint32_t>(std::atoi(argv[3]));
   const absl::Status status = kedge::WriteTinyModel(options, argv[1]);
   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());

@@ -63,10 +63,32 @@ class ScoreTest(unittest.TestCase):
         split = self.result("--path", "split", "--split", "100", policy="full")
         self.assertGreater(split["segment_bytes"], 100 * row)
 
+    def test_a_reduced_prompt_ends_where_split_says_on_every_path(self):
+        policy = "anchors=40+41+42+43,longest=20,keep=none,sinks=2,recent=8,view=all,prefill=full,salient=0.2,write=full"
+        paths = [self.result("--path", path, "--split", "100", policy=policy) for path in ("whole", "steps", "split")]
+        self.assertEqual(len(paths[0]["logprobs"]), 149)
+        for other in paths[1:]:
+            self.assertEqual(paths[0]["logprobs"], other["logprobs"])
+            self.assertEqual(paths[0]["kept_ranges"], other["kept_ranges"])
+        ranges = paths[0]["kept_ranges"]
+        self.assertEqual(ranges[0][0], 0)
+        self.assertEqual(ranges[-1][1], 100)
+        kept = sum(end - begin for begin, end in ranges)
+        self.assertLessEqual(kept, 2 + 20 + 20 + 20)  # sinks, the choice, its rows in the window, the window
+        # Before the prompt's last token nothing is reduced, behind it something is.
+        full = self.result("--split", "100", policy="full")
+        self.assertEqual(paths[0]["logprobs"][:98], full["logprobs"][:98])
+        self.assertNotEqual(paths[0]["logprobs"][99:], full["logprobs"][99:])
+        # By default all tokens are the prompt; what moves is the state before its last one.
+        split = self.result("--path", "split", policy=policy)
+        self.assertEqual(split["kept_ranges"][-1][1], 150)
+        self.assertGreater(split["segment_bytes"], 0)
+
     def test_bad_input_names_what_is_wrong(self):
         for arguments, kwargs, code, text in (
             ([], {"policy": "window,sinkz=3"}, 1, "sinkz"),
-            ([], {"policy": "salient"}, 1, "salient"),
+            ([], {"policy": "window,salient=0.1"}, 1, "salient"),
+            (["--split", "100", "--generated-from", "90"], {"policy": "salient"}, 1, "--split is the prompt's end"),
             ([], {"tokens": [1, 99999]}, 1, "ids[1]: 99999"),
             ([], {"tokens": [20] * 600}, 1, "512"),
             (["--path", "split", "--split", "151"], {}, 1, "split"),

@@ -4,25 +4,38 @@
 Texts are encoded by Hugging Face's `tokenizers` (a BPE model built from the GGUF's vocabulary and merges), chats are
 rendered by Jinja2 from the GGUF's own template. From the repository's root:
 
-    python3 -m venv /tmp/vectors && /tmp/vectors/bin/pip install gguf==0.19.0 tokenizers==0.23.3 Jinja2==3.1.6
+    python3 -m venv /tmp/vectors
+    /tmp/vectors/bin/pip install gguf==0.19.0 tokenizers==0.23.3 Jinja2==3.1.6 sentencepiece==0.2.3 protobuf
     /tmp/vectors/bin/python tools/make_tokenizer_vectors.py ~/.cache/kedge/SmolLM2-135M-Instruct.Q4_1.gguf
 
-Writes common/tokenizer/testdata/smollm2_vectors.json (for the default model) and small_vocabulary.json (a vocabulary of
-256 bytes and the model's first 600 merges, with its own vectors, so that tests need no model).
+Writes common/tokenizer/testdata/smollm2_vectors.json (for the default model), small_vocabulary.json (a vocabulary of
+256 bytes and the model's first 600 merges, with its own vectors for each pre-tokenizer, so that tests need no model),
+and small_sentence_piece.json (a vocabulary that SentencePiece learns from LICENSE, as a GGUF would list it, with what
+SentencePiece's Python package makes of the texts).
 """
 
 import argparse
+import io
 import json
 import pathlib
 
 import gguf
 import jinja2.sandbox
+import sentencepiece
 import tokenizers
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import models, pre_tokenizers
 
 SMALL_MERGES = 600
 SPECIAL_TYPES = (3, 4)  # control, user-defined
 ANSWER_OPENER = "<|im_start|>assistant\n"
+# As the tokenizer.json of Llama 3 and of Qwen2 have them.
+SPLITS = {
+    "llama-bpe": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+                 r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+             r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+}
 
 TEXTS = [
     # Plain, and white space of all kinds.
@@ -132,17 +145,41 @@ def read_model(path):
 
 def make_tokenizer(tokens, merges, pre, special=()):
     vocabulary = {token: i for i, token in enumerate(tokens)}
-    result = tokenizers.Tokenizer(models.BPE(vocabulary, [tuple(merge.split(" ")) for merge in merges]))
-    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    digits = pre_tokenizers.Digits(individual_digits=True)
-    result.pre_tokenizer = pre_tokenizers.Sequence([digits, byte_level] if pre == "smollm" else [byte_level])
+    pairs = [tuple(merge.split(" ")) for merge in merges]
+    result = tokenizers.Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre == "llama-bpe"))
+    steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre not in SPLITS)]
+    if pre == "smollm":
+        steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
+    elif pre in SPLITS:
+        steps.insert(0, pre_tokenizers.Split(tokenizers.Regex(SPLITS[pre]), "isolated"))
+    result.pre_tokenizer = pre_tokenizers.Sequence(steps)
     if special:
         result.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in special])
     return result
 
 
-def encode_all(tokenizer):
-    return [{"text": text, "ids": tokenizer.encode(text).ids} for text in TEXTS]
+def encode_all(tokenizer, longest=None):
+    texts = [text for text in TEXTS if longest is None or len(text) <= longest]
+    return [{"text": text, "ids": tokenizer.encode(text).ids} for text in texts]
+
+
+def make_sentence_piece():
+    """A vocabulary like Llama 2's: BPE with byte tokens, digits one by one, all white space kept."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(pathlib.Path("LICENSE").read_text().splitlines()), model_writer=model,
+        model_type="bpe", vocab_size=480, byte_fallback=True, split_digits=True, allow_whitespace_only_pieces=True,
+        remove_extra_whitespaces=False, normalization_rule_name="identity", character_coverage=0.99,
+        minloglevel=2)
+    pieces = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue()).pieces
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
+    texts = [text for text in TEXTS if len(text) <= 160]
+    return {
+        "tokens": [piece.piece for piece in pieces],
+        "scores": [piece.score for piece in pieces],
+        "types": [piece.type for piece in pieces],
+        "texts": [{"text": text, "ids": processor.encode(text)} for text in texts],
+    }
 
 
 def render_chats(model):
@@ -172,10 +209,13 @@ def render_chats(model):
 
 
 def write(path, value):
-    """One line per element of each list, so that differences can be read."""
+    """One line per vector or token, so that differences can be read; numbers in one line."""
     lines = []
     for key, elements in value.items():
-        body = ",\n".join("  " + json.dumps(element) for element in elements)
+        if isinstance(elements[0], (int, float)):
+            body = "  " + json.dumps(elements)[1:-1]
+        else:
+            body = ",\n".join("  " + json.dumps(element) for element in elements)
         lines.append(f" {json.dumps(key)}: [\n{body}\n ]")
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n")
     print(path, path.stat().st_size, "bytes")
@@ -196,7 +236,10 @@ def main():
     small = {"tokens": tokens, "merges": merges}
     for pre in ("gpt-2", "smollm"):
         small[pre] = encode_all(make_tokenizer(tokens, merges, pre))
+    for pre in SPLITS:
+        small[pre] = encode_all(make_tokenizer(tokens, merges, pre), longest=160)
     write(arguments.out / "small_vocabulary.json", small)
+    write(arguments.out / "small_sentence_piece.json", make_sentence_piece())
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@
 #include "absl/types/span.h"
 #include "common/anchor/content.h"
 #include "common/anchor/outline.h"
-#include "common/kernels/step.h"  // HeadRef
+#include "common/kernels/head_ref.h"
 
 namespace kedge {
 

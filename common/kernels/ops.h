@@ -89,6 +89,8 @@ class Ops {
                              const Activations& queries, const PageMemory& pages) = 0;
   // x[r] += y[r].
   virtual void Add(int rows, const Activations& y, Activations& x) = 0;
+  // x[r] += bias, which has as many values as x has columns.
+  virtual void AddVector(int rows, const WeightVector& bias, Activations& x) = 0;
   // gate[r] = silu(gate[r]) * up[r].
   virtual void SwiGlu(int rows, const Activations& up, Activations& gate) = 0;
   // out[i] = x[rows[i]].

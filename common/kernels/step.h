@@ -19,6 +19,7 @@
 
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "common/kernels/head_ref.h"
 #include "common/kernels/row_shape.h"
 
 namespace kedge {
@@ -37,17 +38,6 @@ struct PageTables {
   std::vector<PageId> recent;      // R
   std::vector<PageId> kept;        // K: kept[0] holds rows of K with index 0..31
 };
-
-// A query head of the model.
-struct HeadRef {
-  uint32_t layer = 0;
-  uint32_t head = 0;
-  friend bool operator==(const HeadRef&, const HeadRef&) = default;
-};
-
-// Attention is told in whole numbers, so that sums of it are exact: a row's attention over all that it sees is
-// kMassOne in all, up to the rounding of each part to the nearest.
-inline constexpr uint32_t kMassOne = 1 << 24;
 
 // One row to compute. It is written to R at `position`, and, if kept_index >= 0, to K as well in the same step; it
 // reads R[recent_begin, position] and K[0, kept_end).

@@ -42,7 +42,7 @@ constexpr int64_t kLargestCount = int64_t{1} << 30;
 
 constexpr TensorType kMatrixTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
                                        TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
-constexpr TensorType kNormTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
+constexpr TensorType kVectorTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
 constexpr TensorType kF32Only[] = {TensorType::kF32};
 
 absl::Status KeyError(const GgufFile& file, absl::string_view key, absl::string_view what) {
@@ -73,28 +73,38 @@ absl::StatusOr<int> OptionalCount(const GgufFile& file, absl::string_view key, i
   return RequiredCount(file, key);
 }
 
-absl::Status CheckArchitecture(const GgufFile& file) {
+absl::Status LoadArchitecture(const GgufFile& file, ModelConfig& config) {
   if (IsAdapter(file)) {
     return KeyError(file, "general.type", "this is an adapter; give it with --adapter, and its base with --model");
   }
-  KEDGE_ASSIGN_OR_RETURN(std::string architecture, Required(file.GetString("general.architecture")));
-  if (architecture == "llama") return absl::OkStatus();
-  return KeyError(file, "general.architecture",
-                  absl::StrCat("'", absl::CHexEscape(architecture), "' is not supported; supported: llama"));
+  KEDGE_ASSIGN_OR_RETURN(config.architecture, Required(file.GetString("general.architecture")));
+  const bool is_qwen2 = config.architecture == "qwen2";
+  if (config.architecture != "llama" && !is_qwen2) {
+    return KeyError(file, "general.architecture", absl::StrCat("'", absl::CHexEscape(config.architecture),
+                                                               "' is not supported; supported: llama, qwen2"));
+  }
+  config.has_biases = is_qwen2;
+  config.rope_halves = is_qwen2;
+  return absl::OkStatus();
+}
+
+// The full name of one of the architecture's keys.
+std::string Key(const ModelConfig& config, absl::string_view key) {
+  return absl::StrCat(config.architecture, ".", key);
 }
 
 // Positions are rotated by angles of freq_base alone, divided by the factors in rope_freqs.weight.
-absl::Status CheckRopeScaling(const GgufFile& file) {
-  constexpr absl::string_view kType = "llama.rope.scaling.type";
-  if (file.Has(kType)) {
-    KEDGE_ASSIGN_OR_RETURN(std::string type, file.GetString(kType));
+absl::Status CheckRopeScaling(const GgufFile& file, const ModelConfig& config) {
+  const std::string type_key = Key(config, "rope.scaling.type");
+  if (file.Has(type_key)) {
+    KEDGE_ASSIGN_OR_RETURN(std::string type, file.GetString(type_key));
     if (type == "none") return absl::OkStatus();
-    return KeyError(file, kType,
+    return KeyError(file, type_key,
                     absl::StrCat("'", absl::CHexEscape(type),
                                  "' is not supported; supported: none, and factors in tensor rope_freqs.weight"));
   }
   // Without a type, a factor means linear scaling; 0 and 1 mean none.
-  for (absl::string_view key : {"llama.rope.scaling.factor", "llama.rope.scale_linear"}) {
+  for (const std::string& key : {Key(config, "rope.scaling.factor"), Key(config, "rope.scale_linear")}) {
     if (!file.Has(key)) continue;
     KEDGE_ASSIGN_OR_RETURN(double factor, file.GetFloat(key));
     if (factor != 0 && factor != 1) {
@@ -105,88 +115,89 @@ absl::Status CheckRopeScaling(const GgufFile& file) {
 }
 
 // Keys of other llama-like models that change the result. They are accepted with the value that changes nothing.
-absl::Status CheckUnsupportedFeatures(const GgufFile& file) {
+absl::Status CheckUnsupportedFeatures(const GgufFile& file, const ModelConfig& config) {
   struct Feature {
     absl::string_view key;
     double neutral;
     double also_neutral;
   };
   constexpr Feature kFeatures[] = {
-      {"llama.expert_count", 0, 0},
-      {"llama.expert_used_count", 0, 0},
-      {"llama.attention.sliding_window", 0, 0},
-      {"llama.attention.clamp_kqv", 0, 0},
-      {"llama.attention.max_alibi_bias", 0, 0},
-      {"llama.attention.scale", 0, 0},
-      {"llama.attn_logit_softcapping", 0, 0},
-      {"llama.final_logit_softcapping", 0, 0},
-      {"llama.logit_scale", 0, 1},
-      {"llama.residual_scale", 0, 1},
-      {"llama.embedding_scale", 0, 1},
+      {"expert_count", 0, 0},
+      {"expert_used_count", 0, 0},
+      {"attention.sliding_window", 0, 0},
+      {"attention.clamp_kqv", 0, 0},
+      {"attention.max_alibi_bias", 0, 0},
+      {"attention.scale", 0, 0},
+      {"attn_logit_softcapping", 0, 0},
+      {"final_logit_softcapping", 0, 0},
+      {"logit_scale", 0, 1},
+      {"residual_scale", 0, 1},
+      {"embedding_scale", 0, 1},
   };
   for (const Feature& feature : kFeatures) {
-    if (!file.Has(feature.key)) continue;
-    KEDGE_ASSIGN_OR_RETURN(double value, file.GetFloat(feature.key));
+    const std::string key = Key(config, feature.key);
+    if (!file.Has(key)) continue;
+    KEDGE_ASSIGN_OR_RETURN(double value, file.GetFloat(key));
     if (value != feature.neutral && value != feature.also_neutral) {
-      return KeyError(file, feature.key,
+      return KeyError(file, key,
                       absl::StrCat(value, " is not supported; supported: absent or ", feature.also_neutral));
     }
   }
-  constexpr absl::string_view kCausal = "llama.attention.causal";
-  if (file.Has(kCausal)) {
-    KEDGE_ASSIGN_OR_RETURN(bool causal, file.GetBool(kCausal));
-    if (!causal) return KeyError(file, kCausal, "false is not supported; supported: true");
+  const std::string causal_key = Key(config, "attention.causal");
+  if (file.Has(causal_key)) {
+    KEDGE_ASSIGN_OR_RETURN(bool causal, file.GetBool(causal_key));
+    if (!causal) return KeyError(file, causal_key, "false is not supported; supported: true");
   }
   return absl::OkStatus();
 }
 
 absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
-  constexpr absl::string_view kHeads = "llama.attention.head_count";
-  constexpr absl::string_view kKvHeads = "llama.attention.head_count_kv";
-  constexpr absl::string_view kKeyLength = "llama.attention.key_length";
-  constexpr absl::string_view kValueLength = "llama.attention.value_length";
-  constexpr absl::string_view kRopeDim = "llama.rope.dimension_count";
-  KEDGE_ASSIGN_OR_RETURN(config.num_heads, RequiredCount(file, kHeads));
-  KEDGE_ASSIGN_OR_RETURN(config.num_kv_heads, OptionalCount(file, kKvHeads, config.num_heads));
+  const std::string heads_key = Key(config, "attention.head_count");
+  const std::string kv_heads_key = Key(config, "attention.head_count_kv");
+  const std::string key_length_key = Key(config, "attention.key_length");
+  const std::string value_length_key = Key(config, "attention.value_length");
+  const std::string rope_dim_key = Key(config, "rope.dimension_count");
+  KEDGE_ASSIGN_OR_RETURN(config.num_heads, RequiredCount(file, heads_key));
+  KEDGE_ASSIGN_OR_RETURN(config.num_kv_heads, OptionalCount(file, kv_heads_key, config.num_heads));
   if (config.num_heads % config.num_kv_heads != 0) {
-    return KeyError(file, kKvHeads, absl::StrCat("must divide the ", config.num_heads, " query heads, found ",
-                                                 config.num_kv_heads));
+    return KeyError(file, kv_heads_key, absl::StrCat("must divide the ", config.num_heads, " query heads, found ",
+                                                     config.num_kv_heads));
   }
-  if (!file.Has(kKeyLength) && config.hidden_size % config.num_heads != 0) {
-    return KeyError(file, kHeads, absl::StrCat("must divide the embedding length ", config.hidden_size, ", found ",
-                                               config.num_heads));
+  if (!file.Has(key_length_key) && config.hidden_size % config.num_heads != 0) {
+    return KeyError(file, heads_key, absl::StrCat("must divide the embedding length ", config.hidden_size, ", found ",
+                                                  config.num_heads));
   }
-  KEDGE_ASSIGN_OR_RETURN(config.head_dim, OptionalCount(file, kKeyLength, config.hidden_size / config.num_heads));
+  KEDGE_ASSIGN_OR_RETURN(config.head_dim, OptionalCount(file, key_length_key, config.hidden_size / config.num_heads));
   if (config.head_dim < 8 || config.head_dim % 2 != 0) {
-    return KeyError(file, file.Has(kKeyLength) ? kKeyLength : kHeads,
+    return KeyError(file, file.Has(key_length_key) ? key_length_key : heads_key,
                     absl::StrCat("gives a head size of ", config.head_dim, "; supported: even, at least 8"));
   }
-  KEDGE_ASSIGN_OR_RETURN(int value_length, OptionalCount(file, kValueLength, config.head_dim));
+  KEDGE_ASSIGN_OR_RETURN(int value_length, OptionalCount(file, value_length_key, config.head_dim));
   if (value_length != config.head_dim) {
-    return KeyError(file, kValueLength, absl::StrCat("must equal the head size ", config.head_dim, ", found ",
-                                                     value_length));
+    return KeyError(file, value_length_key, absl::StrCat("must equal the head size ", config.head_dim, ", found ",
+                                                         value_length));
   }
-  KEDGE_ASSIGN_OR_RETURN(config.rope_dim, OptionalCount(file, kRopeDim, config.head_dim));
+  KEDGE_ASSIGN_OR_RETURN(config.rope_dim, OptionalCount(file, rope_dim_key, config.head_dim));
   if (config.rope_dim % 2 != 0 || config.rope_dim > config.head_dim) {
-    return KeyError(file, kRopeDim, absl::StrCat("must be even and at most the head size ", config.head_dim,
-                                                 ", found ", config.rope_dim));
+    return KeyError(file, rope_dim_key, absl::StrCat("must be even and at most the head size ", config.head_dim,
+                                                     ", found ", config.rope_dim));
   }
   return absl::OkStatus();
 }
 
 absl::Status LoadNumbers(const GgufFile& file, ModelConfig& config) {
-  constexpr absl::string_view kEpsilon = "llama.attention.layer_norm_rms_epsilon";
-  constexpr absl::string_view kFreqBase = "llama.rope.freq_base";
+  const std::string epsilon_key = Key(config, "attention.layer_norm_rms_epsilon");
+  const std::string freq_base_key = Key(config, "rope.freq_base");
   // No default: another epsilon than the model's would go unnoticed.
-  KEDGE_ASSIGN_OR_RETURN(double epsilon, Required(file.GetFloat(kEpsilon)));
+  KEDGE_ASSIGN_OR_RETURN(double epsilon, Required(file.GetFloat(epsilon_key)));
   if (!(epsilon >= 0 && epsilon < 1)) {
-    return KeyError(file, kEpsilon, absl::StrCat("must be at least 0 and below 1, found ", epsilon));
+    return KeyError(file, epsilon_key, absl::StrCat("must be at least 0 and below 1, found ", epsilon));
   }
   config.rms_epsilon = static_cast<float>(epsilon);
-  if (file.Has(kFreqBase)) {
-    KEDGE_ASSIGN_OR_RETURN(config.rope_freq_base, file.GetFloat(kFreqBase));
+  if (file.Has(freq_base_key)) {
+    KEDGE_ASSIGN_OR_RETURN(config.rope_freq_base, file.GetFloat(freq_base_key));
     if (!(config.rope_freq_base > 0) || !std::isfinite(config.rope_freq_base)) {
-      return KeyError(file, kFreqBase, absl::StrCat("must be positive and finite, found ", config.rope_freq_base));
+      return KeyError(file, freq_base_key, absl::StrCat("must be positive and finite, found ", config.rope_freq_base));
     }
   }
   return absl::OkStatus();
@@ -220,8 +231,8 @@ class TensorChecker {
     return Expect(name, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)}, kMatrixTypes);
   }
 
-  absl::Status ExpectNorm(const std::string& name, int64_t size) {
-    return Expect(name, {static_cast<uint64_t>(size)}, kNormTypes);
+  absl::Status ExpectVector(const std::string& name, int64_t size) {
+    return Expect(name, {static_cast<uint64_t>(size)}, kVectorTypes);
   }
 
   // The error for a tensor that nobody asked for.
@@ -230,8 +241,8 @@ class TensorChecker {
       // Old converters stored the rotary frequencies, which follow from rope.freq_base.
       if (known_.count(tensor.name) > 0 || absl::EndsWith(tensor.name, ".attn_rot_embd.inv_freq")) continue;
       return TensorError(file_, absl::CHexEscape(tensor.name),
-                         "not part of the supported architecture (llama without biases, experts and adapters), and "
-                         "leaving it out would change the result");
+                         "not part of the supported architectures (llama; qwen2, with biases of queries, keys and "
+                         "values; no experts, no adapters), and leaving it out would change the result");
     }
     return absl::OkStatus();
   }
@@ -270,17 +281,22 @@ absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config) {
   KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("token_embd.weight", hidden, config.vocab_size));
   for (int layer = 0; layer < config.num_layers; ++layer) {
     const std::string prefix = absl::StrCat("blk.", layer, ".");
-    KEDGE_RETURN_IF_ERROR(checker.ExpectNorm(prefix + "attn_norm.weight", hidden));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_norm.weight", hidden));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_q.weight", hidden, query_width));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_k.weight", hidden, kv_width));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_v.weight", hidden, kv_width));
+    if (config.has_biases) {
+      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_q.bias", query_width));
+      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_k.bias", kv_width));
+      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_v.bias", kv_width));
+    }
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_output.weight", query_width, hidden));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectNorm(prefix + "ffn_norm.weight", hidden));
+    KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "ffn_norm.weight", hidden));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_gate.weight", hidden, config.ffn_size));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_up.weight", hidden, config.ffn_size));
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_down.weight", config.ffn_size, hidden));
   }
-  KEDGE_RETURN_IF_ERROR(checker.ExpectNorm("output_norm.weight", hidden));
+  KEDGE_RETURN_IF_ERROR(checker.ExpectVector("output_norm.weight", hidden));
   if (!config.tied_output) {
     KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("output.weight", hidden, config.vocab_size));
   }
@@ -368,17 +384,17 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
 bool IsAdapter(const GgufFile& file) { return file.GetString("general.type").value_or("") == "adapter"; }
 
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
-  KEDGE_RETURN_IF_ERROR(CheckArchitecture(file));
   ModelConfig config;
+  KEDGE_RETURN_IF_ERROR(LoadArchitecture(file, config));
   KEDGE_ASSIGN_OR_RETURN(config.name, ModelName(file));
-  KEDGE_ASSIGN_OR_RETURN(config.num_layers, RequiredCount(file, "llama.block_count"));
-  KEDGE_ASSIGN_OR_RETURN(config.hidden_size, RequiredCount(file, "llama.embedding_length"));
-  KEDGE_ASSIGN_OR_RETURN(config.ffn_size, RequiredCount(file, "llama.feed_forward_length"));
-  KEDGE_ASSIGN_OR_RETURN(config.context_length, RequiredCount(file, "llama.context_length"));
+  KEDGE_ASSIGN_OR_RETURN(config.num_layers, RequiredCount(file, Key(config, "block_count")));
+  KEDGE_ASSIGN_OR_RETURN(config.hidden_size, RequiredCount(file, Key(config, "embedding_length")));
+  KEDGE_ASSIGN_OR_RETURN(config.ffn_size, RequiredCount(file, Key(config, "feed_forward_length")));
+  KEDGE_ASSIGN_OR_RETURN(config.context_length, RequiredCount(file, Key(config, "context_length")));
   KEDGE_RETURN_IF_ERROR(LoadHeads(file, config));
   KEDGE_RETURN_IF_ERROR(LoadNumbers(file, config));
-  KEDGE_RETURN_IF_ERROR(CheckRopeScaling(file));
-  KEDGE_RETURN_IF_ERROR(CheckUnsupportedFeatures(file));
+  KEDGE_RETURN_IF_ERROR(CheckRopeScaling(file, config));
+  KEDGE_RETURN_IF_ERROR(CheckUnsupportedFeatures(file, config));
   KEDGE_ASSIGN_OR_RETURN(config.vocab_size, VocabularySize(file));
   config.tied_output = file.FindTensor("output.weight") == nullptr;
   KEDGE_RETURN_IF_ERROR(CheckTensors(file, config));

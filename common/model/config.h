@@ -11,32 +11,35 @@
 
 namespace kedge {
 
-// Architecture `llama`. All counts are positive and consistent once LoadConfig has returned.
+// Architectures `llama` and `qwen2`. All counts are positive and consistent once LoadConfig has returned.
 struct ModelConfig {
   std::string name;          // general.name, else the file's name without its ending
+  std::string architecture;  // the first part of its keys
   int num_layers = 0;
   int hidden_size = 0;       // embedding length
   int ffn_size = 0;
   int num_heads = 0;         // query heads; a multiple of num_kv_heads
   int num_kv_heads = 0;
-  int head_dim = 0;          // even, at least 8; llama.attention.key_length, else hidden_size / num_heads
-  int rope_dim = 0;          // llama.rope.dimension_count; even, at most head_dim
+  int head_dim = 0;          // even, at least 8; attention.key_length, else hidden_size / num_heads
+  int rope_dim = 0;          // rope.dimension_count; even, at most head_dim
   int vocab_size = 0;        // rows of token_embd.weight
   int context_length = 0;
   float rms_epsilon = 1e-5f;
   double rope_freq_base = 10000.0;
   bool tied_output = false;  // no output.weight: the embedding serves as output
+  bool has_biases = false;   // of queries, keys and values (qwen2)
+  bool rope_halves = false;  // values i and i + rope_dim / 2 of a head turn together (qwen2), not 2i and 2i + 1 (llama)
 };
 
 // Whether the file says that it is an adapter (of whatever kind) and no model.
 bool IsAdapter(const GgufFile& file);
 
 // Also checks that every tensor of the architecture exists with the shape that follows from the metadata and a type
-// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms F32 F16 BF16, rope_freqs.weight [rope_dim / 2] F32.
-// kInvalidArgument names the file and the key or tensor, and what is supported: an adapter, another architecture than
-// `llama`, an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor
-// rope_freqs.weight), a key or tensor that would change the result and is not known here (biases, experts, a sliding
-// window).
+// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms and biases F32 F16 BF16, rope_freqs.weight
+// [rope_dim / 2] F32. kInvalidArgument names the file and the key or tensor, and what is supported: an adapter,
+// another architecture, an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor
+// rope_freqs.weight), a key or tensor that would change the result and is not known here (other biases, experts, a
+// sliding window).
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 
 // SHA-256 over all bytes of the file (metadata, tensor table and data), in hex. It names a model's content in

@@ -163,10 +163,37 @@ TEST(LoadConfig, AcceptsEverySupportedWeightType) {
 
 TEST(LoadConfig, RejectsOtherArchitectures) {
   Parts parts;
-  parts.SetString("general.architecture", "qwen2");
-  EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture': 'qwen2' is not supported; supported: llama"));
+  parts.SetString("general.architecture", "phi3");
+  EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture': 'phi3' is not supported; supported: llama, qwen2"));
   parts.keys.erase("general.architecture");
   EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture' is missing"));
+}
+
+TEST(LoadConfig, Qwen2HasItsOwnKeysAndBiases) {
+  Parts parts;
+  Parts qwen2;
+  for (const auto& [key, set] : parts.keys) {
+    if (!absl::StartsWith(key, "llama.")) continue;
+    qwen2.keys.erase(key);
+    qwen2.keys["qwen2" + key.substr(5)] = set;
+  }
+  qwen2.SetString("general.architecture", "qwen2");
+  EXPECT_THAT(qwen2.Error(), HasSubstr("tensor 'blk.0.attn_q.bias': missing; must be [32] of F32 F16 BF16"));
+  qwen2.SetTensor("blk.0.attn_q.bias", {32});
+  qwen2.SetTensor("blk.0.attn_k.bias", {16});
+  qwen2.SetTensor("blk.0.attn_v.bias", {16});
+  const auto config = qwen2.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->architecture, "qwen2");
+  EXPECT_TRUE(config->has_biases);
+  EXPECT_TRUE(config->rope_halves);
+  qwen2.SetFloat("qwen2.attention.sliding_window", 8);
+  EXPECT_THAT(qwen2.Error(), HasSubstr("key 'qwen2.attention.sliding_window': 8 is not supported"));
+  qwen2.keys.erase("qwen2.attention.sliding_window");
+  qwen2.keys.erase("qwen2.block_count");
+  EXPECT_THAT(qwen2.Error(), HasSubstr("key 'qwen2.block_count' is missing"));
+  EXPECT_FALSE(parts.Load()->has_biases);
+  EXPECT_FALSE(parts.Load()->rope_halves);
 }
 
 TEST(LoadConfig, NamesEachRequiredKeyThatIsMissing) {

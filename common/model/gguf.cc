@@ -457,4 +457,10 @@ absl::StatusOr<const std::vector<int64_t>*> GgufFile::GetInts(absl::string_view 
   return WrongKind(key, *value, "an array of integers");
 }
 
+absl::StatusOr<const std::vector<double>*> GgufFile::GetFloats(absl::string_view key) const {
+  KEDGE_ASSIGN_OR_RETURN(const GgufValue* value, GetValue(key));
+  if (const auto* numbers = std::get_if<std::vector<double>>(value)) return numbers;
+  return WrongKind(key, *value, "an array of floats");
+}
+
 }  // namespace kedge

@@ -74,6 +74,7 @@ class GgufFile {
   // Pointers live as long as the file.
   absl::StatusOr<const std::vector<std::string>*> GetStrings(absl::string_view key) const;
   absl::StatusOr<const std::vector<int64_t>*> GetInts(absl::string_view key) const;
+  absl::StatusOr<const std::vector<double>*> GetFloats(absl::string_view key) const;
   bool Has(absl::string_view key) const;
 
  private:

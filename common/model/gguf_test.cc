@@ -95,7 +95,7 @@ TEST(GgufFile, ReadsMetadataOfEveryKind) {
     EXPECT_EQ(**f.GetInts("i32s"), (std::vector<int64_t>{-1, 0, 7}));
     EXPECT_EQ(**f.GetInts("u8s"), (std::vector<int64_t>{1, 255}));
     EXPECT_TRUE((*f.GetInts("none"))->empty());
-    EXPECT_EQ(std::get<std::vector<double>>(f.metadata().at("f32s")), (std::vector<double>{0.5, -2.0}));
+    EXPECT_EQ(**f.GetFloats("f32s"), (std::vector<double>{0.5, -2.0}));
     EXPECT_EQ(std::get<std::vector<bool>>(f.metadata().at("bools")), (std::vector<bool>{true, false, true}));
     EXPECT_EQ(**f.GetStrings("strings"), (std::vector<std::string>{"x", "", "\xff"}));
   }
@@ -113,7 +113,8 @@ TEST(GgufFile, LookUpsNameTheKeyThatIsMissingOrOfAnotherType) {
             absl::InvalidArgumentError("model.gguf: key 'text': must be an integer, found: string"));
   for (const absl::Status& status :
        {file->GetFloat("text").status(), file->GetBool("text").status(), file->GetStrings("text").status(),
-        file->GetInts("text").status(), file->GetString("huge").status(), file->GetInt("huge").status()}) {
+        file->GetInts("text").status(), file->GetFloats("text").status(), file->GetString("huge").status(),
+        file->GetInt("huge").status()}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   }
 }

@@ -2,6 +2,10 @@
 // that makes a step special (which rows see which, where they are written) is in the plan, and only WriteKv and
 // Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows that want
 // logits, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
+//
+// Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2), the outputs of
+// its query and key matrices are reordered when they are loaded: scores are sums over a head's values, whatever their
+// order, so nothing else changes.
 // Tested by transformer_test.cc.
 #include "common/model/transformer.h"
 
@@ -41,12 +45,23 @@ class DoneFuture final : public StepFuture {
 
 std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
 
+// Which output of a head of the file stands at place i when pairs are side by side: place 2j has output j, place 2j + 1
+// has output j + rope_dim / 2, and those that are not turned stay.
+int TurnedOutput(const ModelConfig& config, int i) {
+  const int head = i / config.head_dim * config.head_dim;
+  const int place = i % config.head_dim;
+  if (place >= config.rope_dim) return i;
+  return head + place / 2 + place % 2 * (config.rope_dim / 2);
+}
+
 }  // namespace
 
 struct TransformerDevice::Layer {
   std::unique_ptr<WeightVector> attention_norm;  // [hidden]
   std::unique_ptr<WeightMatrix> query;           // [heads * head_dim, hidden]
   std::unique_ptr<WeightMatrix> key, value;      // [kv_heads * head_dim, hidden]
+  std::unique_ptr<WeightVector> query_bias;      // [heads * head_dim]; null without biases, as the next two
+  std::unique_ptr<WeightVector> key_bias, value_bias;  // [kv_heads * head_dim]
   std::unique_ptr<WeightMatrix> attention_out;   // [hidden, heads * head_dim]
   std::unique_ptr<WeightVector> ffn_norm;        // [hidden]
   std::unique_ptr<WeightMatrix> gate, up;        // [ffn, hidden]
@@ -112,9 +127,14 @@ absl::Status TransformerDevice::LoadWeights() {
     const std::string prefix = absl::StrCat("blk.", i, ".");
     Layer layer;
     KEDGE_ASSIGN_OR_RETURN(layer.attention_norm, LoadVector(prefix + "attn_norm.weight"));
-    KEDGE_ASSIGN_OR_RETURN(layer.query, LoadMatrix(prefix + "attn_q.weight"));
-    KEDGE_ASSIGN_OR_RETURN(layer.key, LoadMatrix(prefix + "attn_k.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.query, LoadTurnedMatrix(prefix + "attn_q.weight"));
+    KEDGE_ASSIGN_OR_RETURN(layer.key, LoadTurnedMatrix(prefix + "attn_k.weight"));
     KEDGE_ASSIGN_OR_RETURN(layer.value, LoadMatrix(prefix + "attn_v.weight"));
+    if (config_.has_biases) {
+      KEDGE_ASSIGN_OR_RETURN(layer.query_bias, LoadTurnedBias(prefix + "attn_q.bias"));
+      KEDGE_ASSIGN_OR_RETURN(layer.key_bias, LoadTurnedBias(prefix + "attn_k.bias"));
+      KEDGE_ASSIGN_OR_RETURN(layer.value_bias, LoadVector(prefix + "attn_v.bias"));
+    }
     KEDGE_ASSIGN_OR_RETURN(layer.attention_out, LoadMatrix(prefix + "attn_output.weight"));
     KEDGE_ASSIGN_OR_RETURN(layer.ffn_norm, LoadVector(prefix + "ffn_norm.weight"));
     KEDGE_ASSIGN_OR_RETURN(layer.gate, LoadMatrix(prefix + "ffn_gate.weight"));
@@ -133,23 +153,58 @@ absl::Status TransformerDevice::LoadWeights() {
 // LoadConfig has checked names, shapes and types of all tensors; a merged one has its base's name and shape.
 absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(const std::string& name) {
   const GgufTensor* tensor = weights_.FindTensor(name);
-  KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 2);
-  const int inputs = static_cast<int>(tensor->shape[0]);
-  const int outputs = static_cast<int>(tensor->shape[1]);
-  if (inputs % BlockSize(tensor->type) != 0) {
-    return absl::InvalidArgumentError(absl::StrCat(weights_.base().name(), ": tensor '", name, "': ", inputs,
-                                                   " columns are no multiple of the block size of ",
-                                                   TensorTypeName(tensor->type)));
-  }
-  return ops_->LoadMatrix(tensor->type, outputs, inputs, tensor->data);
+  KEDGE_CHECK(tensor != nullptr);
+  return LoadMatrix(*tensor, tensor->data);
 }
 
-absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(const std::string& name) {
+absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(const GgufTensor& tensor,
+                                                                            absl::Span<const uint8_t> data) {
+  KEDGE_CHECK(tensor.shape.size() == 2);
+  const int inputs = static_cast<int>(tensor.shape[0]);
+  const int outputs = static_cast<int>(tensor.shape[1]);
+  if (inputs % BlockSize(tensor.type) != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(weights_.base().name(), ": tensor '", tensor.name, "': ", inputs,
+                                                   " columns are no multiple of the block size of ",
+                                                   TensorTypeName(tensor.type)));
+  }
+  return ops_->LoadMatrix(tensor.type, outputs, inputs, data);
+}
+
+absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadTurnedMatrix(const std::string& name) {
+  if (!config_.rope_halves) return LoadMatrix(name);
+  const GgufTensor* tensor = weights_.FindTensor(name);
+  KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 2);
+  const size_t outputs = tensor->shape[1];
+  const size_t row_bytes = tensor->data.size() / outputs;
+  std::vector<uint8_t> turned(tensor->data.size());
+  for (size_t i = 0; i < outputs; ++i) {
+    const absl::Span<const uint8_t> row =
+        tensor->data.subspan(TurnedOutput(config_, static_cast<int>(i)) * row_bytes, row_bytes);
+    std::copy(row.begin(), row.end(), turned.begin() + i * row_bytes);
+  }
+  turned_weights_.push_back(std::move(turned));
+  return LoadMatrix(*tensor, turned_weights_.back());
+}
+
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedBias(const std::string& name) {
+  const std::vector<float> values = ReadVector(name);
+  std::vector<float> turned(values.size());
+  for (size_t i = 0; i < turned.size(); ++i) {
+    turned[i] = values[config_.rope_halves ? TurnedOutput(config_, static_cast<int>(i)) : i];
+  }
+  return ops_->LoadVector(turned);
+}
+
+std::vector<float> TransformerDevice::ReadVector(const std::string& name) const {
   const GgufTensor* tensor = weights_.FindTensor(name);
   KEDGE_CHECK(tensor != nullptr && tensor->shape.size() == 1 && BlockSize(tensor->type) == 1);
   std::vector<float> values(tensor->shape[0]);
   DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(values));
-  return ops_->LoadVector(values);
+  return values;
+}
+
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(const std::string& name) {
+  return ops_->LoadVector(ReadVector(name));
 }
 
 // base^(-2i / rope_dim), divided by the model's factors if it has some. In double with functions of our own: these
@@ -211,6 +266,7 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   ops_->MatMul(rows, *b.normed, *w.query, *b.query);
   ops_->MatMul(rows, *b.normed, *w.key, *b.key);
   ops_->MatMul(rows, *b.normed, *w.value, *b.value);
+  if (config_.has_biases) AddBiases(rows, w);
   ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, *b.query);
   ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, *b.key);
   ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
@@ -227,6 +283,12 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   ops_->MatMul(rows, *b.gate, *w.down, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
   ops_->Add(rows, *b.update, *b.hidden);
+}
+
+void TransformerDevice::AddBiases(int rows, const Layer& w) {
+  ops_->AddVector(rows, *w.query_bias, *buffers_->query);
+  ops_->AddVector(rows, *w.key_bias, *buffers_->key);
+  ops_->AddVector(rows, *w.value_bias, *buffers_->value);
 }
 
 void TransformerDevice::ComputeLogits(const StepPlan& plan) {

@@ -1,4 +1,4 @@
-// A llama model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
+// A llama or qwen2 model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
 #ifndef KEDGE_COMMON_MODEL_TRANSFORMER_H_
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
@@ -50,6 +50,11 @@ class TransformerDevice final : public StepDevice {
   absl::Status LoadWeights();
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const GgufTensor& tensor, absl::Span<const uint8_t> data);
+  std::vector<float> ReadVector(const std::string& name) const;
+  // Of queries or keys, with the outputs that are turned together side by side.
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadTurnedMatrix(const std::string& name);
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedBias(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadInverseFrequencies();
   absl::Status CheckPlan(const StepPlan& plan) const;
   // `may_skip`: kNoPage is allowed.
@@ -58,9 +63,11 @@ class TransformerDevice final : public StepDevice {
   void PrepareMass(const StepPlan& plan);
   void Forward(const StepPlan& plan);
   void ForwardLayer(const StepPlan& plan, int layer);
+  void AddBiases(int rows, const Layer& w);
   void ComputeLogits(const StepPlan& plan);
 
-  const Weights weights_;  // the matrices may refer to their bytes
+  const Weights weights_;                             // the matrices may refer to their bytes
+  std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
   ModelConfig config_;
   RowShape row_shape_;
   uint32_t num_pages_ = 0;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <random>
 #include <string>
@@ -14,6 +15,7 @@
 #include "common/kernels/create_ops.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 namespace kedge {
 namespace {
@@ -98,7 +100,7 @@ Difference CpuAgainstReference(const std::string& model, KvType type, uint32_t s
   return difference;
 }
 
-// Random shapes; every second model has rope factors, every second its own output matrix.
+// Random shapes; every second model has rope factors, every second its own output matrix, every third is a qwen2.
 TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized) {
   const int head_dims[] = {8, 10, 16, 24, 64};
   TinyModelOptions options;
@@ -110,6 +112,7 @@ TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized
   options.ffn = quantized ? 32 * (1 + static_cast<int>(random() % 4)) : 19 + static_cast<int>(random() % 80);
   options.tied = seed % 2 == 0;
   options.rope_factors = seed / 2 % 2 == 0;
+  options.qwen2 = seed % 3 == 1;
   options.rope_freq_base = seed % 3 == 0 ? 100000 : 10000;
   return options;
 }
@@ -158,6 +161,23 @@ TEST(TransformerTest, CpuAgreesWithTheReferenceForQuantizedWeights) {
       EXPECT_LT(difference.root_mean_square, 0.1);
       EXPECT_LT(difference.largest, 0.5);
       EXPECT_GT(difference.largest, 0);  // it does round
+    }
+  }
+}
+
+// Against Hugging Face's transformers (tools/make_qwen2_vectors.py).
+TEST(TransformerTest, Qwen2AgreesWithAnotherImplementation) {
+  std::ifstream stream("common/model/testdata/tiny_qwen2_logprobs.json");
+  const nlohmann::json vectors = nlohmann::json::parse(stream);
+  const std::vector<uint32_t> ids = vectors["ids"];
+  const std::vector<double> expected = vectors["logprobs"];
+  ASSERT_EQ(expected.size(), 59u);
+  const std::string model = MakeTinyModel({.tied = false, .qwen2 = true});
+  for (const char* backend : {"reference", "cpu"}) {
+    const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
+    const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
+    for (size_t i = 0; i < expected.size(); ++i) {
+      EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
     }
   }
 }

@@ -140,6 +140,12 @@ class WeightMaker {
     writer_->AddTensor(name, TensorType::kF32, {static_cast<uint64_t>(size)}, Quantize(TensorType::kF32, values));
   }
 
+  void Bias(absl::string_view name, int size) {
+    std::vector<float> values(size);
+    for (float& value : values) value = random_.Normal();
+    writer_->AddTensor(name, TensorType::kF32, {static_cast<uint64_t>(size)}, Quantize(TensorType::kF32, values));
+  }
+
   void RopeFactors(int size) {
     std::vector<float> values(size);
     for (float& value : values) value = 1.0f + 7.0f * random_.Uniform();
@@ -153,20 +159,21 @@ class WeightMaker {
 };
 
 void SetConfiguration(const TinyModelOptions& options, GgufWriter& writer) {
-  writer.SetString("general.architecture", "llama");
+  const std::string architecture = options.qwen2 ? "qwen2" : "llama";
+  writer.SetString("general.architecture", architecture);
   writer.SetString("general.name", absl::StrCat("tiny-", options.seed));
-  writer.SetUint32("llama.block_count", options.layers);
-  writer.SetUint32("llama.context_length", options.context);
-  writer.SetUint32("llama.embedding_length", options.hidden);
-  writer.SetUint32("llama.feed_forward_length", options.ffn);
-  writer.SetUint32("llama.attention.head_count", options.heads);
-  writer.SetUint32("llama.attention.head_count_kv", options.kv_heads);
-  writer.SetUint32("llama.attention.key_length", options.head_dim);
-  writer.SetUint32("llama.attention.value_length", options.head_dim);
-  writer.SetFloat32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  writer.SetFloat32("llama.rope.freq_base", static_cast<float>(options.rope_freq_base));
-  writer.SetUint32("llama.rope.dimension_count", options.head_dim);
-  writer.SetUint32("llama.vocab_size", kTinyVocabularySize);
+  writer.SetUint32(architecture + ".block_count", options.layers);
+  writer.SetUint32(architecture + ".context_length", options.context);
+  writer.SetUint32(architecture + ".embedding_length", options.hidden);
+  writer.SetUint32(architecture + ".feed_forward_length", options.ffn);
+  writer.SetUint32(architecture + ".attention.head_count", options.heads);
+  writer.SetUint32(architecture + ".attention.head_count_kv", options.kv_heads);
+  writer.SetUint32(architecture + ".attention.key_length", options.head_dim);
+  writer.SetUint32(architecture + ".attention.value_length", options.head_dim);
+  writer.SetFloat32(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+  writer.SetFloat32(architecture + ".rope.freq_base", static_cast<float>(options.rope_freq_base));
+  writer.SetUint32(architecture + ".rope.dimension_count", options.head_dim);
+  writer.SetUint32(architecture + ".vocab_size", kTinyVocabularySize);
 }
 
 void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
@@ -182,6 +189,11 @@ void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
     weights.Matrix(prefix + "attn_q.weight", type, query_width, options.hidden, 2.0f);
     weights.Matrix(prefix + "attn_k.weight", type, kv_width, options.hidden, 1.0f);
     weights.Matrix(prefix + "attn_v.weight", type, kv_width, options.hidden, 1.0f);
+    if (options.qwen2) {
+      weights.Bias(prefix + "attn_q.bias", query_width);
+      weights.Bias(prefix + "attn_k.bias", kv_width);
+      weights.Bias(prefix + "attn_v.bias", kv_width);
+    }
     weights.Matrix(prefix + "attn_output.weight", type, options.hidden, query_width, 1.5f);
     weights.Norm(prefix + "ffn_norm.weight", options.hidden, 1.0f, false);
     weights.Matrix(prefix + "ffn_gate.weight", type, options.ffn, options.hidden, 1.0f);

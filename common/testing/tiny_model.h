@@ -28,6 +28,7 @@ struct TinyModelOptions {
   bool tied = true;           // false: a matrix output.weight of its own, of weight_type
   bool rope_factors = false;  // true: tensor rope_freqs.weight with random factors from 1 to 8
   double rope_freq_base = 10000;
+  bool qwen2 = false;         // true: architecture qwen2, with biases of queries, keys and values, and heads in halves
   bool chat_template = true;
   std::string policy;  // kedge.anchor.policy; "": none
 };

@@ -64,7 +64,8 @@ AnchorSets FindAnchorSets(const Tokenizer& tokenizer) {
     const absl::string_view text = StripSpaces(bytes);
     if (Closes(text, kSentenceClosing, kSentenceOther)) sets.sentence.push_back(id);
     if (Closes(text, kSeparatorClosing, kSeparatorOther)) sets.separators.push_back(id);
-    if (!sets.full_stop.has_value() && bytes == ".") sets.full_stop = id;
+    // Of a SentencePiece vocabulary's two tokens "." text has the one that is no byte.
+    if (!sets.full_stop.has_value() && bytes == "." && !tokenizer.IsByte(id)) sets.full_stop = id;
   }
   return sets;
 }

@@ -6,39 +6,17 @@
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
-namespace {
-
-absl::string_view StripLeft(absl::string_view text) {
-  while (!text.empty()) {
-    const Character c = ReadCharacter(text);
-    if (!IsWhiteSpace(c.code_point)) break;
-    text.remove_prefix(c.length);
-  }
-  return text;
-}
-
-absl::string_view StripRight(absl::string_view text) {
-  while (!text.empty()) {
-    const Character c = ReadLastCharacter(text);
-    if (!IsWhiteSpace(c.code_point)) break;
-    text.remove_suffix(c.length);
-  }
-  return text;
-}
-
-}  // namespace
-
 std::vector<absl::string_view> CutAtPlaces(absl::string_view text, absl::Span<const size_t> places) {
   std::vector<absl::string_view> pieces;
   size_t begin = 0;
   for (const size_t place : places) {
     KEDGE_CHECK(begin <= place && place <= text.size());
     const absl::string_view piece = text.substr(begin, place - begin);
-    pieces.push_back(StripRight(pieces.empty() ? piece : StripLeft(piece)));
+    pieces.push_back(StripWhiteSpaceRight(pieces.empty() ? piece : StripWhiteSpaceLeft(piece)));
     begin = place;
   }
   const absl::string_view last = text.substr(begin);
-  pieces.push_back(pieces.empty() ? last : StripLeft(last));
+  pieces.push_back(pieces.empty() ? last : StripWhiteSpaceLeft(last));
   return pieces;
 }
 

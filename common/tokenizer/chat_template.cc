@@ -1,84 +1,61 @@
-// A template is recognised by what it says, not by how it is written: its outline (jinja_outline.h) must be, step for
-// step, that of ChatML, which is written here in Jinja as well. Any further step, filter or condition would render
-// something else, so the template is unknown then.
-//
-// ChatML is, per message, <|im_start|> ROLE \n CONTENT <|im_end|> \n. The two names are special tokens; what stands
-// between them is encoded as one piece of plain text, as it was in the model's training, so nothing that a user writes
-// becomes a control token.
-// Tested by chat_template_test.cc and tokenizer_golden_test.cc.
+// Each format is a sequence of special tokens and of text between them, which PromptBuilder encodes; the text that the
+// template writes and that of the messages go into one piece. What opens an answer, the last and every earlier one, is
+// marked on the way.
+// Tested by chat_template_test.cc, chat_golden_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/chat_template.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
-#include "common/base/check.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
-#include "common/tokenizer/anchored_text.h"
-#include "common/tokenizer/jinja_outline.h"
-#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
 
+using Part = PromptBuilder::Part;
+
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
-constexpr absl::string_view kStart = "<|im_start|>";
-constexpr absl::string_view kEnd = "<|im_end|>";
-constexpr absl::string_view kAnswerOpener = "assistant\n";
-constexpr absl::string_view kRoles[] = {"system", "user", "assistant", "tool"};
 
-// ChatML's steps in Jinja.
-constexpr absl::string_view kDefaultFlag =
-    "{% if not add_generation_prompt is defined %}{% set add_generation_prompt = false %}{% endif %}";
-constexpr absl::string_view kNoSystem = "{% if messages[0].role != 'system' %}";
-constexpr absl::string_view kNoSystemInLoop = "{% if loop.first and messages[0].role != 'system' %}";
-constexpr absl::string_view kEndIf = "{% endif %}";
-constexpr absl::string_view kLoop = "{% for message in messages %}";
-constexpr absl::string_view kMessages =
-    "{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+Part OpenerIf(const ChatMessage& message) { return message.role == "assistant" ? Part::kOpener : Part::kPlain; }
 
-// Walks along an outline.
-class OutlineReader {
- public:
-  explicit OutlineReader(std::vector<JinjaItem> items) : items_(std::move(items)) {}
-
-  // Steps over what `jinja` says and returns true, if that comes next.
-  bool Consume(absl::string_view jinja) {
-    const auto expected = OutlineJinja(jinja);
-    KEDGE_CHECK(expected.ok());
-    if (items_.size() - next_ < expected->size()) return false;
-    if (!std::equal(expected->begin(), expected->end(), items_.begin() + next_)) return false;
-    next_ += expected->size();
-    return true;
+// The special tokens that a format cannot do without.
+std::vector<absl::string_view> NeededTokens(ChatFormatKind kind) {
+  switch (kind) {
+    case ChatFormatKind::kChatMl:
+      return {"<|im_start|>", "<|im_end|>"};
+    case ChatFormatKind::kLlama3:
+      return {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"};
+    case ChatFormatKind::kLlama2:
+    case ChatFormatKind::kZephyr:
+      return {};
   }
+  return {};
+}
 
-  // Steps over a system message with fixed content under `condition` and returns the content, if that comes next.
-  std::optional<std::string> ConsumeDefaultSystem(absl::string_view condition) {
-    const size_t begin = next_;
-    if (Consume(condition) && next_ < items_.size() && items_[next_].kind == JinjaItem::Kind::kOutput &&
-        items_[next_].tokens.size() == 1 && items_[next_].tokens[0].kind == JinjaToken::Kind::kLiteral) {
-      absl::string_view content = items_[next_].tokens[0].text;
-      ++next_;
-      if (absl::ConsumePrefix(&content, absl::StrCat(kStart, "system\n")) &&
-          absl::ConsumeSuffix(&content, absl::StrCat(kEnd, "\n")) && !absl::StrContains(content, kStart) &&
-          !absl::StrContains(content, kEnd) && Consume(kEndIf)) {
-        return std::string(content);
-      }
-    }
-    next_ = begin;
-    return std::nullopt;
+// What the vocabulary lacks for the format; nullopt if it lacks nothing.
+std::optional<std::string> MissingToken(const ChatFormat& format, const Tokenizer& tokenizer) {
+  for (const absl::string_view spelling : NeededTokens(format.kind)) {
+    if (!tokenizer.SpecialId(spelling).has_value()) return absl::StrCat("no special token ", spelling);
   }
+  const bool needs_bos = format.kind == ChatFormatKind::kLlama2 || format.kind == ChatFormatKind::kLlama3;
+  const bool needs_eos = format.kind == ChatFormatKind::kLlama2 || format.kind == ChatFormatKind::kZephyr;
+  if (needs_bos && !tokenizer.bos().has_value()) return "no token that begins a text (tokenizer.ggml.bos_token_id)";
+  if (needs_eos && !tokenizer.eos().has_value()) return "no token that ends a text (tokenizer.ggml.eos_token_id)";
+  return std::nullopt;
+}
 
-  bool AtEnd() const { return next_ == items_.size(); }
-
- private:
-  std::vector<JinjaItem> items_;
-  size_t next_ = 0;
-};
+// Only ChatML and Llama 3 write any role that there is.
+std::vector<absl::string_view> Roles(ChatFormatKind kind) {
+  if (kind == ChatFormatKind::kChatMl || kind == ChatFormatKind::kLlama3) {
+    return {"system", "user", "assistant", "tool"};
+  }
+  return {"system", "user", "assistant"};
+}
 
 }  // namespace
 
@@ -92,91 +69,159 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Recognise(cons
   KEDGE_ASSIGN_OR_RETURN(const std::string source, file.GetString(kTemplateKey));
   const auto unknown = [&](absl::string_view reason) {
     return absl::UnimplementedError(
-        absl::StrCat(file.name(), ": ", kTemplateKey, ": ", reason,
-                     "; Kedge knows ChatML. Send the prompt as plain text (--raw, or the field text) or as token ids"));
+        absl::StrCat(file.name(), ": ", kTemplateKey, ": ", reason, "; Kedge knows ", kChatFormatNames,
+                     ". Send the prompt as plain text (--raw, or the field text) or as token ids"));
   };
-  auto items = OutlineJinja(source);
-  if (!items.ok()) return unknown(items.status().message());
-
+  absl::StatusOr<ChatFormat> format = RecogniseChatFormat(source);
+  if (!format.ok()) return unknown(format.status().message());
+  if (const std::optional<std::string> missing = MissingToken(*format, *tokenizer)) {
+    return unknown(absl::StrCat(format->name, ", but the vocabulary has ", *missing));
+  }
   auto result = std::unique_ptr<ChatTemplate>(new ChatTemplate());
-  OutlineReader outline(*std::move(items));
-  outline.Consume(kDefaultFlag);
-  result->default_system_ = outline.ConsumeDefaultSystem(kNoSystem);
-  bool recognised = outline.Consume(kLoop);
-  if (!result->default_system_.has_value()) {
-    result->default_system_ = outline.ConsumeDefaultSystem(kNoSystemInLoop);
-  }
-  recognised = recognised && outline.Consume(kMessages) && outline.AtEnd();
-  if (!recognised) return unknown("an unknown template");
-
-  const std::optional<uint32_t> start = tokenizer->SpecialId(kStart);
-  const std::optional<uint32_t> end = tokenizer->SpecialId(kEnd);
-  if (!start.has_value() || !end.has_value()) {
-    return unknown(absl::StrCat("ChatML, but the vocabulary has no special token ", start.has_value() ? kEnd : kStart));
-  }
-  result->name_ = "chatml";
+  result->format_ = *std::move(format);
   result->tokenizer_ = tokenizer;
-  result->start_ = *start;
-  result->end_ = *end;
   return std::unique_ptr<const ChatTemplate>(std::move(result));
 }
 
-absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
-                                                 bool add_generation_prompt,
-                                                 std::optional<uint32_t> anchor) const {
+absl::Status ChatTemplate::CheckMessages(absl::Span<const ChatMessage> messages) const {
   if (messages.empty()) return absl::InvalidArgumentError("messages: there are none");
+  const std::vector<absl::string_view> roles = Roles(format_.kind);
   for (size_t i = 0; i < messages.size(); ++i) {
-    if (std::find(std::begin(kRoles), std::end(kRoles), messages[i].role) == std::end(kRoles)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("messages[", i, "].role: must be system, user, assistant or tool"));
+    if (std::find(roles.begin(), roles.end(), messages[i].role) == roles.end()) {
+      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].role: must be one of ",
+                                                     absl::StrJoin(roles, ", "), " (the model's template is ", name(),
+                                                     ")"));
     }
     if (const std::optional<size_t> offset = FindInvalidUtf8(messages[i].content)) {
       return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].content: not valid UTF-8 at byte ", *offset));
     }
   }
-
-  PromptTokens prompt;
-  // Appends <|im_start|> and `text`, whose first `opener_bytes` bytes are the opener of an answer (0: no answer), and
-  // which has anchors at `places`, all of them behind the opener.
-  const auto append_start = [&](absl::string_view text, size_t opener_bytes,
-                                absl::Span<const size_t> places) -> absl::Status {
-    KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
-                           EncodeWithAnchors(*tokenizer_, CutAtPlaces(text, places), anchor.value_or(0)));
-    prompt.ids.push_back(start_);
-    prompt.no_anchor.push_back(opener_bytes > 0);
-    size_t offset = 0;
-    for (const uint32_t id : ids) {
-      prompt.ids.push_back(id);
-      // Also a token that begins in the opener and ends in the answer: it is the one with the opener's line feed.
-      prompt.no_anchor.push_back(offset < opener_bytes);
-      offset += tokenizer_->TokenBytes(id).size();
+  if (format_.kind != ChatFormatKind::kLlama2) return absl::OkStatus();
+  const size_t first = messages[0].role == "system" ? 1 : 0;
+  if (first == messages.size()) {
+    return absl::InvalidArgumentError("messages: a system message alone (the model's template, llama2, writes it into "
+                                      "the first user message)");
+  }
+  for (size_t i = first; i < messages.size(); ++i) {
+    const absl::string_view role = (i - first) % 2 == 0 ? "user" : "assistant";
+    if (messages[i].role != role) {
+      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].role: must be ", role, ", since in the model's "
+                                                     "template (llama2) user and assistant take turns"));
     }
-    return absl::OkStatus();
-  };
-  KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> line_feed, tokenizer_->Encode("\n"));
-  const auto append_message = [&](absl::string_view role, absl::string_view content) -> absl::Status {
-    const std::string header = absl::StrCat(role, "\n");
-    std::vector<size_t> places;
-    if (anchor.has_value()) places = FindSentenceBreaks(content);
-    for (size_t& place : places) place += header.size();
-    KEDGE_RETURN_IF_ERROR(
-        append_start(absl::StrCat(header, content), role == "assistant" ? kAnswerOpener.size() : 0, places));
-    prompt.ids.push_back(end_);
-    prompt.ids.insert(prompt.ids.end(), line_feed.begin(), line_feed.end());
-    prompt.no_anchor.resize(prompt.ids.size(), false);
-    return absl::OkStatus();
-  };
+  }
+  return absl::OkStatus();
+}
 
-  if (default_system_.has_value() && messages[0].role != "system") {
-    KEDGE_RETURN_IF_ERROR(append_message("system", *default_system_));
+absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
+                                                 bool add_generation_prompt,
+                                                 std::optional<uint32_t> anchor) const {
+  KEDGE_RETURN_IF_ERROR(CheckMessages(messages));
+  const bool opens_answer = add_generation_prompt || format_.always_opens_answer;
+  PromptBuilder prompt(tokenizer_, anchor);
+  switch (format_.kind) {
+    case ChatFormatKind::kChatMl:
+      RenderChatMl(messages, opens_answer, prompt);
+      break;
+    case ChatFormatKind::kLlama2:
+      RenderLlama2(messages, prompt);
+      break;
+    case ChatFormatKind::kLlama3:
+      RenderLlama3(messages, opens_answer, prompt);
+      break;
+    case ChatFormatKind::kZephyr:
+      RenderZephyr(messages, opens_answer, prompt);
+      break;
   }
+  return prompt.Finish();
+}
+
+// Per message <|im_start|> ROLE \n CONTENT <|im_end|> \n.
+void ChatTemplate::RenderChatMl(absl::Span<const ChatMessage> messages, bool opens_answer,
+                                PromptBuilder& prompt) const {
+  if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
+  const auto append = [&](const ChatMessage& message) {
+    prompt.Mark("<|im_start|>", OpenerIf(message));
+    prompt.Text(message.role + "\n", OpenerIf(message));
+    prompt.Content(message.content);
+    prompt.Mark("<|im_end|>");
+    prompt.Text("\n");
+  };
+  if (format_.default_system.has_value() && messages[0].role != "system") {
+    append({"system", *format_.default_system});
+  }
+  for (const ChatMessage& message : messages) append(message);
+  if (opens_answer) {
+    prompt.Mark("<|im_start|>", Part::kOpener);
+    prompt.Text("assistant\n", Part::kOpener);
+  }
+}
+
+// Per turn BOS [INST] QUESTION [/INST] ANSWER EOS. A question always opens an answer. The system message stands in the
+// first question between marks of its own.
+void ChatTemplate::RenderLlama2(absl::Span<const ChatMessage> messages, PromptBuilder& prompt) const {
+  const ChatMessage* system = nullptr;
+  if (messages[0].role == "system") {
+    system = &messages[0];
+    messages.remove_prefix(1);
+  }
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role == "user") {
+      absl::string_view question = StripWhiteSpaceRight(messages[i].content);
+      prompt.Token(*tokenizer_->bos());
+      prompt.Mark("[INST]");
+      prompt.Text(" ");
+      if (i == 0 && system != nullptr) {  // the template strips the two together
+        prompt.Text("<<SYS>>\n");
+        prompt.Content(system->content);
+        prompt.Text(question.empty() ? "\n<</SYS>>" : "\n<</SYS>>\n\n");
+      } else {
+        question = StripWhiteSpaceLeft(question);
+      }
+      prompt.Content(question);
+      prompt.Text(" ", Part::kOpener);
+      prompt.Mark("[/INST]", Part::kOpener);
+    } else {
+      prompt.Text(" ");
+      prompt.Content(StripWhiteSpace(messages[i].content));
+      prompt.Text(" ");
+      prompt.Token(*tokenizer_->eos());
+    }
+  }
+}
+
+// BOS, then per message <|start_header_id|> ROLE <|end_header_id|> \n\n CONTENT <|eot_id|>.
+void ChatTemplate::RenderLlama3(absl::Span<const ChatMessage> messages, bool opens_answer,
+                                PromptBuilder& prompt) const {
+  const auto append_header = [&](absl::string_view role, Part part) {
+    prompt.Mark("<|start_header_id|>", part);
+    prompt.Text(role, part);
+    prompt.Mark("<|end_header_id|>", part);
+    prompt.Text("\n\n", part);
+  };
+  prompt.Token(*tokenizer_->bos());
   for (const ChatMessage& message : messages) {
-    KEDGE_RETURN_IF_ERROR(append_message(message.role, message.content));
+    append_header(message.role, OpenerIf(message));
+    prompt.Content(StripWhiteSpace(message.content));
+    prompt.Mark("<|eot_id|>");
   }
-  if (add_generation_prompt) {
-    KEDGE_RETURN_IF_ERROR(append_start(kAnswerOpener, kAnswerOpener.size(), {}));
+  if (opens_answer) append_header("assistant", Part::kOpener);
+}
+
+// Per message <|ROLE|> \n CONTENT EOS \n. The marks are plain text in most vocabularies.
+void ChatTemplate::RenderZephyr(absl::Span<const ChatMessage> messages, bool opens_answer,
+                                PromptBuilder& prompt) const {
+  if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
+  for (const ChatMessage& message : messages) {
+    prompt.Mark(absl::StrCat("<|", message.role, "|>"), OpenerIf(message));
+    prompt.Text("\n", OpenerIf(message));
+    prompt.Content(message.content);
+    prompt.Token(*tokenizer_->eos());
+    prompt.Text("\n");
   }
-  return prompt;
+  if (opens_answer) {
+    prompt.Mark("<|assistant|>", Part::kOpener);
+    prompt.Text("\n", Part::kOpener);
+  }
 }
 
 }  // namespace kedge

@@ -2,15 +2,14 @@
 #ifndef KEDGE_COMMON_TOKENIZER_CHAT_TEMPLATE_H_
 #define KEDGE_COMMON_TOKENIZER_CHAT_TEMPLATE_H_
 
-#include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/gguf.h"
+#include "common/tokenizer/chat_format.h"
+#include "common/tokenizer/prompt_builder.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {
@@ -20,15 +19,7 @@ struct ChatMessage {
   std::string content;
 };
 
-// A prompt ready for a node. `no_anchor[i]` marks tokens with which the template opens an answer (in ChatML
-// "<|im_start|>assistant" and its line feed, for the last and for every earlier answer): they never act as anchors,
-// so that the row which predicts an answer's first token sees the prompt, and the next turn finds the same sequences.
-struct PromptTokens {
-  std::vector<uint32_t> ids;
-  std::vector<bool> no_anchor;  // as long as ids
-};
-
-// A template recognised from the GGUF's `tokenizer.chat_template`; Kedge does not interpret Jinja. Now: ChatML.
+// A template recognised from the GGUF's `tokenizer.chat_template`; Kedge does not interpret Jinja (chat_format.h).
 // Thread-safe (immutable).
 class ChatTemplate {
  public:
@@ -38,22 +29,27 @@ class ChatTemplate {
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Recognise(const GgufFile& file,
                                                                        const Tokenizer* tokenizer);
 
-  // kInvalidArgument names the field: no messages, an unknown role, content that is not UTF-8.
-  // A default system message that the model's template has is put in front, as the template itself would.
+  // The tokens of what the model's template renders, after the token that begins every prompt if the tokenizer has one
+  // (bos_to_add) and the template does not write it itself.
+  // kInvalidArgument names the field: no messages, a role that the template does not have or not at this place, content
+  // that is not UTF-8.
   // `anchor`: a token to put between the sentences of each message's content (anchored_text.h).
   absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt,
                                      std::optional<uint32_t> anchor = std::nullopt) const;
 
-  // "chatml".
-  const std::string& name() const { return name_; }
+  // "chatml", "llama2", "llama3" or "zephyr".
+  const std::string& name() const { return format_.name; }
 
  private:
   ChatTemplate() = default;
-  std::string name_;
+  absl::Status CheckMessages(absl::Span<const ChatMessage> messages) const;
+  void RenderChatMl(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
+  void RenderLlama2(absl::Span<const ChatMessage> messages, PromptBuilder& prompt) const;
+  void RenderLlama3(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
+  void RenderZephyr(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
+
+  ChatFormat format_;
   const Tokenizer* tokenizer_ = nullptr;
-  uint32_t start_ = 0;  // the special tokens <|im_start|> and <|im_end|>
-  uint32_t end_ = 0;
-  std::optional<std::string> default_system_;  // content of the system message that the template adds by itself
 };
 
 }  // namespace kedge

@@ -27,6 +27,24 @@ constexpr char kPlain[] =
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + "
     "'\\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
+constexpr char kLlama2[] =
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}"
+    "{% set system_message = messages[0]['content'] %}{% else %}{% set loop_messages = messages %}"
+    "{% set system_message = false %}{% endif %}{% for message in loop_messages %}"
+    "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}"
+    "{% if loop.index0 == 0 and system_message != false %}"
+    "{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}"
+    "{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}"
+    "{{ bos_token + '[INST] ' + content | trim + ' [/INST]' }}{% elif message['role'] == 'assistant' %}"
+    "{{ ' ' + content | trim + ' ' + eos_token }}{% endif %}{% endfor %}";
+constexpr char kZephyr[] =
+    "{% for message in messages %}{% if message['role'] == 'user' %}\n"
+    "{{ '<|user|>\n' + message['content'] + eos_token }}\n"
+    "{% elif message['role'] == 'system' %}\n{{ '<|system|>\n' + message['content'] + eos_token }}\n"
+    "{% elif message['role'] == 'assistant' %}\n{{ '<|assistant|>\n'  + message['content'] + eos_token }}\n"
+    "{% endif %}{% if loop.last and add_generation_prompt %}\n{{ '<|assistant|>' }}\n{% endif %}{% endfor %}";
+
 constexpr uint32_t kStart = 256;
 constexpr uint32_t kEnd = 257;
 
@@ -126,6 +144,23 @@ TEST(ChatTemplateTest, TokenAcrossTheOpenersEndIsMarked) {
   EXPECT_EQ(prompt.no_anchor, marked);
 }
 
+TEST(ChatTemplateTest, OpenerInsideAPieceIsFoundByItsOffset) {
+  // A piece that is in the question and in the opener, and characters of other lengths than their tokens' bytes.
+  TestVocabulary vocabulary = SentencePieceVocabulary({"._", "_[", "[/", "_"});
+  vocabulary.chat_template = kLlama2;
+  const Chat chat = MakeChat(vocabulary);
+  const uint32_t bracket = 260;
+  const uint32_t stop_and_space = 259;
+  const auto byte = [](char c) { return 3u + static_cast<uint8_t>(c); };
+  const PromptTokens prompt = Apply(chat, {{"user", "\u2581\u00E9."}});
+  EXPECT_EQ(prompt.ids, (Ids{1, bracket, byte('I'), byte('N'), byte('S'), byte('T'), byte(']'), 262, 262,
+                             byte('\xC3'), byte('\xA9'), stop_and_space, 261, byte('I'), byte('N'), byte('S'),
+                             byte('T'), byte(']')}));
+  std::vector<bool> marked(11, false);
+  marked.resize(prompt.ids.size(), true);
+  EXPECT_EQ(prompt.no_anchor, marked);
+}
+
 TEST(ChatTemplateTest, RoleAndContentAreEncodedAsOnePiece) {
   TestVocabulary vocabulary = ChatVocabulary(kPlain);
   const uint32_t line_feeds = vocabulary.AddMerge("\u010A", "\u010A");
@@ -220,6 +255,41 @@ TEST(ChatTemplateTest, BadMessagesAreNamed) {
   expect({{"", "a"}}, "messages[0].role");
   expect({{"user\n", "a"}}, "messages[0].role");
   expect({{"user", "a"}, {"assistant", "b"}, {"user", "ab\xFF"}}, "messages[2].content: not valid UTF-8 at byte 2");
+}
+
+TEST(ChatTemplateTest, FormatsNameTheMessagesThatTheyCannotWrite) {
+  const auto expect = [](const std::string& source, const std::vector<ChatMessage>& messages, absl::string_view part) {
+    TestVocabulary vocabulary = SentencePieceVocabulary({"_"});
+    vocabulary.chat_template = source;
+    const Chat chat = MakeChat(vocabulary);
+    ASSERT_TRUE(chat.chat_template.ok()) << chat.chat_template.status();
+    const auto prompt = (*chat.chat_template)->Apply(messages, true);
+    EXPECT_EQ(prompt.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_NE(prompt.status().message().find(part), absl::string_view::npos) << prompt.status();
+  };
+  expect(kZephyr, {{"user", "a"}, {"tool", "b"}},
+         "messages[1].role: must be one of system, user, assistant (the model's template is zephyr)");
+  expect(kLlama2, {{"tool", "b"}}, "messages[0].role: must be one of");
+  expect(kLlama2, {{"assistant", "b"}}, "messages[0].role: must be user");
+  expect(kLlama2, {{"system", "s"}, {"user", "a"}, {"user", "b"}}, "messages[2].role: must be assistant");
+  expect(kLlama2, {{"user", "a"}, {"system", "s"}}, "messages[1].role: must be assistant");
+  expect(kLlama2, {{"system", "s"}}, "messages: a system message alone");
+}
+
+TEST(ChatTemplateTest, VocabularyMustHaveWhatAFormatWrites) {
+  const auto expect = [](const TestVocabulary& vocabulary, absl::string_view part) {
+    const Chat chat = MakeChat(vocabulary);
+    EXPECT_EQ(chat.chat_template.status().code(), absl::StatusCode::kUnimplemented);
+    EXPECT_NE(chat.chat_template.status().message().find(part), absl::string_view::npos)
+        << chat.chat_template.status();
+  };
+  TestVocabulary vocabulary = SentencePieceVocabulary({"_"});
+  vocabulary.chat_template = kLlama2;
+  vocabulary.bos = std::nullopt;
+  expect(vocabulary, "llama2, but the vocabulary has no token that begins a text");
+  vocabulary.chat_template = kZephyr;
+  vocabulary.eos = std::nullopt;
+  expect(vocabulary, "zephyr, but the vocabulary has no token that ends a text");
 }
 
 TEST(ChatTemplateTest, TinyModelIsAChatModel) {

@@ -3,20 +3,27 @@
 // the bytes were cut into tokens.
 // Tested by detokenizer_test.cc.
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/tokenizer/tokenizer.h"
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
 
-Detokenizer::Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens)
-    : tokenizer_(tokenizer), skip_special_tokens_(skip_special_tokens) {}
+Detokenizer::Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens, Begin begin)
+    : tokenizer_(tokenizer),
+      skip_special_tokens_(skip_special_tokens),
+      drop_space_(begin == Begin::kText && tokenizer->adds_space()) {}
 
 std::string Detokenizer::Push(uint32_t id) {
+  const bool drop_space = drop_space_;
+  drop_space_ = tokenizer_->IsSpecial(id) && tokenizer_->adds_space();
   if (skip_special_tokens_ && tokenizer_->IsSpecial(id)) return "";
   std::string bytes;
   bytes.swap(held_);
   if (id < static_cast<uint32_t>(tokenizer_->vocab_size())) {
-    absl::StrAppend(&bytes, tokenizer_->TokenBytes(id));
+    absl::string_view token = tokenizer_->TokenBytes(id);
+    if (drop_space && !tokenizer_->IsSpecial(id)) absl::ConsumePrefix(&token, " ");
+    absl::StrAppend(&bytes, token);
   } else {
     // A model can have more rows of logits than its vocabulary has tokens. Such an id has no text: show that something
     // was here (no character has this byte).

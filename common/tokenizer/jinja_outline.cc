@@ -90,6 +90,14 @@ void AppendCanonical(JinjaToken token, std::vector<JinjaToken>* tokens) {
     (*tokens)[size - 1].kind = TokenKind::kWord;
     return;
   }
+  // a | trim  ->  a.strip()
+  if (token.kind == TokenKind::kWord && token.text == "trim" && size >= 1 && IsSign((*tokens)[size - 1], "|")) {
+    (*tokens)[size - 1].text = ".";
+    tokens->push_back({TokenKind::kWord, "strip"});
+    tokens->push_back({TokenKind::kSign, "("});
+    tokens->push_back({TokenKind::kSign, ")"});
+    return;
+  }
   tokens->push_back(std::move(token));
 }
 

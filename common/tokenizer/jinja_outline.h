@@ -23,7 +23,7 @@ struct JinjaToken {
   friend bool operator==(const JinjaToken& a, const JinjaToken& b) { return a.kind == b.kind && a.text == b.text; }
 };
 
-// One step of a template. In its tokens a['b'] is a.b, and 'x' + 'y' is 'xy'.
+// One step of a template. In its tokens a['b'] is a.b, a | trim is a.strip(), and 'x' + 'y' is 'xy'.
 struct JinjaItem {
   enum class Kind {
     kStatement,  // {% tokens %}

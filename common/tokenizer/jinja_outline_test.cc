@@ -29,11 +29,12 @@ TEST(JinjaOutlineTest, WritesEqualTemplatesEqually) {
   EXPECT_EQ(Show("{{ 'a' + \"b\" + c + 'd' + 'e' }}"), "{{ 'ab' + c + 'de' }}");
   EXPECT_EQ(Show("{{ 'a\\n\\'' }}"), "{{ 'a\n'' }}");
   EXPECT_EQ(Show("{{ 'a\n' }}"), "{{ 'a\n' }}");
+  EXPECT_EQ(Show("{{ 'a' + b['c'] | trim + 'd' }}"), "{{ 'a' + b . c . strip ( ) + 'd' }}");
   EXPECT_EQ(Show("{{ 'a' }}b{{ c }}{{ 'd' }}"), "{{ 'ab' + c + 'd' }}");
 }
 
 TEST(JinjaOutlineTest, KeepsWhatDiffers) {
-  EXPECT_EQ(Show("{{ 'a' + b | trim }}"), "{{ 'a' + b | trim }}");
+  EXPECT_EQ(Show("{{ 'a' + b | upper }}"), "{{ 'a' + b | upper }}");
   EXPECT_EQ(Show("{{ 'a + b' }}"), "{{ 'a + b' }}");
   EXPECT_EQ(Show("{{ '}}' }}"), "{{ '}}' }}");
   EXPECT_EQ(Show("{{ 'a\\d' }}"), "{{ 'a\\d' }}");

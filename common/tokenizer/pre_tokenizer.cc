@@ -1,6 +1,7 @@
 // One PCRE2 pattern per pre-tokenizer, anchored: every position of valid UTF-8 starts a match, so the pieces lie end
 // to end. No alternative backtracks more than once (a run of white space gives back its last character), so a text of
-// megabytes takes linear time and PCRE2's limits are out of reach; an error would still be a status.
+// megabytes takes linear time and PCRE2's limits are out of reach; an error would still be a status. That is why runs
+// that end with line breaks are written with possessive repeats here: the pieces are those of \s*[\r\n]+.
 //
 // White space is \p{White_Space} and not \s, because PCRE2's \s also has U+180E, which the vocabularies' own
 // pre-tokenizers count as a mark.
@@ -18,6 +19,7 @@ namespace {
 struct NamedPattern {
   absl::string_view name;
   absl::string_view pattern;
+  bool takes_whole_tokens = false;
 };
 
 // "smollm" is the pattern of "gpt-2" applied to what remains when every digit is a piece of its own. In one pattern:
@@ -29,12 +31,23 @@ constexpr absl::string_view kSingleDigits =
     R"(\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
     R"(|\p{White_Space}+(?![^\p{White_Space}\p{N}])|\p{White_Space}+)";
 
+// Llama 3 and Qwen2: contractions in any case; a word takes one sign before it, signs take the line breaks after them;
+// digits go by three and one by one.
+constexpr absl::string_view kLlama3 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*)"
+    R"(|(?:[^\P{White_Space}\r\n]*+[\r\n]++)++|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+constexpr absl::string_view kQwen2 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*)"
+    R"(|(?:[^\P{White_Space}\r\n]*+[\r\n]++)++|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+
 // Refact and StarCoder cut exactly like SmolLM, which took its rules from them.
 constexpr NamedPattern kPatterns[] = {
     {"gpt-2", kGpt2},
     {"smollm", kSingleDigits},
     {"refact", kSingleDigits},
     {"starcoder", kSingleDigits},
+    {"llama-bpe", kLlama3, /*takes_whole_tokens=*/true},
+    {"qwen2", kQwen2},
 };
 
 std::string ErrorText(int code) {
@@ -46,19 +59,19 @@ std::string ErrorText(int code) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(absl::string_view name) {
-  absl::string_view pattern;
+  const NamedPattern* found = nullptr;
   std::string supported;
   for (const NamedPattern& known : kPatterns) {
-    if (known.name == name) pattern = known.pattern;
+    if (known.name == name) found = &known;
     absl::StrAppend(&supported, supported.empty() ? "" : ", ", known.name);
   }
-  if (pattern.empty()) {
+  if (found == nullptr) {
     return absl::UnimplementedError(
         absl::StrCat("tokenizer.ggml.pre: '", name, "' is not supported; supported are: ", supported));
   }
   int error = 0;
   PCRE2_SIZE error_offset = 0;
-  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(pattern.data()), pattern.size(),
+  pcre2_code* code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(found->pattern.data()), found->pattern.size(),
                                    PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED, &error, &error_offset, nullptr);
   if (code == nullptr) {
     return absl::InternalError(
@@ -66,7 +79,7 @@ absl::StatusOr<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(absl::s
   }
   // Without a JIT compiler for this machine the interpreter gives the same pieces, only slower.
   (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  return std::unique_ptr<const PreTokenizer>(new PreTokenizer(code));
+  return std::unique_ptr<const PreTokenizer>(new PreTokenizer(code, found->takes_whole_tokens));
 }
 
 PreTokenizer::~PreTokenizer() { pcre2_code_free(static_cast<pcre2_code*>(pattern_)); }

@@ -21,13 +21,17 @@ class PreTokenizer {
   PreTokenizer(const PreTokenizer&) = delete;
   PreTokenizer& operator=(const PreTokenizer&) = delete;
 
+  // Whether a piece that is a token of the vocabulary stays whole, even where merges would not make that token.
+  bool takes_whole_tokens() const { return takes_whole_tokens_; }
+
   // Calls `piece` for each piece, in order; together they are `text`. Takes time linear in the text.
   // REQUIRES: text is valid UTF-8.
   absl::Status Split(absl::string_view text, absl::FunctionRef<void(absl::string_view)> piece) const;
 
  private:
-  explicit PreTokenizer(void* pattern) : pattern_(pattern) {}
+  PreTokenizer(void* pattern, bool takes_whole_tokens) : pattern_(pattern), takes_whole_tokens_(takes_whole_tokens) {}
   void* pattern_;  // pcre2_code*, owned; void here so that the width macro of <pcre2.h> stays in the .cc
+  bool takes_whole_tokens_;
 };
 
 }  // namespace kedge

@@ -46,15 +46,40 @@ TEST(PreTokenizerTest, SmollmCutsDigitsOneByOneBeforeAnythingElse) {
   EXPECT_EQ(Split("smollm", "it's 1's"), (Pieces{"it", "'s", " ", "1", "'s"}));
 }
 
+TEST(PreTokenizerTest, Llama3TakesOneSignWithAWordAndDigitsByThree) {
+  EXPECT_EQ(Split("llama-bpe", "Hello, world 42!"), (Pieces{"Hello", ",", " world", " ", "42", "!"}));
+  EXPECT_EQ(Split("llama-bpe", "12345 (abc) _x"), (Pieces{"123", "45", " (", "abc", ")", " _", "x"}));
+  EXPECT_EQ(Split("llama-bpe", "(abc.def\tx"), (Pieces{"(abc", ".def", "\tx"}));
+  EXPECT_EQ(Split("llama-bpe", "I'm THEY'LL x'Re"), (Pieces{"I", "'m", " THEY", "'LL", " x", "'Re"}));
+  EXPECT_EQ(Split("llama-bpe", "e\u0301a"), (Pieces{"e", "\u0301a"}));  // a mark is a sign like others
+}
+
+TEST(PreTokenizerTest, Llama3EndsRunsAtLineBreaks) {
+  EXPECT_EQ(Split("llama-bpe", "a \n\n b"), (Pieces{"a", " \n\n", " b"}));
+  EXPECT_EQ(Split("llama-bpe", "a\n\nb"), (Pieces{"a", "\n\n", "b"}));
+  EXPECT_EQ(Split("llama-bpe", "a\n \r\n   b"), (Pieces{"a", "\n \r\n", "  ", " b"}));
+  EXPECT_EQ(Split("llama-bpe", "a.\n\n b!?\r"), (Pieces{"a", ".\n\n", " b", "!?\r"}));
+  EXPECT_EQ(Split("llama-bpe", "a   "), (Pieces{"a", "   "}));
+  EXPECT_EQ(Split("llama-bpe", "a\u3000\u0085\nb\u2028 x"),
+            (Pieces{"a", "\u3000\u0085\n", "b", "\u2028", " x"}));
+}
+
+TEST(PreTokenizerTest, Qwen2DiffersInDigits) {
+  EXPECT_EQ(Split("qwen2", "It'S 12345, (abc)\n\nx"),
+            (Pieces{"It", "'S", " ", "1", "2", "3", "4", "5", ",", " (", "abc", ")\n\n", "x"}));
+  EXPECT_TRUE((*PreTokenizer::Create("llama-bpe"))->takes_whole_tokens());
+  EXPECT_FALSE((*PreTokenizer::Create("qwen2"))->takes_whole_tokens());
+}
+
 TEST(PreTokenizerTest, WhiteSpaceIsUnicodesProperty) {
   EXPECT_EQ(Split("gpt-2", "a\u00A0\u3000\u0085b"), (Pieces{"a", "\u00A0\u3000", "\u0085", "b"}));
   EXPECT_EQ(Split("gpt-2", "a\u180Eb\u200Bc"), (Pieces{"a", "\u180E", "b", "\u200B", "c"}));  // no white space
 }
 
 TEST(PreTokenizerTest, RejectsOtherNames) {
-  const auto unknown = PreTokenizer::Create("llama-bpe");
+  const auto unknown = PreTokenizer::Create("falcon");
   EXPECT_EQ(unknown.status().code(), absl::StatusCode::kUnimplemented);
-  EXPECT_NE(unknown.status().message().find("'llama-bpe'"), absl::string_view::npos);
+  EXPECT_NE(unknown.status().message().find("'falcon'"), absl::string_view::npos);
   EXPECT_NE(unknown.status().message().find("smollm"), absl::string_view::npos);
 }
 
@@ -64,9 +89,12 @@ TEST(PreTokenizerTest, MegabytesTakeLinearTimeAndMeetNoLimit) {
   while (wide_spaces.size() < kSize) wide_spaces += "\u3000";
   std::string mixed;
   while (mixed.size() < kSize) mixed += " a1 \n\n'll \u4F60\u3002  ";
-  for (const std::string& text : {std::string(kSize, 'a'), std::string(kSize, ' '), std::string(kSize, ' ') + "x",
-                                  std::string(kSize, '!'), std::string(kSize, '7'), wide_spaces, mixed}) {
-    for (const char* name : {"gpt-2", "smollm"}) {
+  std::string blank_lines;
+  while (blank_lines.size() < kSize) blank_lines += " \n";
+  for (const std::string& text :
+       {std::string(kSize, 'a'), std::string(kSize, ' '), std::string(kSize, ' ') + "x", std::string(kSize, '!'),
+        std::string(kSize, '7'), std::string(kSize, '\n'), wide_spaces, mixed, blank_lines, blank_lines + " x"}) {
+    for (const char* name : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
       const auto pre_tokenizer = PreTokenizer::Create(name);
       ASSERT_TRUE(pre_tokenizer.ok());
       std::string together;

@@ -1,4 +1,4 @@
-// Small byte-level BPE vocabularies for tests, as GGUF files in memory.
+// Small vocabularies for tests, as GGUF files in memory.
 #ifndef KEDGE_COMMON_TOKENIZER_TEST_VOCABULARY_H_
 #define KEDGE_COMMON_TOKENIZER_TEST_VOCABULARY_H_
 
@@ -20,11 +20,15 @@ struct TestVocabulary {
   std::string pre = "gpt-2";
   std::vector<std::string> tokens;  // as a GGUF spells them
   std::vector<int32_t> types;
+  std::vector<float> scores;  // SentencePiece has them, byte-level BPE has merges
   std::vector<std::string> merges;
   std::optional<uint32_t> bos;
   std::optional<uint32_t> eos;
   std::optional<uint32_t> eot;
+  std::optional<uint32_t> unknown;
   std::optional<bool> add_bos;
+  std::optional<bool> add_space;
+  std::optional<bool> remove_spaces;
   std::string chat_template;
 
   // Appends a token and returns its id. `type`: 1 ordinary, 3 control, 4 user-defined.
@@ -35,6 +39,10 @@ struct TestVocabulary {
 
 // Ids 0 to 255: one token per byte, where the id is the byte.
 TestVocabulary ByteVocabulary();
+
+// SentencePiece: 0 <unk>, 1 <s>, 2 </s>, from 3 on the 256 byte tokens, from 259 on `pieces` ("_" stands for U+2581),
+// whose scores fall from -1 on.
+TestVocabulary SentencePieceVocabulary(const std::vector<std::string>& pieces);
 
 // A parsed file with the bytes it views.
 struct TestFile {

@@ -1,4 +1,4 @@
-// Text to token ids and back, for byte-level BPE vocabularies stored in GGUF files.
+// Text to token ids and back, for vocabularies stored in GGUF files.
 #ifndef KEDGE_COMMON_TOKENIZER_TOKENIZER_H_
 #define KEDGE_COMMON_TOKENIZER_TOKENIZER_H_
 
@@ -11,11 +11,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/model/gguf.h"
+#include "common/tokenizer/encoder.h"
 
 namespace kedge {
 
-// Byte-level BPE (tokenizer.ggml.model = "gpt2") with the pre-tokenizers "gpt-2" and "smollm" (and "refact" and
-// "starcoder", which cut as "smollm" does).
+// What tokenizer.ggml.model names: "gpt2" (byte-level BPE; byte_level.h) or "llama" (SentencePiece; sentence_piece.h).
 // Thread-safe after Load (immutable).
 class Tokenizer {
  public:
@@ -26,22 +26,33 @@ class Tokenizer {
   int vocab_size() const;
 
   // Encodes plain text. The spelling of a special token inside `text` is encoded as ordinary text: user input can
-  // not make control tokens. Bytes that the vocabulary has no token for are left out, as its own tokenizer does (in
-  // SmolLM2 some control characters). kInvalidArgument if `text` is not valid UTF-8 (with the byte offset).
+  // not make control tokens. What the vocabulary has no token for is left out, or becomes its unknown token, as its own
+  // tokenizer does (byte-level BPE: some control characters in SmolLM2; SentencePiece: only without byte tokens).
+  // Unicode is not normalised. kInvalidArgument if `text` is not valid UTF-8 (with the byte offset).
   absl::StatusOr<std::vector<uint32_t>> Encode(absl::string_view text) const;
+  // The same, with where each token begins in `text`.
+  absl::StatusOr<std::vector<TextToken>> EncodeWithOffsets(absl::string_view text) const;
+  // Whether Encode puts a space before every text, as SentencePiece vocabularies do (a Detokenizer takes it away).
+  bool adds_space() const;
 
   // The bytes that the token stands for; a special token's spelling. A token may be part of a UTF-8 character (see
   // Detokenizer). REQUIRES: id < vocab_size().
   absl::string_view TokenBytes(uint32_t id) const;
 
-  // Control tokens (and user-defined ones): never made by Encode, and hidden in text by default.
+  // Control tokens (and user-defined ones, and the unknown one): not what text spells, and hidden in text by default.
   bool IsSpecial(uint32_t id) const;
+  // SentencePiece's <0xNN>: one byte of a character that has no token of its own.
+  bool IsByte(uint32_t id) const;
   // The id of the special token with exactly this spelling.
   std::optional<uint32_t> SpecialId(absl::string_view spelling) const;
 
   // Ids that end a generation: the model's end-of-sequence, end-of-turn and end-of-text tokens, sorted.
   const std::vector<uint32_t>& end_ids() const;
-  // Set when tokenizer.ggml.add_bos_token is true: goes before a plain-text prompt.
+  // The tokens that begin and end a text, if the model has them.
+  std::optional<uint32_t> bos() const;
+  std::optional<uint32_t> eos() const;
+  // The former, if it goes before every prompt: by tokenizer.ggml.add_bos_token, and without that key in SentencePiece
+  // vocabularies and Llama 3's.
   std::optional<uint32_t> bos_to_add() const;
 
  private:
@@ -51,11 +62,17 @@ class Tokenizer {
 };
 
 // Turns a stream of tokens into text that is valid UTF-8 at every point: bytes of a character that may still be
-// completed are held back, bytes that cannot become one are replaced by U+FFFD. Owned by one thread.
+// completed are held back, bytes that cannot become one are replaced by U+FFFD. Where the tokenizer puts a space before
+// a text, that space is taken away again where a text begins: after a special token, and at the stream's begin if that
+// is where the text begins. Owned by one thread.
 class Detokenizer {
  public:
+  enum class Begin {
+    kContinuation,  // the first token goes on with a text, as a completion does: its space is text
+    kText,          // it begins one, as the first token that Encode returns does
+  };
   // `tokenizer` must outlive this.
-  Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens);
+  Detokenizer(const Tokenizer* tokenizer, bool skip_special_tokens, Begin begin = Begin::kContinuation);
 
   // Returns the text that this token completes; may be empty. An id that the vocabulary does not have gives U+FFFD.
   std::string Push(uint32_t id);
@@ -65,6 +82,7 @@ class Detokenizer {
  private:
   const Tokenizer* tokenizer_;
   bool skip_special_tokens_;
+  bool drop_space_;   // one that comes next is not text
   std::string held_;  // an incomplete character: at most 3 bytes
 };
 

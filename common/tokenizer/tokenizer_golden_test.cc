@@ -1,5 +1,6 @@
 // Token ids against independent implementations. The small vocabulary's vectors always run; the others need files from
 // outside, whose places come from the environment (only here), and are skipped with the reason where these are absent.
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 #include <sstream>
@@ -52,7 +53,7 @@ std::string FindModel() {
   }
 
 std::string Decode(const Tokenizer& tokenizer, const Ids& ids) {
-  Detokenizer detokenizer(&tokenizer, /*skip_special_tokens=*/false);
+  Detokenizer detokenizer(&tokenizer, /*skip_special_tokens=*/false, Detokenizer::Begin::kText);
   std::string text;
   for (const uint32_t id : ids) text += detokenizer.Push(id);
   return text + detokenizer.Finish();
@@ -70,17 +71,38 @@ TEST(TokenizerGoldenTest, SmallVocabularyEqualsHuggingFaceTokenizers) {
   TestVocabulary vocabulary;
   vocabulary.tokens = data["tokens"].get<std::vector<std::string>>();
   vocabulary.merges = data["merges"].get<std::vector<std::string>>();
-  for (const char* pre : {"gpt-2", "smollm"}) {
+  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
     SCOPED_TRACE(pre);
     vocabulary.pre = pre;
     const auto tokenizer = MakeTokenizer(vocabulary);
-    ASSERT_GT(data[pre].size(), 50u);
+    ASSERT_GT(data[pre].size(), 45u);
     for (const auto& vector : data[pre]) {
       const std::string text = vector["text"];
       ExpectIds(*tokenizer, text, vector["ids"].get<Ids>());
       EXPECT_EQ(Decode(*tokenizer, vector["ids"].get<Ids>()), text);  // all 256 bytes are there
     }
   }
+}
+
+TEST(TokenizerGoldenTest, SmallSentencePieceEqualsItsOwnModel) {
+  const nlohmann::json data = ReadJson("small_sentence_piece.json");
+  TestVocabulary vocabulary;
+  vocabulary.model = "llama";
+  vocabulary.tokens = data["tokens"].get<std::vector<std::string>>();
+  vocabulary.scores = data["scores"].get<std::vector<float>>();
+  vocabulary.types = data["types"].get<std::vector<int32_t>>();
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  ASSERT_GT(data["texts"].size(), 45u);
+  for (const auto& vector : data["texts"]) {
+    const std::string text = vector["text"];
+    ExpectIds(*tokenizer, text, vector["ids"].get<Ids>());
+    EXPECT_EQ(Decode(*tokenizer, vector["ids"].get<Ids>()), text);
+  }
+  const AnchorSets sets = FindAnchorSets(*tokenizer);
+  ASSERT_TRUE(sets.full_stop.has_value());
+  const auto stop = tokenizer->Encode("a.");
+  ASSERT_TRUE(stop.ok());
+  EXPECT_EQ(stop->back(), *sets.full_stop);
 }
 
 TEST(TokenizerGoldenTest, DefaultModelEqualsHuggingFaceTokenizersAndJinja) {
@@ -139,16 +161,16 @@ TEST(TokenizerGoldenTest, DefaultModelHasTheKnownAnchorSets) {
   EXPECT_EQ((*tokenizer)->TokenBytes(*sets.full_stop), ".");
 }
 
+constexpr char kVocabulariesAbsent[] =
+    "KEDGE_VOCAB_DIR is not set. To get the vectors: pip download --no-deps --no-binary=:all: "
+    "llama-cpp-python==0.3.36; unpack it; then give bazel --test_env=KEDGE_VOCAB_DIR=<its folder vendor/llama.cpp/models>";
+
 // One of llama.cpp's vocabularies, with its texts (.inp) and their ids (.out).
 class LlamaCppVectorsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(LlamaCppVectorsTest, IdsAreEqual) {
   const std::string folder = Environment("KEDGE_VOCAB_DIR");
-  if (folder.empty()) {
-    GTEST_SKIP() << "KEDGE_VOCAB_DIR is not set. To get the vectors: pip download --no-deps --no-binary=:all: "
-                    "llama-cpp-python==0.3.36; unpack it; then give bazel "
-                    "--test_env=KEDGE_VOCAB_DIR=<its folder vendor/llama.cpp/models>";
-  }
+  if (folder.empty()) GTEST_SKIP() << kVocabulariesAbsent;
   const std::string path = folder + "/ggml-vocab-" + GetParam() + ".gguf";
   const auto file = GgufFile::Open(path);
   ASSERT_TRUE(file.ok()) << file.status();
@@ -175,7 +197,8 @@ TEST_P(LlamaCppVectorsTest, IdsAreEqual) {
   EXPECT_GT(count, 40u);
 }
 
-INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest, testing::Values("gpt-2", "refact", "starcoder"),
+INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest,
+                         testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2", "refact", "starcoder"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) {
@@ -183,6 +206,29 @@ INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest, testing::Values("gpt
                            }
                            return name;
                          });
+
+// Well-known ids of these two vocabularies.
+TEST(TokenizerGoldenTest, Llama2AndLlama3HaveTheKnownAnchors) {
+  const std::string folder = Environment("KEDGE_VOCAB_DIR");
+  if (folder.empty()) GTEST_SKIP() << kVocabulariesAbsent;
+  const struct {
+    const char* name;
+    uint32_t full_stop, bos, end;
+  } kCases[] = {{"llama-spm", 29889, 1, 2}, {"llama-bpe", 13, 128000, 128009}};
+  for (const auto& test : kCases) {
+    SCOPED_TRACE(test.name);
+    const auto file = GgufFile::Open(folder + "/ggml-vocab-" + test.name + ".gguf");
+    ASSERT_TRUE(file.ok()) << file.status();
+    const auto tokenizer = Tokenizer::Load(**file);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+    EXPECT_EQ((*tokenizer)->bos_to_add(), test.bos);
+    const AnchorSets sets = FindAnchorSets(**tokenizer);
+    EXPECT_EQ(sets.full_stop, test.full_stop);
+    for (const uint32_t id : {test.full_stop, test.end}) {
+      EXPECT_TRUE(std::binary_search(sets.sentence.begin(), sets.sentence.end(), id)) << id;
+    }
+  }
+}
 
 }  // namespace
 }  // namespace kedge

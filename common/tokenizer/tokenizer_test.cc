@@ -144,16 +144,51 @@ TEST(TokenizerTest, BeginTokenIsAddedOnlyIfTheFileSaysSo) {
   ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.bos_token_id is missing");
 }
 
+TEST(TokenizerTest, Llama3BeginsPromptsUnlessTheFileSaysNo) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  vocabulary.pre = "llama-bpe";
+  EXPECT_EQ(MakeTokenizer(vocabulary)->bos_to_add(), std::nullopt);
+  vocabulary.bos = 7;
+  EXPECT_EQ(MakeTokenizer(vocabulary)->bos_to_add(), 7u);
+  EXPECT_EQ(MakeTokenizer(vocabulary)->bos(), 7u);
+  vocabulary.add_bos = false;
+  EXPECT_EQ(MakeTokenizer(vocabulary)->bos_to_add(), std::nullopt);
+}
+
+TEST(TokenizerTest, Llama3TakesAWholeTokenThatMergesWouldNotMake) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t ab = vocabulary.AddMerge("a", "b");
+  const uint32_t abc = vocabulary.Add("abc");
+  vocabulary.Add("ab!", 3);
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abc"), (Ids{ab, 'c'}));
+  vocabulary.pre = "llama-bpe";
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abc"), (Ids{abc}));
+  EXPECT_EQ(Encode(*MakeTokenizer(vocabulary), "abcd"), (Ids{ab, 'c', 'd'}));
+}
+
+TEST(TokenizerTest, OffsetsAreThoseOfTheText) {
+  TestVocabulary vocabulary;
+  vocabulary.Add("a");
+  vocabulary.Add("!");
+  vocabulary.AddMerge("!", "!");
+  const auto tokens = MakeTokenizer(vocabulary)->EncodeWithOffsets("ba c!?!!");  // half of it is in no token
+  ASSERT_TRUE(tokens.ok()) << tokens.status();
+  ASSERT_EQ(tokens->size(), 3u);
+  EXPECT_EQ((*tokens)[0].begin, 1u);
+  EXPECT_EQ((*tokens)[1].begin, 4u);
+  EXPECT_EQ((*tokens)[2].begin, 7u);
+}
+
 TEST(TokenizerTest, LoadNamesTheKeyThatIsWrong) {
   const TestVocabulary good = ByteVocabulary();
   TestVocabulary vocabulary = good;
-  vocabulary.model = "llama";
-  ExpectLoadError(vocabulary, absl::StatusCode::kUnimplemented, "tokenizer.ggml.model: 'llama'");
+  vocabulary.model = "bert";
+  ExpectLoadError(vocabulary, absl::StatusCode::kUnimplemented, "tokenizer.ggml.model: 'bert'");
   vocabulary.model = "";
   ExpectLoadError(vocabulary, absl::StatusCode::kNotFound, "tokenizer.ggml.model");
   vocabulary = good;
-  vocabulary.pre = "qwen2";
-  ExpectLoadError(vocabulary, absl::StatusCode::kUnimplemented, "tokenizer.ggml.pre: 'qwen2'");
+  vocabulary.pre = "falcon";
+  ExpectLoadError(vocabulary, absl::StatusCode::kUnimplemented, "tokenizer.ggml.pre: 'falcon'");
   vocabulary.pre = "";
   ExpectLoadError(vocabulary, absl::StatusCode::kNotFound, "tokenizer.ggml.pre");
   vocabulary = good;
@@ -199,7 +234,7 @@ TEST(TokenizerTest, DecodingGivesTheTextBack) {
     const size_t space = text.find(' ', 1);
     vocabulary.AddMerge(text.substr(0, space), text.substr(space + 1));
   }
-  for (const char* pre : {"gpt-2", "smollm"}) {
+  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
     vocabulary.pre = pre;
     const auto tokenizer = MakeTokenizer(vocabulary);
     for (uint32_t seed = 0; seed < 500; ++seed) {

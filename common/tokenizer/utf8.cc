@@ -50,9 +50,10 @@ Character ReadLastCharacter(absl::string_view text) {
 }
 
 bool IsWhiteSpace(char32_t code_point) {
-  return (code_point >= 0x09 && code_point <= 0x0D) || code_point == 0x20 || code_point == 0x85 || code_point == 0xA0 ||
-         code_point == 0x1680 || (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 ||
-         code_point == 0x2029 || code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
+  return (code_point >= 0x09 && code_point <= 0x0D) || (code_point >= 0x1C && code_point <= 0x20) ||
+         code_point == 0x85 || code_point == 0xA0 || code_point == 0x1680 ||
+         (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 || code_point == 0x2029 ||
+         code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
 }
 
 std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
@@ -63,5 +64,25 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   }
   return std::nullopt;
 }
+
+absl::string_view StripWhiteSpaceLeft(absl::string_view text) {
+  while (!text.empty()) {
+    const Character first = ReadCharacter(text);
+    if (!IsWhiteSpace(first.code_point)) break;
+    text.remove_prefix(first.length);
+  }
+  return text;
+}
+
+absl::string_view StripWhiteSpaceRight(absl::string_view text) {
+  while (!text.empty()) {
+    const Character last = ReadLastCharacter(text);
+    if (!IsWhiteSpace(last.code_point)) break;
+    text.remove_suffix(last.length);
+  }
+  return text;
+}
+
+absl::string_view StripWhiteSpace(absl::string_view text) { return StripWhiteSpaceLeft(StripWhiteSpaceRight(text)); }
 
 }  // namespace kedge

@@ -84,5 +84,15 @@ TEST(Utf8Test, KnowsWhiteSpace) {
   for (const char32_t other : {U'.', U'_', U'\u200B', U'\uFEFF', U'\u3002'}) EXPECT_FALSE(IsWhiteSpace(other));
 }
 
+TEST(Utf8Test, StripsWhiteSpaceAsPythonDoes) {
+  EXPECT_EQ(StripWhiteSpace(""), "");
+  EXPECT_EQ(StripWhiteSpace(" \r\n\t\v\f"), "");
+  EXPECT_EQ(StripWhiteSpace("a"), "a");
+  EXPECT_EQ(StripWhiteSpace("\n a \u3000 b\u00A0\u2028"), "a \u3000 b");
+  EXPECT_EQ(StripWhiteSpace("\x1C\x1F\u0085\u1680\u2000\u200A\u202F\u205Fx"), "x");
+  EXPECT_EQ(StripWhiteSpace("\u200B\u180E\uFEFF"), "\u200B\u180E\uFEFF");  // no white space
+  EXPECT_EQ(StripWhiteSpace("\u00E0\u0420"), "\u00E0\u0420");  // whose last bytes are those of white space
+}
+
 }  // namespace
 }  // namespace kedge

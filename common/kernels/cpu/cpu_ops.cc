@@ -199,6 +199,12 @@ class CpuOps final : public Ops {
     ForEachRow(rows, Cast(x).columns, [&](int r) { kernels_.add(Cast(y).row(r), Cast(x).columns, Cast(x).row(r)); });
   }
 
+  void AddVector(int rows, const WeightVector& bias, Activations& x) override {
+    const std::vector<float>& values = Cast(bias).values;
+    ForEachRow(rows, values.size(),
+               [&](int r) { kernels_.add(values.data(), static_cast<int>(values.size()), Cast(x).row(r)); });
+  }
+
   void SwiGlu(int rows, const Activations& up, Activations& gate) override {
     ForEachRow(rows, size_t{4} * Cast(gate).columns,
                [&](int r) { kernels_.swiglu(Cast(up).row(r), Cast(gate).columns, Cast(gate).row(r)); });

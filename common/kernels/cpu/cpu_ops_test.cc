@@ -203,6 +203,8 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
       list.push_back(Download(*ops, *b, rows, columns));
       ops->Add(rows, *a, *b);
       list.push_back(Download(*ops, *b, rows, columns));
+      ops->AddVector(rows, *ops->LoadVector(norm), *b);
+      list.push_back(Download(*ops, *b, rows, columns));
       ops->Gather({3, 3, 0, 8}, *a, *out);
       list.push_back(Download(*ops, *out, 4, columns));
       results.push_back(std::move(list));
@@ -213,8 +215,10 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
     for (size_t op = 0; op < results[0].size(); ++op) {
       for (size_t i = 0; i < results[0][op].size(); ++i) {
         const double expected = results[0][op][i];
-        const double roundings = op == 0 ? columns / 16.0 + 8 : op < 3 ? 12 : 0;
-        const double magnitude = op == 2 ? std::abs(expected) + std::abs(x[i]) : std::abs(expected);
+        const double roundings = op == 0 ? columns / 16.0 + 8 : op < 4 ? 13 : 0;
+        double magnitude = std::abs(expected);
+        if (op == 2 || op == 3) magnitude += std::abs(x[i]);
+        if (op == 3) magnitude += std::abs(norm[i % columns]);
         ASSERT_NEAR(results[1][op][i], expected, roundings * kHalfUnit * magnitude)
             << "operation " << op << " at " << i;
       }

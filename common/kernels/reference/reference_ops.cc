@@ -149,6 +149,12 @@ class ReferenceOps final : public Ops {
     }
   }
 
+  void AddVector(int rows, const WeightVector& bias, Activations& x) override {
+    for (int r = 0; r < rows; ++r) {
+      for (int i = 0; i < Cast(x).columns; ++i) Cast(x).row(r)[i] += Cast(bias).values[i];
+    }
+  }
+
   void SwiGlu(int rows, const Activations& up, Activations& gate) override {
     for (int r = 0; r < rows; ++r) {
       for (int i = 0; i < Cast(gate).columns; ++i) {

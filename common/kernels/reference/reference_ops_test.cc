@@ -71,6 +71,8 @@ TEST_F(ReferenceOpsTest, AddSwiGluAndGather) {
   Expect(*x, 2, {0, 2 * silu(1), silu(-2), silu(3)});
   ops_->Add(2, *up, *x);
   Expect(*x, 2, {5, 2 + 2 * silu(1), 1 + silu(-2), 1 + silu(3)});
+  ops_->AddVector(2, *ops_->LoadVector({10, 20}), *x);
+  Expect(*x, 2, {15, 22 + 2 * silu(1), 11 + silu(-2), 21 + silu(3)});
   const auto out = ops_->NewActivations(2, 2);
   ops_->Gather({1, 1}, *up, *out);
   Expect(*out, 2, {1, 1, 1, 1});

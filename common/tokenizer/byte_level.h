@@ -1,0 +1,47 @@
+// Byte-level BPE: tokenizer.ggml.model = "gpt2".
+#ifndef KEDGE_COMMON_TOKENIZER_BYTE_LEVEL_H_
+#define KEDGE_COMMON_TOKENIZER_BYTE_LEVEL_H_
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "common/model/gguf.h"
+#include "common/tokenizer/bpe.h"
+#include "common/tokenizer/encoder.h"
+#include "common/tokenizer/pre_tokenizer.h"
+#include "common/tokenizer/vocabulary.h"
+
+namespace kedge {
+
+// Cuts text into pieces by the rule that tokenizer.ggml.pre names, and merges the bytes of each piece by rank.
+// Thread-safe (immutable).
+class ByteLevelEncoder final : public Encoder {
+ public:
+  // kInvalidArgument or kUnimplemented names the metadata key and its value.
+  static absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> Create(const GgufFile& file,
+                                                                        const Vocabulary& vocabulary);
+
+  // The bytes that each token stands for, by id: of an ordinary token what its spelling means in the byte alphabet, of
+  // any other the spelling itself.
+  static std::vector<std::string> TokenBytes(const Vocabulary& vocabulary);
+
+  absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
+
+ private:
+  ByteLevelEncoder() = default;
+  absl::Status LoadMerges(const GgufFile& file, const Vocabulary& vocabulary);
+
+  std::unique_ptr<const PreTokenizer> pre_tokenizer_;
+  std::array<uint32_t, 256> byte_ids_;  // kNoToken where the vocabulary lacks the byte
+  std::vector<uint32_t> sizes_;         // bytes of each token, by id
+  BpeMerges merges_;
+  absl::flat_hash_map<std::string, uint32_t> whole_tokens_;  // by bytes; empty if only merges make tokens
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_TOKENIZER_BYTE_LEVEL_H_
