@@ -128,6 +128,19 @@ TEST(GenerateOptionsTest, ChatModelsGetMessagesUnlessRaw) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(GenerateOptionsTest, AnchorSpansAreOfAPlainText) {
+  const GenerateCall call = *Parsed({"--prompt", "Hi", "--raw", "--anchor-span", "0-2", "--anchor-span", "5-44"}).Call();
+  ASSERT_EQ(call.anchor_spans.size(), 2u);
+  EXPECT_EQ(call.anchor_spans[1].begin, 5u);
+  EXPECT_EQ(call.anchor_spans[1].end, 44u);
+  EXPECT_EQ(Parsed({"--prompt", "Hi", "--anchor-span", "0-2"}).Call().status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Parsed({"--prompt", "Hi", "--anchor-span", "0-2"}).Call(/*is_chat_model=*/false)->anchor_spans.size(), 1u);
+  EXPECT_FALSE(Parsed({"--prompt", "Hi", "--anchor-span", "2"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "Hi", "--anchor-span", "-1-2"}).accepted);
+  EXPECT_FALSE(Parsed({"--tokens", "1", "--anchor-span", "0-2"}).accepted);
+}
+
 TEST(GenerateOptionsTest, TokensAreUsedAsTheyAre) {
   EXPECT_THAT(std::get<std::vector<uint32_t>>(Parsed({"--tokens", "1, 2 3"}).Call()->prompt), ElementsAre(1, 2, 3));
   EXPECT_FALSE(Parsed({"--tokens", "1,two"}).accepted);

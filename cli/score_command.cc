@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,10 +25,13 @@
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
+#include "common/tokenizer/anchored_text.h"
 #include "common/node/salience_store.h"
 #include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/tokenizer.h"
+#include "common/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -53,11 +57,18 @@ struct ScoreOptions {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-// `tokenizer` may be null where ids are given.
-absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer) {
+// `tokenizer` may be null where ids are given. A text gets the anchors that `policy` inserts, as prompts do.
+absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer,
+                                              const Policy& policy) {
   if (!options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
-    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer->Encode(text));
+    if (const std::optional<size_t> offset = FindInvalidUtf8(text)) {
+      return absl::InvalidArgumentError(absl::StrCat(options.text_file, ": not valid UTF-8 at byte ", *offset));
+    }
+    std::vector<size_t> places;  // of anchors
+    if (policy.insert.has_value()) places = FindSentenceBreaks(text);
+    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                           EncodeWithAnchors(*tokenizer, CutAtPlaces(text, places), policy.insert.value_or(0)));
     if (tokenizer->bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer->bos_to_add());
     return ids;
   }
@@ -80,10 +91,10 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   }
   Content content;
-  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get()));
+  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get(), content.policy));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   content.prompt_length = std::min(options.generated_from, size);
-  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
   if (content.policy.salient_millionths > 0 && tokenizer != nullptr) {
     content.no_anchor_positions = FindInnerStops(*tokenizer, content.policy, content.ids);
   }

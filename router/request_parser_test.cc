@@ -1,5 +1,6 @@
 #include "router/request_parser.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -348,6 +349,86 @@ TEST_F(RequestParserTest, TokenizesAsGenerateDoes) {
   EXPECT_TRUE(parser_.Tokenize(request)->empty());
   request.set_model("gpt");
   EXPECT_EQ(parser_.Tokenize(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+// The policy inserts token 8.
+class InsertTest : public RequestParserTest {
+ protected:
+  InsertTest() { request_.mutable_cache_options()->set_policy("anchors=8,insert=8"); }
+
+  // The tokens of the texts with anchors between them.
+  std::vector<uint32_t> Anchored(const std::vector<std::string>& texts) {
+    std::vector<uint32_t> ids;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (i > 0) ids.push_back(8);
+      const std::vector<uint32_t> text_ids = *model_->tokenizer->Encode(texts[i]);
+      ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    }
+    return ids;
+  }
+
+  void AddSpan(uint32_t begin, uint32_t end) {
+    inference::v1::TextSpan* span = request_.mutable_cache_options()->add_anchor_spans();
+    span->set_begin(begin);
+    span->set_end(end);
+  }
+
+  GenerateRequest request_;
+};
+
+TEST_F(InsertTest, AnchorsStandBetweenTheSentencesOfATextAndOfMessages) {
+  request_.set_text("One. Dr. Two!\n\nThree.");
+  const RouterRequest parsed = ParseOk(request_);
+  EXPECT_EQ(parsed.prompt_ids, Anchored({"One.", "Dr. Two!", "Three."}));
+  EXPECT_EQ(parsed.hidden_id, 8u);
+  EXPECT_EQ(ParseOk(TextRequest("One. Two.")).hidden_id, std::nullopt);
+
+  auto* message = request_.mutable_messages()->add_messages();
+  message->set_role("user");
+  message->set_content("One. Two");
+  const std::vector<uint32_t> ids = ParseOk(request_).prompt_ids;
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 8u), 1);
+}
+
+TEST_F(InsertTest, TokenIdsAreUsedAsTheyAre) {
+  for (const uint32_t id : Anchored({"One. Two."})) request_.mutable_token_ids()->add_ids(id);
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"One. Two."}));
+  EXPECT_EQ(ParseOk(request_).hidden_id, 8u);
+}
+
+TEST_F(InsertTest, SpansSayWhereInstead) {
+  request_.set_text("\u00C9\u00C9. Two.  Three. Four");
+  AddSpan(0, 8);
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"\u00C9\u00C9. Two.", "Three. Four"}));
+  AddSpan(8, 21);  // up to the end
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"\u00C9\u00C9. Two.", "Three. Four", ""}));
+  AddSpan(21, 22);
+  ExpectRefused(request_, "cache_options.anchor_spans[2].end: is 22; the text has 21 code points");
+  request_.mutable_cache_options()->mutable_anchor_spans(2)->set_begin(20);
+  ExpectRefused(request_, "cache_options.anchor_spans[2].begin: is 20; the span before it ends at 21");
+  request_.mutable_cache_options()->mutable_anchor_spans()->Clear();
+  AddSpan(3, 3);
+  ExpectRefused(request_, "cache_options.anchor_spans[0].end: is 3; must be above begin, 3");
+  request_.mutable_cache_options()->set_policy("window");
+  ExpectRefused(request_, "cache_options.anchor_spans: the policy inserts no anchors");
+  request_.mutable_token_ids()->add_ids(20);
+  ExpectRefused(request_, "cache_options.anchor_spans: are places in the field text");
+}
+
+TEST_F(InsertTest, WhiteSpaceAroundAnchorsDoesNotCountAgainstTheContext) {
+  request_.set_text("One." + std::string(100000, '\n') + "Two.");
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"One.", "Two."}));
+  request_.set_text("\xFF. One. Two");
+  ExpectRefused(request_, "text: not valid UTF-8 at byte 0");
+}
+
+TEST_F(InsertTest, TheDefaultPolicyHoldsForTokenizeAsWell) {
+  const auto model = TinyModel({}, "anchors=8,insert=8");
+  const RequestParser parser(model.get());
+  inference::v1::TokenizeRequest tokenize;
+  tokenize.set_text("One. Two.");
+  EXPECT_EQ(*parser.Tokenize(tokenize), Anchored({"One.", "Two."}));
+  EXPECT_EQ(parser.Parse(TextRequest("One. Two."), "")->prompt_ids, Anchored({"One.", "Two."}));
 }
 
 TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {

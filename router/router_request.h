@@ -23,6 +23,8 @@ struct RouterRequest {
   uint32_t turn_begin = 0;                    // where the content of a chat's last message begins
   std::string policy;                         // canonical
   bool chooses = false;                       // the policy leaves a choice of salient sequences to the prompt's attention
+  // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
+  std::optional<uint32_t> hidden_id;
 
   // How to sample; ranges as in the public proto.
   float temperature = 1.0f;

@@ -25,6 +25,9 @@ struct Policy {
 
   // Sorted ids of the tokens that close a sequence; empty: `anchors=none`, there are no sequences.
   std::vector<uint32_t> anchors;
+  // One of `anchors`, which texts do not spell: put between the sentences of a text prompt, written by the model itself,
+  // and hidden from clients (`insert=ID`); nullopt: `insert=off`.
+  std::optional<uint32_t> insert;
   // The `longest`-th row of a sequence acts as an anchor; 0: never.
   uint32_t longest = 0;
   // Whether closing rows are kept (`keep=anchors`) or not (`keep=none`).
@@ -54,6 +57,7 @@ struct PolicyNames {
   std::vector<uint32_t> sentence;         // `anchors=sentence`
   std::vector<uint32_t> separators;       // `anchors=separators`
   std::optional<uint32_t> full_stop;      // the one id whose text is exactly "."
+  std::optional<uint32_t> added_anchor;   // the id of AnLLM-AC's own token, "<AC>"
   std::string model_policy;               // kedge.anchor.policy of the model's metadata; may be empty
   uint32_t vocab_size = 0;                // ids must be below it; 0: not checked
 };
@@ -61,8 +65,7 @@ struct PolicyNames {
 // Built-in default.
 inline constexpr char kDefaultPolicy[] = "salient";
 
-// kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt
-// one); kUnimplemented: `insert` is known, and not built yet.
+// kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt one).
 // An empty text is the default policy: the model's, else kDefaultPolicy.
 absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& names);
 

@@ -23,12 +23,6 @@ constexpr char kTemplateKey[] = "tokenizer.chat_template";
 
 Part OpenerIf(const ChatMessage& message) { return message.role == "assistant" ? Part::kOpener : Part::kPlain; }
 
-// Without the white space at its end.
-absl::string_view StripBehind(absl::string_view text) {
-  const absl::string_view stripped = StripWhiteSpace(text);
-  return stripped.empty() ? stripped : text.substr(0, stripped.data() + stripped.size() - text.data());
-}
-
 // The special tokens that a format cannot do without.
 std::vector<absl::string_view> NeededTokens(ChatFormatKind kind) {
   switch (kind) {
@@ -119,10 +113,11 @@ absl::Status ChatTemplate::CheckMessages(absl::Span<const ChatMessage> messages)
 }
 
 absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
-                                                 bool add_generation_prompt) const {
+                                                 bool add_generation_prompt,
+                                                 std::optional<uint32_t> anchor) const {
   KEDGE_RETURN_IF_ERROR(CheckMessages(messages));
   const bool opens_answer = add_generation_prompt || format_.always_opens_answer;
-  PromptBuilder prompt(tokenizer_);
+  PromptBuilder prompt(tokenizer_, anchor);
   switch (format_.kind) {
     case ChatFormatKind::kChatMl:
       RenderChatMl(messages, opens_answer, prompt);
@@ -177,7 +172,7 @@ void ChatTemplate::RenderLlama2(absl::Span<const ChatMessage> messages, PromptBu
       if (has_system && i == 1) {  // what is stripped is the question with the system message before it
         prompt.Text("<<SYS>>\n");
         prompt.Content(0, messages[0].content);
-        const absl::string_view question = StripBehind(messages[i].content);
+        const absl::string_view question = StripWhiteSpaceRight(messages[i].content);
         prompt.Text(question.empty() ? "\n<</SYS>>" : "\n<</SYS>>\n\n");
         prompt.Content(i, question);
       } else {

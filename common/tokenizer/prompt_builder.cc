@@ -2,9 +2,11 @@
 #include "common/tokenizer/prompt_builder.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/tokenizer/anchored_text.h"
+#include "common/tokenizer/sentence_splitter.h"
 
 namespace kedge {
 
@@ -20,8 +22,16 @@ void PromptBuilder::Text(absl::string_view text, Part part) {
 }
 
 void PromptBuilder::Content(size_t message, absl::string_view text) {
-  contents_.push_back({message, text_.size(), text_.size() + text.size()});
-  absl::StrAppend(&text_, text);
+  const auto add = [&](absl::string_view piece) {
+    contents_.push_back({message, text_.size(), text_.size() + piece.size()});
+    Text(piece);
+  };
+  if (!anchor_.has_value()) return add(text);
+  bool is_first = true;
+  for (const absl::string_view piece : CutAtPlaces(text, FindSentenceBreaks(text))) {
+    if (!std::exchange(is_first, false)) Token(*anchor_);
+    add(piece);
+  }
 }
 
 void PromptBuilder::Mark(absl::string_view spelling, Part part) {
@@ -54,7 +64,9 @@ void PromptBuilder::EncodeText() {
   for (const ContentSpan& content : contents_) {
     const PositionRange range = TokensOfBytes(*tokens, text_.size(), content.begin, content.end);
     prompt_.messages.resize(std::max(prompt_.messages.size(), content.message + 1));
-    prompt_.messages[content.message] = {first + range.begin, first + range.end};
+    PositionRange& message = prompt_.messages[content.message];  // anchors may have cut it into several pieces
+    if (message.begin == message.end) message.begin = first + range.begin;
+    message.end = first + range.end;
   }
   text_.clear();
   openers_.clear();

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -34,12 +35,14 @@ class PromptBuilder {
  public:
   enum class Part { kPlain, kOpener };
 
-  // `tokenizer` must outlive this.
-  explicit PromptBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+  // `tokenizer` must outlive this. `anchor`: a token to put between the sentences of contents.
+  explicit PromptBuilder(const Tokenizer* tokenizer, std::optional<uint32_t> anchor = std::nullopt)
+      : tokenizer_(tokenizer), anchor_(anchor) {}
 
   void Token(uint32_t id, Part part = Part::kPlain);
   void Text(absl::string_view text, Part part = Part::kPlain);
-  // Text that is the content of message number `message`: PromptTokens::messages tells where it went.
+  // What message number `message` says: text, with the anchor between its sentences and without the white space around
+  // it. PromptTokens::messages tells where it went.
   void Content(size_t message, absl::string_view text);
   // A mark that the template itself writes: the special token of this spelling where the vocabulary has one, else text.
   void Mark(absl::string_view spelling, Part part = Part::kPlain);
@@ -51,6 +54,7 @@ class PromptBuilder {
   void EncodeText();
 
   const Tokenizer* tokenizer_;
+  std::optional<uint32_t> anchor_;
   PromptTokens prompt_;
   absl::Status status_;
   std::string text_;                                // since the last special token
