@@ -43,7 +43,7 @@ struct GenerateCall {
   Prompt prompt;
   std::string policy;
   std::vector<Pin> pins;
-  bool prompt_pieces = false;  // Answer::prompt_pieces
+  bool prompt_pieces = false;          // Answer::prompt_pieces
   std::vector<TextSpan> anchor_spans;  // of a plain text: where insert=ID puts anchors; empty: between sentences
   std::string request_id;
   std::optional<absl::Duration> timeout;

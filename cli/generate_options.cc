@@ -72,9 +72,10 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
   command
-      ->add_option("--pin", options->pins,
-                   "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
-                   "code points A to B-1 of a plain text; can be given several times")
+      ->add_option(
+          "--pin", options->pins,
+          "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
+          "code points A to B-1 of a plain text; can be given several times")
       ->allow_extra_args(false)
       ->check([](const std::string& text) { return std::string(ParsePin(text).status().message()); })
       ->type_name("SPAN");
@@ -86,7 +87,8 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
       ->check([](const std::string& text) { return std::string(ParseTextSpan(text).status().message()); })
       ->type_name("A-B")
       ->excludes(tokens);
-  command->add_flag("--show-kept", options->show_kept, "Print the prompt on stderr with the parts that were kept marked");
+  command->add_flag("--show-kept", options->show_kept,
+                    "Print the prompt on stderr with the parts that were kept marked");
 }
 
 absl::StatusOr<Pin> ParsePin(absl::string_view text) {

@@ -25,8 +25,8 @@
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
-#include "common/tokenizer/anchored_text.h"
 #include "common/node/salience_store.h"
+#include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/sentence_splitter.h"
@@ -83,8 +83,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model, options.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
-  PolicyNames names{.model_policy = files.adapter_policy(),
-                    .vocab_size = static_cast<uint32_t>(config.vocab_size)};
+  PolicyNames names{.model_policy = files.adapter_policy(), .vocab_size = static_cast<uint32_t>(config.vocab_size)};
   std::unique_ptr<const Tokenizer> tokenizer;
   if (files.base->Has("tokenizer.ggml.model") || !options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(*files.base));
@@ -109,14 +108,16 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     const uint32_t prompt = options.has_split ? split : size;
     if (options.generated_from == UINT32_MAX) content.prompt_length = prompt;
     if (content.prompt_length != prompt) {
-      return absl::InvalidArgumentError("generated-from: under prefill=full and write=full, --split is the prompt's end");
+      return absl::InvalidArgumentError(
+          "generated-from: under prefill=full and write=full, --split is the prompt's end");
     }
     split = prompt > 0 ? prompt - 1 : 0;
   }
   FoundHeads found;
   if (content.NeedsChoice()) {
     KEDGE_ASSIGN_OR_RETURN(found, FindSalienceHeads(files, config));
-    if (!found.calibrated) Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
+    if (!found.calibrated)
+      Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
   DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
@@ -199,7 +200,10 @@ void AddScoreCommand(CLI::App* app, Action* action) {
                    "one engine, their kept rows through segment bytes into a second one")
       ->check(CLI::IsMember({"whole", "steps", "split"}))
       ->capture_default_str();
-  command->add_option("--split", options->split, "tokens of the first engine (default: half of them); under prefill=full and write=full, the prompt's length, for all paths (default: all of them)")
+  command
+      ->add_option("--split", options->split,
+                   "tokens of the first engine (default: half of them); under prefill=full and write=full, the "
+                   "prompt's length, for all paths (default: all of them)")
       ->each([options](const std::string&) { options->has_split = true; });
   command->add_option("--chunk", options->chunk, "rows of one step of split")
       ->check(CLI::Range(1u, kMaxTokens))

@@ -74,7 +74,9 @@ TEST(ContinuationTest, AGivenTextScoresAsInOnePass) {
     const auto split = ScoreSplit(whole, kHeads, size - 1, 300, "model", NewDevice(300).get(), NewDevice(300).get());
     ASSERT_TRUE(split.ok()) << split.status();
     for (const PrefixState& state : *states) {
-      const auto continued = Continue(state, {&continuation}, {.policy = policy, .heads = kHeads, .fingerprint = "model", .batch = 4}, device.get());
+      const auto continued =
+          Continue(state, {&continuation}, {.policy = policy, .heads = kHeads, .fingerprint = "model", .batch = 4},
+                   device.get());
       ASSERT_TRUE(continued.ok()) << continued.status();
       const Continued& result = continued->front();
       ASSERT_EQ(result.ids, continuation.given);
@@ -109,7 +111,8 @@ TEST(ContinuationTest, AGreedyAnswerIsTheSameAloneAndInABatch) {
     const auto device = NewDevice(30);
     const auto states = ComputePrefix(PrefixContent(base, prefill, fork), {fork}, kHeads, device.get());
     ASSERT_TRUE(states.ok()) << states.status();
-    const auto together = Continue(states->front(), all, {.policy = policy, .heads = kHeads, .end_ids = end_ids, .batch = 3}, device.get());
+    const auto together = Continue(states->front(), all,
+                                   {.policy = policy, .heads = kHeads, .end_ids = end_ids, .batch = 3}, device.get());
     ASSERT_TRUE(together.ok()) << together.status();
     for (size_t i = 0; i < questions.size(); ++i) {
       const Continued& answer = (*together)[i];

@@ -13,9 +13,9 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kGivenTokens = 384;   // of a held-out text, scored after each context
-constexpr uint32_t kAnswerTokens = 24;   // for each thing asked
-constexpr uint32_t kCasesOfAText = 5;    // of one form (recall_cases.h)
+constexpr uint32_t kGivenTokens = 384;  // of a held-out text, scored after each context
+constexpr uint32_t kAnswerTokens = 24;  // for each thing asked
+constexpr uint32_t kCasesOfAText = 5;   // of one form (recall_cases.h)
 
 // As if every token were an anchor: which of them are is the policy's to say.
 std::vector<uint32_t> FindGapless(const Tokenizer& tokenizer, absl::Span<const uint32_t> ids) {
@@ -122,7 +122,8 @@ Content EvalText::Prefix(const Policy& policy) const {
 uint64_t EvalText::Rows() const {
   uint64_t rows = cases.back().fork;
   for (const EvalCase& made : cases) {
-    rows += made.continuation.prompt.size() - made.fork + made.continuation.given.size() + made.continuation.max_new / 2;
+    rows +=
+        made.continuation.prompt.size() - made.fork + made.continuation.given.size() + made.continuation.max_new / 2;
   }
   return rows;
 }

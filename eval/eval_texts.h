@@ -39,8 +39,8 @@ struct EvalText {
 
 struct EvalTextOptions {
   std::vector<uint32_t> lengths;
-  uint32_t cases = 10;  // of each recall form and length; the question-first form, whose prompts share nothing, has more
-                        // of short prompts and fewer of long ones
+  uint32_t cases = 10;  // of each recall form and length; the question-first form, whose prompts share nothing, has
+                        // more of short prompts and fewer of long ones
   uint32_t context_length = 0;  // of the model: what does not fit is left out
 };
 

@@ -103,8 +103,9 @@ TEST_F(EvalTextsTest, BadTextsAreErrors) {
   const EvalTextOptions options{.lengths = {500}, .context_length = 8192};
   EXPECT_EQ(MakeEvalTexts(options, {{{.name = "bad", .text = "\xff"}}}, *tokenizer_, chat_.get()).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(MakeEvalTexts(options, {{{.name = "bad", .text = "no sentence"}}}, *tokenizer_, chat_.get()).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      MakeEvalTexts(options, {{{.name = "bad", .text = "no sentence"}}}, *tokenizer_, chat_.get()).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -47,8 +47,7 @@ absl::StatusOr<std::vector<PrefixState>> ComputePrefix(Content content, absl::Sp
     if (sequence.salience() != nullptr) state.salience = std::make_shared<Salience>(*sequence.salience());
     state.rows.resize(count * device->row_shape().row_bytes());
     if (count > 0) {
-      KEDGE_RETURN_IF_ERROR(
-          device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
+      KEDGE_RETURN_IF_ERROR(device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
     }
     sequence.DropUnseen();
   }

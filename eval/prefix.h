@@ -16,8 +16,9 @@
 
 namespace kedge {
 
-// State(end) of one content, as bytes in the order of a frame. `end` 0: nothing. Under full attention these are all rows
-// before `end`, and they serve as the beginning of every prompt whose rows are computed in full, whatever is kept later.
+// State(end) of one content, as bytes in the order of a frame. `end` 0: nothing. Under full attention these are all
+// rows before `end`, and they serve as the beginning of every prompt whose rows are computed in full, whatever is kept
+// later.
 struct PrefixState {
   uint32_t end = 0;
   std::vector<uint8_t> rows;

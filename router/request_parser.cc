@@ -65,8 +65,8 @@ absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const A
   for (int i = 0; i < spans.size(); ++i) {
     const std::string field = absl::StrCat("cache_options.anchor_spans[", i, "]");
     if (spans[i].begin() < code_points) {
-      return absl::InvalidArgumentError(absl::StrCat(field, ".begin: is ", spans[i].begin(),
-                                                     "; the span before it ends at ", code_points));
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".begin: is ", spans[i].begin(), "; the span before it ends at ", code_points));
     }
     if (spans[i].end() <= spans[i].begin()) {
       return absl::InvalidArgumentError(
@@ -115,7 +115,7 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
   if (!default_policy.ok()) {
     return absl::Status(default_policy.status().code(),
-                        absl::StrCat(!policy.empty()                   ? "--policy"
+                        absl::StrCat(!policy.empty()                  ? "--policy"
                                      : files.adapter_policy().empty() ? "kedge.anchor.policy"
                                                                       : "kedge.anchor.policy of the adapter",
                                      ": ", default_policy.status().message()));
@@ -230,9 +230,9 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
                                         RouterRequest* parsed) const {
   std::vector<bool> pinned(tokens.ids.size());
   for (int i = 0; i < request.cache_options().pinned_size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(const PositionRange range, PinnedTokens(request.cache_options().pinned(i), request, tokens,
-                                                                   parsed->hidden_id.has_value(),
-                                                                   absl::StrCat("cache_options.pinned[", i, "]")));
+    KEDGE_ASSIGN_OR_RETURN(const PositionRange range,
+                           PinnedTokens(request.cache_options().pinned(i), request, tokens,
+                                        parsed->hidden_id.has_value(), absl::StrCat("cache_options.pinned[", i, "]")));
     std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
   }
   std::vector<uint32_t> positions;
@@ -326,8 +326,8 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
 absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const {
   if (params.has_temperature()) {
     parsed->temperature = params.temperature();
-    KEDGE_RETURN_IF_ERROR(CheckNumber(parsed->temperature, parsed->temperature >= 0, "sampling_params.temperature",
-                                      "at least 0"));
+    KEDGE_RETURN_IF_ERROR(
+        CheckNumber(parsed->temperature, parsed->temperature >= 0, "sampling_params.temperature", "at least 0"));
   }
   if (params.has_top_p()) {
     parsed->top_p = params.top_p();

@@ -37,8 +37,8 @@ struct RouterModel {
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
   PolicyNames policy_names;
-  std::string default_policy;  // canonical
-  bool default_chooses = false;  // RouterRequest::chooses under it
+  std::string default_policy;              // canonical
+  bool default_chooses = false;            // RouterRequest::chooses under it
   std::optional<uint32_t> default_insert;  // the anchor that it inserts
   uint32_t default_max_tokens = 256;
 };

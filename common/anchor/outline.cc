@@ -37,7 +37,8 @@ PromptOutline OutlinePrompt(const Content& content) {
 
 uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length) {
   if (policy.salient_millionths == 0) return 0;
-  return std::max(kLeastSalientRows, static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000));
+  return std::max(kLeastSalientRows,
+                  static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000));
 }
 
 }  // namespace kedge

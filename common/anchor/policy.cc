@@ -137,7 +137,8 @@ absl::StatusOr<uint32_t> ReadSalient(const Settings& settings) {
   if (!settings[kSalient].has_value()) return 0;
   const absl::string_view value = settings[kSalient]->value;
   const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('.', 1));
-  const bool digits_only = std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
+  const bool digits_only =
+      std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
   uint32_t whole = 0;
   uint32_t millionths = 0;
   std::string decimals(parts.second);
@@ -186,7 +187,8 @@ absl::StatusOr<uint32_t> TrainedInsert(const PolicyNames& names) {
   }
   if (names.added_anchor.has_value()) return *names.added_anchor;
   return Invalid(
-      "insert: anllm-ac takes it from the model's kedge.anchor.policy or the token \"<AC>\"; this model has neither, so "
+      "insert: anllm-ac takes it from the model's kedge.anchor.policy or the token \"<AC>\"; this model has neither, "
+      "so "
       "give its id: anllm-ac,anchors=ID,insert=ID");
 }
 
@@ -228,8 +230,8 @@ absl::Status Merge(absl::string_view text, bool is_preset, Settings& settings, a
     const auto key_name = std::find(std::begin(kKeyNames), std::end(kKeyNames), name);
     if (equals == absl::string_view::npos) {
       if (item.empty()) return Invalid("an empty item; the form is [preset][,key=value...]");
-      const auto preset = std::find_if(std::begin(kPresets), std::end(kPresets),
-                                       [item](const Preset& p) { return p.name == item; });
+      const auto preset =
+          std::find_if(std::begin(kPresets), std::end(kPresets), [item](const Preset& p) { return p.name == item; });
       if (may_be_preset && preset != std::end(kPresets)) {
         preset_name = preset->name;
         KEDGE_RETURN_IF_ERROR(Merge(preset->text, true, settings, preset_name));
@@ -305,9 +307,10 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
                    " bounds sequences, and with anchors=none there are none; give anchors, or longest=0");
   }
   if (policy.salient_millionths > 0 && !policy.prefill_full) {
-    return Invalid("salient: ", SalientText(policy.salient_millionths),
-                   " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
-                   "salient=0");
+    return Invalid(
+        "salient: ", SalientText(policy.salient_millionths),
+        " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
+        "salient=0");
   }
   if (policy.salient_millionths > 0 && !policy.has_sequences()) {
     return Invalid("salient: ", SalientText(policy.salient_millionths),
@@ -317,15 +320,14 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
 }
 
 std::string CanonicalPolicy(const Policy& policy) {
-  return absl::StrCat("anchors=", policy.has_sequences() ? absl::StrJoin(policy.anchors, "+") : "none", ",insert=",
-                      policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off",
-                      ",longest=", policy.longest, ",keep=", policy.keep_anchors ? "anchors" : "none",
-                      ",sinks=", policy.sinks,
-                      ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
-                      ",view=", policy.view == Policy::View::kAll ? "all" : "own",
-                      ",prefill=", policy.prefill_full ? "full" : "anchored",
-                      ",salient=", SalientText(policy.salient_millionths),
-                      ",write=", policy.write_full ? "full" : "anchored");
+  return absl::StrCat(
+      "anchors=", policy.has_sequences() ? absl::StrJoin(policy.anchors, "+") : "none",
+      ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off", ",longest=", policy.longest,
+      ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
+      ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
+      ",view=", policy.view == Policy::View::kAll ? "all" : "own",
+      ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy.salient_millionths),
+      ",write=", policy.write_full ? "full" : "anchored");
 }
 
 }  // namespace kedge

@@ -112,8 +112,7 @@ TEST(Policy, LaterKeysReplaceThoseOfThePreset) {
   EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
   // What counts is what is left in the end.
   EXPECT_EQ(Canonical("window,anchors=none,longest=0"), Canonical("streaming,view=all"));
-  EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"),
-            Canonical("window,keep=none,recent=32"));
+  EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"), Canonical("window,keep=none,recent=32"));
   PolicyNames names = Names();
   names.model_policy = "anchors=9,insert=9";
   EXPECT_EQ(Canonical("anllm-ac,insert=off", names), Canonical("anchors=9"));

@@ -5,10 +5,11 @@
 //    a sequence's share of their mass is its weight, and the question itself is kept for half of that.
 // 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one of the
 //    last rows gives to the sequence, times the weight of that row's own sequence; the mean over the heads.
-// 3. Looking back. Where the question stands before the text, no last row looks at the answer, but the answer's own rows
+// 3. Looking back. Where the question stands before the text, no last row looks at the answer, but the answer's own
+// rows
 //    look at the question: the largest mass that a row of the sequence gives to the sequences that open the last turn;
-//    the mean over the heads, and an eighth of it, because text looks at its beginning for other reasons too. What opens
-//    the turn gets the most that any sequence got by it.
+//    the mean over the heads, and an eighth of it, because text looks at its beginning for other reasons too. What
+//    opens the turn gets the most that any sequence got by it.
 //
 // A model without known heads has no pointers: every last row asks, and the maximum over all heads is taken.
 //
@@ -25,10 +26,10 @@ namespace kedge {
 namespace {
 
 constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
-constexpr uint32_t kPointerRows = 2;        // of these: the template's, before row n-1
-constexpr uint32_t kOpeningRows = 24;       // of the last turn, in which a question before the text is looked for
-constexpr uint32_t kLeastOpening = 4;       // rows of a sequence that asks something
-constexpr uint64_t kAskingShare = 2;        // one part in so many
+constexpr uint32_t kPointerRows = 2;          // of these: the template's, before row n-1
+constexpr uint32_t kOpeningRows = 24;         // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kLeastOpening = 4;         // rows of a sequence that asks something
+constexpr uint64_t kAskingShare = 2;          // one part in so many
 constexpr uint64_t kLookingBackShare = 8;
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Salient sequences: which whole sequences of a prompt are kept because its end attends to them.
 //
-// A few heads of a model *retrieve*: what they attend to from the prompt's last rows is what the answer will need. Their
-// attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it. One choice
-// serves all layers and heads, so rows stay uniform.
+// A few heads of a model *retrieve*: what they attend to from the prompt's last rows is what the answer will need.
+// Their attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it. One
+// choice serves all layers and heads, so rows stay uniform.
 #ifndef KEDGE_COMMON_ANCHOR_SALIENCE_H_
 #define KEDGE_COMMON_ANCHOR_SALIENCE_H_
 
@@ -73,12 +73,12 @@ class Salience {
   PromptOutline outline_;
   uint32_t budget_;
   size_t num_pointers_;
-  size_t num_heads_;  // pointers included
+  size_t num_heads_;             // pointers included
   std::vector<size_t> opening_;  // sequences at the last turn's begin
   PositionRange last_;           // the last rows: those whose sums are kept row by row
   PositionRange observed_;
-  std::vector<uint32_t> sums_;   // [last rows][heads][sequences]: mass by sequence
-  std::vector<uint32_t> back_;   // [heads][sequences]: the most mass that a row of it gives to `opening_`
+  std::vector<uint32_t> sums_;  // [last rows][heads][sequences]: mass by sequence
+  std::vector<uint32_t> back_;  // [heads][sequences]: the most mass that a row of it gives to `opening_`
 };
 
 }  // namespace kedge

@@ -146,7 +146,9 @@ TEST(SalienceHeads, TextSurvives) {
 }
 
 TEST(SalienceHeads, WhatIsNoListOfHeadsIsNamed) {
-  const auto error = [](absl::string_view text) { return std::string(ParseSalienceHeads(text, 2, 3).status().message()); };
+  const auto error = [](absl::string_view text) {
+    return std::string(ParseSalienceHeads(text, 2, 3).status().message());
+  };
   EXPECT_THAT(error(""), HasSubstr("the form is"));
   EXPECT_THAT(error("pointers=1.0"), HasSubstr("retrieval: there are none"));
   EXPECT_THAT(error("retrieval=2.0"), HasSubstr("2.0: the model has 2 layers of 3 heads"));
