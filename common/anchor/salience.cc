@@ -2,14 +2,17 @@
 // over their tokens: averages let sequences of one or two tokens win.
 //
 // 1. Asking. A prompt's very last rows belong to the chat template, and there the pointer heads look at what is asked:
-//    a sequence's share of their mass is its weight, and the question itself is kept for half of that.
+//    a sequence's share of their mass is its weight, and the question itself is kept for that; a long sentence, which
+//    may merely stand beside it, for less.
 // 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one of the
 //    last rows gives to the sequence, times the weight of that row's own sequence; the mean over the heads.
-// 3. Looking back. Where the question stands before the text, no last row looks at the answer, but the answer's own
-// rows
+// 3. Looking back. Where the question stands before the text, no last row looks at the answer, but rows of the answer
 //    look at the question: the largest mass that a row of the sequence gives to the sequences that open the last turn;
 //    the mean over the heads, and an eighth of it, because text looks at its beginning for other reasons too. What
 //    opens the turn gets the most that any sequence got by it.
+//
+// Whole sequences with at least a quarter of the best score are taken in its order. What the budget has left goes to the
+// latest sequences before the window: they do not answer, but text goes on from them.
 //
 // A model without known heads has no pointers: every last row asks, and the maximum over all heads is taken.
 //
@@ -27,10 +30,11 @@ namespace {
 
 constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
 constexpr uint32_t kPointerRows = 2;          // of these: the template's, before row n-1
-constexpr uint32_t kOpeningRows = 24;         // of the last turn, in which a question before the text is looked for
-constexpr uint32_t kLeastOpening = 4;         // rows of a sequence that asks something
-constexpr uint64_t kAskingShare = 2;          // one part in so many
+constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
+constexpr uint32_t kAskingRows = 16;   // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 8;
+constexpr uint64_t kLeastShare = 4;  // of the best score
 
 }  // namespace
 
@@ -156,7 +160,9 @@ std::vector<uint64_t> Salience::Scores() const {
   const std::vector<uint64_t> looking_back = LookingBack();
   std::vector<uint64_t> scores(answering.size());
   for (size_t i = 0; i < scores.size(); ++i) {
-    const uint64_t asks = num_pointers_ == 0 ? 0 : asking[i] / kAskingShare;
+    const PositionRange& sequence = outline_.sequences[i];
+    const uint64_t asks =
+        num_pointers_ == 0 ? 0 : asking[i] * kAskingRows / std::max(kAskingRows, sequence.end - sequence.begin);
     scores[i] = std::max({answering[i], asks, looking_back[i] / kLookingBackShare});
   }
   return scores;
@@ -164,11 +170,17 @@ std::vector<uint64_t> Salience::Scores() const {
 
 std::vector<PositionRange> Salience::Choose() const {
   const std::vector<uint64_t> scores = Scores();
-  std::vector<size_t> order;
+  uint64_t best = 0;
   for (size_t i = 0; i < scores.size(); ++i) {
-    if (scores[i] > 0 && IsCandidate(i)) order.push_back(i);
+    if (IsCandidate(i)) best = std::max(best, scores[i]);
+  }
+  std::vector<size_t> order, rest;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (!IsCandidate(i)) continue;
+    (scores[i] > 0 && scores[i] * kLeastShare >= best ? order : rest).push_back(i);
   }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  order.insert(order.end(), rest.rbegin(), rest.rend());
   std::vector<bool> chosen(scores.size());
   uint32_t left = budget_;
   for (size_t i : order) {

@@ -60,7 +60,7 @@ class Salience {
   // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
   std::vector<PositionRange> Choose() const;
 
-  // The score of each of outline().sequences, in parts of kMassOne: higher goes first, and 0 is never chosen.
+  // The score of each of outline().sequences, in parts of kMassOne.
   std::vector<uint64_t> Scores() const;
   const PromptOutline& outline() const { return outline_; }
 

@@ -52,35 +52,45 @@ TEST(Salience, ObservesWhatMayAskOrLookBack) {
   EXPECT_EQ(Salience(later, kKnown).observed(), (PositionRange{872, 1000}));
 }
 
-TEST(Salience, TakesWhatAsksAndWhatItsRowsLookAt) {
-  Salience salience = Asked(50);
-  salience.Add(905, kRetrieval, Look(905, 30, 500));
-  salience.Add(906, kRetrieval, Look(906, 31, 400));
-  salience.Add(955, kRetrieval, Look(955, 32, 900000));  // this row's sequence asks nothing
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{300, 320}, {900, 910}}));
-  EXPECT_EQ(salience.Scores()[90], kMassOne / 2);
-  EXPECT_EQ(salience.Scores()[30], 500u);
+TEST(Salience, TakesWhatAsksWhatItsRowsLookAtAndThenTheLatest) {
+  Salience salience = Asked(55);
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  salience.Add(906, kRetrieval, Look(906, 31, kMassOne / 3));
+  salience.Add(907, kRetrieval, Look(907, 40, kMassOne / 5));  // less than a quarter of the best
+  salience.Add(955, kRetrieval, Look(955, 32, kMassOne));      // this row's sequence asks nothing
+  EXPECT_EQ(salience.Scores()[90], kMassOne);
+  EXPECT_EQ(salience.Scores()[30], kMassOne / 2);
+  EXPECT_EQ(salience.Scores()[32], 0u);
+  // 30 rows for what matters; then number 98, of which nine rows lie before the window, and 97.
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{300, 320}, {900, 910}, {970, 990}}));
 }
 
 TEST(Salience, ChoosesInOrderWithinTheBudgetAndPassesOverWhatDoesNotFit) {
-  Salience salience = Asked(55);
-  for (uint32_t i = 0; i < 8; ++i) salience.Add(900 + i, kRetrieval, Look(900 + i, 20 + 2 * i, 800 - i));
-  EXPECT_EQ(salience.Choose(), Sequences({20, 22, 24, 26, 90}));  // 55 rows have room for five
   Content content = Prompt(55);
   content.pinned = {{280, 285}};
-  Salience half(content, kKnown);
-  half.Add(999, kPointer, Look(999, 90, 1000));
-  for (uint32_t i = 0; i < 8; ++i) half.Add(900 + i, kRetrieval, Look(900 + i, 20 + 2 * i, 800 - i));
-  EXPECT_EQ(half.Choose(), Sequences({20, 22, 24, 26, 28, 90}));  // number 28 is charged for five rows
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  for (uint32_t i = 0; i < 8; ++i) {
+    salience.Add(900 + i, kRetrieval, Look(900 + i, 20 + 2 * i, kMassOne / 2 - i));
+  }
+  EXPECT_EQ(salience.Choose(), Sequences({20, 22, 24, 26, 28, 90}));  // number 28 is charged for five rows
 }
 
 TEST(Salience, TheMeanOverTheHeadsCounts) {
-  Salience salience = Asked(20, kKnownTwo);
+  Salience salience = Asked(50, kKnownTwo);
   salience.Add(905, 1, Look(905, 30, 600));
   salience.Add(905, 2, Look(905, 31, 400));
   salience.Add(906, 1, Look(906, 31, 300));
   EXPECT_EQ(salience.Scores()[30], 300u);
   EXPECT_EQ(salience.Scores()[31], 350u);
+}
+
+TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
+  Content content = Prompt(50);
+  content.ids[899] = 1;  // sequences 89 and 90 are one of twenty rows
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  EXPECT_EQ(salience.Scores()[89], kMassOne * 16 / 20);
 }
 
 TEST(Salience, NeitherTheFirstNorTheOpenSequenceAsks) {
@@ -90,7 +100,7 @@ TEST(Salience, NeitherTheFirstNorTheOpenSequenceAsks) {
   salience.Add(999, kPointer, Look(999, 0, 900000));
   salience.Add(998, kPointer, Look(998, 99, 900000));
   salience.Add(995, kRetrieval, Look(995, 30, 1000));
-  EXPECT_THAT(salience.Choose(), IsEmpty());
+  for (uint64_t score : salience.Scores()) EXPECT_EQ(score, 0u);
 }
 
 TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
@@ -99,12 +109,29 @@ TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
   Salience salience(content, kKnown);
   EXPECT_EQ(salience.observed(), (PositionRange{120, 1000}));  // behind sequences 10 and 11
   salience.Add(505, kRetrieval, Look(505, 10, 8000));
-  salience.Add(605, kRetrieval, Look(605, 11, 80));
+  salience.Add(605, kRetrieval, Look(605, 11, 4000));
   salience.Add(705, kRetrieval, Look(705, 20, 800000));  // not where the turn begins
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{100, 120}, {500, 510}, {600, 610}}));
   EXPECT_EQ(salience.Scores()[50], 1000u);
-  EXPECT_EQ(salience.Scores()[60], 10u);
+  EXPECT_EQ(salience.Scores()[60], 500u);
+  EXPECT_EQ(salience.Scores()[70], 0u);
   EXPECT_EQ(salience.Scores()[10], 1000u);
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{100, 120}, {500, 510}, {600, 610}, {980, 990}}));
+}
+
+TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
+  Content whole = Prompt(50);
+  Content prefix = whole;
+  prefix.ids.resize(606);
+  prefix.prompt_length = 607;
+  Salience earlier(prefix, kKnown), once(whole, kKnown), twice(whole, kKnown);
+  for (const auto& [position, mass] : std::vector<std::pair<uint32_t, uint32_t>>{{505, 8000}, {603, 500}}) {
+    earlier.Add(position, kRetrieval, Look(position, 0, mass));
+    once.Add(position, kRetrieval, Look(position, 0, mass));
+  }
+  twice.Take(earlier);
+  for (Salience* salience : {&once, &twice}) salience->Add(607, kRetrieval, Look(607, 1, 600));
+  EXPECT_EQ(twice.Scores(), once.Scores());
+  EXPECT_GT(twice.Scores()[60], 0u);
 }
 
 TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
@@ -114,7 +141,6 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   salience.Add(999, 1, Look(999, 31, 100));
   EXPECT_EQ(salience.Scores()[30], 600u);
   EXPECT_EQ(salience.Scores()[31], 700u);
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{300, 320}}));
 }
 
 TEST(Salience, TiesGoToTheEarlierSequence) {
@@ -124,15 +150,14 @@ TEST(Salience, TiesGoToTheEarlierSequence) {
 }
 
 TEST(Salience, WhatIsKeptAnywayIsNotChosen) {
-  Content content = Prompt(1000);
-  Salience salience(content, kAll);
+  Salience salience(Prompt(1000), kAll);
   salience.Add(999, 0, std::vector<uint32_t>(1000, 7));
   EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 990}}));  // the window begins with row 989
 }
 
-TEST(Salience, WithoutMassAndWithoutRowsThereIsAnAnswer) {
-  EXPECT_THAT(Salience(Prompt(50), kAll).Choose(), IsEmpty());
-  EXPECT_THAT(Salience(Prompt(50), kKnown).Choose(), IsEmpty());
+TEST(Salience, WithoutMassTheLatestAreTaken) {
+  EXPECT_EQ(Salience(Prompt(50), kAll).Choose(), (std::vector<PositionRange>{{940, 990}}));
+  EXPECT_EQ(Salience(Prompt(50), kKnown).Choose(), (std::vector<PositionRange>{{940, 990}}));
   Content two = Prompt(50);
   two.prompt_length = 2;
   EXPECT_THAT(Salience(two, kKnown).Choose(), IsEmpty());
