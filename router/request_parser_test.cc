@@ -294,6 +294,7 @@ TEST_F(RequestParserTest, APinnedMessageIsItsContentAndTheLastOneIsTheTurn) {
 
 TEST_F(RequestParserTest, WhereSequencesAreChosenAPointWithinANumberEndsNone) {
   GenerateRequest request = TextRequest("It is 10.27 now. Then.");
+  request.mutable_cache_options()->set_policy("window");
   EXPECT_TRUE(ParseOk(request).no_anchor_positions.empty());
   request.mutable_cache_options()->set_policy("salient");
   const RouterRequest parsed = ParseOk(request);

@@ -170,8 +170,8 @@ class ScoreTest(unittest.TestCase):
         self.assertNotEqual(given["logprobs"], self.result("--adapter", ADAPTER, policy="full")["logprobs"])
         split = self.result("--adapter", ADAPTER, "--path", "split", "--split", "77", "--threads", "1")
         self.assertEqual(given["logprobs"], split["logprobs"])
-        window = json.loads(tool(*command).stdout)  # no policy anywhere
-        self.assertEqual(window, self.result(policy="window"))
+        built_in = json.loads(tool(*command).stdout)  # no policy anywhere
+        self.assertEqual(built_in, self.result(policy="salient"))
 
     def test_what_is_no_adapter_for_this_model_is_refused_by_name(self):
         other = os.path.join(TMP, "other-base.gguf")
