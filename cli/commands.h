@@ -27,6 +27,7 @@ void AddHealthCommand(CLI::App* app, Action* action);
 void AddNodesCommand(CLI::App* app, Action* action);
 void AddModelCommand(CLI::App* app, Action* action);
 void AddScoreCommand(CLI::App* app, Action* action);
+void AddEvalCommand(CLI::App* app, Action* action);
 
 }  // namespace kedge
 

@@ -72,6 +72,7 @@ int Main(int argc, char** argv) {
   AddNodesCommand(&app, &action);
   AddModelCommand(&app, &action);
   AddScoreCommand(&app, &action);
+  AddEvalCommand(&app, &action);
   AddHelpCommand(&app, &action);
   app.footer("./kedge test [BAZEL ARGUMENTS] builds and runs all tests.");  // last: commands would inherit it
   try {

@@ -28,7 +28,8 @@ ALLOWED = {
                "common/node", "common/rpc", "common/transfer"},
     "router": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/config.h", "common/model/model_files.h",
                "common/rpc", "common/tokenizer", "common/kernels/row_shape.h"},
-    "cli": {"common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
+    "eval": {"common/base", "common/anchor", "common/engine", "common/kernels/step.h", "common/kv", "common/tokenizer"},
+    "cli": {"eval", "common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
             "common/kernels/tensor_type.h", "common/model", "common/node", "common/rpc", "common/tokenizer"},
 }
 # Only these see gRPC or protos below the services.
@@ -43,7 +44,7 @@ def room_of(path):
 
 
 def sources():
-    for top in ("common", "prefill", "decode", "router", "cli"):
+    for top in ("common", "prefill", "decode", "router", "eval", "cli"):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             for name in names:
                 if name.endswith((".h", ".cc")) and not re.search(r"_(test|fuzzer|benchmark)\.cc$|testing\.(h|cc)$", name):

@@ -103,6 +103,17 @@ StateShape Sequence::BeginState(uint32_t end) {
   return state;
 }
 
+std::vector<RowRef> Sequence::BeginComplete(uint32_t end) {
+  KEDGE_CHECK(position() == 0 && content_.policy.prefill_full && end + 1 < content_.prompt_length);
+  std::vector<RowRef> rows;
+  rows.reserve(end);
+  for (uint32_t i = 0; i < end; ++i) {
+    rows_.AddRecent(tracker_.Next().position);
+    rows.push_back(rows_.RecentRow(i));
+  }
+  return rows;
+}
+
 Sequence::Places Sequence::StatePlaces(const StateShape& state, uint32_t first, uint32_t count) const {
   Places places{.rows = StateRows(state, first, count), .copies = std::vector<RowRef>(count, RowRef{.page = kNoPage})};
   const std::vector<uint32_t>& kept = tracker_.kept_positions();

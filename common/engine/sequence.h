@@ -69,6 +69,10 @@ class Sequence {
   // salient choice has been made if there is to be one. Returns the state's shape. Until every row of it has been
   // written, no step may follow.
   StateShape BeginState(uint32_t end);
+  // Under `prefill=full`: takes the first `end` rows of the prompt as computed elsewhere, makes room for all of them, and
+  // returns where to write them. REQUIRES: position() == 0; end < prompt_length - 1, and no row before `end` is to be
+  // observed for a choice that has not been made.
+  std::vector<RowRef> BeginComplete(uint32_t end);
   // Where to write rows first .. first + count - 1 of the state. A kept row inside the recent span lies in R and in K:
   // `copies` has the second place of each row, or kNoPage.
   struct Places {

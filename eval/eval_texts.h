@@ -1,0 +1,64 @@
+// Everything that is measured, as token ids: held-out texts to continue, and questions to answer.
+#ifndef KEDGE_EVAL_EVAL_TEXTS_H_
+#define KEDGE_EVAL_EVAL_TEXTS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/tokenizer/chat_template.h"
+#include "common/tokenizer/tokenizer.h"
+#include "eval/continuation.h"
+#include "eval/held_out.h"
+#include "eval/recall_cases.h"
+
+namespace kedge {
+
+inline constexpr char kTextForm[] = "text";  // beside the names of RecallForms
+
+struct EvalCase {
+  std::string form;
+  uint32_t length = 0;  // nominal tokens of the prompt
+  Continuation continuation;
+  std::vector<std::string> answers;
+  uint32_t fork = 0;  // where it goes on from the prefix; less than the prompt's length
+};
+
+// Cases whose prompts are equal up to their forks: their rows before are computed once for each policy.
+struct EvalText {
+  std::string name;
+  std::vector<EvalCase> cases;  // ascending by fork
+
+  // The prompt with the latest fork, as far as the fork.
+  Content Prefix() const;
+  // Rows that measuring it takes under a policy of its own, about.
+  uint64_t Rows() const;
+};
+
+struct EvalTextOptions {
+  std::vector<uint32_t> lengths;
+  uint32_t cases = 10;  // of each recall form and length; the question-first form, whose prompts share nothing, has more
+                        // of short prompts and fewer of long ones
+  uint32_t context_length = 0;  // of the model: what does not fit is left out
+};
+
+// `chat` may be null: then messages are plain text. kInvalidArgument: a document that is not UTF-8 or has no sentence
+// to fill prompts with.
+absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,
+                                                    absl::Span<const HeldOutDocument> documents,
+                                                    const Tokenizer& tokenizer, const ChatTemplate* chat);
+
+// XXH3-64 of all ids and answers, in hex: other texts, templates or tokenizers give another one.
+std::string HashOfTexts(absl::Span<const EvalText> texts);
+
+// The ids of a case's message as the model's user would send it. Positions that never act as anchors go to
+// `no_anchor_positions`.
+absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
+                                                    const ChatTemplate* chat,
+                                                    std::vector<uint32_t>* no_anchor_positions);
+
+}  // namespace kedge
+
+#endif  // KEDGE_EVAL_EVAL_TEXTS_H_

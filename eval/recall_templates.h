@@ -1,0 +1,45 @@
+// The words that recall cases are made of: a table of sentences, subjects and values for each family.
+#ifndef KEDGE_EVAL_RECALL_TEMPLATES_H_
+#define KEDGE_EVAL_RECALL_TEMPLATES_H_
+
+#include <string>
+#include <vector>
+
+#include "eval/recall_cases.h"
+
+namespace kedge {
+
+// A kind of fact. `{s}` stands for the subject, `{v}` for the value. Every list has at least eight members.
+struct FactKind {
+  std::string sentence;
+  std::string question;
+  std::vector<std::string> subjects;
+  std::vector<std::string> values;  // empty: numbers of `digits` digits
+  int digits = 4;
+};
+
+// Lines with one subject each, of one block: a table or a piece of code.
+struct BlockKind {
+  std::string head;      // before the lines, line feed included
+  std::string line;      // `{o}`: a member of `others`
+  std::string tail;      // after the lines
+  std::string question;
+  std::vector<std::string> subjects;
+  std::vector<std::string> others;
+  int digits = 4;
+};
+
+struct RecallTemplates {
+  std::vector<FactKind> facts;  // at least eight
+  std::vector<BlockKind> tables;
+  std::vector<BlockKind> codes;
+  // `{t}`: the text, `{q}`: the question.
+  std::string question_last;
+  std::string question_first;
+  std::string pair;  // `{a}`, `{b}`: the two questions
+};
+const RecallTemplates& TemplatesOf(RecallFamily family);
+
+}  // namespace kedge
+
+#endif  // KEDGE_EVAL_RECALL_TEMPLATES_H_

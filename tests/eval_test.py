@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""`kedge eval`, as a user calls it: on a tiny model, whose answers mean nothing and whose sums must be right."""
+import json
+import os
+import subprocess
+import unittest
+import xml.etree.ElementTree
+
+from programs import ENVIRONMENT, TMP, TOOL, copy_programs, make_model, read
+
+MODEL = os.path.join(TMP, "tiny.gguf")
+POLICIES = "window,recent=16; salient,salient=0.2,recent=8"
+
+
+def evaluate(*arguments, model=MODEL):
+    return subprocess.run([TOOL, "eval", "--model", model, *arguments], capture_output=True, text=True, timeout=240,
+                          env=ENVIRONMENT)
+
+
+class EvalTest(unittest.TestCase):
+    def run_into(self, out, *arguments):
+        run = evaluate("--policies", POLICIES, "--cases", "5", "--lengths", "100,400", "--out", out, *arguments)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        return run.stdout
+
+    def test_results_tables_and_picture(self):
+        out = os.path.join(TMP, "docs", "costs")
+        os.makedirs(os.path.dirname(out))
+        with open(out + ".md", "w", encoding="utf-8") as file:
+            file.write("# Costs\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nend\n")
+        tables = self.run_into(out)
+        results = json.loads(read(os.path.join(out, "results.json")))
+        policies = {record["policy"] for record in results["records"]}
+        self.assertEqual(policies, {"full", *(policy.strip() for policy in POLICIES.split(";"))})
+        forms = {record["form"] for record in results["records"]}
+        self.assertTrue({"text", "single", "question-first"} <= forms, forms)
+        for record in results["records"]:
+            self.assertLessEqual(record["kept_rows"], record["full_rows"])
+            self.assertLessEqual(record["agreeing"], record["positions"])
+            if record["policy"] == "full":
+                self.assertEqual(record["agreeing"], record["positions"])
+                self.assertEqual(record["kept_rows"], record["full_rows"])
+        document = read(out + ".md")
+        self.assertIn(tables, document)
+        self.assertNotIn("old", document)
+        self.assertTrue(document.startswith("# Costs\n") and document.endswith("end\n"))
+        picture = xml.etree.ElementTree.parse(os.path.join(out, "quality.svg")).getroot()
+        words = [element.text for element in picture.iter("{http://www.w3.org/2000/svg}text")]
+        self.assertTrue(policies <= set(words), words)
+
+    def test_a_later_run_goes_on_and_other_settings_begin_anew(self):
+        out = os.path.join(TMP, "again")
+        first = self.run_into(out)
+        path = os.path.join(out, "results.json")
+        results = json.loads(read(path))
+        self.assertEqual(first, read(os.path.join(out, "figures.md")))
+        # A record that was changed is taken as it is: it was not measured again. One that is gone is.
+        results["records"][0]["given"] += 1
+        dropped = results["records"].pop()
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(results, file)
+        self.run_into(out)
+        again = json.loads(read(path))
+        self.assertEqual(again["records"], results["records"] + [dropped])
+        self.run_into(out, "--kv-type", "f32")
+        self.assertNotEqual(json.loads(read(path))["records"], again["records"])
+
+    def test_json_and_a_text_of_ones_own(self):
+        path = os.path.join(TMP, "own.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("This is a sentence of some length, written for this test. " * 60)
+        run = evaluate("--policies", "streaming", "--cases", "1", "--lengths", "100", "--format", "json", "--text-file",
+                       path)
+        self.assertEqual(run.returncode, 0, run.stderr)
+        texts = {record["text"] for record in json.loads(run.stdout)["records"]}
+        self.assertIn("text-text-file", texts)
+
+    def test_bad_input_names_what_is_wrong(self):
+        for arguments, code, text in (
+            (["--policies", "window,sinkz=3"], 1, "sinkz"),
+            (["--lengths", "3000"], 1, "512"),
+            (["--lengths", "5"], 2, "lengths"),
+            (["--cases", "0"], 2, "cases"),
+            (["--text-file", "/nowhere"], 1, "/nowhere"),
+        ):
+            run = evaluate(*arguments)
+            self.assertEqual(run.returncode, code, (arguments, run.stderr))
+            self.assertIn(text, run.stderr)
+        self.assertEqual(evaluate(model="/nowhere.gguf").returncode, 1)
+
+
+if __name__ == "__main__":
+    copy_programs()
+    make_model(MODEL, "tiny", 1)
+    unittest.main(verbosity=2)
