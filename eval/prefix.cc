@@ -54,8 +54,9 @@ bool HasFullPrefill(const Policy& policy) { return policy.prefill_full || policy
 uint32_t LatestFork(const Policy& policy, uint32_t prompt_length) {
   const uint32_t last = prompt_length - 1;
   if (!policy.prefill_full) return last;
-  // The rows before a reduction come from a step of the sequence: one at least, and all that are observed for a choice.
-  return last - std::min(last, policy.salient_millionths > 0 ? Salience::kObservedRows : 1);
+  // For a choice nearly all rows are observed: those that look back at what opens the turn. Without one, the row before a
+  // reduction comes from a step of the sequence.
+  return policy.salient_millionths > 0 ? 0 : last - std::min(last, 1u);
 }
 
 absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Content content,
