@@ -34,7 +34,7 @@ class CalibrateTest(unittest.TestCase):
         result = json.loads(done.stdout)
         self.assertEqual(read(result["stored"]), result["heads"] + "\n")
         self.assertEqual(os.path.dirname(result["stored"]), STORED)
-        self.assertGreater(result["prompts"], 5)
+        self.assertGreater(result["prompts"], 3)
         for kind in ("pointers", "retrieval"):
             self.assertEqual(len({head["head"] for head in result[kind]}), 8)  # all: two layers of four
             ranks = [head["mean_reciprocal_rank"] for head in result[kind]]
