@@ -32,12 +32,14 @@ std::string HeadName(const HeadRef& head) { return absl::StrCat(head.layer, ".",
 
 std::string TextOf(const CalibratedModel& model) {
   const auto& [retrieval, pointers] = model.ranking;
-  std::string text = absl::StrFormat("layer.head and mean reciprocal rank in %d prompts; the best of %d heads\n\n",
-                                     model.prompts, retrieval.size());
-  absl::StrAppendFormat(&text, "%-17s%s\n", "pointers", "retrieval");
+  std::string text = absl::StrFormat(
+      "%d prompts; of %d heads the best: layer.head, mean reciprocal rank of what is right, attention to it\n\n",
+      model.prompts, retrieval.size());
+  absl::StrAppendFormat(&text, "%-24s%s\n", "pointers", "retrieval");
   for (size_t i = 0; i < std::min(kShown, retrieval.size()); ++i) {
-    absl::StrAppendFormat(&text, "%-6s %.3f     %-6s %.3f\n", HeadName(pointers[i].head), pointers[i].rank,
-                          HeadName(retrieval[i].head), retrieval[i].rank);
+    absl::StrAppendFormat(&text, "%-6s %.3f %.3f      %-6s %.3f %.3f\n", HeadName(pointers[i].head), pointers[i].rank,
+                          pointers[i].attention, HeadName(retrieval[i].head), retrieval[i].rank,
+                          retrieval[i].attention);
   }
   const std::string heads = SalienceHeadsText(model.heads);
   absl::StrAppend(&text, "\nheads     ", heads, "\nstored    ", model.path, "\nmetadata  ", kSalienceHeadsKey, " = \"",
@@ -49,7 +51,8 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
   const auto ranks = [](const std::vector<HeadRank>& heads) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (size_t i = 0; i < std::min(kShown, heads.size()); ++i) {
-      list.push_back({{"head", HeadName(heads[i].head)}, {"mean_reciprocal_rank", heads[i].rank}});
+      list.push_back({{"head", HeadName(heads[i].head)}, {"mean_reciprocal_rank", heads[i].rank},
+                      {"attention", heads[i].attention}});
     }
     return list;
   };

@@ -26,16 +26,18 @@ struct ObservedPrompt {
   std::string form;
   KnownSequences known;
   std::vector<uint32_t> from_question;  // [heads][sequences]: the most that a row of the question gives to it
-  std::vector<uint32_t> from_end;       // [heads][sequences]: what the template's last rows give to it
+  std::vector<uint32_t> from_end;       // [heads][sequences]: what the prompt's end gives to it: the sum of its two last rows but one
 };
 
 struct HeadRank {
   HeadRef head;
   // Mean reciprocal rank of what is right, 1 at best: over the prompts of a form, then over the forms.
   double rank = 0;
+  // What it gives to what is right, averaged in the same way; 1: a whole row's attention.
+  double attention = 0;
 };
 
-// Each has all heads, the best first; of equal ones the earlier first.
+// Each has all heads, the best rank first; of equal ones the one with more attention, then the earlier.
 struct HeadRanking {
   // Rank of each fact among the rivals, by what the question gives to it. Prompts without facts do not count.
   std::vector<HeadRank> retrieval;

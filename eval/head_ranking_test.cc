@@ -110,8 +110,8 @@ TEST(HeadRankingTest, FormsHaveEqualWeightAndPromptsThatShowNothingDoNotCount) {
 
 TEST(HeadRankingTest, TheBestHeadsAreThoseThatFoundSomething) {
   HeadRanking ranking;
-  for (uint32_t i = 0; i < 6; ++i) ranking.retrieval.push_back({{7, i}, 1.0 / (1 + i)});
-  ranking.pointers = {{{3, 1}, 0.5}, {{3, 2}, 0.5}};
+  for (uint32_t i = 0; i < 6; ++i) ranking.retrieval.push_back({.head = {7, i}, .rank = 1.0 / (1 + i)});
+  ranking.pointers = {{.head = {3, 1}, .rank = 0.5}, {.head = {3, 2}, .rank = 0.5}};
   SalienceHeads best = BestHeads(ranking);
   EXPECT_EQ(SalienceHeadsText(best), "pointers=3.1,retrieval=7.0+7.1+7.2+7.3");
   for (HeadRank& rank : ranking.pointers) rank.rank = 0;
@@ -119,6 +119,22 @@ TEST(HeadRankingTest, TheBestHeadsAreThoseThatFoundSomething) {
   best = BestHeads(ranking);
   EXPECT_THAT(best.pointers, IsEmpty());
   EXPECT_THAT(best.retrieval, ElementsAre(HeadRef{7, 0}, HeadRef{7, 1}));
+}
+
+TEST(HeadRankingTest, OfEqualRanksTheOneWithMoreAttentionComesFirst) {
+  const uint32_t half = kMassOne / 2, third = kMassOne / 3;
+  const ObservedPrompt prompt = Prompt("single", {2}, {1, 3},
+                                       {0, 1, third, 1, 0, 0,   //
+                                        0, 1, 2, 3, 0, 0,       //
+                                        0, 1, half, 1, 0, 0},
+                                       {0, 1, 1, 1, third, 0,   //
+                                        0, 1, 1, 1, half, 0,    //
+                                        0, 1, 1, 1, third, 0});
+  const HeadRanking ranking = RankHeads(kHeads, {prompt});
+  EXPECT_THAT(HeadsOf(ranking.retrieval), ElementsAre(HeadRef{1, 0}, HeadRef{0, 0}, HeadRef{0, 1}));
+  EXPECT_THAT(HeadsOf(ranking.pointers), ElementsAre(HeadRef{0, 1}, HeadRef{0, 0}, HeadRef{1, 0}));
+  EXPECT_DOUBLE_EQ(ranking.retrieval[0].attention, 0.5);
+  EXPECT_DOUBLE_EQ(ranking.pointers[0].attention, 0.5);
 }
 
 TEST(HeadRankingTest, OfEqualHeadsTheEarlierComesFirst) {
