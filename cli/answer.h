@@ -30,7 +30,7 @@ struct Answer {
   uint64_t full_bytes = 0;
   std::vector<std::pair<uint32_t, uint32_t>> kept_ranges;  // of the prompt's tokens, half-open
   std::vector<PromptPart> prompt_pieces;                   // if asked for
-  absl::Duration first_token;  // until the first token came; the whole time if none did
+  absl::Duration first_token;                              // until the first token came; the whole time if none did
   absl::Duration total;
   std::string prefill_node;  // names with commas if there were several; empty: none
   std::string decode_node;

@@ -73,6 +73,11 @@ v1::GenerateRequest ToRequest(const GenerateCall& call) {
       span->mutable_text()->set_end(pin.end);
     }
   }
+  for (const TextSpan& span : call.anchor_spans) {
+    v1::TextSpan* added = request.mutable_cache_options()->add_anchor_spans();
+    added->set_begin(span.begin);
+    added->set_end(span.end);
+  }
   return request;
 }
 

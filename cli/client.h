@@ -17,6 +17,12 @@
 
 namespace kedge {
 
+// Code points begin to end - 1 of a text.
+struct TextSpan {
+  uint32_t begin = 0;
+  uint32_t end = 0;
+};
+
 struct ChatTurn {
   std::string role;
   std::string content;
@@ -37,7 +43,8 @@ struct GenerateCall {
   Prompt prompt;
   std::string policy;
   std::vector<Pin> pins;
-  bool prompt_pieces = false;  // Answer::prompt_pieces
+  bool prompt_pieces = false;          // Answer::prompt_pieces
+  std::vector<TextSpan> anchor_spans;  // of a plain text: where insert=ID puts anchors; empty: between sentences
   std::string request_id;
   std::optional<absl::Duration> timeout;
   float temperature = 0;  // 0: greedy

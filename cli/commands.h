@@ -28,6 +28,7 @@ void AddNodesCommand(CLI::App* app, Action* action);
 void AddModelCommand(CLI::App* app, Action* action);
 void AddScoreCommand(CLI::App* app, Action* action);
 void AddEvalCommand(CLI::App* app, Action* action);
+void AddCalibrateCommand(CLI::App* app, Action* action);
 
 }  // namespace kedge
 

@@ -40,8 +40,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
-    "full; anllm-ep; streaming; streaming,recent=512; sep; window; window,recent=512; streaming,prefill=full,write=full; "
-    "window,prefill=full,write=full; salient,salient=0.04; salient; salient,salient=0.16";
+    "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
+    "salient,salient=0.05; "
+    "salient; salient,salient=0.1; salient,salient=0.15; salient,salient=0.25";
 constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
 
 struct EvalFlags {
@@ -81,8 +82,8 @@ absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, c
   std::vector<EvalPolicy> policies;
   auto add = [&](absl::string_view text) -> absl::Status {
     KEDGE_ASSIGN_OR_RETURN(Policy policy, ParsePolicy(text, names));
-    const bool known = std::any_of(policies.begin(), policies.end(),
-                                   [&](const EvalPolicy& other) { return other.policy == policy; });
+    const bool known =
+        std::any_of(policies.begin(), policies.end(), [&](const EvalPolicy& other) { return other.policy == policy; });
     if (!known) policies.push_back({std::string(text), std::move(policy)});
     return absl::OkStatus();
   };
@@ -157,9 +158,8 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policies, names));
   KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(files, config));
   options.heads = std::move(found.heads);
-  const bool chooses = std::any_of(options.policies.begin(), options.policies.end(), [](const EvalPolicy& policy) {
-    return policy.policy.salient_millionths > 0;
-  });
+  const bool chooses = std::any_of(options.policies.begin(), options.policies.end(),
+                                   [](const EvalPolicy& policy) { return policy.policy.salient_millionths > 0; });
   if (chooses && !found.calibrated) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
@@ -172,9 +172,8 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
     KEDGE_ASSIGN_OR_RETURN(own_text, ReadFile(flags.text_file));
     documents = {{.name = "text-file", .text = own_text}};
   }
-  EvalTextOptions text_options{.lengths = flags.lengths,
-                               .cases = flags.cases,
-                               .context_length = static_cast<uint32_t>(config.context_length)};
+  EvalTextOptions text_options{
+      .lengths = flags.lengths, .cases = flags.cases, .context_length = static_cast<uint32_t>(config.context_length)};
   std::sort(text_options.lengths.begin(), text_options.lengths.end());
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalText> texts,
                          MakeEvalTexts(text_options, documents, *tokenizer, chat.ok() ? chat->get() : nullptr));
@@ -187,13 +186,13 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
                                             .type = device_options.kv_type});
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
 
-  EvalSettings settings{.model = absl::StrCat(config.name, flags.adapter.empty() ? "" : " with an adapter"),
-                        .numerics_class = device->numerics_class(),
-                        .kv_type = flags.kv_type,
-                        .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ",
-                                             HashOfTexts(texts)),
-                        .cases = flags.cases,
-                        .lengths = text_options.lengths};
+  EvalSettings settings{
+      .model = absl::StrCat(config.name, flags.adapter.empty() ? "" : " with an adapter"),
+      .numerics_class = device->numerics_class(),
+      .kv_type = flags.kv_type,
+      .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ", HashOfTexts(texts)),
+      .cases = flags.cases,
+      .lengths = text_options.lengths};
   KEDGE_ASSIGN_OR_RETURN(settings.fingerprint, ModelFingerprint(files));
   const std::string results_path = absl::StrCat(flags.out, "/results.json");
   EvalResults results{.settings = settings};

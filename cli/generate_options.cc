@@ -16,6 +16,18 @@ namespace kedge {
 
 std::string CheckTokenList(const std::string& text) { return std::string(ParseTokenList(text).status().message()); }
 
+namespace {
+
+// "A-B"; whether B is above A is the server's business.
+absl::StatusOr<TextSpan> ParseTextSpan(absl::string_view text) {
+  const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
+  TextSpan span;
+  if (absl::SimpleAtoi(ends.first, &span.begin) && absl::SimpleAtoi(ends.second, &span.end)) return span;
+  return absl::InvalidArgumentError("is not A-B");
+}
+
+}  // namespace
+
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   GenerateCall* call = &options->call;
   command->add_option("--max-tokens", call->max_tokens, "Most tokens to write (default: the router's)");
@@ -60,13 +72,23 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
   command
-      ->add_option("--pin", options->pins,
-                   "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
-                   "code points A to B-1 of a plain text; can be given several times")
+      ->add_option(
+          "--pin", options->pins,
+          "Part of the prompt to keep whatever the policy says: message:N, the N-th chat message from 0, or A-B, "
+          "code points A to B-1 of a plain text; can be given several times")
       ->allow_extra_args(false)
       ->check([](const std::string& text) { return std::string(ParsePin(text).status().message()); })
       ->type_name("SPAN");
-  command->add_flag("--show-kept", options->show_kept, "Print the prompt on stderr with the parts that were kept marked");
+  command
+      ->add_option("--anchor-span", options->anchor_spans,
+                   "Under a policy that inserts anchors: put one behind the code points A to B-1 of a plain text, and "
+                   "none between sentences; can be given several times")
+      ->allow_extra_args(false)
+      ->check([](const std::string& text) { return std::string(ParseTextSpan(text).status().message()); })
+      ->type_name("A-B")
+      ->excludes(tokens);
+  command->add_flag("--show-kept", options->show_kept,
+                    "Print the prompt on stderr with the parts that were kept marked");
 }
 
 absl::StatusOr<Pin> ParsePin(absl::string_view text) {
@@ -77,9 +99,10 @@ absl::StatusOr<Pin> ParsePin(absl::string_view text) {
       pin.message = message;
       return pin;
     }
-  } else {
-    const std::pair<absl::string_view, absl::string_view> ends = absl::StrSplit(text, absl::MaxSplits('-', 1));
-    if (absl::SimpleAtoi(ends.first, &pin.begin) && absl::SimpleAtoi(ends.second, &pin.end)) return pin;
+  } else if (const absl::StatusOr<TextSpan> span = ParseTextSpan(text); span.ok()) {
+    pin.begin = span->begin;
+    pin.end = span->end;
+    return pin;
   }
   return absl::InvalidArgumentError("is neither message:N nor A-B");
 }
@@ -135,7 +158,13 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (prompt.raw || !is_chat_model) {
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
     call.prompt = std::move(text);
+    for (const std::string& span : prompt.anchor_spans) {
+      KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
+    }
     return call;
+  }
+  if (!prompt.anchor_spans.empty()) {
+    return absl::InvalidArgumentError("--anchor-span: is for a plain text; give --raw");
   }
   std::vector<ChatTurn> turns;
   if (!prompt.system.empty()) turns.push_back({"system", prompt.system});

@@ -28,7 +28,8 @@ struct PromptOptions {
   std::string tokens;
   std::string system;
   bool raw = false;
-  std::vector<std::string> pins;  // "message:N" or "A-B"
+  std::vector<std::string> pins;          // "message:N" or "A-B"
+  std::vector<std::string> anchor_spans;  // "A-B"
   bool show_kept = false;
   enum class Source { kPrompt, kFile, kTokens };
   Source source = Source::kPrompt;

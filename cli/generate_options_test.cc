@@ -128,11 +128,39 @@ TEST(GenerateOptionsTest, ChatModelsGetMessagesUnlessRaw) {
             absl::StatusCode::kInvalidArgument);
 }
 
+TEST(GenerateOptionsTest, AnchorSpansAreOfAPlainText) {
+  const GenerateCall call = *Parsed({"--prompt", "Hi", "--raw", "--anchor-span", "0-2", "--anchor-span", "5-44"}).Call();
+  ASSERT_EQ(call.anchor_spans.size(), 2u);
+  EXPECT_EQ(call.anchor_spans[1].begin, 5u);
+  EXPECT_EQ(call.anchor_spans[1].end, 44u);
+  EXPECT_EQ(Parsed({"--prompt", "Hi", "--anchor-span", "0-2"}).Call().status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Parsed({"--prompt", "Hi", "--anchor-span", "0-2"}).Call(/*is_chat_model=*/false)->anchor_spans.size(), 1u);
+  EXPECT_FALSE(Parsed({"--prompt", "Hi", "--anchor-span", "2"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "Hi", "--anchor-span", "-1-2"}).accepted);
+  EXPECT_FALSE(Parsed({"--tokens", "1", "--anchor-span", "0-2"}).accepted);
+}
+
 TEST(GenerateOptionsTest, TokensAreUsedAsTheyAre) {
   EXPECT_THAT(std::get<std::vector<uint32_t>>(Parsed({"--tokens", "1, 2 3"}).Call()->prompt), ElementsAre(1, 2, 3));
   EXPECT_FALSE(Parsed({"--tokens", "1,two"}).accepted);
   EXPECT_FALSE(Parsed({"--prompt", "a", "--stop-token-ids", "two"}).accepted);
   EXPECT_FALSE(MayBeChat(Parsed({"--tokens", "1"}).prompt));
+}
+
+TEST(GenerateOptionsTest, PinsAreMessagesOrSpans) {
+  const absl::StatusOr<GenerateCall> call =
+      Parsed({"--prompt", "a", "--pin", "message:1", "--pin", "3-10", "--show-kept"}).Call();
+  ASSERT_TRUE(call.ok()) << call.status();
+  ASSERT_EQ(call->pins.size(), 2u);
+  EXPECT_EQ(call->pins[0].message, 1u);
+  EXPECT_FALSE(call->pins[1].message.has_value());
+  EXPECT_EQ(call->pins[1].begin, 3u);
+  EXPECT_EQ(call->pins[1].end, 10u);
+  EXPECT_TRUE(call->prompt_pieces);
+  for (const char* wrong : {"message:", "message:x", "3", "3-", "-3", "a-b"}) {
+    EXPECT_FALSE(Parsed({"--prompt", "a", "--pin", wrong}).accepted) << wrong;
+  }
 }
 
 TEST(GenerateOptionsTest, AFileIsTakenByteForByte) {

@@ -9,12 +9,14 @@
 #include <algorithm>
 #include <ctime>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <system_error>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "cli/calibrate_model.h"
 #include "cli/client.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
@@ -73,7 +75,7 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command
       ->add_option("--policy", options->policy,
                    "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
-                   "window)")
+                   "salient)")
       ->type_name("SPEC");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
@@ -90,13 +92,17 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
 
 namespace {
 
-// What the programs would refuse after their start, said before it.
-absl::Status CheckFilesAndPolicy(const std::string& model, const std::string& adapter, const std::string& policy) {
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, adapter));
+// What the programs would refuse after their start, said before it; and what nodes need to know of the model, found out.
+absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& options,
+                          const std::function<bool()>& cancelled) {
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, options.adapter));
   KEDGE_RETURN_IF_ERROR(LoadConfig(*files.base).status());
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(files));
-  const absl::Status status = ParsePolicy(policy, names).status();
-  return status.ok() ? status : absl::Status(status.code(), absl::StrCat("--policy: ", status.message()));
+  const absl::StatusOr<Policy> policy = ParsePolicy(options.policy, names);
+  if (!policy.ok()) {
+    return absl::Status(policy.status().code(), absl::StrCat("--policy: ", policy.status().message()));
+  }
+  return CalibrateAtNeed(files, *policy, options.threads, cancelled);
 }
 
 }  // namespace
@@ -105,7 +111,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
   KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
-  KEDGE_RETURN_IF_ERROR(CheckFilesAndPolicy(model, options.adapter, options.policy));
+  KEDGE_RETURN_IF_ERROR(PrepareModel(model, options, cancelled));
   ClusterOptions cluster;
   cluster.host = options.host;
   cluster.port = options.port != 0 ? options.port : default_port;

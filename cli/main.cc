@@ -73,6 +73,7 @@ int Main(int argc, char** argv) {
   AddModelCommand(&app, &action);
   AddScoreCommand(&app, &action);
   AddEvalCommand(&app, &action);
+  AddCalibrateCommand(&app, &action);
   AddHelpCommand(&app, &action);
   app.footer("./kedge test [BAZEL ARGUMENTS] builds and runs all tests.");  // last: commands would inherit it
   try {

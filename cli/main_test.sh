@@ -24,7 +24,7 @@ expect() {
 expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
-for command in run up serve generate chat score eval health nodes 'model inspect'; do
+for command in run up serve generate chat score eval calibrate health nodes 'model inspect'; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,8 +26,12 @@
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/tokenizer/anchored_text.h"
+#include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/tokenizer.h"
+#include "common/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -52,11 +57,18 @@ struct ScoreOptions {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-// `tokenizer` may be null where ids are given.
-absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer) {
+// `tokenizer` may be null where ids are given. A text gets the anchors that `policy` inserts, as prompts do.
+absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const Tokenizer* tokenizer,
+                                              const Policy& policy) {
   if (!options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options.text_file));
-    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer->Encode(text));
+    if (const std::optional<size_t> offset = FindInvalidUtf8(text)) {
+      return absl::InvalidArgumentError(absl::StrCat(options.text_file, ": not valid UTF-8 at byte ", *offset));
+    }
+    std::vector<size_t> places;  // of anchors
+    if (policy.insert.has_value()) places = FindSentenceBreaks(text);
+    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                           EncodeWithAnchors(*tokenizer, CutAtPlaces(text, places), policy.insert.value_or(0)));
     if (tokenizer->bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer->bos_to_add());
     return ids;
   }
@@ -71,18 +83,20 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model, options.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
-  PolicyNames names{.model_policy = files.adapter_policy(),
-                    .vocab_size = static_cast<uint32_t>(config.vocab_size)};
+  PolicyNames names{.model_policy = files.adapter_policy(), .vocab_size = static_cast<uint32_t>(config.vocab_size)};
   std::unique_ptr<const Tokenizer> tokenizer;
   if (files.base->Has("tokenizer.ggml.model") || !options.text_file.empty()) {
     KEDGE_ASSIGN_OR_RETURN(tokenizer, Tokenizer::Load(*files.base));
     KEDGE_ASSIGN_OR_RETURN(names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   }
   Content content;
-  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get()));
+  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get(), content.policy));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   content.prompt_length = std::min(options.generated_from, size);
-  KEDGE_ASSIGN_OR_RETURN(content.policy, ParsePolicy(options.policy, names));
+  if (content.policy.salient_millionths > 0 && tokenizer != nullptr) {
+    content.no_anchor_positions = FindInnerStops(*tokenizer, content.policy, content.ids);
+  }
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
   uint32_t split = options.has_split ? options.split : size / 2;
@@ -94,14 +108,16 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     const uint32_t prompt = options.has_split ? split : size;
     if (options.generated_from == UINT32_MAX) content.prompt_length = prompt;
     if (content.prompt_length != prompt) {
-      return absl::InvalidArgumentError("generated-from: under prefill=full and write=full, --split is the prompt's end");
+      return absl::InvalidArgumentError(
+          "generated-from: under prefill=full and write=full, --split is the prompt's end");
     }
     split = prompt > 0 ? prompt - 1 : 0;
   }
   FoundHeads found;
   if (content.NeedsChoice()) {
     KEDGE_ASSIGN_OR_RETURN(found, FindSalienceHeads(files, config));
-    if (!found.calibrated) Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
+    if (!found.calibrated)
+      Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
   DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
@@ -167,7 +183,7 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--policy", options->policy,
                       "anchor policy, e.g. full or window,recent=64 (default: the adapter's, else the model's, else "
-                      "window)");
+                      "salient)");
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
@@ -184,7 +200,10 @@ void AddScoreCommand(CLI::App* app, Action* action) {
                    "one engine, their kept rows through segment bytes into a second one")
       ->check(CLI::IsMember({"whole", "steps", "split"}))
       ->capture_default_str();
-  command->add_option("--split", options->split, "tokens of the first engine (default: half of them); under prefill=full and write=full, the prompt's length, for all paths (default: all of them)")
+  command
+      ->add_option("--split", options->split,
+                   "tokens of the first engine (default: half of them); under prefill=full and write=full, the "
+                   "prompt's length, for all paths (default: all of them)")
       ->each([options](const std::string&) { options->has_split = true; });
   command->add_option("--chunk", options->chunk, "rows of one step of split")
       ->check(CLI::Range(1u, kMaxTokens))

@@ -24,7 +24,7 @@ struct DecodeEngine::Session {
   uint32_t pages = 0;
   absl::Time arrived;
   State state = State::kWaiting;
-  absl::Status failed;  // to be told in the next turn
+  absl::Status failed;                 // to be told in the next turn
   std::unique_ptr<Sequence> sequence;  // once the job has rows
 
   // Receiving.
@@ -146,8 +146,7 @@ void DecodeEngine::Admit() {
     if (session.state != Session::State::kWaiting || !session.failed.ok()) continue;
     absl::StatusOr<PageLease> lease = pool_.Reserve(session.pages);
     if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
-    session.sequence =
-        std::make_unique<Sequence>(session.job.content, *std::move(lease), &options_.salience_heads);
+    session.sequence = std::make_unique<Sequence>(session.job.content, *std::move(lease), &options_.salience_heads);
     if (session.began == absl::InfinitePast()) session.began = clock_->Now();
     session.prefilled.queue_time = session.began - session.arrived;
     if (IsRemote(session)) {
@@ -280,8 +279,7 @@ void DecodeEngine::Step() {
     std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
   std::vector<uint32_t> ready;
   for (const SessionIt session : running) ready.push_back(session->sequence->ready());
-  const std::vector<uint32_t> rows =
-      DivideStep(ready, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
+  const std::vector<uint32_t> rows = DivideStep(ready, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   uint32_t total = 0;
   for (size_t i = 0; i < running.size(); ++i) {

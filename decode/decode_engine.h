@@ -52,13 +52,13 @@ struct DecodeJob {
 
 // How the rows before the last given token came here.
 struct PrefilledInfo {
-  std::string prefill_node;     // empty: computed here
-  uint32_t kept_rows = 0;       // of the state
-  uint64_t segment_bytes = 0;   // received, failed tries included
-  absl::Duration queue_time;    // until rows were reserved and a prefill node was asked
-  absl::Duration prefill_time;  // from there until the rows were here
-  std::vector<PositionRange> kept_ranges;                // of the prompt, that its last row sees
-  std::optional<std::vector<PositionRange>> salient;     // the choice that the rows stand on
+  std::string prefill_node;                           // empty: computed here
+  uint32_t kept_rows = 0;                             // of the state
+  uint64_t segment_bytes = 0;                         // received, failed tries included
+  absl::Duration queue_time;                          // until rows were reserved and a prefill node was asked
+  absl::Duration prefill_time;                        // from there until the rows were here
+  std::vector<PositionRange> kept_ranges;             // of the prompt, that its last row sees
+  std::optional<std::vector<PositionRange>> salient;  // the choice that the rows stand on
 };
 
 struct FinishedInfo {
@@ -79,10 +79,11 @@ class DecodeSink {
 
 // A job goes kWaiting (for rows) -> kReceiving (its state is on its way; a failed try starts the next) -> kRunning ->
 // gone, or kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill
-// node's failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may have
-// to wait once more: where a state is received, less is reserved than where a prompt is computed.
+// node's failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may
+// have to wait once more: where a state is received, less is reserved than where a prompt is computed.
 //
-// Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out. Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+// Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
+// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
 class DecodeEngine {
  public:
   using JobId = uint64_t;

@@ -230,6 +230,42 @@ TEST_F(DecodeEngineTest, MoreAnswersThanRowsOfAStepTakeTurns) {
   for (const auto& sink : sinks) EXPECT_GE(sink->ids.size(), 4u);
 }
 
+TEST_F(DecodeEngineTest, AReceivedStateTakesFewerRowsThanAPromptComputedHere) {
+  NewEngine({.salience_heads = {.retrieval = {{0, 0}}}}, 20);  // 640 rows
+  DecodeJob job = Job(300);
+  for (uint32_t i = 9; i < 300; i += 10) job.content.ids[i] = 7;
+  job.content.policy = {.anchors = {7}, .keep_anchors = false, .sinks = 4, .recent = 32, .view = Policy::View::kAll};
+  job.content.policy.prefill_full = job.content.policy.write_full = true;
+  job.content.policy.salient_millionths = 100000;
+  job.candidates = {{"p1", "one:1"}};
+  const auto first = Add(job);
+  const uint64_t received = engine_->stats().reserved_rows;
+  EXPECT_LT(received, 200u);
+  EXPECT_EQ(source_.requests[0].content.prompt_length, 300u);
+  EXPECT_EQ(source_.requests[0].content.ids.size(), 299u);
+  // The node fails: the job waits for the rows of its whole prompt, which are there, and goes on.
+  source_.events[0]({StateEnded{absl::UnavailableError("gone")}});
+  Turns(2);
+  EXPECT_GT(engine_->stats().reserved_rows, 300u);
+  Turns(20);
+  ASSERT_TRUE(first->ended.has_value());
+  EXPECT_TRUE(first->ended->ok()) << *first->ended;
+  EXPECT_EQ(first->ids.size(), 5u);
+  ASSERT_TRUE(first->prefilled->salient.has_value());
+  EXPECT_EQ(first->prefilled->kept_ranges.back().end, 300u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+
+  // Where they are not to be had, that is the answer.
+  NewEngine({.salience_heads = {.retrieval = {{0, 0}}}}, 9);
+  source_ = {};
+  const auto second = Add(job);
+  EXPECT_FALSE(second->ended.has_value());
+  source_.events[0]({StateEnded{absl::UnavailableError("gone")}});
+  Turns(2);
+  ASSERT_TRUE(second->ended.has_value());
+  EXPECT_EQ(second->ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(DecodeEngineTest, CancelFreesRowsAtOnceInEveryState) {
   for (int turns = 0; turns < 6; ++turns) {
     Add(Job(100, 50));

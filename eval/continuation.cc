@@ -2,6 +2,7 @@
 #include "eval/continuation.h"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -98,16 +99,29 @@ absl::Status ComputeAnswers(std::vector<Running> batch, absl::Span<const uint32_
 
 // Given ids are part of the content from the start: they come many rows at a time, and pages are reserved for that.
 Content ContentOf(const Continuation& continuation, const Policy& policy) {
-  Content content{.ids = continuation.prompt,
-                  .prompt_length = static_cast<uint32_t>(continuation.prompt.size()),
-                  .no_anchor_positions = continuation.no_anchor_positions,
-                  .policy = policy};
+  Content content{.ids = continuation.prompt, .prompt_length = static_cast<uint32_t>(continuation.prompt.size())};
   const std::vector<uint32_t>& given = continuation.given;
   if (!given.empty()) content.ids.insert(content.ids.end(), given.begin(), given.end() - 1);
+  SetRows(continuation, policy, &content);
   return content;
 }
 
 }  // namespace
+
+void SetRows(const Continuation& continuation, const Policy& policy, Content* content) {
+  content->policy = policy;
+  content->turn_begin = std::min(continuation.turn_begin, std::max(content->prompt_length, 1u) - 1);
+  std::vector<uint32_t>& positions = content->no_anchor_positions;
+  const auto within = [&](uint32_t position) { return position < content->ids.size(); };
+  std::copy_if(continuation.no_anchor_positions.begin(), continuation.no_anchor_positions.end(),
+               std::back_inserter(positions), within);
+  if (policy.salient_millionths == 0) return;
+  for (uint32_t position : continuation.gapless_positions) {
+    if (within(position) && policy.IsAnchorId(content->ids[position])) positions.push_back(position);
+  }
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+}
 
 absl::StatusOr<std::vector<Continued>> Continue(const PrefixState& state,
                                                 absl::Span<const Continuation* const> continuations,

@@ -17,8 +17,11 @@ namespace kedge {
 struct Continuation {
   std::vector<uint32_t> prompt;               // n ids
   std::vector<uint32_t> no_anchor_positions;  // of the prompt
-  std::vector<uint32_t> given;                // the text that follows it; empty: a greedy answer
-  uint32_t max_new = 0;                       // of a greedy answer, its end included; 0 with a given text
+  std::vector<uint32_t>
+      gapless_positions;        // of the prompt: where a policy chooses, an anchor here is none (inner_stops.h)
+  uint32_t turn_begin = 0;      // Content::turn_begin
+  std::vector<uint32_t> given;  // the text that follows it; empty: a greedy answer
+  uint32_t max_new = 0;         // of a greedy answer, its end included; 0 with a given text
 };
 
 struct Continued {
@@ -37,6 +40,9 @@ struct ContinueOptions {
   std::string fingerprint;        // of the model: part of a segment's header
   uint32_t batch = 1;             // sequences that share a step, at most
 };
+
+// Sets what the policy and the continuation say of the prompt's rows: all fields but ids and prompt_length.
+void SetRows(const Continuation& continuation, const Policy& policy, Content* content);
 
 // Continues each of `continuations`, with generated rows. All go on from `state`, whose end is at most LatestFork
 // of every prompt. Where pages are short fewer share a step; kResourceExhausted if not even one has room.

@@ -62,8 +62,8 @@ TEST(ContinuationTest, AGivenTextScoresAsInOnePass) {
     // Two forks: the later one must not have cost the earlier one anything.
     const uint32_t latest = LatestFork(policy, size);
     const uint32_t fork = random() % (latest + 1), later = fork + random() % (latest + 1 - fork);
-    const Policy& prefill = HasFullPrefill(policy) ? kFullAttention : policy;
-    const auto states = ComputePrefix(PrefixContent(continuation, prefill, later), {fork, later}, device.get());
+    const Policy& prefill = HasFullPrefill(policy) && policy.salient_millionths == 0 ? kFullAttention : policy;
+    const auto states = ComputePrefix(PrefixContent(continuation, prefill, later), {fork, later}, kHeads, device.get());
     ASSERT_TRUE(states.ok()) << states.status();
 
     Content whole = PrefixContent(continuation, policy, size);
@@ -74,7 +74,9 @@ TEST(ContinuationTest, AGivenTextScoresAsInOnePass) {
     const auto split = ScoreSplit(whole, kHeads, size - 1, 300, "model", NewDevice(300).get(), NewDevice(300).get());
     ASSERT_TRUE(split.ok()) << split.status();
     for (const PrefixState& state : *states) {
-      const auto continued = Continue(state, {&continuation}, {.policy = policy, .heads = kHeads, .fingerprint = "model", .batch = 4}, device.get());
+      const auto continued =
+          Continue(state, {&continuation}, {.policy = policy, .heads = kHeads, .fingerprint = "model", .batch = 4},
+                   device.get());
       ASSERT_TRUE(continued.ok()) << continued.status();
       const Continued& result = continued->front();
       ASSERT_EQ(result.ids, continuation.given);
@@ -96,7 +98,7 @@ TEST(ContinuationTest, AGreedyAnswerIsTheSameAloneAndInABatch) {
     base.given.clear();
     base.no_anchor_positions.clear();
     const uint32_t fork = random() % (LatestFork(policy, static_cast<uint32_t>(base.prompt.size())) + 1);
-    const Policy& prefill = HasFullPrefill(policy) ? kFullAttention : policy;
+    const Policy& prefill = HasFullPrefill(policy) && policy.salient_millionths == 0 ? kFullAttention : policy;
     std::vector<Continuation> questions;
     for (int i = 0; i < 7; ++i) {
       Continuation& question = questions.emplace_back(base);
@@ -107,9 +109,10 @@ TEST(ContinuationTest, AGreedyAnswerIsTheSameAloneAndInABatch) {
     for (const Continuation& question : questions) all.push_back(&question);
     const std::vector<uint32_t> end_ids = {3, 17};
     const auto device = NewDevice(30);
-    const auto states = ComputePrefix(PrefixContent(base, prefill, fork), {fork}, device.get());
+    const auto states = ComputePrefix(PrefixContent(base, prefill, fork), {fork}, kHeads, device.get());
     ASSERT_TRUE(states.ok()) << states.status();
-    const auto together = Continue(states->front(), all, {.policy = policy, .heads = kHeads, .end_ids = end_ids, .batch = 3}, device.get());
+    const auto together = Continue(states->front(), all,
+                                   {.policy = policy, .heads = kHeads, .end_ids = end_ids, .batch = 3}, device.get());
     ASSERT_TRUE(together.ok()) << together.status();
     for (size_t i = 0; i < questions.size(); ++i) {
       const Continued& answer = (*together)[i];

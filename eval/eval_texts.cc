@@ -7,14 +7,22 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "common/tokenizer/inner_stops.h"
 #include "xxhash.h"
 
 namespace kedge {
 namespace {
 
-constexpr uint32_t kGivenTokens = 384;   // of a held-out text, scored after each context
-constexpr uint32_t kAnswerTokens = 24;   // for each thing asked
-constexpr uint32_t kCasesOfAText = 5;    // of one form (recall_cases.h)
+constexpr uint32_t kGivenTokens = 384;  // of a held-out text, scored after each context
+constexpr uint32_t kAnswerTokens = 24;  // for each thing asked
+constexpr uint32_t kCasesOfAText = 5;   // of one form (recall_cases.h)
+
+// As if every token were an anchor: which of them are is the policy's to say.
+std::vector<uint32_t> FindGapless(const Tokenizer& tokenizer, absl::Span<const uint32_t> ids) {
+  Policy every;
+  for (uint32_t id = 0; id < static_cast<uint32_t>(tokenizer.vocab_size()); ++id) every.anchors.push_back(id);
+  return FindInnerStops(tokenizer, every, ids);
+}
 
 // One document: its beginning as a context of each length, and what follows.
 absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document,
@@ -25,11 +33,11 @@ absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const Held
   for (uint32_t length : options.lengths) {
     const size_t end = size_t{length} + kGivenTokens;
     if (ids.size() < end || options.context_length < end) continue;
-    text.cases.push_back({.form = kTextForm,
-                          .length = length,
-                          .continuation = {.prompt = {ids.begin(), ids.begin() + length},
-                                           .given = {ids.begin() + length, ids.begin() + end}},
-                          .fork = length - 1});
+    Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
+                              .given = {ids.begin() + length, ids.begin() + end}};
+    continuation.gapless_positions = FindGapless(tokenizer, continuation.prompt);
+    text.cases.push_back(
+        {.form = kTextForm, .length = length, .continuation = std::move(continuation), .fork = length - 1});
   }
   return text;
 }
@@ -79,8 +87,7 @@ class RecallTexts {
       if (of_form >= most) continue;
       EvalCase made{.form = RecallFormName(recall[i].form), .length = length, .answers = recall[i].answers};
       Continuation& continuation = made.continuation;
-      KEDGE_ASSIGN_OR_RETURN(continuation.prompt, EncodeMessage(recall[i].message, tokenizer_, chat_,
-                                                                &continuation.no_anchor_positions));
+      KEDGE_ASSIGN_OR_RETURN(continuation, EncodeMessage(recall[i].message, tokenizer_, chat_));
       continuation.max_new = kAnswerTokens * static_cast<uint32_t>(recall[i].answers.size());
       if (continuation.prompt.size() + continuation.max_new > options_.context_length) continue;
       text.cases.push_back(std::move(made));
@@ -103,31 +110,34 @@ class RecallTexts {
 
 }  // namespace
 
-Content EvalText::Prefix() const {
+Content EvalText::Prefix(const Policy& policy) const {
   const EvalCase& last = cases.back();
   const Continuation& continuation = last.continuation;
   Content content{.ids = {continuation.prompt.begin(), continuation.prompt.begin() + last.fork},
                   .prompt_length = last.fork + 1};  // it goes on
-  for (uint32_t position : continuation.no_anchor_positions) {
-    if (position < last.fork) content.no_anchor_positions.push_back(position);
-  }
+  SetRows(continuation, policy, &content);
   return content;
 }
 
-absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
-                                                    const ChatTemplate* chat,
-                                                    std::vector<uint32_t>* no_anchor_positions) {
+absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
+                                           const ChatTemplate* chat) {
+  Continuation continuation;
   if (chat == nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer.Encode(absl::StrCat(message, "\n")));
-    if (tokenizer.bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer.bos_to_add());
-    return ids;
+    KEDGE_ASSIGN_OR_RETURN(continuation.prompt, tokenizer.Encode(absl::StrCat(message, "\n")));
+    if (tokenizer.bos_to_add().has_value()) {
+      continuation.prompt.insert(continuation.prompt.begin(), *tokenizer.bos_to_add());
+    }
+  } else {
+    const ChatMessage user{.role = "user", .content = message};
+    KEDGE_ASSIGN_OR_RETURN(PromptTokens prompt, chat->Apply({user}, /*add_generation_prompt=*/true));
+    for (uint32_t i = 0; i < prompt.ids.size(); ++i) {
+      if (prompt.no_anchor[i]) continuation.no_anchor_positions.push_back(i);
+    }
+    continuation.turn_begin = prompt.messages[0].begin;
+    continuation.prompt = std::move(prompt.ids);
   }
-  const ChatMessage user{.role = "user", .content = message};
-  KEDGE_ASSIGN_OR_RETURN(const PromptTokens prompt, chat->Apply({user}, /*add_generation_prompt=*/true));
-  for (uint32_t i = 0; i < prompt.ids.size(); ++i) {
-    if (prompt.no_anchor[i]) no_anchor_positions->push_back(i);
-  }
-  return prompt.ids;
+  continuation.gapless_positions = FindGapless(tokenizer, continuation.prompt);
+  return continuation;
 }
 
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,

@@ -31,14 +31,14 @@ struct EvalText {
   std::string name;
   std::vector<EvalCase> cases;  // ascending by fork
 
-  // The prompt with the latest fork, as far as the fork.
-  Content Prefix() const;
+  // The prompt with the latest fork, as far as the fork, under a policy.
+  Content Prefix(const Policy& policy) const;
 };
 
 struct EvalTextOptions {
   std::vector<uint32_t> lengths;
-  uint32_t cases = 10;  // of each recall form and length; the question-first form, whose prompts share nothing, has more
-                        // of short prompts and fewer of long ones
+  uint32_t cases = 10;  // of each recall form and length; the question-first form, whose prompts share nothing, has
+                        // more of short prompts and fewer of long ones
   uint32_t context_length = 0;  // of the model: what does not fit is left out
 };
 
@@ -51,11 +51,9 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
 // XXH3-64 of all ids and answers, in hex: other texts, templates or tokenizers give another one.
 std::string HashOfTexts(absl::Span<const EvalText> texts);
 
-// The ids of a case's message as the model's user would send it. Positions that never act as anchors go to
-// `no_anchor_positions`.
-absl::StatusOr<std::vector<uint32_t>> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
-                                                    const ChatTemplate* chat,
-                                                    std::vector<uint32_t>* no_anchor_positions);
+// A message as the model's user would send it: the prompt and what is known of its rows.
+absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
+                                           const ChatTemplate* chat);
 
 }  // namespace kedge
 

@@ -40,7 +40,7 @@ class EvalTextsTest : public testing::Test {
 TEST_F(EvalTextsTest, PromptsAreEqualUpToTheirForks) {
   for (const EvalText& text : Make({.lengths = {1500, 3000}, .cases = 7, .context_length = 8192})) {
     SCOPED_TRACE(text.name);
-    const Content prefix = text.Prefix();
+    const Content prefix = text.Prefix({.recent = Policy::kAll});
     EXPECT_EQ(prefix.ids.size(), text.cases.back().fork);
     uint32_t fork = 0;
     for (const EvalCase& made : text.cases) {
@@ -103,8 +103,9 @@ TEST_F(EvalTextsTest, BadTextsAreErrors) {
   const EvalTextOptions options{.lengths = {500}, .context_length = 8192};
   EXPECT_EQ(MakeEvalTexts(options, {{{.name = "bad", .text = "\xff"}}}, *tokenizer_, chat_.get()).status().code(),
             absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(MakeEvalTexts(options, {{{.name = "bad", .text = "no sentence"}}}, *tokenizer_, chat_.get()).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(
+      MakeEvalTexts(options, {{{.name = "bad", .text = "no sentence"}}}, *tokenizer_, chat_.get()).status().code(),
+      absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -14,14 +14,14 @@ namespace kedge {
 
 struct Measure {
   uint64_t cases = 0;
-  uint64_t right = 0;   // answers that contain what they should (recall)
-  uint64_t same = 0;    // answers equal to full attention's, id for id (recall)
+  uint64_t right = 0;  // answers that contain what they should (recall)
+  uint64_t same = 0;   // answers equal to full attention's, id for id (recall)
   // Positions where policy and full attention continue the same ids. Of an answer: up to the first id that differs.
   uint64_t positions = 0;
-  uint64_t agreeing = 0;    // where their likeliest ids are equal
-  double divergence = 0;    // nats, KL of the policy from full attention
-  double surprise = 0;      // nats, -log probability of the given ids (text)
-  uint64_t given = 0;       // so many of them
+  uint64_t agreeing = 0;  // where their likeliest ids are equal
+  double divergence = 0;  // nats, KL of the policy from full attention
+  double surprise = 0;    // nats, -log probability of the given ids (text)
+  uint64_t given = 0;     // so many of them
   // State(n-1), which a prefill node would send.
   uint64_t kept_rows = 0;
   uint64_t full_rows = 0;   // n - 1 each

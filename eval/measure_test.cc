@@ -20,7 +20,8 @@ std::string TextOfCoins(absl::Span<const uint32_t> ids) {
 TEST(MeasureTest, AGivenTextIsMeasuredEverywhere) {
   const Continuation continuation{.prompt = {0, 0, 0, 0}, .given = {1, 1, 0}};
   const Continued full{.ids = {1, 1, 0}, .logprobs = {Coin(0.75), Coin(0.75), Coin(0.75)}};
-  const Continued other{.ids = {1, 1, 0}, .logprobs = {Coin(0.75), Coin(0.25), Coin(0.25)}, .state_rows = 2, .state_bytes = 22};
+  const Continued other{
+      .ids = {1, 1, 0}, .logprobs = {Coin(0.75), Coin(0.25), Coin(0.25)}, .state_rows = 2, .state_bytes = 22};
   Measure measure;
   AddCase(continuation, {}, full, other, /*row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.cases, 1u);
@@ -56,12 +57,31 @@ TEST(MeasureTest, AnswersAreComparedUpToTheFirstIdThatDiffers) {
 }
 
 TEST(MeasureTest, SumsAddUp) {
-  const Measure one{.cases = 1, .right = 2, .same = 3, .positions = 4, .agreeing = 5, .divergence = 6, .surprise = 7,
-                    .given = 8, .kept_rows = 9, .full_rows = 10, .bytes = 11, .full_bytes = 12};
+  const Measure one{.cases = 1,
+                    .right = 2,
+                    .same = 3,
+                    .positions = 4,
+                    .agreeing = 5,
+                    .divergence = 6,
+                    .surprise = 7,
+                    .given = 8,
+                    .kept_rows = 9,
+                    .full_rows = 10,
+                    .bytes = 11,
+                    .full_bytes = 12};
   Measure sum = one;
   sum += one;
-  EXPECT_EQ(sum, (Measure{.cases = 2, .right = 4, .same = 6, .positions = 8, .agreeing = 10, .divergence = 12,
-                          .surprise = 14, .given = 16, .kept_rows = 18, .full_rows = 20, .bytes = 22,
+  EXPECT_EQ(sum, (Measure{.cases = 2,
+                          .right = 4,
+                          .same = 6,
+                          .positions = 8,
+                          .agreeing = 10,
+                          .divergence = 12,
+                          .surprise = 14,
+                          .given = 16,
+                          .kept_rows = 18,
+                          .full_rows = 20,
+                          .bytes = 22,
                           .full_bytes = 24}));
 }
 

@@ -41,7 +41,7 @@ struct Point {
 };
 
 struct Line {
-  size_t number = 0;  // from 1
+  size_t number = 0;          // from 1
   std::vector<Point> points;  // values, by length
 };
 
@@ -82,7 +82,8 @@ std::string Panel(const Axis& x, const Axis& y, const std::vector<double>& x_mar
     };
     while (std::any_of(taken.begin(), taken.end(), overlaps)) place.y += 3;
     taken.push_back(place);
-    absl::StrAppend(&svg, "<g stroke=\"none\">", Text(place.x, place.y, "end", absl::StrCat(line.number)), "</g>\n</g>\n");
+    absl::StrAppend(&svg, "<g stroke=\"none\">", Text(place.x, place.y, "end", absl::StrCat(line.number)),
+                    "</g>\n</g>\n");
   }
   return svg;
 }
@@ -123,8 +124,11 @@ std::string QualityPicture(const EvalResults& results) {
   const Axis x{.from_value = least_share * 0.9, .to_value = 105, .from = kLeft, .to = kRight, .logarithmic = true};
   const std::vector<double> x_marks = Within(x, {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100});
   const Axis y_recall{.from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
-  const Axis y_ratio{.from_value = 0.95, .to_value = greatest_ratio * 1.05, .from = kBottom,
-                     .to = kBottom - kPanelHeight, .logarithmic = true};
+  const Axis y_ratio{.from_value = 0.95,
+                     .to_value = greatest_ratio * 1.05,
+                     .from = kBottom,
+                     .to = kBottom - kPanelHeight,
+                     .logarithmic = true};
 
   std::string svg = absl::StrFormat(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\" "
@@ -143,8 +147,7 @@ std::string QualityPicture(const EvalResults& results) {
     const double y = kTop + 46 + 20 * static_cast<double>(i);
     absl::StrAppendFormat(&svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", kNames + 4, y - 4,
                           Colour(i + 1));
-    absl::StrAppend(&svg, Text(kNames + 30, y, "end", absl::StrCat(i + 1)),
-                    Text(kNames + 36, y, "start", policies[i]));
+    absl::StrAppend(&svg, Text(kNames + 30, y, "end", absl::StrCat(i + 1)), Text(kNames + 36, y, "start", policies[i]));
   }
   return absl::StrCat(svg, "</svg>\n");
 }

@@ -18,12 +18,16 @@ EvalResults Example(const std::string& other) {
   for (const std::string& policy : {std::string("full"), other}) {
     for (uint32_t length : {500u, 1000u}) {
       const bool full = policy == "full";
-      results.records.push_back({.policy = policy, .form = "text", .length = length,
-                                 .measure = {.surprise = full ? 300.0 : 320.0, .given = 100,
-                                             .bytes = full ? 100u : 20u, .full_bytes = 100}});
-      results.records.push_back({.policy = policy, .form = "alike", .length = length,
-                                 .measure = {.cases = 4, .right = full ? 4u : 1u, .bytes = full ? 100u : 10u,
-                                             .full_bytes = 100}});
+      results.records.push_back(
+          {.policy = policy,
+           .form = "text",
+           .length = length,
+           .measure = {.surprise = full ? 300.0 : 320.0, .given = 100, .bytes = full ? 100u : 20u, .full_bytes = 100}});
+      results.records.push_back(
+          {.policy = policy,
+           .form = "alike",
+           .length = length,
+           .measure = {.cases = 4, .right = full ? 4u : 1u, .bytes = full ? 100u : 10u, .full_bytes = 100}});
     }
   }
   return results;

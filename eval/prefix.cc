@@ -15,6 +15,7 @@ namespace {
 
 // State(end) of `content`: a function of its ids and policy.
 StateShape ShapeAt(const Content& content, uint32_t end) {
+  if (content.policy.prefill_full) return {.end = end};
   AnchorTracker tracker(&content);
   tracker.AdvanceTo(end);
   return tracker.State();
@@ -22,11 +23,15 @@ StateShape ShapeAt(const Content& content, uint32_t end) {
 
 }  // namespace
 
-absl::StatusOr<std::vector<PrefixState>> ComputePrefix(const Content& content, absl::Span<const uint32_t> ends,
-                                                       StepDevice* device) {
+absl::StatusOr<std::vector<PrefixState>> ComputePrefix(Content content, absl::Span<const uint32_t> ends,
+                                                       const SalienceHeads& heads, StepDevice* device) {
+  if (content.policy.prefill_full) {
+    content.ids.push_back(0);  // never computed: it keeps the last of the others from being the prompt's last but one
+    content.prompt_length = static_cast<uint32_t>(content.ids.size()) + 1;
+  }
   PagePool pool(device->num_pages());
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, 0, device->max_rows(), 0)));
-  Sequence sequence(content, std::move(lease));
+  Sequence sequence(content, std::move(lease), &heads);
   std::vector<PrefixState> states;
   for (uint32_t end : ends) {
     while (sequence.position() < end) {
@@ -39,10 +44,10 @@ absl::StatusOr<std::vector<PrefixState>> ComputePrefix(const Content& content, a
     const StateShape shape = ShapeAt(content, end);
     const uint32_t count = static_cast<uint32_t>(shape.num_rows());
     PrefixState& state = states.emplace_back(PrefixState{.end = end});
+    if (sequence.salience() != nullptr) state.salience = std::make_shared<Salience>(*sequence.salience());
     state.rows.resize(count * device->row_shape().row_bytes());
     if (count > 0) {
-      KEDGE_RETURN_IF_ERROR(
-          device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
+      KEDGE_RETURN_IF_ERROR(device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
     }
     sequence.DropUnseen();
   }
@@ -55,7 +60,7 @@ uint32_t LatestFork(const Policy& policy, uint32_t prompt_length) {
   const uint32_t last = prompt_length - 1;
   if (!policy.prefill_full) return last;
   // The rows before a reduction come from a step of the sequence: one at least, and all that are observed for a choice.
-  return last - std::min(last, policy.salient_millionths > 0 ? Salience::kObservedRows : 1);
+  return last - std::min(last, policy.salient_millionths > 0 ? Salience::kLastRows : 1);
 }
 
 absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Content content,
@@ -69,6 +74,7 @@ absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Con
   if (state.end == 0) return sequence;
   if (is_complete) {
     KEDGE_RETURN_IF_ERROR(device->WriteRows(sequence->BeginComplete(state.end), state.rows)->Wait());
+    if (sequence->content().NeedsChoice() && state.salience != nullptr) sequence->TakeSalience(*state.salience);
     return sequence;
   }
   const StateShape shape = sequence->BeginState(state.end);

@@ -16,17 +16,20 @@
 
 namespace kedge {
 
-// State(end) of one content, as bytes in the order of a frame. `end` 0: nothing. Under full attention these are all rows
-// before `end`, and they serve as the beginning of every prompt whose rows are computed in full, whatever is kept later.
+// State(end) of one content, as bytes in the order of a frame. `end` 0: nothing. Under full attention these are all
+// rows before `end`, and they serve as the beginning of every prompt whose rows are computed in full, whatever is kept
+// later.
 struct PrefixState {
   uint32_t end = 0;
   std::vector<uint8_t> rows;
+  std::shared_ptr<const Salience> salience;  // what was gathered on the way, under a policy that chooses
 };
 
 // Computes rows of `content` in steps of the device's size and reads State(end) out for each of `ends` (ascending, each
-// at most ids.size()).
-absl::StatusOr<std::vector<PrefixState>> ComputePrefix(const Content& content, absl::Span<const uint32_t> ends,
-                                                       StepDevice* device);
+// at most ids.size()). Under `prefill=full` the prompt goes on behind the ids: nothing is reduced, and the states are
+// all rows. `heads`: whose attention is gathered on the way where the policy chooses sequences.
+absl::StatusOr<std::vector<PrefixState>> ComputePrefix(Content content, absl::Span<const uint32_t> ends,
+                                                       const SalienceHeads& heads, StepDevice* device);
 
 // Whether a prompt's rows before the last one are those of full attention.
 bool HasFullPrefill(const Policy& policy);
@@ -36,7 +39,8 @@ bool HasFullPrefill(const Policy& policy);
 uint32_t LatestFork(const Policy& policy, uint32_t prompt_length);
 
 // A sequence over `content` that goes on from `state`, with room for `max_new` more ids. The first state.end ids, and
-// what the policy makes of them, are those that the state was computed with (HasFullPrefill: in full). `heads` choose
+// what the policy makes of them, are those that the state was computed with (HasFullPrefill: in full; a policy that
+// chooses: with the same sequences). `heads` choose
 // salient sequences and outlive the result. kResourceExhausted: the pool has too few pages left; nothing was taken.
 // REQUIRES: state.end is at most LatestFork.
 absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Content content,

@@ -106,9 +106,8 @@ Plant BlockPlant(const BlockKind& kind, Random* random, std::vector<Fact>* facts
     const std::string line = absl::StrReplaceAll(kind.line, {{"{s}", subject}, {"{v}", values[i]}, {"{o}", other}});
     plant.facts.push_back({plant.text.size(), plant.text.size() + line.size() - 1});  // without the line feed
     absl::StrAppend(&plant.text, line);
-    facts->push_back({.text = line,
-                      .question = absl::StrReplaceAll(kind.question, {{"{s}", subject}}),
-                      .answer = values[i]});
+    facts->push_back(
+        {.text = line, .question = absl::StrReplaceAll(kind.question, {{"{s}", subject}}), .answer = values[i]});
   }
   absl::StrAppend(&plant.text, kind.tail);
   plant.text.pop_back();  // its last line feed: Compose puts empty lines around
@@ -198,12 +197,18 @@ size_t TextTokens(const RecallOptions& options, absl::string_view frame, absl::s
 
 const char* RecallFormName(RecallForm form) {
   switch (form) {
-    case RecallForm::kSingle: return "single";
-    case RecallForm::kPair: return "pair";
-    case RecallForm::kAlike: return "alike";
-    case RecallForm::kTable: return "table";
-    case RecallForm::kCode: return "code";
-    case RecallForm::kQuestionFirst: return "question-first";
+    case RecallForm::kSingle:
+      return "single";
+    case RecallForm::kPair:
+      return "pair";
+    case RecallForm::kAlike:
+      return "alike";
+    case RecallForm::kTable:
+      return "table";
+    case RecallForm::kCode:
+      return "code";
+    case RecallForm::kQuestionFirst:
+      return "question-first";
   }
   return "";
 }
@@ -244,10 +249,10 @@ RecallText MakeSeparateFacts(const RecallOptions& options) {
     const size_t j = (i + 1) % kFactsOfAText;
     std::vector<ByteRange> both = text.facts[i];
     both.insert(both.end(), text.facts[j].begin(), text.facts[j].end());
-    cases.push_back(MakeCase(
-        RecallForm::kPair, frame, text.text,
-        absl::StrReplaceAll(templates.pair, {{"{a}", facts[i].question}, {"{b}", facts[j].question}}), std::move(both),
-        {facts[i].answer, facts[j].answer}));
+    cases.push_back(
+        MakeCase(RecallForm::kPair, frame, text.text,
+                 absl::StrReplaceAll(templates.pair, {{"{a}", facts[i].question}, {"{b}", facts[j].question}}),
+                 std::move(both), {facts[i].answer, facts[j].answer}));
   }
   return cases;
 }
@@ -255,8 +260,7 @@ RecallText MakeSeparateFacts(const RecallOptions& options) {
 RecallText MakeCrowdedFacts(const RecallOptions& options) {
   const RecallTemplates& templates = TemplatesOf(options.family);
   Random random = RandomOf(options, 2);
-  std::vector<Fact> alike =
-      DrawFacts(templates.facts[random.Below(templates.facts.size())], kFactsOfAText, &random);
+  std::vector<Fact> alike = DrawFacts(templates.facts[random.Below(templates.facts.size())], kFactsOfAText, &random);
   std::vector<Plant> plants;
   for (const Fact& fact : alike) plants.push_back(SentencePlant(fact));
   std::vector<Fact> rows, lines;
@@ -279,8 +283,7 @@ RecallText MakeQuestionFirst(const RecallOptions& options) {
   Random random = RandomOf(options, 3);
   const Fact fact = DrawFacts(templates.facts[random.Below(templates.facts.size())], 1, &random).front();
   const std::string& frame = templates.question_first;
-  const Composed text =
-      Compose({SentencePlant(fact)}, TextTokens(options, frame, fact.question), options, &random);
+  const Composed text = Compose({SentencePlant(fact)}, TextTokens(options, frame, fact.question), options, &random);
   return {MakeCase(RecallForm::kQuestionFirst, frame, text.text, fact.question, text.facts[0], {fact.answer})};
 }
 

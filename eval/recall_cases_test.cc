@@ -154,9 +154,11 @@ TEST(ContainsAnswerTest, WholeWordsAndNumbers) {
 }
 
 TEST(FillerSentencesTest, ProseAlone) {
-  EXPECT_THAT(FillerSentences("A heading\n\nThis is the first sentence.  It is\nfollowed by this one!\nand so on\n\n"
-                              "   code = 1 stands indented here.\n\nTiny. lower case begins\n\nShort. The next one is long enough."),
-              ElementsAre("This is the first sentence.", "The next one is long enough."));
+  EXPECT_THAT(
+      FillerSentences(
+          "A heading\n\nThis is the first sentence.  It is\nfollowed by this one!\nand so on\n\n"
+          "   code = 1 stands indented here.\n\nTiny. lower case begins\n\nShort. The next one is long enough."),
+      ElementsAre("This is the first sentence.", "The next one is long enough."));
   EXPECT_THAT(FillerSentences("A sentence of some words. Another sentence, e.g. this one."),
               ElementsAre("A sentence of some words.", "Another sentence, e.g. this one."));
 }

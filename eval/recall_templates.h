@@ -20,9 +20,9 @@ struct FactKind {
 
 // Lines with one subject each, of one block: a table or a piece of code.
 struct BlockKind {
-  std::string head;      // before the lines, line feed included
-  std::string line;      // `{o}`: a member of `others`
-  std::string tail;      // after the lines
+  std::string head;  // before the lines, line feed included
+  std::string line;  // `{o}`: a member of `others`
+  std::string tail;  // after the lines
   std::string question;
   std::vector<std::string> subjects;
   std::vector<std::string> others;

@@ -65,41 +65,40 @@ std::string ReportMarkdown(const EvalResults& results) {
   };
 
   const Measure text = results.Sum("full", IsText), recall = results.Sum("full", IsRecall);
-  std::string report = absl::StrCat(
-      "Model ", settings.model, " (SHA-256 ", settings.fingerprint.substr(0, 12), "…), `", settings.numerics_class,
-      "`, rows as ", settings.kv_type, ". ", text.given, " tokens of held-out text, ", recall.cases,
-      " questions, prompts of ", absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text, ".\n\n");
+  std::string report = absl::StrCat("Model ", settings.model, " (SHA-256 ", settings.fingerprint.substr(0, 12), "…), `",
+                                    settings.numerics_class, "`, rows as ", settings.kv_type, ". ", text.given,
+                                    " tokens of held-out text, ", recall.cases, " questions, prompts of ",
+                                    absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text, ".\n\n");
 
-  absl::StrAppend(
-      &report, "**Summary**, all lengths together\n\n",
-      Table(policies,
-            {"bytes moved", "rows kept", "perplexity, × full", "same next token", "KL, nats", "right answers",
-             "same answers"},
-            {[&](auto& policy) {
-               const Measure sum = results.Sum(policy, all);
-               return Percent(sum.bytes, sum.full_bytes);
-             },
-             [&](auto& policy) {
-               const Measure sum = results.Sum(policy, all);
-               return Percent(sum.kept_rows, sum.full_rows);
-             },
-             [&](auto& policy) { return ratio(policy, IsText); },
-             [&](auto& policy) {
-               const Measure sum = results.Sum(policy, IsText);
-               return Percent(sum.agreeing, sum.positions);
-             },
-             [&](auto& policy) {
-               const Measure sum = results.Sum(policy, IsText);
-               return sum.positions > 0 ? absl::StrFormat("%.3f", sum.divergence / sum.positions) : "";
-             },
-             [&](auto& policy) {
-               const Measure sum = results.Sum(policy, IsRecall);
-               return Percent(sum.right, sum.cases);
-             },
-             [&](auto& policy) {
-               const Measure sum = results.Sum(policy, IsRecall);
-               return Percent(sum.same, sum.cases);
-             }}));
+  absl::StrAppend(&report, "**Summary**, all lengths together\n\n",
+                  Table(policies,
+                        {"bytes moved", "rows kept", "perplexity, × full", "same next token", "KL, nats",
+                         "right answers", "same answers"},
+                        {[&](auto& policy) {
+                           const Measure sum = results.Sum(policy, all);
+                           return Percent(sum.bytes, sum.full_bytes);
+                         },
+                         [&](auto& policy) {
+                           const Measure sum = results.Sum(policy, all);
+                           return Percent(sum.kept_rows, sum.full_rows);
+                         },
+                         [&](auto& policy) { return ratio(policy, IsText); },
+                         [&](auto& policy) {
+                           const Measure sum = results.Sum(policy, IsText);
+                           return Percent(sum.agreeing, sum.positions);
+                         },
+                         [&](auto& policy) {
+                           const Measure sum = results.Sum(policy, IsText);
+                           return sum.positions > 0 ? absl::StrFormat("%.3f", sum.divergence / sum.positions) : "";
+                         },
+                         [&](auto& policy) {
+                           const Measure sum = results.Sum(policy, IsRecall);
+                           return Percent(sum.right, sum.cases);
+                         },
+                         [&](auto& policy) {
+                           const Measure sum = results.Sum(policy, IsRecall);
+                           return Percent(sum.same, sum.cases);
+                         }}));
 
   std::vector<std::string> heads;
   std::vector<Column> columns;
@@ -123,9 +122,8 @@ std::string ReportMarkdown(const EvalResults& results) {
   };
   absl::StrAppend(&report, "\n**Right answers**, by tokens of the prompt\n\n",
                   by_length([&](const std::string& policy, uint32_t length) {
-                    return Right(results.Sum(policy, [&](const EvalRecord& record) {
-                      return IsRecall(record) && record.length == length;
-                    }));
+                    return Right(results.Sum(
+                        policy, [&](const EvalRecord& record) { return IsRecall(record) && record.length == length; }));
                   }));
   absl::StrAppend(&report, "\n**Perplexity**, × full, by tokens of context\n\n",
                   by_length([&](const std::string& policy, uint32_t length) {

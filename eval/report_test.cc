@@ -12,20 +12,40 @@ namespace {
 using testing::HasSubstr;
 
 EvalResults Example() {
-  EvalResults results{.settings = {.model = "tiny", .fingerprint = "0123456789abcdef", .numerics_class = "cpu-1",
-                                   .kv_type = "f16", .text = "held-out", .cases = 10, .lengths = {500, 1000}}};
+  EvalResults results{.settings = {.model = "tiny",
+                                   .fingerprint = "0123456789abcdef",
+                                   .numerics_class = "cpu-1",
+                                   .kv_type = "f16",
+                                   .text = "held-out",
+                                   .cases = 10,
+                                   .lengths = {500, 1000}}};
   for (const char* policy : {"full", "window"}) {
     const bool full = policy[0] == 'f';
-    results.records.push_back(
-        {.policy = policy, .text = "a", .form = "text", .length = 1000,
-         .measure = {.cases = 1, .positions = 100, .agreeing = full ? 100u : 75u, .divergence = full ? 0 : 12.5,
-                     .surprise = full ? 100 * std::log(20.0) : 100 * std::log(25.0), .given = 100,
-                     .kept_rows = full ? 1000u : 100u, .full_rows = 1000, .bytes = full ? 1001u : 125u,
-                     .full_bytes = 1000}});
-    results.records.push_back({.policy = policy, .text = "b", .form = "table", .length = 500,
-                               .measure = {.cases = 8, .right = full ? 6u : 2u, .same = full ? 8u : 1u,
-                                           .kept_rows = full ? 1000u : 300u, .full_rows = 1000,
-                                           .bytes = full ? 1001u : 275u, .full_bytes = 1000}});
+    results.records.push_back({.policy = policy,
+                               .text = "a",
+                               .form = "text",
+                               .length = 1000,
+                               .measure = {.cases = 1,
+                                           .positions = 100,
+                                           .agreeing = full ? 100u : 75u,
+                                           .divergence = full ? 0 : 12.5,
+                                           .surprise = full ? 100 * std::log(20.0) : 100 * std::log(25.0),
+                                           .given = 100,
+                                           .kept_rows = full ? 1000u : 100u,
+                                           .full_rows = 1000,
+                                           .bytes = full ? 1001u : 125u,
+                                           .full_bytes = 1000}});
+    results.records.push_back({.policy = policy,
+                               .text = "b",
+                               .form = "table",
+                               .length = 500,
+                               .measure = {.cases = 8,
+                                           .right = full ? 6u : 2u,
+                                           .same = full ? 8u : 1u,
+                                           .kept_rows = full ? 1000u : 300u,
+                                           .full_rows = 1000,
+                                           .bytes = full ? 1001u : 275u,
+                                           .full_bytes = 1000}});
   }
   return results;
 }

@@ -65,8 +65,7 @@ Value FromJson(const Json& json) {
 
 }  // namespace
 
-bool EvalResults::Has(absl::string_view canonical_policy, absl::string_view heads,
-                      absl::string_view text) const {
+bool EvalResults::Has(absl::string_view canonical_policy, absl::string_view heads, absl::string_view text) const {
   return std::any_of(records.begin(), records.end(), [&](const EvalRecord& record) {
     return record.canonical_policy == canonical_policy && record.heads == heads && record.text == text;
   });

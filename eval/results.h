@@ -27,12 +27,12 @@ struct EvalSettings {
 
 // One policy, one text, the cases of one form and length on it.
 struct EvalRecord {
-  std::string policy;            // as it was asked for
+  std::string policy;  // as it was asked for
   std::string canonical_policy;
-  std::string heads;             // that chose salient sequences; empty where none are chosen
+  std::string heads;  // that chose salient sequences; empty where none are chosen
   std::string text;
-  std::string form;              // "text", or a RecallFormName
-  uint32_t length = 0;           // tokens
+  std::string form;     // "text", or a RecallFormName
+  uint32_t length = 0;  // tokens
   Measure measure;
   friend bool operator==(const EvalRecord&, const EvalRecord&) = default;
 };

@@ -7,12 +7,27 @@ namespace kedge {
 namespace {
 
 EvalResults Example() {
-  return {.settings = {.model = "tiny", .fingerprint = "ab", .numerics_class = "cpu-1", .kv_type = "f16",
-                       .text = "held-out", .cases = 10, .lengths = {500, 1000}},
-          .records = {{.policy = "window", .canonical_policy = "anchors=1", .text = "a", .form = "text", .length = 500,
-                       .measure = {.cases = 2, .positions = 7, .agreeing = 5, .divergence = 0.125, .bytes = 1ull << 40}},
-                      {.policy = "window", .canonical_policy = "anchors=1", .heads = "retrieval=1.2", .text = "b", .form = "table", .length = 1000,
-                       .measure = {.cases = 3, .right = 1}}}};
+  return {
+      .settings = {.model = "tiny",
+                   .fingerprint = "ab",
+                   .numerics_class = "cpu-1",
+                   .kv_type = "f16",
+                   .text = "held-out",
+                   .cases = 10,
+                   .lengths = {500, 1000}},
+      .records = {{.policy = "window",
+                   .canonical_policy = "anchors=1",
+                   .text = "a",
+                   .form = "text",
+                   .length = 500,
+                   .measure = {.cases = 2, .positions = 7, .agreeing = 5, .divergence = 0.125, .bytes = 1ull << 40}},
+                  {.policy = "window",
+                   .canonical_policy = "anchors=1",
+                   .heads = "retrieval=1.2",
+                   .text = "b",
+                   .form = "table",
+                   .length = 1000,
+                   .measure = {.cases = 3, .right = 1}}}};
 }
 
 TEST(ResultsTest, JsonParsesBackToTheSameValue) {
@@ -36,10 +51,10 @@ TEST(ResultsTest, KnowsWhatItHas) {
 
 TEST(ResultsTest, DamagedOrOtherFilesAreErrors) {
   const std::string json = ResultsJson(Example());
-  for (const std::string& bad :
-       {std::string(), std::string("[]"), json.substr(0, json.size() / 2),
-        absl::StrReplaceAll(json, {{"\"version\": 1", "\"version\": 2"}}),
-        absl::StrReplaceAll(json, {{"\"form\"", "\"from\""}}), absl::StrReplaceAll(json, {{"\"cases\": 2", "\"cases\": \"2\""}})}) {
+  for (const std::string& bad : {std::string(), std::string("[]"), json.substr(0, json.size() / 2),
+                                 absl::StrReplaceAll(json, {{"\"version\": 1", "\"version\": 2"}}),
+                                 absl::StrReplaceAll(json, {{"\"form\"", "\"from\""}}),
+                                 absl::StrReplaceAll(json, {{"\"cases\": 2", "\"cases\": \"2\""}})}) {
     EXPECT_EQ(ParseResults(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

@@ -1,5 +1,5 @@
-// Texts outside, policies inside: so a text's rows under full attention serve all policies, and only one text's are held.
-// Tested by run_eval_test.cc.
+// Texts outside, policies inside: so a text's rows under full attention serve all policies, and only one text's are
+// held. Tested by run_eval_test.cc.
 #include "eval/run_eval.h"
 
 #include <algorithm>
@@ -69,7 +69,12 @@ class Evaluation {
       const std::vector<uint32_t> forks = Forks(text, policy->policy);
       ends.insert(ends.end(), forks.begin(), forks.end());
     }
-    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, kFullAttention, ends));
+    // Rows of full attention serve all policies with such a prefill; those that choose also share what was gathered on
+    // the way, as far as their sequences are the same.
+    const auto chooser = std::find_if(missing.begin(), missing.end(),
+                                      [](const EvalPolicy* policy) { return policy->policy.salient_millionths > 0; });
+    const Policy& full_policy = chooser == missing.end() ? kFullAttention : (*chooser)->policy;
+    KEDGE_ASSIGN_OR_RETURN(const std::vector<PrefixState> full_states, ComputeStates(text, full_policy, ends));
     KEDGE_ASSIGN_OR_RETURN(const std::vector<Continued> full, ContinueCases(text, full_states, kFullAttention));
     done_rows_ += RowsOf(text, kFullAttention, /*is_reference=*/true);
     for (const EvalPolicy* policy : missing) {
@@ -78,12 +83,14 @@ class Evaluation {
         AddRecords(text, *policy, full, full);
       } else {
         std::vector<PrefixState> own_states;
-        if (!HasFullPrefill(policy->policy)) {
+        const Policy& own = policy->policy;
+        const bool other_sequences =
+            own.salient_millionths > 0 && (own.anchors != full_policy.anchors || own.longest != full_policy.longest);
+        if (!HasFullPrefill(own) || other_sequences) {
           KEDGE_ASSIGN_OR_RETURN(own_states, ComputeStates(text, policy->policy, Forks(text, policy->policy)));
         }
-        KEDGE_ASSIGN_OR_RETURN(
-            const std::vector<Continued> continued,
-            ContinueCases(text, own_states.empty() ? full_states : own_states, policy->policy));
+        KEDGE_ASSIGN_OR_RETURN(const std::vector<Continued> continued,
+                               ContinueCases(text, own_states.empty() ? full_states : own_states, policy->policy));
         AddRecords(text, *policy, full, continued);
       }
       done_rows_ += RowsOf(text, policy->policy, /*is_reference=*/false);
@@ -110,9 +117,7 @@ class Evaluation {
                                                          std::vector<uint32_t> ends) {
     std::sort(ends.begin(), ends.end());
     ends.erase(std::unique(ends.begin(), ends.end()), ends.end());
-    Content prefix = text.Prefix();
-    prefix.policy = policy;
-    return ComputePrefix(prefix, ends, device_);
+    return ComputePrefix(text.Prefix(policy), ends, options_.heads, device_);
   }
 
   // In the order of the cases. REQUIRES: `states` has one for each fork.
@@ -146,9 +151,9 @@ class Evaluation {
     const size_t first = results_->records.size();
     for (size_t i = 0; i < text.cases.size(); ++i) {
       const EvalCase& made = text.cases[i];
-      auto record = std::find_if(
-          results_->records.begin() + first, results_->records.end(),
-          [&](const EvalRecord& other) { return other.form == made.form && other.length == made.length; });
+      auto record =
+          std::find_if(results_->records.begin() + first, results_->records.end(),
+                       [&](const EvalRecord& other) { return other.form == made.form && other.length == made.length; });
       if (record == results_->records.end()) {
         results_->records.push_back({.policy = policy.text,
                                      .canonical_policy = CanonicalPolicy(policy.policy),

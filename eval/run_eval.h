@@ -39,8 +39,8 @@ struct EvalOptions {
 };
 
 // Adds to `results` what it does not have. A text's beginning is computed once under full attention, for the reference
-// and for every policy with such a prefill, and once under each policy that masks prompts; each case goes on from there.
-// One text's logits under full attention are held at a time: [positions of its cases][vocab].
+// and for every policy with such a prefill, and once under each policy that masks prompts; each case goes on from
+// there. One text's logits under full attention are held at a time: [positions of its cases][vocab].
 absl::Status RunEval(absl::Span<const EvalText> texts, const EvalOptions& options, const EvalHooks& hooks,
                      StepDevice* device, EvalResults* results);
 

@@ -40,8 +40,9 @@ class PrefillEngineTest : public testing::Test {
   void NewEngine(uint32_t pages) {
     engine_.reset();
     device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
-    engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model", .context_length = 5000, .salience_heads = {.retrieval = {{0, 0}}}},
-                                              device_.get(), &clock_);
+    engine_ = std::make_unique<PrefillEngine>(
+        PrefillOptions{.fingerprint = "model", .context_length = 5000, .salience_heads = {.retrieval = {{0, 0}}}},
+        device_.get(), &clock_);
   }
 
   StateRequest Request(uint32_t tokens, Policy policy = {.recent = Policy::kAll}) {

@@ -29,6 +29,8 @@ void CompletionAssembler::AddText(const std::string& text) {
 void CompletionAssembler::Push(const node::v1::Token& token) {
   KEDGE_CHECK(!finished_);
   ids_.push_back(token.id());
+  // Not the detokenizer's either: a hidden anchor neither ends a character nor begins a text.
+  if (token.id() == request_->hidden_id) return;
   ++piece_tokens_;
   if (request_->output_token_ids) piece_.add_token_ids(token.id());
   if (request_->logprobs.has_value()) {

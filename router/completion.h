@@ -16,7 +16,8 @@
 namespace kedge {
 
 // Detokenizes, applies stop strings, and packs text, ids and log probabilities into messages. The ending token is in
-// none of them; the tokens that spell a stop string are in all but the text. Owned by one thread.
+// none of them; the tokens that spell a stop string are in all but the text. The request's hidden token is in none, and
+// counts in ids() alone. Owned by one thread.
 class CompletionAssembler {
  public:
   // Both must outlive this.

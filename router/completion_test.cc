@@ -127,6 +127,35 @@ TEST_F(CompletionAssemblerTest, HidesSpecialTokensUnlessAskedFor) {
   EXPECT_EQ(shown.TakePiece()->text(), "<|im_start|>");
 }
 
+TEST_F(CompletionAssemblerTest, ShowsNothingOfTheHiddenToken) {
+  request_.hidden_id = 7;
+  request_.skip_special_tokens = false;
+  request_.output_token_ids = true;
+  request_.logprobs = 0;
+  request_.stop = {"ab"};
+  request_.stream_interval = 2;
+  node::v1::Token hidden;
+  hidden.set_id(7);
+  CompletionAssembler completion(0, &request_, tokenizer_.get());
+  completion.Push(hidden);
+  EXPECT_FALSE(completion.TakePiece().has_value());  // not the first token that the client gets
+  completion.Push(Byte('x'));
+  EXPECT_EQ(completion.TakePiece()->token_ids_size(), 1);
+  completion.Push(Byte('\xC3'));
+  completion.Push(hidden);
+  EXPECT_FALSE(completion.TakePiece().has_value());  // one of two
+  completion.Push(Byte('\xA9'));
+  const Completion piece = *completion.TakePiece();
+  EXPECT_EQ(piece.text(), "\u00E9");
+  EXPECT_EQ(piece.token_ids_size(), 2);
+  EXPECT_EQ(piece.logprobs_size(), 2);
+  completion.Push(Byte('a'));
+  completion.Push(hidden);
+  completion.Push(Byte('b'));
+  EXPECT_TRUE(completion.finished());
+  EXPECT_EQ(completion.ids().size(), 8u);
+}
+
 TEST_F(CompletionAssemblerTest, WaitsForTheStreamIntervalAfterTheFirstToken) {
   request_.stream_interval = 3;
   CompletionAssembler completion(0, &request_, tokenizer_.get());

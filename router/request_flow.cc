@@ -116,9 +116,8 @@ void RequestFlow::PlaceCall(Run& run) {
   } else if (waited || absl::IsResourceExhausted(run.last_error) || !MayComeToPlace(cluster, query)) {
     return Finish(run.last_error);
   }
-  environment_->run_after(kNodePoll, [self = shared_from_this(), &run] {
-    self->strand_.Post([self, &run] { self->PlaceCall(run); });
-  });
+  environment_->run_after(
+      kNodePoll, [self = shared_from_this(), &run] { self->strand_.Post([self, &run] { self->PlaceCall(run); }); });
 }
 
 void RequestFlow::StartCall(Run& run, const Placement& placement, const std::string& fingerprint) {
@@ -143,8 +142,8 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const std::str
   events.on_done = [self = shared_from_this(), &run, number = run.call_number](const absl::Status& status) {
     self->strand_.Post([self, &run, number, status] { self->OnDone(run, number, status); });
   };
-  run.call = environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_,
-                                         std::move(events));
+  run.call =
+      environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_, std::move(events));
   WatchCall(run, run.call_number);
 }
 
@@ -167,8 +166,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->mutable_ids()->Add(request_.prompt_ids.begin(), request_.prompt_ids.end());
   content->mutable_ids()->Add(run.assembler.ids().begin(), run.assembler.ids().end());
   content->set_prompt_length(static_cast<uint32_t>(request_.prompt_ids.size()));
-  content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(),
-                                              request_.no_anchor_positions.end());
+  content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(), request_.no_anchor_positions.end());
   content->set_policy(request_.policy);
   content->set_fingerprint(fingerprint);
   for (const PositionRange& range : request_.pinned) {
@@ -176,6 +174,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
     pinned->set_begin(range.begin);
     pinned->set_end(range.end);
   }
+  content->set_turn_begin(request_.turn_begin);
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

@@ -52,10 +52,11 @@ struct FlowEnvironment {
 
 // n completions are n Decode calls. A call that fails because of its node is made again, with the ids so far, at
 // another node: the one path for node loss, drain and full nodes. It ends: a failed call has brought a token, or is one
-// of kMaxAttempts, or was refused by a full node, which is not asked again. A stop string ends its call. Events come from the
-// threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages) happen
-// there too, with no lock held. A choice of salient sequences is made once for a request: the first call that tells one
-// decides for the others, which wait for it, and for every call made again. Start and Cancel are thread-safe. Held by shared_ptr: a call under way keeps its flow.
+// of kMaxAttempts, or was refused by a full node, which is not asked again. A stop string ends its call. Events come
+// from the threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages)
+// happen there too, with no lock held. A choice of salient sequences is made once for a request: the first call that
+// tells one decides for the others, which wait for it, and for every call made again. Start and Cancel are thread-safe.
+// Held by shared_ptr: a call under way keeps its flow.
 class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
  public:
   // Calls of one completion that may fail in a row without a token. Refusals of full nodes do not count.
@@ -83,11 +84,11 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     const uint32_t index;
     CompletionAssembler assembler;
     // Over all calls.
-    int failures = 0;                // since the last token
-    std::vector<uint64_t> tried;     // registrations: of the node that made it and failed, and of those after it
+    int failures = 0;             // since the last token
+    std::vector<uint64_t> tried;  // registrations: of the node that made it and failed, and of those after it
     absl::Status last_error;
-    absl::Time waiting_since;        // for a node
-    std::string numerics_class;      // of the node that made the last token
+    absl::Time waiting_since;    // for a node
+    std::string numerics_class;  // of the node that made the last token
     // Of the present call; call_number 0: there is none. Events of other calls are late and ignored.
     uint64_t call_number = 0;
     std::shared_ptr<DecodeCall> call;

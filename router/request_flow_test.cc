@@ -718,5 +718,53 @@ TEST_F(RequestFlowTest, RandomFailuresNeverChangeTheAnswer) {
   }
 }
 
+TEST_F(RequestFlowTest, AChoiceIsMadeOnceAndGivenToEveryOtherCall) {
+  AddNode("d1");
+  AddNode("d2");
+  AddNode("d3");
+  request_.chooses = true;
+  request_.n = 3;
+  request_.pinned = {{1, 2}};
+  request_.turn_begin = 1;
+  request_.output_prompt_pieces = true;
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 1u);  // the others wait for its choice
+  EXPECT_FALSE(caller_.calls[0]->request.content().has_salient());
+  EXPECT_EQ(caller_.calls[0]->request.content().pinned(0).begin(), 1u);
+  EXPECT_EQ(caller_.calls[0]->request.content().turn_begin(), 1u);
+
+  EndCall(0, absl::UnavailableError("gone"));  // before it told one: the next call is free to choose
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_FALSE(caller_.calls[1]->request.content().has_salient());
+  DecodeResponse message;
+  node::v1::PositionRange* chosen = message.mutable_prefilled()->mutable_salient()->add_ranges();
+  chosen->set_end(1);
+  node::v1::PositionRange* kept = message.mutable_prefilled()->add_kept_ranges();
+  kept->set_end(1);
+  kept = message.mutable_prefilled()->add_kept_ranges();
+  kept->set_begin(2);
+  kept->set_end(3);
+  caller_.calls[1]->events.on_message(message);
+  ASSERT_EQ(caller_.calls.size(), 4u);
+  EndCall(1, absl::UnavailableError("gone"));
+  ASSERT_EQ(caller_.calls.size(), 5u);
+  for (size_t call : {2, 3, 4}) {
+    const node::v1::Content& content = caller_.calls[call]->request.content();
+    ASSERT_EQ(content.salient().ranges_size(), 1) << call;
+    EXPECT_EQ(content.salient().ranges(0).end(), 1u);
+  }
+  for (size_t call : {2, 3, 4}) {
+    SendTokens(call, 0, {30});
+    SendFinished(call);
+  }
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_TRUE(sink_.status->ok()) << *sink_.status;
+  ASSERT_EQ(sink_.merged.provenance().kept_ranges_size(), 2);
+  ASSERT_EQ(sink_.merged.prompt_pieces_size(), 3);
+  EXPECT_TRUE(sink_.merged.prompt_pieces(0).kept());
+  EXPECT_FALSE(sink_.merged.prompt_pieces(1).kept());
+  EXPECT_EQ(sink_.merged.prompt_pieces(1).text(), tokenizer_->TokenBytes(21));
+}
+
 }  // namespace
 }  // namespace kedge

@@ -8,13 +8,17 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/rpc/request_id.h"
+#include "common/tokenizer/anchored_text.h"
+#include "common/tokenizer/inner_stops.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
@@ -53,6 +57,33 @@ absl::StatusOr<std::string> ChooseName(const std::string& wanted, const std::str
       "--model-name: is needed, as neither general.name nor the file's name is valid UTF-8");
 }
 
+// The byte offsets of the spans' ends. REQUIRES: text is valid UTF-8.
+absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const AnchorSpans& spans) {
+  std::vector<size_t> ends;
+  uint32_t code_points = 0;
+  size_t at = 0;  // bytes of so many code points
+  for (int i = 0; i < spans.size(); ++i) {
+    const std::string field = absl::StrCat("cache_options.anchor_spans[", i, "]");
+    if (spans[i].begin() < code_points) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".begin: is ", spans[i].begin(), "; the span before it ends at ", code_points));
+    }
+    if (spans[i].end() <= spans[i].begin()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, ".end: is ", spans[i].end(), "; must be above begin, ", spans[i].begin()));
+    }
+    for (; code_points < spans[i].end(); ++code_points) {
+      if (at == text.size()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".end: is ", spans[i].end(), "; the text has ", code_points, " code points"));
+      }
+      at += ReadCharacter(text.substr(at)).length;
+    }
+    ends.push_back(at);
+  }
+  return ends;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
@@ -84,12 +115,13 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
   if (!default_policy.ok()) {
     return absl::Status(default_policy.status().code(),
-                        absl::StrCat(!policy.empty()                   ? "--policy"
+                        absl::StrCat(!policy.empty()                  ? "--policy"
                                      : files.adapter_policy().empty() ? "kedge.anchor.policy"
                                                                       : "kedge.anchor.policy of the adapter",
                                      ": ", default_policy.status().message()));
   }
   model->default_policy = CanonicalPolicy(*default_policy);
+  model->default_insert = default_policy->insert;
   model->default_chooses = default_policy->salient_millionths > 0;
   return model;
 }
@@ -112,30 +144,114 @@ absl::Status RequestParser::CheckFits(size_t tokens, bool or_more, absl::string_
                                                  " leaves no room for an answer"));
 }
 
-size_t RequestParser::LeastTokens(absl::string_view text) const {
-  const auto bytes = static_cast<size_t>(std::count_if(
-      text.begin(), text.end(), [this](char byte) { return model_->token_bytes[static_cast<uint8_t>(byte)]; }));
+size_t RequestParser::LeastTokens(absl::string_view text, bool inserts) const {
+  const auto bytes = static_cast<size_t>(std::count_if(text.begin(), text.end(), [&](char c) {
+    const uint8_t byte = static_cast<uint8_t>(c);
+    // (White space is at most U+0020 or not ASCII.)
+    return model_->token_bytes[byte] && (!inserts || (byte > 0x20 && byte < 0x80));
+  }));
   return (bytes + model_->longest_token - 1) / model_->longest_token;
 }
 
-absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text) const {
+absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text, std::optional<uint32_t> insert,
+                                                         const AnchorSpans& spans) const {
+  if (const std::optional<size_t> offset = FindInvalidUtf8(text)) {
+    return absl::InvalidArgumentError(absl::StrCat("text: not valid UTF-8 at byte ", *offset));
+  }
+  std::vector<size_t> places;  // of anchors
+  if (!spans.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(places, FindSpanEnds(text, spans));
+  } else if (insert.has_value()) {
+    places = FindSentenceBreaks(text);
+  }
   PromptTokens tokens;
   if (model_->tokenizer->bos_to_add().has_value()) tokens.ids.push_back(*model_->tokenizer->bos_to_add());
-  const absl::StatusOr<std::vector<uint32_t>> ids = model_->tokenizer->Encode(text);
+  const absl::StatusOr<std::vector<uint32_t>> ids =
+      EncodeWithAnchors(*model_->tokenizer, CutAtPlaces(text, places), insert.value_or(0));
   if (!ids.ok()) return InField("text", ids.status());
   tokens.ids.insert(tokens.ids.end(), ids->begin(), ids->end());
   tokens.no_anchor.resize(tokens.ids.size(), false);
   return tokens;
 }
 
-absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1::ChatMessages& messages) const {
+namespace {
+
+// The byte at which the code point number `count` of valid UTF-8 begins, or its size; nullopt beyond that.
+std::optional<size_t> ByteOf(absl::string_view text, uint32_t count) {
+  size_t byte = 0;
+  for (; count > 0; --count) {
+    if (byte == text.size()) return std::nullopt;
+    byte += ReadCharacter(text.substr(byte)).length;
+  }
+  return byte;
+}
+
+}  // namespace
+
+absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
+                                                          const inference::v1::GenerateRequest& request,
+                                                          const PromptTokens& tokens, bool inserts,
+                                                          absl::string_view field) const {
+  switch (span.span_case()) {
+    case inference::v1::PinnedSpan::kMessage:
+      if (!request.has_messages()) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".message: the prompt has no messages"));
+      }
+      if (span.message() >= tokens.messages.size()) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".message: ", span.message(), " is not below the ",
+                                                       tokens.messages.size(), " messages"));
+      }
+      return tokens.messages[span.message()];
+    case inference::v1::PinnedSpan::kText: {
+      if (!request.has_text()) return absl::InvalidArgumentError(absl::StrCat(field, ".text: the prompt is no text"));
+      if (inserts) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".text: cannot be told from the text under a policy that inserts anchors into it"));
+      }
+      const std::optional<size_t> begin = ByteOf(request.text(), span.text().begin());
+      const std::optional<size_t> end = ByteOf(request.text(), span.text().end());
+      if (!begin.has_value() || !end.has_value() || *begin >= *end) {
+        return absl::InvalidArgumentError(absl::StrCat(field, ".text: [", span.text().begin(), ", ", span.text().end(),
+                                                       ") is empty or goes beyond the text"));
+      }
+      const absl::StatusOr<std::vector<TextToken>> text = model_->tokenizer->EncodeWithOffsets(request.text());
+      if (!text.ok()) return InField("text", text.status());
+      const PositionRange range = TokensOfBytes(*text, request.text().size(), *begin, *end);
+      const auto before = static_cast<uint32_t>(tokens.ids.size() - text->size());  // a token that begins every text
+      return PositionRange{before + range.begin, before + range.end};
+    }
+    case inference::v1::PinnedSpan::SPAN_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(field, ": one of message and text is required"));
+}
+
+absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                                        RouterRequest* parsed) const {
+  std::vector<bool> pinned(tokens.ids.size());
+  for (int i = 0; i < request.cache_options().pinned_size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const PositionRange range,
+                           PinnedTokens(request.cache_options().pinned(i), request, tokens,
+                                        parsed->hidden_id.has_value(), absl::StrCat("cache_options.pinned[", i, "]")));
+    std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
+  }
+  std::vector<uint32_t> positions;
+  for (uint32_t i = 0; i < pinned.size(); ++i) {
+    if (pinned[i]) positions.push_back(i);
+  }
+  parsed->pinned = RangesOf(positions);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1::ChatMessages& messages,
+                                                             std::optional<uint32_t> insert) const {
   if (model_->chat_template == nullptr) return InField("messages", model_->chat_template_status);
   std::vector<ChatMessage> turns;
   for (const inference::v1::ChatMessage& message : messages.messages()) {
     turns.push_back({message.role(), message.content()});
   }
   const bool open_answer = !messages.has_add_generation_prompt() || messages.add_generation_prompt();
-  absl::StatusOr<PromptTokens> tokens = model_->chat_template->Apply(turns, open_answer);
+  absl::StatusOr<PromptTokens> tokens = model_->chat_template->Apply(turns, open_answer, insert);
   if (!tokens.ok()) return InField("messages", tokens.status());
   return tokens;
 }
@@ -143,21 +259,30 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
 absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {
   KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
   absl::StatusOr<PromptTokens> tokens = absl::InvalidArgumentError("prompt: one of text and messages is required");
-  if (request.has_text()) tokens = TokenizeText(request.text());
-  if (request.has_messages()) tokens = TokenizeMessages(request.messages());
+  if (request.has_text()) tokens = TokenizeText(request.text(), model_->default_insert, {});
+  if (request.has_messages()) tokens = TokenizeMessages(request.messages(), model_->default_insert);
   if (!tokens.ok()) return tokens.status();
   return std::move(tokens->ids);
 }
 
 absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const {
+  const bool inserts = parsed->hidden_id.has_value();
+  const AnchorSpans& spans = request.cache_options().anchor_spans();
+  if (!spans.empty() && !request.has_text()) {
+    return absl::InvalidArgumentError("cache_options.anchor_spans: are places in the field text, which is not set");
+  }
+  if (!spans.empty() && !inserts) {
+    return absl::InvalidArgumentError(
+        "cache_options.anchor_spans: the policy inserts no anchors (insert=off), as anllm-ac would");
+  }
   absl::string_view field;
   PromptTokens tokens;
   switch (request.prompt_case()) {
     case inference::v1::GenerateRequest::kText: {
       field = "text";
       if (request.text().empty()) return absl::InvalidArgumentError("text: is empty");
-      KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(request.text()), /*or_more=*/true, field));
-      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeText(request.text()));
+      KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(request.text(), inserts), /*or_more=*/true, field));
+      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeText(request.text(), parsed->hidden_id, spans));
       break;
     }
     case inference::v1::GenerateRequest::kTokenIds: {
@@ -174,10 +299,10 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
       field = "messages";
       size_t least = 0;
       for (const inference::v1::ChatMessage& message : request.messages().messages()) {
-        least += LeastTokens(message.content());
+        least += LeastTokens(message.content(), inserts);
       }
       KEDGE_RETURN_IF_ERROR(CheckFits(least, /*or_more=*/true, field));
-      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeMessages(request.messages()));
+      KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeMessages(request.messages(), parsed->hidden_id));
       break;
     }
     case inference::v1::GenerateRequest::PROMPT_NOT_SET:
@@ -185,6 +310,12 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   }
   if (tokens.ids.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": is empty"));
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
+  KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
+  if (!tokens.messages.empty()) parsed->turn_begin = tokens.messages.back().begin;
+  if (parsed->chooses) {
+    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(parsed->policy, {}));
+    for (uint32_t position : FindInnerStops(*model_->tokenizer, policy, tokens.ids)) tokens.no_anchor[position] = true;
+  }
   parsed->prompt_ids = std::move(tokens.ids);
   for (size_t i = 0; i < tokens.no_anchor.size(); ++i) {
     if (tokens.no_anchor[i]) parsed->no_anchor_positions.push_back(static_cast<uint32_t>(i));
@@ -195,8 +326,8 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
 absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const {
   if (params.has_temperature()) {
     parsed->temperature = params.temperature();
-    KEDGE_RETURN_IF_ERROR(CheckNumber(parsed->temperature, parsed->temperature >= 0, "sampling_params.temperature",
-                                      "at least 0"));
+    KEDGE_RETURN_IF_ERROR(
+        CheckNumber(parsed->temperature, parsed->temperature >= 0, "sampling_params.temperature", "at least 0"));
   }
   if (params.has_top_p()) {
     parsed->top_p = params.top_p();
@@ -306,11 +437,13 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
   KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
   parsed.policy = model_->default_policy;
   parsed.chooses = model_->default_chooses;
+  parsed.hidden_id = model_->default_insert;
   if (!request.cache_options().policy().empty()) {
     const absl::StatusOr<Policy> policy = ParsePolicy(request.cache_options().policy(), model_->policy_names);
     if (!policy.ok()) return InField("cache_options.policy", policy.status());
     parsed.policy = CanonicalPolicy(*policy);
     parsed.chooses = policy->salient_millionths > 0;
+    parsed.hidden_id = policy->insert;
   }
   KEDGE_RETURN_IF_ERROR(ParsePrompt(request, &parsed));
   parsed.max_tokens =

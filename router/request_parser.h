@@ -5,6 +5,7 @@
 #include <bitset>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,8 @@
 
 namespace kedge {
 
+using AnchorSpans = google::protobuf::RepeatedPtrField<inference::v1::TextSpan>;
+
 // What the router knows of its one model: metadata and vocabulary, no weights. Immutable.
 struct RouterModel {
   std::string name;
@@ -34,8 +37,9 @@ struct RouterModel {
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
   PolicyNames policy_names;
-  std::string default_policy;  // canonical
-  bool default_chooses = false;  // RouterRequest::chooses under it
+  std::string default_policy;              // canonical
+  bool default_chooses = false;            // RouterRequest::chooses under it
+  std::optional<uint32_t> default_insert;  // the anchor that it inserts
   uint32_t default_max_tokens = 256;
 };
 
@@ -65,13 +69,21 @@ class RequestParser {
   absl::Status CheckModel(absl::string_view model) const;
 
  private:
-  absl::StatusOr<PromptTokens> TokenizeText(absl::string_view text) const;
-  absl::StatusOr<PromptTokens> TokenizeMessages(const inference::v1::ChatMessages& messages) const;
+  // `insert`: an anchor to put between sentences, or at the ends of `spans` if there are any.
+  absl::StatusOr<PromptTokens> TokenizeText(absl::string_view text, std::optional<uint32_t> insert,
+                                            const AnchorSpans& spans) const;
+  absl::StatusOr<PromptTokens> TokenizeMessages(const inference::v1::ChatMessages& messages,
+                                                std::optional<uint32_t> insert) const;
   absl::Status CheckTokenId(uint32_t id, absl::string_view field) const;
   // kInvalidArgument unless a prompt of `tokens` tokens, or more, leaves room for an answer.
   absl::Status CheckFits(size_t tokens, bool or_more, absl::string_view field) const;
-  // A lower bound of the number of its tokens.
-  size_t LeastTokens(absl::string_view text) const;
+  // A lower bound of the number of its tokens. `inserts`: white space around anchors is left out.
+  size_t LeastTokens(absl::string_view text, bool inserts) const;
+  absl::StatusOr<PositionRange> PinnedTokens(const inference::v1::PinnedSpan& span,
+                                             const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                                             bool inserts, absl::string_view field) const;
+  absl::Status ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+                           RouterRequest* parsed) const;
   absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const;
   absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
   absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;

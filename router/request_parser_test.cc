@@ -1,5 +1,6 @@
 #include "router/request_parser.h"
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>
@@ -247,6 +248,61 @@ TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
   EXPECT_LT(absl::Now() - start, absl::Seconds(1));
 }
 
+TEST_F(RequestParserTest, PinsAreTheTokensThatOverlapThem) {
+  GenerateRequest request = TextRequest("One. Zw\u00f6lf! Three.");
+  inference::v1::TextSpan* span = request.mutable_cache_options()->add_pinned()->mutable_text();
+  span->set_begin(5);
+  span->set_end(11);  // code points: "Zw\u00f6lf!"
+  const RouterRequest parsed = ParseOk(request);
+  ASSERT_EQ(parsed.pinned.size(), 1u);
+  std::string text;
+  for (uint32_t i = parsed.pinned[0].begin; i < parsed.pinned[0].end; ++i) {
+    text += std::string(model_->tokenizer->TokenBytes(parsed.prompt_ids[i]));
+  }
+  EXPECT_NE(text.find("Zw\u00f6lf!"), std::string::npos) << text;
+  EXPECT_LE(text.size(), 2 + std::string("Zw\u00f6lf!").size());  // a space that the first token brings, say
+
+  span->set_end(100);
+  ExpectRefused(request, "cache_options.pinned[0].text: [5, 100) is empty or goes beyond");
+  span->set_end(5);
+  ExpectRefused(request, "cache_options.pinned[0].text");
+  request.mutable_cache_options()->mutable_pinned(0)->set_message(0);
+  ExpectRefused(request, "cache_options.pinned[0].message: the prompt has no messages");
+  request.mutable_cache_options()->mutable_pinned(0)->clear_span();
+  ExpectRefused(request, "cache_options.pinned[0]: one of");
+}
+
+TEST_F(RequestParserTest, APinnedMessageIsItsContentAndTheLastOneIsTheTurn) {
+  GenerateRequest request;
+  for (const char* content : {"Be kind.", "What is an anchor?"}) {
+    auto* message = request.mutable_messages()->add_messages();
+    message->set_role(request.messages().messages_size() == 1 ? "system" : "user");
+    message->set_content(content);
+  }
+  request.mutable_cache_options()->add_pinned()->set_message(1);
+  const RouterRequest parsed = ParseOk(request);
+  ASSERT_EQ(parsed.pinned.size(), 1u);
+  EXPECT_EQ(parsed.turn_begin, parsed.pinned[0].begin);
+  std::string text;
+  for (uint32_t i = parsed.pinned[0].begin; i < parsed.pinned[0].end; ++i) {
+    text += std::string(model_->tokenizer->TokenBytes(parsed.prompt_ids[i]));
+  }
+  EXPECT_NE(text.find("What is an anchor?"), std::string::npos) << text;
+  request.mutable_cache_options()->mutable_pinned(0)->set_message(2);
+  ExpectRefused(request, "cache_options.pinned[0].message: 2 is not below the 2 messages");
+}
+
+TEST_F(RequestParserTest, WhereSequencesAreChosenAPointWithinANumberEndsNone) {
+  GenerateRequest request = TextRequest("It is 10.27 now. Then.");
+  request.mutable_cache_options()->set_policy("window");
+  EXPECT_TRUE(ParseOk(request).no_anchor_positions.empty());
+  request.mutable_cache_options()->set_policy("salient");
+  const RouterRequest parsed = ParseOk(request);
+  EXPECT_TRUE(parsed.chooses);
+  ASSERT_EQ(parsed.no_anchor_positions.size(), 1u);
+  EXPECT_EQ(model_->tokenizer->TokenBytes(parsed.prompt_ids[parsed.no_anchor_positions[0]]), ".");
+}
+
 TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
   const std::string bytes = MakeTinyModel({});
   const auto file =
@@ -294,6 +350,86 @@ TEST_F(RequestParserTest, TokenizesAsGenerateDoes) {
   EXPECT_TRUE(parser_.Tokenize(request)->empty());
   request.set_model("gpt");
   EXPECT_EQ(parser_.Tokenize(request).status().code(), absl::StatusCode::kNotFound);
+}
+
+// The policy inserts token 8.
+class InsertTest : public RequestParserTest {
+ protected:
+  InsertTest() { request_.mutable_cache_options()->set_policy("anchors=8,insert=8"); }
+
+  // The tokens of the texts with anchors between them.
+  std::vector<uint32_t> Anchored(const std::vector<std::string>& texts) {
+    std::vector<uint32_t> ids;
+    for (size_t i = 0; i < texts.size(); ++i) {
+      if (i > 0) ids.push_back(8);
+      const std::vector<uint32_t> text_ids = *model_->tokenizer->Encode(texts[i]);
+      ids.insert(ids.end(), text_ids.begin(), text_ids.end());
+    }
+    return ids;
+  }
+
+  void AddSpan(uint32_t begin, uint32_t end) {
+    inference::v1::TextSpan* span = request_.mutable_cache_options()->add_anchor_spans();
+    span->set_begin(begin);
+    span->set_end(end);
+  }
+
+  GenerateRequest request_;
+};
+
+TEST_F(InsertTest, AnchorsStandBetweenTheSentencesOfATextAndOfMessages) {
+  request_.set_text("One. Dr. Two!\n\nThree.");
+  const RouterRequest parsed = ParseOk(request_);
+  EXPECT_EQ(parsed.prompt_ids, Anchored({"One.", "Dr. Two!", "Three."}));
+  EXPECT_EQ(parsed.hidden_id, 8u);
+  EXPECT_EQ(ParseOk(TextRequest("One. Two.")).hidden_id, std::nullopt);
+
+  auto* message = request_.mutable_messages()->add_messages();
+  message->set_role("user");
+  message->set_content("One. Two");
+  const std::vector<uint32_t> ids = ParseOk(request_).prompt_ids;
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 8u), 1);
+}
+
+TEST_F(InsertTest, TokenIdsAreUsedAsTheyAre) {
+  for (const uint32_t id : Anchored({"One. Two."})) request_.mutable_token_ids()->add_ids(id);
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"One. Two."}));
+  EXPECT_EQ(ParseOk(request_).hidden_id, 8u);
+}
+
+TEST_F(InsertTest, SpansSayWhereInstead) {
+  request_.set_text("\u00C9\u00C9. Two.  Three. Four");
+  AddSpan(0, 8);
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"\u00C9\u00C9. Two.", "Three. Four"}));
+  AddSpan(8, 21);  // up to the end
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"\u00C9\u00C9. Two.", "Three. Four", ""}));
+  AddSpan(21, 22);
+  ExpectRefused(request_, "cache_options.anchor_spans[2].end: is 22; the text has 21 code points");
+  request_.mutable_cache_options()->mutable_anchor_spans(2)->set_begin(20);
+  ExpectRefused(request_, "cache_options.anchor_spans[2].begin: is 20; the span before it ends at 21");
+  request_.mutable_cache_options()->mutable_anchor_spans()->Clear();
+  AddSpan(3, 3);
+  ExpectRefused(request_, "cache_options.anchor_spans[0].end: is 3; must be above begin, 3");
+  request_.mutable_cache_options()->set_policy("window");
+  ExpectRefused(request_, "cache_options.anchor_spans: the policy inserts no anchors");
+  request_.mutable_token_ids()->add_ids(20);
+  ExpectRefused(request_, "cache_options.anchor_spans: are places in the field text");
+}
+
+TEST_F(InsertTest, WhiteSpaceAroundAnchorsDoesNotCountAgainstTheContext) {
+  request_.set_text("One." + std::string(100000, '\n') + "Two.");
+  EXPECT_EQ(ParseOk(request_).prompt_ids, Anchored({"One.", "Two."}));
+  request_.set_text("\xFF. One. Two");
+  ExpectRefused(request_, "text: not valid UTF-8 at byte 0");
+}
+
+TEST_F(InsertTest, TheDefaultPolicyHoldsForTokenizeAsWell) {
+  const auto model = TinyModel({}, "anchors=8,insert=8");
+  const RequestParser parser(model.get());
+  inference::v1::TokenizeRequest tokenize;
+  tokenize.set_text("One. Two.");
+  EXPECT_EQ(*parser.Tokenize(tokenize), Anchored({"One.", "Two."}));
+  EXPECT_EQ(parser.Parse(TextRequest("One. Two."), "")->prompt_ids, Anchored({"One.", "Two."}));
 }
 
 TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {

@@ -37,7 +37,7 @@ int main(int argc, char** argv) {
       ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
   app.add_option("--policy", options.policy,
-                 "anchor policy of requests that name none (default: the adapter's, else the model's, else window)");
+                 "anchor policy of requests that name none (default: the adapter's, else the model's, else salient)");
   app.add_option("--kv-type", options.kv_type,
                  "type of keys and values that nodes must have: f16, bf16 or f32 (default: the first node's)")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}));

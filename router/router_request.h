@@ -20,8 +20,11 @@ struct RouterRequest {
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
   std::vector<PositionRange> pinned;          // within the prompt, ascending
+  uint32_t turn_begin = 0;                    // where the content of a chat's last message begins
   std::string policy;                         // canonical
-  bool chooses = false;                       // the policy leaves a choice of salient sequences to the prompt's attention
+  bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
+  // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
+  std::optional<uint32_t> hidden_id;
 
   // How to sample; ranges as in the public proto.
   float temperature = 1.0f;
@@ -36,8 +39,8 @@ struct RouterRequest {
   uint32_t n = 1;
 
   // When to stop.
-  uint32_t max_tokens = 1;  // at least 1; prompt and answer together fit the context
-  uint32_t min_tokens = 0;  // at most max_tokens
+  uint32_t max_tokens = 1;        // at least 1; prompt and answer together fit the context
+  uint32_t min_tokens = 0;        // at most max_tokens
   std::vector<uint32_t> end_ids;  // sorted, each once
   std::vector<std::string> stop;
   bool include_stop_str_in_output = false;

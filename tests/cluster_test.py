@@ -221,6 +221,39 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(last.usage.prompt_tokens, len(tokens))
         self.assertEqual(list(tokens).count(2), 2)  # the default system turn's and the user's: none from the text
 
+    def test_inserted_anchors_are_between_sentences_and_hidden_in_the_answer(self):
+        def tokens(text):
+            return list(self.c.models.Tokenize(model_pb2.TokenizeRequest(text=text)).token_ids)
+
+        policy = "anchors=8,insert=8"
+        sampling = {"policy": policy, "temperature": 1.0, "seed": 7, "max_tokens": 60, "logit_bias": {8: 9.0}, "logprobs": 0}
+        with_anchors = tokens("One.") + [8] + tokens("Two, e.g. this?") + [8] + tokens("Three")
+        answer = self.c.stub.Generate(request(text="One.  Two, e.g. this?\nThree", **sampling))
+        completion = answer.completions[0]
+        self.assertEqual(answer.usage.prompt_tokens, len(with_anchors))
+        self.assertEqual(answer.usage.completion_tokens, 60)
+        self.assertEqual(len(completion.logprobs), len(completion.token_ids))
+        self.assertNotIn(8, completion.token_ids)
+        self.assertGreater(len(completion.token_ids), 10)
+        self.assertLess(len(completion.token_ids), 55)  # the others were anchors
+        self.assertEqual(completion.text, self.c.models.Detokenize(
+            model_pb2.DetokenizeRequest(token_ids=completion.token_ids)).text)
+        # The same from ids, which get no anchors, and as a stream.
+        by_ids = self.c.stub.Generate(request(ids=with_anchors, **sampling)).completions[0]
+        self.assertEqual(by_ids, completion)
+        ids, text, last, _ = stream(self.c, request(ids=with_anchors, **sampling))
+        self.assertEqual((ids, text), (list(completion.token_ids), completion.text))
+        self.assertEqual(last.usage.completion_tokens, 60)
+        # Ranges say where; characters, not bytes.
+        spans = request(text="\u00e9\u00e9. A. B", **sampling)
+        spans.cache_options.anchor_spans.add(begin=0, end=6)
+        by_ids = request(ids=tokens("\u00e9\u00e9. A.") + [8] + tokens("B"), **sampling)
+        self.assertEqual(self.c.stub.Generate(spans).completions, self.c.stub.Generate(by_ids).completions)
+        result = tool("generate", "--router", self.c.address, "--raw", "--prompt", "\u00e9\u00e9. A. B", "--policy", policy,
+                      "--anchor-span", "0-6", "--max-tokens", "1", "--format", "json")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(json.loads(result.stdout)["prompt_tokens"], len(by_ids.token_ids.ids))
+
     def test_several_completions_and_seeds(self):
         message = request(random_ids(30, 9), temperature=1.0, n=3, max_tokens=8)
         first = self.c.stub.Generate(message)

@@ -15,7 +15,7 @@ ALLOWED = {
     "common/anchor": {"common/base", "common/kernels/head_ref.h", "common/kernels/row_shape.h"},
     "common/kv": {"common/base", "common/anchor", "common/kernels/step.h"},
     "common/model": {"common/base", "common/kernels"},
-    "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/model/gguf.h"},
+    "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/gguf.h"},
     "common/engine": {"common/base", "common/anchor", "common/kv", "common/kernels/step.h", "common/model/sampler.h"},
     "common/rpc": {"common/base", "common/anchor/content.h", "common/engine/node_stats.h", "common/model/sampler.h"},
     "common/transfer": {"common/base", "common/anchor/content.h", "common/rpc"},
@@ -28,7 +28,8 @@ ALLOWED = {
                "common/node", "common/rpc", "common/transfer"},
     "router": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/config.h", "common/model/model_files.h",
                "common/rpc", "common/tokenizer", "common/kernels/row_shape.h"},
-    "eval": {"common/base", "common/anchor", "common/engine", "common/kernels/step.h", "common/kv", "common/tokenizer"},
+    "eval": {"common/base", "common/anchor", "common/engine", "common/kernels/head_ref.h", "common/kernels/step.h",
+             "common/kv", "common/tokenizer"},
     "cli": {"eval", "common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
             "common/kernels/tensor_type.h", "common/model", "common/node", "common/rpc", "common/tokenizer"},
 }

@@ -26,7 +26,8 @@ class PrefillServer {
  public:
   explicit PrefillServer(const std::string& fingerprint = "model")
       : device_(Device()),
-        engine_({.fingerprint = fingerprint, .context_length = 4000, .salience_heads = SimulatedHeads()}, &device_, &clock_),
+        engine_({.fingerprint = fingerprint, .context_length = 4000, .salience_heads = SimulatedHeads()}, &device_,
+                &clock_),
         service_(&loop_, &engine_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {
@@ -58,8 +59,11 @@ class DecodeServer {
  public:
   DecodeServer()
       : device_(Device()),
-        engine_({.fingerprint = "model", .context_length = 4000, .salience_heads = SimulatedHeads(), .silence_limit = absl::Milliseconds(500)}, &device_,
-                &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
+        engine_({.fingerprint = "model",
+                 .context_length = 4000,
+                 .salience_heads = SimulatedHeads(),
+                 .silence_limit = absl::Milliseconds(500)},
+                &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
         service_(&loop_, &engine_, device_.numerics_class(), device_.row_shape().row_bytes()) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {

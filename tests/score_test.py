@@ -121,6 +121,18 @@ class ScoreTest(unittest.TestCase):
         self.assertIn("UTF-8", text.stderr)
         self.assertEqual(tool(*command, "--text-file", path, "--tokens", "20").returncode, 2)
 
+    def test_a_text_gets_the_anchors_that_the_policy_inserts(self):
+        path = os.path.join(TMP, "sentences.txt")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("!.  #?\n$%.")
+        byte = {character: 17 + ord(character) - ord("!") for character in "!#$%.?"}  # the tiny vocabulary
+        command = ("score", "--model", MODEL, "--policy", "anchors=8,insert=8", "--format", "json")
+        text = tool(*command, "--text-file", path)
+        self.assertEqual(text.returncode, 0, text.stderr)
+        ids = [byte[c] for c in "!."] + [8] + [byte[c] for c in "#?"] + [8] + [byte[c] for c in "$%."]
+        self.assertEqual(text.stdout, tool(*command, "--tokens", ",".join(map(str, ids))).stdout)
+        self.assertEqual(json.loads(text.stdout)["kept_rows"], 2 + 3)  # two anchors and the open sentence
+
     def test_damaged_model_files_are_errors(self):
         with open(MODEL, "rb") as file:
             data = file.read()
@@ -158,8 +170,8 @@ class ScoreTest(unittest.TestCase):
         self.assertNotEqual(given["logprobs"], self.result("--adapter", ADAPTER, policy="full")["logprobs"])
         split = self.result("--adapter", ADAPTER, "--path", "split", "--split", "77", "--threads", "1")
         self.assertEqual(given["logprobs"], split["logprobs"])
-        window = json.loads(tool(*command).stdout)  # no policy anywhere
-        self.assertEqual(window, self.result(policy="window"))
+        built_in = json.loads(tool(*command).stdout)  # no policy anywhere
+        self.assertEqual(built_in, self.result(policy="salient"))
 
     def test_what_is_no_adapter_for_this_model_is_refused_by_name(self):
         other = os.path.join(TMP, "other-base.gguf")

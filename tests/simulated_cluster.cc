@@ -247,7 +247,9 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
     node->engine = std::make_unique<PrefillEngine>(
-        PrefillOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()}, &node->device, &clock_);
+        PrefillOptions{
+            .fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()},
+        &node->device, &clock_);
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -257,8 +259,9 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
     node->engine = std::make_unique<DecodeEngine>(
-        DecodeOptions{.fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()}, &node->device,
-        source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
+        DecodeOptions{
+            .fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()},
+        &node->device, source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
           Post([alive, closure = std::move(closure)] {
             if (*alive) closure();
           });

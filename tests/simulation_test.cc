@@ -33,6 +33,7 @@ class SimulationTest : public testing::Test {
                           .prompt_ids = content.ids,
                           .no_anchor_positions = content.no_anchor_positions,
                           .pinned = content.pinned,
+                          .turn_begin = content.turn_begin,
                           .policy = CanonicalPolicy(content.policy),
                           .chooses = content.policy.salient_millionths > 0,
                           .temperature = random() % 2 ? 0.0f : 1.0f,
@@ -53,6 +54,7 @@ class SimulationTest : public testing::Test {
                          .prompt_length = static_cast<uint32_t>(request.prompt_ids.size()),
                          .no_anchor_positions = request.no_anchor_positions,
                          .pinned = request.pinned,
+                         .turn_begin = request.turn_begin,
                          .policy = ParsePolicy(request.policy, {}).value()};
     const SamplingParams sampling{.temperature = request.temperature,
                                   .frequency_penalty = request.frequency_penalty,

@@ -2,8 +2,8 @@
 //
 // k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, tenant, cache salt);
 // k(i) = SHA-256(k(i-1), count, ids as u32 LE, pinned bits, no-anchor bits, role bits): one link per closed sequence,
-// and one per 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and never trust
-// a given one.
+// and one per 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and
+// never trust a given one.
 #ifndef KEDGE_COMMON_ANCHOR_CHAIN_H_
 #define KEDGE_COMMON_ANCHOR_CHAIN_H_
 
@@ -21,9 +21,9 @@ namespace kedge {
 using ChainKey = std::array<uint8_t, 32>;
 
 struct ChainRoot {
-  std::string fingerprint;       // ModelFingerprint
+  std::string fingerprint;  // ModelFingerprint
   std::string canonical_policy;
-  std::string kv_type;           // "f16"
+  std::string kv_type;  // "f16"
   std::string numerics_class;
   std::string tenant;
   std::string cache_salt;

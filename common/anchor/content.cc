@@ -37,6 +37,10 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
                                                      " is out of order or not below the number of ids ", size));
     }
   }
+  if (content.turn_begin > 0 && content.turn_begin >= content.prompt_length) {
+    return absl::InvalidArgumentError(absl::StrCat("turn_begin: ", content.turn_begin, " is not within the prompt of ",
+                                                   content.prompt_length, " tokens"));
+  }
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.pinned, content.prompt_length, "pinned"));
   if (!content.salient.has_value()) return absl::OkStatus();
   if (content.policy.salient_millionths == 0) {

@@ -18,9 +18,10 @@ struct Content {
   uint32_t prompt_length = 0;
   std::vector<uint32_t> no_anchor_positions;  // rows that never act as anchors, ascending
   std::vector<PositionRange> pinned;          // rows of the prompt that are kept whatever the policy says
+  uint32_t turn_begin = 0;                    // where the prompt's last turn begins: a question may stand there
   Policy policy;
-  // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is made
-  // once and travels with the request: whoever goes on with it keeps the same rows.
+  // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
+  // made once and travels with the request: whoever goes on with it keeps the same rows.
   std::optional<std::vector<PositionRange>> salient;
 
   bool NoAnchor(uint32_t position) const;

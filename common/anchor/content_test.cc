@@ -23,21 +23,23 @@ TEST(ContentTest, ErrorsNameTheField) {
   EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {2}}).find("no_anchor_positions[0]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 1, .pinned = {{0, 2}}}).find("pinned[0]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .salient = {{}}}).find("salient: is given"), 0u);
+  EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 2, .turn_begin = 2}).find("turn_begin: 2"), 0u);
 }
 
 TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {
-  Content content{.ids = std::vector<uint32_t>(10, 1), .prompt_length = 10};
+  Content content{.ids = std::vector<uint32_t>(200, 1), .prompt_length = 200};
   content.policy = {.anchors = {5}, .keep_anchors = false, .sinks = 2, .recent = 3, .prefill_full = true};
   content.policy.salient_millionths = 300000;
-  content.ids[4] = content.ids[6] = content.ids[8] = 5;
-  content.salient = {{0, 5}};  // 5 rows, two of them sinks
-  EXPECT_EQ(Error(content), "");
-  content.salient = {{0, 5}, {5, 7}};  // no room for two more
-  EXPECT_EQ(Error(content), "salient: takes 5 rows; the policy grants 3 of 10");
-  content.salient = {{0, 5}, {7, 9}};  // in the window: free
-  EXPECT_EQ(Error(content), "");
-  content.salient = {{8, 10}};  // the prompt's last row is not for choosing
-  EXPECT_EQ(Error(content).find("salient[0]"), 0u);
+  for (uint32_t i = 29; i < 200; i += 30) content.ids[i] = 5;
+  const auto error = [&] { return std::string(CheckContent(content, 100, 1000).message()); };
+  content.salient = {{0, 60}};  // 60 rows, two of them sinks
+  EXPECT_EQ(error(), "");
+  content.salient = {{0, 60}, {60, 90}};  // no room for thirty more
+  EXPECT_EQ(error(), "salient: takes 88 rows; the policy grants 60 of 200");
+  content.salient = {{0, 60}, {180, 199}};  // in the window, the open sequence: free
+  EXPECT_EQ(error(), "");
+  content.salient = {{180, 200}};  // the prompt's last row is not for choosing
+  EXPECT_EQ(error().find("salient[0]"), 0u);
 }
 
 }  // namespace

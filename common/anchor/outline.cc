@@ -36,7 +36,9 @@ PromptOutline OutlinePrompt(const Content& content) {
 }
 
 uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length) {
-  return static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000);
+  if (policy.salient_millionths == 0) return 0;
+  return std::max(kLeastSalientRows,
+                  static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000));
 }
 
 }  // namespace kedge

@@ -21,7 +21,9 @@ struct PromptOutline {
 // REQUIRES: prompt_length is from 1 to ids.size() + 1. Looks at the first n-1 ids alone.
 PromptOutline OutlinePrompt(const Content& content);
 
-// How many rows beyond those the policy grants to salient sequences of a prompt of n rows.
+// How many rows beyond those the policy grants to salient sequences of a prompt of n rows: `salient` times n, and at
+// least kLeastSalientRows, because a short prompt's question and answer are no shorter than a long one's.
+inline constexpr uint32_t kLeastSalientRows = 48;
 uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length);
 
 }  // namespace kedge

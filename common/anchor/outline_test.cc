@@ -43,9 +43,10 @@ TEST(Outline, IsOfTheRowsThatAreThere) {
   EXPECT_TRUE(OutlinePrompt(content).sequences.empty());
 }
 
-TEST(SalientBudget, IsAShareOfThePromptRoundedDown) {
-  EXPECT_EQ(SalientBudget(Prompt().policy, 10), 4u);
-  EXPECT_EQ(SalientBudget(Prompt().policy, 9), 3u);
+TEST(SalientBudget, IsAShareOfThePromptRoundedDownWithAFloor) {
+  EXPECT_EQ(SalientBudget(Prompt().policy, 1000), 400u);
+  EXPECT_EQ(SalientBudget(Prompt().policy, 999), 399u);
+  EXPECT_EQ(SalientBudget(Prompt().policy, 10), kLeastSalientRows);
   EXPECT_EQ(SalientBudget(Policy(), 1000), 0u);
 }
 

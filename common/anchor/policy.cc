@@ -1,6 +1,6 @@
 // The text form of a policy. A preset is nothing but other policy text: its keys and the caller's are merged first, and
-// only the values that remain are read, so that a later key really replaces what a preset says. Reading goes in three
-// passes: syntax of every value, then what this version does not do, then whether the combination makes sense.
+// only the values that remain are read, so that a later key really replaces what a preset says. Reading goes in two
+// passes: syntax of every value, then whether the combination makes sense.
 // Tested by policy_test.cc.
 #include "common/anchor/policy.h"
 
@@ -42,7 +42,7 @@ constexpr Preset kPresets[] = {
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
     {"salient",
-     "anchors=sentence,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.08,write=full"},
+     "anchors=sentence,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {
@@ -137,7 +137,8 @@ absl::StatusOr<uint32_t> ReadSalient(const Settings& settings) {
   if (!settings[kSalient].has_value()) return 0;
   const absl::string_view value = settings[kSalient]->value;
   const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('.', 1));
-  const bool digits_only = std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
+  const bool digits_only =
+      std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
   uint32_t whole = 0;
   uint32_t millionths = 0;
   std::string decimals(parts.second);
@@ -166,17 +167,29 @@ absl::StatusOr<Policy> ParseModelPolicy(const PolicyNames& names) {
                       absl::StrCat(policy.status().message(), " (in the model's kedge.anchor.policy)"));
 }
 
-// The anchors of the model's policy; else, for anllm-ep, the full stop.
-absl::StatusOr<std::vector<uint32_t>> TrainedAnchors(bool or_full_stop, const PolicyNames& names) {
+// For anllm-ep: the anchors of the model's policy, else the full stop.
+absl::StatusOr<std::vector<uint32_t>> TrainedAnchors(const PolicyNames& names) {
   if (!names.model_policy.empty()) {
     KEDGE_ASSIGN_OR_RETURN(Policy policy, ParseModelPolicy(names));
     if (policy.has_sequences()) return std::move(policy.anchors);
   }
-  if (!or_full_stop) return Invalid("anchors: anllm-ac takes them from the model's kedge.anchor.policy; it has none");
   if (names.full_stop.has_value()) return std::vector<uint32_t>{*names.full_stop};
   return Invalid(
       "anchors: anllm-ep takes them from the model's kedge.anchor.policy or the token \".\"; this model has neither, "
       "so give their ids: anllm-ep,anchors=ID+ID");
+}
+
+// For anllm-ac: that of the model's policy, else the token that AnLLM-AC adds to its vocabulary.
+absl::StatusOr<uint32_t> TrainedInsert(const PolicyNames& names) {
+  if (!names.model_policy.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParseModelPolicy(names));
+    if (policy.insert.has_value()) return *policy.insert;
+  }
+  if (names.added_anchor.has_value()) return *names.added_anchor;
+  return Invalid(
+      "insert: anllm-ac takes it from the model's kedge.anchor.policy or the token \"<AC>\"; this model has neither, "
+      "so "
+      "give its id: anllm-ac,anchors=ID,insert=ID");
 }
 
 absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const PolicyNames& names) {
@@ -217,8 +230,8 @@ absl::Status Merge(absl::string_view text, bool is_preset, Settings& settings, a
     const auto key_name = std::find(std::begin(kKeyNames), std::end(kKeyNames), name);
     if (equals == absl::string_view::npos) {
       if (item.empty()) return Invalid("an empty item; the form is [preset][,key=value...]");
-      const auto preset = std::find_if(std::begin(kPresets), std::end(kPresets),
-                                       [item](const Preset& p) { return p.name == item; });
+      const auto preset =
+          std::find_if(std::begin(kPresets), std::end(kPresets), [item](const Preset& p) { return p.name == item; });
       if (may_be_preset && preset != std::end(kPresets)) {
         preset_name = preset->name;
         KEDGE_RETURN_IF_ERROR(Merge(preset->text, true, settings, preset_name));
@@ -240,15 +253,6 @@ absl::Status Merge(absl::string_view text, bool is_preset, Settings& settings, a
   return absl::OkStatus();
 }
 
-absl::Status NotAvailable(const Settings& settings, Key key, absl::string_view preset_name, absl::string_view instead) {
-  const std::string what = settings[key]->from_preset
-                               ? absl::StrCat("set by the preset \"", preset_name, "\"")
-                               : absl::StrCat(kKeyNames[key], "=", settings[key]->value);
-  return absl::UnimplementedError(absl::StrCat("policy: ", kKeyNames[key], ": ", what,
-                                               ", is known but not available in this version; only ", kKeyNames[key],
-                                               "=", instead, " is"));
-}
-
 }  // namespace
 
 bool Policy::IsAnchorId(uint32_t id) const { return std::binary_search(anchors.begin(), anchors.end(), id); }
@@ -260,7 +264,7 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   absl::string_view preset_name;
   KEDGE_RETURN_IF_ERROR(Merge(text, false, settings, preset_name));
 
-  // Syntax of all values but `anchors`, which may need the model's own policy.
+  // Syntax of all values, except where `anchors` and `insert` may need the model's own policy.
   Policy policy;
   KEDGE_ASSIGN_OR_RETURN(policy.longest, ReadCount(settings, kLongest));
   KEDGE_ASSIGN_OR_RETURN(policy.keep_anchors, ReadChoice(settings, kKeep, "anchors", "none"));
@@ -272,9 +276,10 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   }
   KEDGE_ASSIGN_OR_RETURN(const bool view_own, ReadChoice(settings, kView, "own", "all"));
   policy.view = view_own ? Policy::View::kOwn : Policy::View::kAll;
-  const bool inserts = settings[kInsert].has_value() && settings[kInsert]->value != "off";
-  if (inserts && !settings[kInsert]->from_preset) {
-    KEDGE_RETURN_IF_ERROR(ReadTokenId("insert", settings[kInsert]->value, names).status());
+  const Setting insert = settings[kInsert].value_or(Setting{"off"});
+  const bool is_insert_trained = insert.from_preset && insert.value == kTrained;
+  if (insert.value != "off" && !is_insert_trained) {
+    KEDGE_ASSIGN_OR_RETURN(policy.insert, ReadTokenId("insert", insert.value, names));
   }
   KEDGE_ASSIGN_OR_RETURN(const bool prefill_anchored, ReadChoice(settings, kPrefill, "anchored", "full"));
   policy.prefill_full = !prefill_anchored;
@@ -282,22 +287,30 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   KEDGE_ASSIGN_OR_RETURN(const bool write_anchored, ReadChoice(settings, kWrite, "anchored", "full"));
   policy.write_full = !write_anchored;
 
-  if (inserts) return NotAvailable(settings, kInsert, preset_name, "off");
-
+  if (is_insert_trained) {
+    KEDGE_ASSIGN_OR_RETURN(policy.insert, TrainedInsert(names));
+  }
   const Setting anchors = settings[kAnchors].value_or(Setting{"none"});
-  if (anchors.from_preset && anchors.value == kTrained) {
-    KEDGE_ASSIGN_OR_RETURN(policy.anchors, TrainedAnchors(preset_name == "anllm-ep", names));
-  } else {
+  if (!anchors.from_preset || anchors.value != kTrained) {
     KEDGE_ASSIGN_OR_RETURN(policy.anchors, ReadAnchors(anchors.value, names));
+  } else if (preset_name == "anllm-ac") {
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t anchor, policy.insert.has_value() ? *policy.insert : TrainedInsert(names));
+    policy.anchors = {anchor};
+  } else {
+    KEDGE_ASSIGN_OR_RETURN(policy.anchors, TrainedAnchors(names));
+  }
+  if (policy.insert.has_value() && !policy.IsAnchorId(*policy.insert)) {
+    return Invalid("insert: ", *policy.insert, " closes no sequence; give anchors=", *policy.insert);
   }
   if (!policy.has_sequences() && policy.longest > 0) {
     return Invalid("longest: ", policy.longest, settings[kLongest]->from_preset ? " (from the preset)" : "",
                    " bounds sequences, and with anchors=none there are none; give anchors, or longest=0");
   }
   if (policy.salient_millionths > 0 && !policy.prefill_full) {
-    return Invalid("salient: ", SalientText(policy.salient_millionths),
-                   " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
-                   "salient=0");
+    return Invalid(
+        "salient: ", SalientText(policy.salient_millionths),
+        " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
+        "salient=0");
   }
   if (policy.salient_millionths > 0 && !policy.has_sequences()) {
     return Invalid("salient: ", SalientText(policy.salient_millionths),
@@ -307,14 +320,14 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
 }
 
 std::string CanonicalPolicy(const Policy& policy) {
-  return absl::StrCat("anchors=", policy.has_sequences() ? absl::StrJoin(policy.anchors, "+") : "none", ",insert=off",
-                      ",longest=", policy.longest, ",keep=", policy.keep_anchors ? "anchors" : "none",
-                      ",sinks=", policy.sinks,
-                      ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
-                      ",view=", policy.view == Policy::View::kAll ? "all" : "own",
-                      ",prefill=", policy.prefill_full ? "full" : "anchored",
-                      ",salient=", SalientText(policy.salient_millionths),
-                      ",write=", policy.write_full ? "full" : "anchored");
+  return absl::StrCat(
+      "anchors=", policy.has_sequences() ? absl::StrJoin(policy.anchors, "+") : "none",
+      ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off", ",longest=", policy.longest,
+      ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
+      ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
+      ",view=", policy.view == Policy::View::kAll ? "all" : "own",
+      ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy.salient_millionths),
+      ",write=", policy.write_full ? "full" : "anchored");
 }
 
 }  // namespace kedge

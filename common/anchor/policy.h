@@ -25,6 +25,9 @@ struct Policy {
 
   // Sorted ids of the tokens that close a sequence; empty: `anchors=none`, there are no sequences.
   std::vector<uint32_t> anchors;
+  // One of `anchors`, which texts do not spell: put between the sentences of a text prompt, written by the model
+  // itself, and hidden from clients (`insert=ID`); nullopt: `insert=off`.
+  std::optional<uint32_t> insert;
   // The `longest`-th row of a sequence acts as an anchor; 0: never.
   uint32_t longest = 0;
   // Whether closing rows are kept (`keep=anchors`) or not (`keep=none`).
@@ -35,8 +38,8 @@ struct Policy {
   uint32_t recent = 0;
   // What an anchor row sees of kept rows before its recent span: sinks alone, or all of them.
   View view = View::kOwn;
-  // `prefill=full`: of a prompt of n rows, rows 0..n-2 see every earlier row; then the prompt is reduced, and row n-1 is
-  // the first to see the reduced rows.
+  // `prefill=full`: of a prompt of n rows, rows 0..n-2 see every earlier row; then the prompt is reduced, and row n-1
+  // is the first to see the reduced rows.
   bool prefill_full = false;
   // With prefill_full, in millionths of the prompt's rows: how many go to salient sequences (salience.h); 0: none.
   uint32_t salient_millionths = 0;
@@ -51,19 +54,19 @@ struct Policy {
 
 // What names in a policy's text stand for in one model.
 struct PolicyNames {
-  std::vector<uint32_t> sentence;         // `anchors=sentence`
-  std::vector<uint32_t> separators;       // `anchors=separators`
-  std::optional<uint32_t> full_stop;      // the one id whose text is exactly "."
-  std::string model_policy;               // kedge.anchor.policy of the model's metadata; may be empty
-  uint32_t vocab_size = 0;                // ids must be below it; 0: not checked
+  std::vector<uint32_t> sentence;        // `anchors=sentence`
+  std::vector<uint32_t> separators;      // `anchors=separators`
+  std::optional<uint32_t> full_stop;     // the one id whose text is exactly "."
+  std::optional<uint32_t> added_anchor;  // the id of AnLLM-AC's own token, "<AC>"
+  std::string model_policy;              // kedge.anchor.policy of the model's metadata; may be empty
+  uint32_t vocab_size = 0;               // ids must be below it; 0: not checked
 };
 
 // Built-in default.
-inline constexpr char kDefaultPolicy[] = "window";
+inline constexpr char kDefaultPolicy[] = "salient";
 
 // kInvalidArgument names the key or the value and says what is allowed (with the nearest known name for a misspelt
-// one); kUnimplemented: `insert` is known, and not built yet.
-// An empty text is the default policy: the model's, else kDefaultPolicy.
+// one). An empty text is the default policy: the model's, else kDefaultPolicy.
 absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& names);
 
 // All keys in order: anchors,insert,longest,keep,sinks,recent,view,prefill,salient,write.

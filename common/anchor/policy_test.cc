@@ -36,13 +36,6 @@ void ExpectInvalid(absl::string_view text, const std::string& part, const Policy
   EXPECT_THAT(std::string(status.message()), HasSubstr(part)) << text;
 }
 
-void ExpectUnimplemented(absl::string_view text, const std::string& part) {
-  const absl::Status status = Error(text);
-  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented) << text << ": " << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr(part)) << text;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("known but not available in this version")) << text;
-}
-
 constexpr char kRest[] = ",prefill=anchored,salient=0,write=anchored";
 
 TEST(Policy, PresetsMeanWhatTheirTableSays) {
@@ -57,12 +50,12 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("salient"),
-            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.08,"
+            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
             "write=full");
 }
 
-TEST(Policy, EmptyTextIsTheModelsPolicyElseWindow) {
-  EXPECT_EQ(Canonical(""), Canonical("window"));
+TEST(Policy, EmptyTextIsTheModelsPolicyElseTheBuiltInDefault) {
+  EXPECT_EQ(Canonical(""), Canonical("salient"));
   PolicyNames names = Names();
   names.model_policy = "streaming,sinks=2";
   EXPECT_EQ(Canonical("", names), Canonical("streaming,sinks=2"));
@@ -85,15 +78,43 @@ TEST(Policy, AnllmEpTakesTheModelsAnchorsThenTheFullStop) {
   ExpectInvalid("", "kedge.anchor.policy", names);
 }
 
+TEST(Policy, InsertNamesOneOfTheAnchors) {
+  EXPECT_EQ(ParsePolicy("anchors=7+9,insert=7", Names())->insert, 7u);
+  EXPECT_EQ(ParsePolicy("anchors=7,insert=off", Names())->insert, std::nullopt);
+  EXPECT_EQ(Canonical("anchors=7,insert=7"),
+            absl::StrCat("anchors=7,insert=7,longest=0,keep=anchors,sinks=0,recent=0,view=own", kRest));
+  EXPECT_EQ(Canonical(Canonical("anchors=7,insert=7")), Canonical("anchors=7,insert=7"));
+  ExpectInvalid("insert=7", "insert: 7 closes no sequence; give anchors=7");
+  ExpectInvalid("anchors=9,insert=7", "give anchors=7");
+  ExpectInvalid("anchors=7,insert=trained", "insert: \"trained\" is not a whole number");
+}
+
+TEST(Policy, AnllmAcTakesItsAnchorFromTheModel) {
+  PolicyNames names = Names();
+  ExpectInvalid("anllm-ac", "insert: anllm-ac takes it from", names);
+  EXPECT_EQ(Canonical("anllm-ac,anchors=7,insert=7", names), Canonical("anchors=7,insert=7"));
+  EXPECT_EQ(Canonical("anllm-ac,insert=7", names), Canonical("anchors=7,insert=7"));
+  names.model_policy = "anllm-ep";  // trained without one
+  ExpectInvalid("anllm-ac", "insert: anllm-ac takes it from", names);
+  names.added_anchor = 901;
+  EXPECT_EQ(Canonical("anllm-ac", names), Canonical("anchors=901,insert=901"));
+  ExpectInvalid("anllm-ac,anchors=7", "insert: 901 closes no sequence", names);
+  names.model_policy = "anchors=900,insert=900";
+  EXPECT_EQ(Canonical("anllm-ac", names), Canonical("anchors=900,insert=900"));
+  EXPECT_EQ(Canonical("", names), Canonical("anllm-ac", names));
+  names.model_policy = "anllm-ac";
+  EXPECT_EQ(Canonical("", names), Canonical("anchors=901,insert=901"));
+}
+
 TEST(Policy, LaterKeysReplaceThoseOfThePreset) {
   EXPECT_EQ(Canonical("window,recent=32,anchors=5,keep=none"),
             absl::StrCat("anchors=5,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all", kRest));
+  EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
   // What counts is what is left in the end.
   EXPECT_EQ(Canonical("window,anchors=none,longest=0"), Canonical("streaming,view=all"));
-  EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"),
-            Canonical("window,keep=none,recent=32"));
+  EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"), Canonical("window,keep=none,recent=32"));
   PolicyNames names = Names();
-  names.model_policy = "anchors=9";
+  names.model_policy = "anchors=9,insert=9";
   EXPECT_EQ(Canonical("anllm-ac,insert=off", names), Canonical("anchors=9"));
 }
 
@@ -202,7 +223,7 @@ TEST(Policy, RejectsLongestWithoutSequences) {
 }
 
 TEST(Policy, SalientIsExactInMillionths) {
-  EXPECT_EQ(ParsePolicy("salient,salient=0.07", Names())->salient_millionths, 70000u);
+  EXPECT_EQ(ParsePolicy("salient,salient=0.06", Names())->salient_millionths, 60000u);
   EXPECT_EQ(ParsePolicy("salient,salient=1", Names())->salient_millionths, 1000000u);
   EXPECT_EQ(ParsePolicy("salient,salient=0.000001", Names())->salient_millionths, 1u);
   EXPECT_THAT(Canonical("salient,salient=0.120"), HasSubstr(",salient=0.12,"));
@@ -214,15 +235,7 @@ TEST(Policy, SalientIsExactInMillionths) {
 
 TEST(Policy, RejectsSalienceWithoutItsGround) {
   ExpectInvalid("window,salient=0.1", "give prefill=full, or salient=0");
-  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.08 goes to sequences");
-}
-
-TEST(Policy, SaysWhatIsKnownButNotAvailable) {
-  ExpectUnimplemented("insert=7", "insert: insert=7");
-  ExpectUnimplemented("anllm-ac", "insert: set by the preset \"anllm-ac\"");
-  EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
-  // A misspelt value is told first.
-  ExpectInvalid("prefill=full,view=x", "view");
+  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.07 goes to sequences");
 }
 
 TEST(Policy, QuotesOutsideTextShortAndPrintable) {

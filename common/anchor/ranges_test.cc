@@ -12,7 +12,8 @@ using testing::HasSubstr;
 TEST(Ranges, ChecksOrderAndBounds) {
   EXPECT_TRUE(CheckRanges({}, 0, "pinned").ok());
   EXPECT_TRUE(CheckRanges({{0, 2}, {2, 3}, {5, 9}}, 9, "pinned").ok());
-  const std::vector<std::vector<PositionRange>> wrong = {{{0, 0}}, {{3, 2}}, {{0, 10}}, {{0, 3}, {2, 4}}, {{4, 5}, {0, 1}}};
+  const std::vector<std::vector<PositionRange>> wrong = {
+      {{0, 0}}, {{3, 2}}, {{0, 10}}, {{0, 3}, {2, 4}}, {{4, 5}, {0, 1}}};
   for (const auto& ranges : wrong) {
     const absl::Status status = CheckRanges(ranges, 9, "pinned");
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
@@ -31,8 +32,7 @@ TEST(Ranges, ContainsExactlyTheirPositions) {
 }
 
 TEST(Ranges, AreTheFewestThatHaveThePositions) {
-  EXPECT_THAT(RangesOf({0, 1, 2, 5, 7, 8}),
-              ElementsAre(PositionRange{0, 3}, PositionRange{5, 6}, PositionRange{7, 9}));
+  EXPECT_THAT(RangesOf({0, 1, 2, 5, 7, 8}), ElementsAre(PositionRange{0, 3}, PositionRange{5, 6}, PositionRange{7, 9}));
   EXPECT_TRUE(RangesOf({}).empty());
 }
 

@@ -1,9 +1,23 @@
-// Two steps, because a prompt's last rows belong to the chat template, and the question may stand anywhere. The pointer
-// heads, in the very last rows, show which sequences ask: a sequence's share of their mass is its weight. The retrieval
-// heads, in the rows of those sequences, show what answers: a head's score of a sequence is the largest mass that any
-// observed row gives to it, that row counting by its own sequence's weight, as a share of these over all sequences; and
-// a sequence's score is the mean over the heads, or its weight if that is more. Mass is summed over a sequence, not
-// averaged: averages let sequences of one or two tokens win. Tested by salience_test.cc.
+// Three scores of a sequence, of which the highest counts. All are mass summed over whole sequences and not averaged
+// over their tokens: averages let sequences of one or two tokens win.
+//
+// 1. Asking. A prompt's very last rows belong to the chat template, and there the pointer heads look at what is asked:
+//    a sequence's share of their mass is its weight, and the question itself is kept for that; a long sentence, which
+//    may merely stand beside it, for less.
+// 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one of the
+//    last rows gives to the sequence, times the weight of that row's own sequence; the mean over the heads.
+// 3. Looking back. Where the question stands before the text, no last row looks at the answer, but rows of the answer
+//    look at the question: the largest mass that a row of the sequence gives to the sequences that open the last turn;
+//    the mean over the heads, and an eighth of it, because text looks at its beginning for other reasons too. What
+//    opens the turn gets the most that any sequence got by it.
+//
+// Whole sequences with at least a quarter of the best score are taken in its order. What the budget has left goes to the
+// latest sequences before the window: they do not answer, but text goes on from them.
+//
+// A model without known heads has no pointers: every last row asks, and the maximum over all heads is taken.
+//
+// The weights and row counts were found on the default model with recall prompts of several forms (docs/fidelity.md).
+// Tested by salience_test.cc.
 #include "common/anchor/salience.h"
 
 #include <algorithm>
@@ -14,16 +28,13 @@
 namespace kedge {
 namespace {
 
-constexpr uint64_t kWhole = uint64_t{1} << 20;  // shares are parts of it
-
-// Each of `values` as a share of their sum.
-std::vector<uint64_t> Shares(const std::vector<uint64_t>& values) {
-  const uint64_t sum = std::accumulate(values.begin(), values.end(), uint64_t{0});
-  std::vector<uint64_t> shares(values.size());
-  // Values are below 2^36 (mass of a few rows, or mass times a share shifted back) and so are shares times 2^20.
-  for (size_t i = 0; i < values.size() && sum > 0; ++i) shares[i] = values[i] * kWhole / sum;
-  return shares;
-}
+constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
+constexpr uint32_t kPointerRows = 2;          // of these: the template's, before row n-1
+constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
+constexpr uint32_t kAskingRows = 16;   // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint64_t kLookingBackShare = 8;
+constexpr uint64_t kLeastShare = 4;  // of the best score
 
 }  // namespace
 
@@ -33,74 +44,148 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()) {
   const uint32_t end = content.prompt_length - 1;
-  observed_ = {end > kObservedRows ? end - kObservedRows : 0, end};
-  sums_.resize((observed_.end - observed_.begin) * num_heads_ * outline_.sequences.size());
-}
-
-absl::Span<const uint32_t> Salience::Sums(uint32_t row, size_t head) const {
+  const uint32_t last_rows = num_pointers_ > 0 ? kLastRows : kLastRowsOfAllHeads;
+  last_ = observed_ = {end > last_rows ? end - last_rows : 0, end};
   const size_t count = outline_.sequences.size();
-  return absl::MakeConstSpan(sums_).subspan(((row - observed_.begin) * num_heads_ + head) * count, count);
+  if (num_pointers_ > 0) {
+    for (size_t i = 0; i + 1 < count; ++i) {  // the last one may not have ended yet
+      const PositionRange& sequence = outline_.sequences[i];
+      if (sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
+          sequence.end - sequence.begin >= kLeastOpening) {
+        opening_.push_back(i);
+      }
+    }
+    if (!opening_.empty()) observed_.begin = std::min(observed_.begin, outline_.sequences[opening_.back()].end);
+  }
+  sums_.resize(size_t{last_.end - last_.begin} * num_heads_ * count);
+  back_.resize(num_heads_ * count);
 }
 
 void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass) {
   KEDGE_CHECK(position >= observed_.begin && position < observed_.end && mass.size() == position + 1 &&
               head < num_heads_);
-  uint32_t* sum = &sums_[((position - observed_.begin) * num_heads_ + head) * outline_.sequences.size()];
-  for (const PositionRange& sequence : outline_.sequences) {
-    if (sequence.begin > position) break;
-    *sum++ = std::accumulate(mass.begin() + sequence.begin, mass.begin() + std::min(sequence.end, position + 1), 0u);
-  }
-}
-
-// What asks, by the pointer heads in the last rows: neither the first sequence, which takes what attention has to
-// spare, nor the open one, which is the template's. All alike if there are no such heads.
-std::vector<uint64_t> Salience::PointerShares() const {
-  const size_t count = outline_.sequences.size();
-  std::vector<uint64_t> mass(count);
-  for (size_t head = 0; head < num_pointers_; ++head) {
-    for (uint32_t row = std::max(observed_.end, kPointerRows) - kPointerRows; row < observed_.end; ++row) {
-      const absl::Span<const uint32_t> sums = Sums(row, head);
-      for (size_t i = 1; i + 1 < count; ++i) mass[i] += sums[i];
+  const std::vector<PositionRange>& sequences = outline_.sequences;
+  const auto sum_of = [&](const PositionRange& sequence) {
+    const uint32_t end = std::min(sequence.end, position + 1);
+    return std::accumulate(mass.begin() + sequence.begin, mass.begin() + end, 0u);
+  };
+  if (position >= last_.begin) {
+    uint32_t* sum = &sums_[((position - last_.begin) * num_heads_ + head) * sequences.size()];
+    for (const PositionRange& sequence : sequences) {
+      if (sequence.begin > position) break;
+      *sum++ = sum_of(sequence);
     }
   }
-  const std::vector<uint64_t> shares = Shares(mass);
-  if (std::count(shares.begin(), shares.end(), uint64_t{0}) != static_cast<int64_t>(count)) return shares;
-  return std::vector<uint64_t>(count, kWhole);
+  if (opening_.empty() || position < sequences[opening_.back()].end) return;
+  uint32_t to_opening = 0;
+  for (size_t i : opening_) to_opening += sum_of(sequences[i]);
+  const auto own = std::upper_bound(sequences.begin(), sequences.end(), position,
+                                    [](uint32_t p, const PositionRange& sequence) { return p < sequence.end; });
+  uint32_t& most = back_[head * sequences.size() + (own - sequences.begin())];
+  most = std::max(most, to_opening);
 }
 
-std::vector<uint64_t> Salience::Scores() const {
+void Salience::Take(const Salience& earlier) {
+  // The last sequence of the earlier prompt may go on in this one: its rows so far count all the same.
+  const size_t count = outline_.sequences.size(), earlier_count = earlier.outline_.sequences.size();
+  KEDGE_CHECK(num_heads_ == earlier.num_heads_);
+  if (opening_ != earlier.opening_) return;  // it ends before they do, so none of its rows can look back at all of them
+  for (size_t i = 0; i < std::min(count, earlier_count); ++i) {
+    KEDGE_CHECK(outline_.sequences[i].begin == earlier.outline_.sequences[i].begin);
+    for (size_t head = 0; head < num_heads_; ++head) {
+      uint32_t& most = back_[head * count + i];
+      most = std::max(most, earlier.back_[head * earlier_count + i]);
+    }
+  }
+}
+
+// Weights in parts of kMassOne. Neither the first sequence asks, which takes what attention has to spare, nor the open
+// one, which is the template's.
+std::vector<uint64_t> Salience::Asking() const {
   const size_t count = outline_.sequences.size();
-  const std::vector<uint64_t> asks = PointerShares();
-  std::vector<uint64_t> retrieved(count);
+  if (num_pointers_ == 0) return std::vector<uint64_t>(count, kMassOne);
+  std::vector<uint64_t> asking(count);
+  const uint32_t rows = last_.end - last_.begin;
+  for (uint32_t row = std::max(rows, kPointerRows) - kPointerRows; row < rows; ++row) {
+    for (size_t head = 0; head < num_pointers_; ++head) {
+      const uint32_t* sums = &sums_[(row * num_heads_ + head) * count];
+      for (size_t i = 1; i + 1 < count; ++i) asking[i] += sums[i];
+    }
+  }
+  const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});
+  for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
+  return asking;
+}
+
+std::vector<uint64_t> Salience::Answering(const std::vector<uint64_t>& asking) const {
+  const size_t count = outline_.sequences.size();
+  std::vector<uint64_t> answering(count);
   for (size_t head = num_pointers_; head < num_heads_; ++head) {
     std::vector<uint64_t> largest(count);
     size_t own = 0;  // the sequence of `row`
-    for (uint32_t row = observed_.begin; row < observed_.end; ++row) {
+    for (uint32_t row = last_.begin; row < last_.end; ++row) {
       while (outline_.sequences[own].end <= row) ++own;
-      const absl::Span<const uint32_t> sums = Sums(row, head);
-      for (size_t i = 0; i < count; ++i) largest[i] = std::max(largest[i], asks[own] * sums[i] / kWhole);
+      if (asking[own] == 0) continue;
+      const uint32_t* sums = &sums_[((row - last_.begin) * num_heads_ + head) * count];
+      for (size_t i = 0; i <= own; ++i) largest[i] = std::max(largest[i], asking[own] * sums[i] / kMassOne);
     }
-    const std::vector<uint64_t> shares = Shares(largest);
-    for (size_t i = 0; i < count; ++i) retrieved[i] += shares[i];
+    for (size_t i = 0; i < count; ++i) {
+      answering[i] = num_pointers_ == 0 ? std::max(answering[i], largest[i]) : answering[i] + largest[i];
+    }
   }
-  const bool has_pointers = num_pointers_ > 0;
-  for (size_t i = 0; i < count; ++i) {
-    retrieved[i] /= num_heads_ - num_pointers_;
-    if (has_pointers) retrieved[i] = std::max(retrieved[i], asks[i]);
+  if (num_pointers_ > 0) {
+    for (uint64_t& score : answering) score /= num_heads_ - num_pointers_;
   }
-  return retrieved;
+  return answering;
+}
+
+std::vector<uint64_t> Salience::LookingBack() const {
+  const size_t count = outline_.sequences.size();
+  std::vector<uint64_t> back(count);
+  if (opening_.empty()) return back;
+  uint64_t most = 0;
+  for (size_t i = opening_.back() + 1; i < count; ++i) {
+    if (!IsCandidate(i)) continue;
+    for (size_t head = num_pointers_; head < num_heads_; ++head) back[i] += back_[head * count + i];
+    back[i] /= num_heads_ - num_pointers_;
+    most = std::max(most, back[i]);
+  }
+  for (size_t i : opening_) back[i] = most;
+  return back;
+}
+
+std::vector<uint64_t> Salience::Scores() const {
+  const std::vector<uint64_t> asking = Asking();
+  const std::vector<uint64_t> answering = Answering(asking);
+  const std::vector<uint64_t> looking_back = LookingBack();
+  std::vector<uint64_t> scores(answering.size());
+  for (size_t i = 0; i < scores.size(); ++i) {
+    const PositionRange& sequence = outline_.sequences[i];
+    const uint64_t asks =
+        num_pointers_ == 0 ? 0 : asking[i] * kAskingRows / std::max(kAskingRows, sequence.end - sequence.begin);
+    scores[i] = std::max({answering[i], asks, looking_back[i] / kLookingBackShare});
+  }
+  return scores;
 }
 
 std::vector<PositionRange> Salience::Choose() const {
   const std::vector<uint64_t> scores = Scores();
-  std::vector<size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), size_t{0});
+  uint64_t best = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (IsCandidate(i)) best = std::max(best, scores[i]);
+  }
+  std::vector<size_t> order, rest;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (!IsCandidate(i)) continue;
+    (scores[i] > 0 && scores[i] * kLeastShare >= best ? order : rest).push_back(i);
+  }
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return scores[a] > scores[b]; });
+  order.insert(order.end(), rest.rbegin(), rest.rend());
   std::vector<bool> chosen(scores.size());
   uint32_t left = budget_;
   for (size_t i : order) {
     const uint32_t charge = outline_.Charge(outline_.sequences[i]);
-    if (charge == 0 || charge > left) continue;  // kept in any case; or passed over, and a smaller one may still fit
+    if (charge > left) continue;  // a smaller one may still fit
     chosen[i] = true;
     left -= charge;
   }

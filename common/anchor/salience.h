@@ -1,8 +1,8 @@
 // Salient sequences: which whole sequences of a prompt are kept because its end attends to them.
 //
-// A few heads of a model *retrieve*: what they attend to from the prompt's last rows is what the answer will need. Their
-// attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it. One choice
-// serves all layers and heads, so rows stay uniform.
+// A few heads of a model *retrieve*: what they attend to from the prompt's last rows is what the answer will need.
+// Their attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it. One
+// choice serves all layers and heads, so rows stay uniform.
 #ifndef KEDGE_COMMON_ANCHOR_SALIENCE_H_
 #define KEDGE_COMMON_ANCHOR_SALIENCE_H_
 
@@ -41,9 +41,7 @@ absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 // Owned by one thread. Copyable.
 class Salience {
  public:
-  // How many of the prompt's last rows before row n-1 are observed, at most, and how many of these the pointers see.
-  static constexpr uint32_t kObservedRows = 128;
-  static constexpr uint32_t kPointerRows = 2;
+  static constexpr uint32_t kLastRows = 128;  // before row n-1, whose sums are kept row by row
 
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);
@@ -55,24 +53,32 @@ class Salience {
   // (StepFuture::Mass). REQUIRES: position is observed, mass.size() == position + 1.
   void Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass);
 
+  // Takes over what was added to `earlier`, of a prompt that begins alike and ends before this one's last kLastRows, so
+  // that the rows that they share need not be added again.
+  void Take(const Salience& earlier);
+
   // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
   std::vector<PositionRange> Choose() const;
 
-  // The score of each of outline().sequences: higher goes first.
+  // The score of each of outline().sequences, in parts of kMassOne.
   std::vector<uint64_t> Scores() const;
   const PromptOutline& outline() const { return outline_; }
 
  private:
-  // Mass of one head in one observed row, by sequence.
-  absl::Span<const uint32_t> Sums(uint32_t row, size_t head) const;
-  std::vector<uint64_t> PointerShares() const;
+  std::vector<uint64_t> Asking() const;
+  std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
+  std::vector<uint64_t> LookingBack() const;
+  bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;
   uint32_t budget_;
-  PositionRange observed_;
   size_t num_pointers_;
-  size_t num_heads_;            // pointers included
-  std::vector<uint32_t> sums_;  // [observed rows][heads][sequences]
+  size_t num_heads_;             // pointers included
+  std::vector<size_t> opening_;  // sequences at the last turn's begin
+  PositionRange last_;           // the last rows: those whose sums are kept row by row
+  PositionRange observed_;
+  std::vector<uint32_t> sums_;  // [last rows][heads][sequences]: mass by sequence
+  std::vector<uint32_t> back_;  // [heads][sequences]: the most mass that a row of it gives to `opening_`
 };
 
 }  // namespace kedge

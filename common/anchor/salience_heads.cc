@@ -12,9 +12,8 @@ namespace kedge {
 namespace {
 
 std::string HeadsText(const std::vector<HeadRef>& heads) {
-  return absl::StrJoin(heads, "+", [](std::string* out, const HeadRef& head) {
-    absl::StrAppend(out, head.layer, ".", head.head);
-  });
+  return absl::StrJoin(heads, "+",
+                       [](std::string* out, const HeadRef& head) { absl::StrAppend(out, head.layer, ".", head.head); });
 }
 
 absl::StatusOr<std::vector<HeadRef>> ReadHeads(absl::string_view text, uint32_t num_layers, uint32_t num_heads) {
@@ -26,8 +25,8 @@ absl::StatusOr<std::vector<HeadRef>> ReadHeads(absl::string_view text, uint32_t 
       return absl::InvalidArgumentError(absl::StrCat("salience heads: \"", item, "\" is not layer.head"));
     }
     if (head.layer >= num_layers || head.head >= num_heads) {
-      return absl::InvalidArgumentError(absl::StrCat("salience heads: ", item, ": the model has ", num_layers,
-                                                     " layers of ", num_heads, " heads"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("salience heads: ", item, ": the model has ", num_layers, " layers of ", num_heads, " heads"));
     }
     if (std::find(heads.begin(), heads.end(), head) != heads.end()) {
       return absl::InvalidArgumentError(absl::StrCat("salience heads: ", item, " is given twice"));
@@ -54,8 +53,9 @@ absl::StatusOr<SalienceHeads> ParseSalienceHeads(absl::string_view text, uint32_
   SalienceHeads heads;
   for (absl::string_view item : absl::StrSplit(text, ',')) {
     const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(item, absl::MaxSplits('=', 1));
-    std::vector<HeadRef>* list = parts.first == "pointers" ? &heads.pointers
-                                 : parts.first == "retrieval" ? &heads.retrieval : nullptr;
+    std::vector<HeadRef>* list = parts.first == "pointers"    ? &heads.pointers
+                                 : parts.first == "retrieval" ? &heads.retrieval
+                                                              : nullptr;
     if (list == nullptr || !list->empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("salience heads: \"", item, "\"; the form is pointers=L.H+L.H,retrieval=L.H+L.H"));

@@ -6,111 +6,174 @@
 namespace kedge {
 namespace {
 
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// Ten sequences of ten rows; the last row of the prompt is row 100.
+// A hundred sequences of ten rows; the last row of the prompt is row 1000.
 Content Prompt(uint32_t budget) {
-  Content content{.ids = std::vector<uint32_t>(101, 1), .prompt_length = 101};
-  for (uint32_t i = 9; i < 100; i += 10) content.ids[i] = 9;
+  Content content{.ids = std::vector<uint32_t>(1001, 1), .prompt_length = 1001};
+  for (uint32_t i = 9; i < 1000; i += 10) content.ids[i] = 9;
   content.policy = {.anchors = {9}, .keep_anchors = false, .sinks = 2, .recent = 12, .prefill_full = true};
-  content.policy.salient_millionths = budget * 10000;
+  content.policy.salient_millionths = budget * 1000;
   return content;
 }
 
-const SalienceHeads kOne = {.retrieval = {{0, 0}}};
-const SalienceHeads kTwo = {.retrieval = {{0, 0}, {1, 0}}};
-const SalienceHeads kPointed = {.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
+const SalienceHeads kAll = {.retrieval = {{0, 0}, {1, 0}}};
+const SalienceHeads kKnown = {.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
+const SalienceHeads kKnownTwo = {.pointers = {{1, 0}}, .retrieval = {{0, 0}, {0, 1}}};
+constexpr size_t kPointer = 0, kRetrieval = 1;
 
-// `amount` for each row of sequence number `sequence`, 1 for the others.
+// `amount` in sequence number `sequence`, nothing elsewhere.
 std::vector<uint32_t> Look(uint32_t position, uint32_t sequence, uint32_t amount) {
-  std::vector<uint32_t> mass(position + 1, 1);
-  for (uint32_t i = 10 * sequence; i < 10 * sequence + 10; ++i) mass[i] = amount;
+  std::vector<uint32_t> mass(position + 1);
+  mass[10 * sequence + 3] = amount;
   return mass;
 }
 
-TEST(Salience, ObservesTheLastRowsBeforeThePromptsLast) {
-  EXPECT_EQ(Salience(Prompt(10), kOne).observed(), (PositionRange{0, 100}));
-  Content large = Prompt(10);
-  large.ids.resize(1000, 1);
-  large.prompt_length = 1000;
-  EXPECT_EQ(Salience(large, kOne).observed(), (PositionRange{999 - Salience::kObservedRows, 999}));
+std::vector<PositionRange> Sequences(std::vector<uint32_t> numbers) {
+  std::vector<PositionRange> ranges;
+  for (uint32_t number : numbers) ranges.push_back({10 * number, 10 * number + 10});
+  return ranges;
 }
 
-TEST(Salience, TakesSequencesInOrderOfTheirShareWithinTheBudget) {
-  for (const auto& [budget, expected] : std::vector<std::pair<uint32_t, std::vector<PositionRange>>>{
-           {9, {{0, 10}}},  // charged for 8 rows only: two are sinks
-           {10, {{40, 50}}},
-           {20, {{20, 30}, {40, 50}}},
-           {30, {{20, 30}, {40, 60}}},
-           {40, {{0, 10}, {20, 30}, {40, 60}}}}) {
-    Salience salience(Prompt(budget), kOne);
-    salience.Add(90, 0, Look(90, 4, 1000));
-    salience.Add(91, 0, Look(91, 2, 500));
-    salience.Add(92, 0, Look(92, 5, 50));
-    EXPECT_EQ(salience.Choose(), expected) << budget;
+// Sequence 90 asks, with all the weight there is.
+Salience Asked(uint32_t budget, const SalienceHeads& heads = kKnown) {
+  Salience salience(Prompt(budget), heads);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  return salience;
+}
+
+TEST(Salience, ObservesWhatMayAskOrLookBack) {
+  EXPECT_EQ(Salience(Prompt(50), kAll).observed(), (PositionRange{968, 1000}));
+  // The last turn begins with row 0, so all rows behind its opening sequences may look back.
+  EXPECT_EQ(Salience(Prompt(50), kKnown).observed(), (PositionRange{20, 1000}));
+  Content later = Prompt(50);
+  later.turn_begin = 990;  // nothing is left of it
+  EXPECT_EQ(Salience(later, kKnown).observed(), (PositionRange{872, 1000}));
+}
+
+TEST(Salience, TakesWhatAsksWhatItsRowsLookAtAndThenTheLatest) {
+  Salience salience = Asked(55);
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  salience.Add(906, kRetrieval, Look(906, 31, kMassOne / 3));
+  salience.Add(907, kRetrieval, Look(907, 40, kMassOne / 5));  // less than a quarter of the best
+  salience.Add(955, kRetrieval, Look(955, 32, kMassOne));      // this row's sequence asks nothing
+  EXPECT_EQ(salience.Scores()[90], kMassOne);
+  EXPECT_EQ(salience.Scores()[30], kMassOne / 2);
+  EXPECT_EQ(salience.Scores()[32], 0u);
+  // 30 rows for what matters; then number 98, of which nine rows lie before the window, and 97.
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{300, 320}, {900, 910}, {970, 990}}));
+}
+
+TEST(Salience, ChoosesInOrderWithinTheBudgetAndPassesOverWhatDoesNotFit) {
+  Content content = Prompt(55);
+  content.pinned = {{280, 285}};
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  for (uint32_t i = 0; i < 8; ++i) {
+    salience.Add(900 + i, kRetrieval, Look(900 + i, 20 + 2 * i, kMassOne / 2 - i));
   }
+  EXPECT_EQ(salience.Choose(), Sequences({20, 22, 24, 26, 28, 90}));  // number 28 is charged for five rows
 }
 
-TEST(Salience, HeadsCountTheSameHoweverMuchTheyLookAtText) {
-  Salience salience(Prompt(10), kTwo);
-  salience.Add(90, 0, Look(90, 3, 100000));  // nearly all of head 0
-  salience.Add(90, 1, Look(90, 6, 20));      // two thirds of head 1
-  EXPECT_THAT(salience.Choose(), ElementsAre(PositionRange{30, 40}));
+TEST(Salience, TheMeanOverTheHeadsCounts) {
+  Salience salience = Asked(50, kKnownTwo);
+  salience.Add(905, 1, Look(905, 30, 600));
+  salience.Add(905, 2, Look(905, 31, 400));
+  salience.Add(906, 1, Look(906, 31, 300));
+  EXPECT_EQ(salience.Scores()[30], 300u);
+  EXPECT_EQ(salience.Scores()[31], 350u);
 }
 
-TEST(Salience, RowsCountByWhatThePointersSayOfTheirSequence) {
-  Salience salience(Prompt(20), kPointed);
-  salience.Add(99, 0, Look(99, 7, 1000));  // from the last rows: sequence 7 asks
-  salience.Add(75, 1, Look(75, 3, 500));   // a row of it looks at 3
-  salience.Add(55, 1, Look(55, 4, 9000));  // a row of another one looks at 4, and harder
-  EXPECT_THAT(salience.Choose(), ElementsAre(PositionRange{30, 40}, PositionRange{70, 80}));
+TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
+  Content content = Prompt(50);
+  content.ids[899] = 1;  // sequences 89 and 90 are one of twenty rows
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  EXPECT_EQ(salience.Scores()[89], kMassOne * 16 / 20);
 }
 
 TEST(Salience, NeitherTheFirstNorTheOpenSequenceAsks) {
-  Content content = Prompt(10);
-  content.ids[99] = 1;  // the last sequence is open
-  Salience salience(content, kPointed);
-  salience.Add(99, 0, Look(99, 0, 100000));
-  std::vector<uint32_t> open(99, 1);
-  std::fill(open.begin() + 90, open.end(), 100000);
-  salience.Add(98, 0, open);
-  salience.Add(55, 1, Look(55, 3, 1000));
-  EXPECT_THAT(salience.Choose(), ElementsAre(PositionRange{30, 40}));
+  Content content = Prompt(50);
+  content.ids[999] = 1;  // the last sequence is open
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 0, 900000));
+  salience.Add(998, kPointer, Look(998, 99, 900000));
+  salience.Add(995, kRetrieval, Look(995, 30, 1000));
+  for (uint64_t score : salience.Scores()) EXPECT_EQ(score, 0u);
+}
+
+TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
+  Content content = Prompt(50);
+  content.turn_begin = 100;
+  Salience salience(content, kKnown);
+  EXPECT_EQ(salience.observed(), (PositionRange{120, 1000}));  // behind sequences 10 and 11
+  salience.Add(505, kRetrieval, Look(505, 10, 8000));
+  salience.Add(605, kRetrieval, Look(605, 11, 4000));
+  salience.Add(705, kRetrieval, Look(705, 20, 800000));  // not where the turn begins
+  EXPECT_EQ(salience.Scores()[50], 1000u);
+  EXPECT_EQ(salience.Scores()[60], 500u);
+  EXPECT_EQ(salience.Scores()[70], 0u);
+  EXPECT_EQ(salience.Scores()[10], 1000u);
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{100, 120}, {500, 510}, {600, 610}, {980, 990}}));
+}
+
+TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
+  Content whole = Prompt(50);
+  Content prefix = whole;
+  prefix.ids.resize(606);
+  prefix.prompt_length = 607;
+  Salience earlier(prefix, kKnown), once(whole, kKnown), twice(whole, kKnown);
+  for (const auto& [position, mass] : std::vector<std::pair<uint32_t, uint32_t>>{{505, 8000}, {603, 500}}) {
+    earlier.Add(position, kRetrieval, Look(position, 0, mass));
+    once.Add(position, kRetrieval, Look(position, 0, mass));
+  }
+  twice.Take(earlier);
+  for (Salience* salience : {&once, &twice}) salience->Add(607, kRetrieval, Look(607, 1, 600));
+  EXPECT_EQ(twice.Scores(), once.Scores());
+  EXPECT_GT(twice.Scores()[60], 0u);
+}
+
+TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
+  Salience salience(Prompt(50), kAll);
+  salience.Add(995, 0, Look(995, 30, 600));
+  salience.Add(970, 1, Look(970, 31, 700));
+  salience.Add(999, 1, Look(999, 31, 100));
+  EXPECT_EQ(salience.Scores()[30], 600u);
+  EXPECT_EQ(salience.Scores()[31], 700u);
 }
 
 TEST(Salience, TiesGoToTheEarlierSequence) {
-  Salience salience(Prompt(10), kOne);
-  salience.Add(90, 0, std::vector<uint32_t>(91, 7));
-  EXPECT_THAT(salience.Choose(), ElementsAre(PositionRange{0, 10}));
+  Salience salience(Prompt(50), kAll);
+  salience.Add(999, 0, std::vector<uint32_t>(1000, 7));
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 50}}));  // the first is charged for eight rows
 }
 
 TEST(Salience, WhatIsKeptAnywayIsNotChosen) {
-  Salience salience(Prompt(100), kOne);
-  salience.Add(99, 0, std::vector<uint32_t>(100, 7));
-  // All but the window, which begins with row 89: its sequence is charged for the rest.
-  EXPECT_THAT(salience.Choose(), ElementsAre(PositionRange{0, 90}));
+  Salience salience(Prompt(1000), kAll);
+  salience.Add(999, 0, std::vector<uint32_t>(1000, 7));
+  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 990}}));  // the window begins with row 989
 }
 
-TEST(Salience, WithoutMassAndWithoutRowsThereIsAnAnswer) {
-  EXPECT_THAT(Salience(Prompt(10), kOne).Choose(), ElementsAre(PositionRange{0, 10}));
-  EXPECT_THAT(Salience(Prompt(10), kPointed).Choose(), ElementsAre(PositionRange{0, 10}));
-  EXPECT_THAT(Salience(Prompt(0), kOne).Choose(), IsEmpty());
+TEST(Salience, WithoutMassTheLatestAreTaken) {
+  EXPECT_EQ(Salience(Prompt(50), kAll).Choose(), (std::vector<PositionRange>{{940, 990}}));
+  EXPECT_EQ(Salience(Prompt(50), kKnown).Choose(), (std::vector<PositionRange>{{940, 990}}));
   Content two = Prompt(50);
   two.prompt_length = 2;
-  EXPECT_THAT(Salience(two, kOne).Choose(), IsEmpty());  // a sink
+  EXPECT_THAT(Salience(two, kKnown).Choose(), IsEmpty());
 }
 
 TEST(SalienceHeads, TextSurvives) {
-  for (const SalienceHeads& heads : {kOne, kTwo, kPointed}) {
-    EXPECT_EQ(ParseSalienceHeads(SalienceHeadsText(heads), 2, 1).value(), heads);
+  for (const SalienceHeads& heads : {kAll, kKnown, kKnownTwo}) {
+    EXPECT_EQ(ParseSalienceHeads(SalienceHeadsText(heads), 2, 2).value(), heads);
   }
-  EXPECT_EQ(SalienceHeadsText(kPointed), "pointers=1.0,retrieval=0.0");
+  EXPECT_EQ(SalienceHeadsText(kKnown), "pointers=1.0,retrieval=0.0");
 }
 
 TEST(SalienceHeads, WhatIsNoListOfHeadsIsNamed) {
-  const auto error = [](absl::string_view text) { return std::string(ParseSalienceHeads(text, 2, 3).status().message()); };
+  const auto error = [](absl::string_view text) {
+    return std::string(ParseSalienceHeads(text, 2, 3).status().message());
+  };
   EXPECT_THAT(error(""), HasSubstr("the form is"));
   EXPECT_THAT(error("pointers=1.0"), HasSubstr("retrieval: there are none"));
   EXPECT_THAT(error("retrieval=2.0"), HasSubstr("2.0: the model has 2 layers of 3 heads"));

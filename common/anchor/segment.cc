@@ -117,8 +117,11 @@ absl::StatusOr<RowShape> TakeShape(Cursor& cursor) {
   switch (type) {
     case static_cast<uint32_t>(KvType::kF32):
     case static_cast<uint32_t>(KvType::kF16):
-    case static_cast<uint32_t>(KvType::kBF16): shape.type = static_cast<KvType>(type); break;
-    default: return Damaged("KV type: ", type, " is unknown; known are 1 (f32), 2 (f16) and 3 (bf16)");
+    case static_cast<uint32_t>(KvType::kBF16):
+      shape.type = static_cast<KvType>(type);
+      break;
+    default:
+      return Damaged("KV type: ", type, " is unknown; known are 1 (f32), 2 (f16) and 3 (bf16)");
   }
   if (shape.row_bytes() > kMaxRowBytes) return Damaged("shape: a row has ", shape.row_bytes(), " bytes; too many");
   return shape;

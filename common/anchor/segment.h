@@ -24,14 +24,14 @@ inline constexpr uint32_t kSegmentFormatVersion = 2;
 inline constexpr size_t kMaxFrameBytes = 1 << 20;  // header of the frame included
 
 struct SegmentHeader {
-  std::string fingerprint;       // ModelFingerprint, hex
+  std::string fingerprint;  // ModelFingerprint, hex
   std::string canonical_policy;
   std::string numerics_class;
-  ChainKey chain{};              // of the `end` tokens before row p
+  ChainKey chain{};  // of the `end` tokens before row p
   RowShape shape;
-  uint32_t end = 0;              // p
-  uint32_t recent_begin = 0;     // lo(p): rows before it belong to K, the others to R
-  std::vector<uint32_t> positions;  // of all rows that follow, strictly ascending, each < end
+  uint32_t end = 0;                                   // p
+  uint32_t recent_begin = 0;                          // lo(p): rows before it belong to K, the others to R
+  std::vector<uint32_t> positions;                    // of all rows that follow, strictly ascending, each < end
   std::optional<std::vector<PositionRange>> salient;  // the choice that the rows stand on, if the policy makes one
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
@@ -48,7 +48,7 @@ absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHead
 
 // One frame: rows first_row .. first_row + row_count - 1 of the header's `positions`.
 struct FrameHeader {
-  uint32_t index = 0;      // from 0, without gaps
+  uint32_t index = 0;  // from 0, without gaps
   uint32_t first_row = 0;
   uint32_t row_count = 0;  // at least 1
   uint64_t checksum = 0;   // XXH3-64 of index, first_row, row_count, the chain and the payload

@@ -96,7 +96,8 @@ TEST(SegmentHeader, RoundTripsAtRandom) {
     header.recent_begin = random() % (uint64_t{header.end} + 1);
     if (random() % 2 == 0) {
       header.salient.emplace();
-      for (uint64_t begin = random() % widest; begin < header.end; begin = header.salient->back().end + random() % widest) {
+      for (uint64_t begin = random() % widest; begin < header.end;
+           begin = header.salient->back().end + random() % widest) {
         const uint64_t end = std::min<uint64_t>(begin + 1 + random() % widest, header.end);
         header.salient->push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
       }

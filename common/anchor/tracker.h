@@ -15,9 +15,9 @@ namespace kedge {
 // Under `prefill=full` the rows 0..n-2 of a prompt of n rows read all of R and K is empty; then, before row n-1, Reduce
 // fills K once with all of their rows that are kept.
 struct RowRule {
-  uint32_t position = 0;      // i
-  bool closes = false;        // acts as an anchor
-  bool kept = false;          // has a row in K, with index `kept_index`
+  uint32_t position = 0;  // i
+  bool closes = false;    // acts as an anchor
+  bool kept = false;      // has a row in K, with index `kept_index`
   uint32_t kept_index = 0;
   uint32_t recent_begin = 0;  // lo(i)
   uint32_t kept_end = 0;      // how many rows of K it sees: those with position < lo(i); for an anchor with view=own
@@ -73,17 +73,17 @@ class AnchorTracker {
   const Content* content_;
   uint32_t position_ = 0;
   uint32_t sequence_begin_ = 0;
-  bool reduced_;                           // there is nothing (more) to reduce
-  std::optional<uint32_t> written_begin_;  // `write=full`, of rows n and later: lo(n-1)
+  bool reduced_;                             // there is nothing (more) to reduce
+  std::optional<uint32_t> written_begin_;    // `write=full`, of rows n and later: lo(n-1)
   std::vector<uint32_t> closing_positions_;  // before the reduction
   std::vector<uint32_t> kept_positions_;
   uint32_t kept_before_lo_ = 0;  // rows of K with position < lo of the latest row
 };
 
 // The most rows of R and of K that a request can hold at once: what a node reserves before it asks for anything. Rows
-// before `first` arrive as State(first) (0: none do); the others are computed in pieces of at most `chunk` rows, then up
-// to `max_new` rows follow whose ids are not known. A pure function of its arguments, and an upper bound.
-// REQUIRES: first <= content.ids.size(), and under `prefill=full` it is 0 or at least n-1.
+// before `first` arrive as State(first) (0: none do); the others are computed in pieces of at most `chunk` rows, then
+// up to `max_new` rows follow whose ids are not known. A pure function of its arguments, and an upper bound. REQUIRES:
+// first <= content.ids.size(), and under `prefill=full` it is 0 or at least n-1.
 struct RowNeeds {
   uint64_t recent = 0;
   uint64_t kept = 0;

@@ -41,7 +41,8 @@ struct Oracle {
       closes.push_back(!policy.anchors.empty() && !c.NoAnchor(i) && (is_anchor_id || is_longest));
     }
     const auto within = [](const std::vector<PositionRange>& ranges, size_t j) {
-      return std::any_of(ranges.begin(), ranges.end(), [j](const PositionRange& r) { return r.begin <= j && j < r.end; });
+      return std::any_of(ranges.begin(), ranges.end(),
+                         [j](const PositionRange& r) { return r.begin <= j && j < r.end; });
     };
     const size_t prompt = c.prompt_length;
     for (size_t i = 0; i < n; ++i) {
@@ -209,8 +210,9 @@ TEST(AnchorTracker, KeepsExactlyWhatThePolicyKeeps) {
     std::vector<uint32_t> expected;
     for (uint32_t i = 0; i < c.ids.size(); ++i) {
       const bool salient = c.salient.has_value() && Contains(*c.salient, i);
-      const bool kept = i < c.policy.sinks || (oracle.closes[i] && c.policy.keep_anchors) || Contains(c.pinned, i) || salient;
-      const bool written = c.policy.write_full && i >= c.prompt_length;       // stays in R
+      const bool kept =
+          i < c.policy.sinks || (oracle.closes[i] && c.policy.keep_anchors) || Contains(c.pinned, i) || salient;
+      const bool written = c.policy.write_full && i >= c.prompt_length;  // stays in R
       const bool unreduced = c.policy.prefill_full && c.ids.size() + 1 < c.prompt_length;
       if (kept && !written && !unreduced) expected.push_back(i);
     }

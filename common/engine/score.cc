@@ -31,9 +31,8 @@ absl::Status ComputeRows(Sequence* sequence, uint32_t end, uint32_t chunk, StepD
     sequence->DropUnseen();
     const uint32_t first = sequence->position();
     if (first == end) return absl::OkStatus();
-    const Slice slice{.sequence = sequence,
-                      .rows = std::min({chunk, end - first, sequence->ready()}),
-                      .logits = WantedLogits::kAll};
+    const Slice slice{
+        .sequence = sequence, .rows = std::min({chunk, end - first, sequence->ready()}), .logits = WantedLogits::kAll};
     const std::unique_ptr<StepFuture> step = LaunchStep({slice}, device);
     KEDGE_RETURN_IF_ERROR(step->Wait());
     for (uint32_t row = first; row < sequence->position() && row + 1 < ids.size(); ++row) {
@@ -45,8 +44,7 @@ absl::Status ComputeRows(Sequence* sequence, uint32_t end, uint32_t chunk, StepD
 
 void Describe(const Sequence& sequence, const StepDevice& device, Score* score) {
   const Content& content = sequence.content();
-  score->kept_rows =
-      StateHeader(content, static_cast<uint32_t>(content.ids.size()), "", device).positions.size();
+  score->kept_rows = StateHeader(content, static_cast<uint32_t>(content.ids.size()), "", device).positions.size();
   if (content.prompt_length > 0) score->kept_ranges = VisiblePrompt(content);
   score->salient = content.salient;
 }
@@ -81,9 +79,8 @@ absl::StatusOr<Score> ScoreSteps(const Content& content, const SalienceHeads& he
   return ScoreInChunks(content, heads, 1, device);
 }
 
-absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split,
-                                 uint32_t chunk, const std::string& fingerprint, StepDevice* first,
-                                 StepDevice* second) {
+absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split, uint32_t chunk,
+                                 const std::string& fingerprint, StepDevice* first, StepDevice* second) {
   KEDGE_RETURN_IF_ERROR(Check(content, heads, *first));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   if (split > size) {

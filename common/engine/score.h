@@ -37,9 +37,8 @@ absl::StatusOr<Score> ScoreSteps(const Content& content, const SalienceHeads& he
 // The first `split` tokens on `first` in chunks of `chunk` rows; State(split) through the bytes of an AnchorSegment
 // into `second`; the rest there in chunks. `fingerprint`: of the model both devices have loaded. kInvalidArgument if
 // under `prefill=full` the split is before the prompt's last row.
-absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split,
-                                 uint32_t chunk, const std::string& fingerprint, StepDevice* first,
-                                 StepDevice* second);
+absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split, uint32_t chunk,
+                                 const std::string& fingerprint, StepDevice* first, StepDevice* second);
 
 }  // namespace kedge
 

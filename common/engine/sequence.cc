@@ -50,6 +50,12 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
   plan->tables.push_back(rows_.tables());
 }
 
+void Sequence::TakeSalience(const Salience& earlier) {
+  KEDGE_CHECK(content_.NeedsChoice() && heads_ != nullptr);
+  salience_.emplace(content_, *heads_);
+  salience_->Take(earlier);
+}
+
 absl::StatusOr<size_t> Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
   const size_t count = mass_rows_.size();
   const size_t num_heads = heads_ == nullptr ? 0 : heads_->pointers.size() + heads_->retrieval.size();

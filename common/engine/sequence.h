@@ -27,8 +27,9 @@ enum class WantedLogits {
 // `first` arrive as a state; `chunk`: most rows of one step; `max_new`: ids that may be appended.
 uint32_t PagesFor(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new);
 
-// Rows [0, position()) are computed or were received; ids beyond are pending. Under `prefill=full` the prompt is reduced
-// once its rows but the last are computed (Settle). Owned by one thread. Not movable: the tracker refers to the content.
+// Rows [0, position()) are computed or were received; ids beyond are pending. Under `prefill=full` the prompt is
+// reduced once its rows but the last are computed (Settle). Owned by one thread. Not movable: the tracker refers to the
+// content.
 class Sequence {
  public:
   // `heads`: whose attention chooses salient sequences; must outlive this. Null where no choice is to be made here.
@@ -47,6 +48,13 @@ class Sequence {
 
   // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= ready().
   void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
+  // What the choice of salient sequences will stand on, so far; null if none is to be made here, or no step was
+  // planned.
+  const Salience* salience() const { return salience_.has_value() ? &*salience_ : nullptr; }
+  // Starts from what a sequence with the same beginning has gathered (Salience::Take). REQUIRES: a choice is to be
+  // made.
+  void TakeSalience(const Salience& earlier);
+
   // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
   // want mass; returns how many of its own do. Takes their mass; once the prompt has been computed up to its last row,
   // chooses salient sequences if none were chosen for this request, and reduces the prompt.
@@ -69,9 +77,9 @@ class Sequence {
   // salient choice has been made if there is to be one. Returns the state's shape. Until every row of it has been
   // written, no step may follow.
   StateShape BeginState(uint32_t end);
-  // Under `prefill=full`: takes the first `end` rows of the prompt as computed elsewhere, makes room for all of them, and
-  // returns where to write them. REQUIRES: position() == 0; end < prompt_length - 1, and no row before `end` is to be
-  // observed for a choice that has not been made.
+  // Under `prefill=full`: takes the first `end` rows of the prompt as computed elsewhere, makes room for all of them,
+  // and returns where to write them. REQUIRES: position() == 0; end < prompt_length - 1, and no row before `end` is to
+  // be observed for a choice that has not been made.
   std::vector<RowRef> BeginComplete(uint32_t end);
   // Where to write rows first .. first + count - 1 of the state. A kept row inside the recent span lies in R and in K:
   // `copies` has the second place of each row, or kNoPage.

@@ -99,9 +99,8 @@ absl::Status StateReceiver::AcceptHeader(absl::Span<const uint8_t> bytes, const 
   if (own.NeedsChoice()) {
     Content content = own;
     content.salient = header.salient;
-    const absl::Status granted = content.salient.has_value()
-                                     ? CheckContent(content, device.vocab_size(), UINT32_MAX)
-                                     : absl::InvalidArgumentError("salient: has no choice");
+    const absl::Status granted = content.salient.has_value() ? CheckContent(content, device.vocab_size(), UINT32_MAX)
+                                                             : absl::InvalidArgumentError("salient: has no choice");
     if (!granted.ok()) return absl::DataLossError(absl::StrCat("segment: ", granted.message()));
     // Believed only with all the rest of the header.
     KEDGE_RETURN_IF_ERROR(CheckSegmentHeader(StateHeader(content, end_, fingerprint_, device), header));

@@ -122,8 +122,14 @@ TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
 class SalientExchangeTest : public StateExchangeTest {
  protected:
   SalientExchangeTest() {
-    content_.policy = {.anchors = {3}, .keep_anchors = false, .sinks = 2, .recent = 10, .view = Policy::View::kAll,
-                       .prefill_full = true, .salient_millionths = 200000, .write_full = true};
+    content_.policy = {.anchors = {3},
+                       .keep_anchors = false,
+                       .sinks = 2,
+                       .recent = 10,
+                       .view = Policy::View::kAll,
+                       .prefill_full = true,
+                       .salient_millionths = 200000,
+                       .write_full = true};
   }
 
   // Header and frames of State(99).
@@ -179,7 +185,8 @@ TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
   const std::string bytes = EncodeSegmentHeader(StateHeader(greedy, 99, "model", device_));
   auto sequence = NewSequence();
   StateReceiver receiver(sequence.get(), 99, "model");
-  const absl::Status status = receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, device_);
+  const absl::Status status =
+      receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, device_);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(status.message().find("salient: takes"), std::string::npos) << status;
   EXPECT_FALSE(sequence->content().salient.has_value());

@@ -48,6 +48,7 @@ Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& ra
     if (random() % 20 == 0) content.no_anchor_positions.push_back(i);
   }
   content.prompt_length = random() % (size + 1);
+  if (content.prompt_length > 0) content.turn_begin = random() % content.prompt_length;
   for (uint32_t begin = random() % 200; begin < content.prompt_length; begin += 1 + random() % 200) {
     content.pinned.push_back({begin, std::min<uint32_t>(content.prompt_length, begin + 1 + random() % 5)});
     begin = content.pinned.back().end;

@@ -16,8 +16,6 @@
 namespace kedge {
 namespace {
 
-constexpr char kMetadataKey[] = "kedge.salience.heads";
-
 std::string StoredPath(const std::string& fingerprint) {
   const std::string directory = CacheDir();
   return directory.empty() ? "" : absl::StrCat(directory, "/salience/", fingerprint);
@@ -39,9 +37,9 @@ absl::StatusOr<std::optional<FoundHeads>> FindOwn(const GgufFile& file, const st
     std::stringstream text;
     if (stored && text << stored.rdbuf()) return Parsed(text.str(), config, path);
   }
-  if (!file.Has(kMetadataKey)) return std::nullopt;
-  KEDGE_ASSIGN_OR_RETURN(const std::string text, file.GetString(kMetadataKey));
-  return Parsed(text, config, absl::StrCat(file.name(), ": ", kMetadataKey));
+  if (!file.Has(kSalienceHeadsKey)) return std::nullopt;
+  KEDGE_ASSIGN_OR_RETURN(const std::string text, file.GetString(kSalienceHeadsKey));
+  return Parsed(text, config, absl::StrCat(file.name(), ": ", kSalienceHeadsKey));
 }
 
 }  // namespace

@@ -11,6 +11,9 @@
 
 namespace kedge {
 
+// Metadata of a model's or an adapter's GGUF file, a string: SalienceHeadsText.
+inline constexpr char kSalienceHeadsKey[] = "kedge.salience.heads";
+
 struct FoundHeads {
   SalienceHeads heads;
   bool calibrated = true;  // false: these are all heads of the model, for want of better ones

@@ -62,8 +62,7 @@ TEST_F(SalienceStoreTest, DamageNamesTheFile) {
 
 TEST(KnownHeads, AreListsOfHeads) {
   // SmolLM2-135M-Instruct: 30 layers of 9 heads.
-  const absl::string_view text = KnownSalienceHeads(
-      "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
+  const absl::string_view text = KnownSalienceHeads("b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53");
   EXPECT_TRUE(ParseSalienceHeads(text, 30, 9).ok()) << text;
   EXPECT_EQ(KnownSalienceHeads("of no model"), "");
 }

@@ -26,7 +26,8 @@ absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
   Content content{.ids = {proto.ids().begin(), proto.ids().end()},
                   .prompt_length = proto.prompt_length(),
                   .no_anchor_positions = {proto.no_anchor_positions().begin(), proto.no_anchor_positions().end()},
-                  .pinned = RangesFromProto(proto.pinned())};
+                  .pinned = RangesFromProto(proto.pinned()),
+                  .turn_begin = proto.turn_begin()};
   if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
   if (proto.policy().empty()) return absl::InvalidArgumentError("content.policy: is empty");
   absl::StatusOr<Policy> policy = ParsePolicy(proto.policy(), {});
@@ -45,6 +46,7 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   proto.set_policy(CanonicalPolicy(content.policy));
   proto.set_fingerprint(fingerprint);
   RangesToProto(content.pinned, proto.mutable_pinned());
+  proto.set_turn_begin(content.turn_begin);
   if (content.salient.has_value()) RangesToProto(*content.salient, proto.mutable_salient()->mutable_ranges());
   return proto;
 }

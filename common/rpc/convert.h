@@ -14,7 +14,7 @@
 
 namespace kedge {
 
-// kInvalidArgument names the field, e.g. "content.policy: …". Checks what the types alone don't say is CheckContent's.
+// kInvalidArgument names the field, e.g. "content.policy: …". What the types alone don't say is CheckContent's to check.
 absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto);
 node::v1::Content ContentToProto(const Content& content, const std::string& fingerprint);
 

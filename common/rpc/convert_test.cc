@@ -10,6 +10,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
                         .prompt_length = 2,
                         .no_anchor_positions = {1},
                         .pinned = {{0, 1}},
+                        .turn_begin = 1,
                         .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3},
                         .salient = {{}}};
   const absl::StatusOr<Content> back = ContentFromProto(ContentToProto(content, "print"));
@@ -18,6 +19,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   EXPECT_EQ(back->prompt_length, 2u);
   EXPECT_EQ(back->no_anchor_positions, content.no_anchor_positions);
   EXPECT_EQ(back->pinned, content.pinned);
+  EXPECT_EQ(back->turn_begin, 1u);
   EXPECT_EQ(back->policy, content.policy);
   EXPECT_EQ(back->salient, content.salient);  // a choice of nothing is not the same as none
   EXPECT_FALSE(ContentFromProto(ContentToProto({.policy = content.policy}, "print"))->salient.has_value());

@@ -113,10 +113,11 @@ absl::Status ChatTemplate::CheckMessages(absl::Span<const ChatMessage> messages)
 }
 
 absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
-                                                 bool add_generation_prompt) const {
+                                                 bool add_generation_prompt,
+                                                 std::optional<uint32_t> anchor) const {
   KEDGE_RETURN_IF_ERROR(CheckMessages(messages));
   const bool opens_answer = add_generation_prompt || format_.always_opens_answer;
-  PromptBuilder prompt(tokenizer_);
+  PromptBuilder prompt(tokenizer_, anchor);
   switch (format_.kind) {
     case ChatFormatKind::kChatMl:
       RenderChatMl(messages, opens_answer, prompt);
@@ -138,41 +139,51 @@ absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> m
 void ChatTemplate::RenderChatMl(absl::Span<const ChatMessage> messages, bool opens_answer,
                                 PromptBuilder& prompt) const {
   if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
-  const auto append = [&](const ChatMessage& message) {
-    prompt.Mark("<|im_start|>", OpenerIf(message));
-    prompt.Text(message.role + "\n", OpenerIf(message));
-    prompt.Text(message.content);
+  const auto begin = [&](absl::string_view role, Part part) {
+    prompt.Mark("<|im_start|>", part);
+    prompt.Text(absl::StrCat(role, "\n"), part);
+  };
+  const auto end = [&] {
     prompt.Mark("<|im_end|>");
     prompt.Text("\n");
   };
   if (format_.default_system.has_value() && messages[0].role != "system") {
-    append({"system", *format_.default_system});
+    begin("system", Part::kPlain);
+    prompt.Text(*format_.default_system);
+    end();
   }
-  for (const ChatMessage& message : messages) append(message);
-  if (opens_answer) {
-    prompt.Mark("<|im_start|>", Part::kOpener);
-    prompt.Text("assistant\n", Part::kOpener);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    begin(messages[i].role, OpenerIf(messages[i]));
+    prompt.Content(i, messages[i].content);
+    end();
   }
+  if (opens_answer) begin("assistant", Part::kOpener);
 }
 
 // Per turn BOS [INST] QUESTION [/INST] ANSWER EOS. A question always opens an answer. The system message stands in the
 // first question between marks of its own.
 void ChatTemplate::RenderLlama2(absl::Span<const ChatMessage> messages, PromptBuilder& prompt) const {
-  std::string system;
-  if (messages[0].role == "system") {
-    system = absl::StrCat("<<SYS>>\n", messages[0].content, "\n<</SYS>>\n\n");
-    messages.remove_prefix(1);
-  }
-  for (size_t i = 0; i < messages.size(); ++i) {
+  const bool has_system = messages[0].role == "system";
+  for (size_t i = has_system ? 1 : 0; i < messages.size(); ++i) {
     if (messages[i].role == "user") {
-      const std::string question = absl::StrCat(i == 0 ? system : "", messages[i].content);
       prompt.Token(*tokenizer_->bos());
       prompt.Mark("[INST]");
-      prompt.Text(absl::StrCat(" ", StripWhiteSpace(question)));
+      prompt.Text(" ");
+      if (has_system && i == 1) {  // what is stripped is the question with the system message before it
+        prompt.Text("<<SYS>>\n");
+        prompt.Content(0, messages[0].content);
+        const absl::string_view question = StripWhiteSpaceRight(messages[i].content);
+        prompt.Text(question.empty() ? "\n<</SYS>>" : "\n<</SYS>>\n\n");
+        prompt.Content(i, question);
+      } else {
+        prompt.Content(i, StripWhiteSpace(messages[i].content));
+      }
       prompt.Text(" ", Part::kOpener);
       prompt.Mark("[/INST]", Part::kOpener);
     } else {
-      prompt.Text(absl::StrCat(" ", StripWhiteSpace(messages[i].content), " "));
+      prompt.Text(" ");
+      prompt.Content(i, StripWhiteSpace(messages[i].content));
+      prompt.Text(" ");
       prompt.Token(*tokenizer_->eos());
     }
   }
@@ -188,9 +199,9 @@ void ChatTemplate::RenderLlama3(absl::Span<const ChatMessage> messages, bool ope
     prompt.Text("\n\n", part);
   };
   prompt.Token(*tokenizer_->bos());
-  for (const ChatMessage& message : messages) {
-    append_header(message.role, OpenerIf(message));
-    prompt.Text(StripWhiteSpace(message.content));
+  for (size_t i = 0; i < messages.size(); ++i) {
+    append_header(messages[i].role, OpenerIf(messages[i]));
+    prompt.Content(i, StripWhiteSpace(messages[i].content));
     prompt.Mark("<|eot_id|>");
   }
   if (opens_answer) append_header("assistant", Part::kOpener);
@@ -200,10 +211,10 @@ void ChatTemplate::RenderLlama3(absl::Span<const ChatMessage> messages, bool ope
 void ChatTemplate::RenderZephyr(absl::Span<const ChatMessage> messages, bool opens_answer,
                                 PromptBuilder& prompt) const {
   if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
-  for (const ChatMessage& message : messages) {
-    prompt.Mark(absl::StrCat("<|", message.role, "|>"), OpenerIf(message));
-    prompt.Text("\n", OpenerIf(message));
-    prompt.Text(message.content);
+  for (size_t i = 0; i < messages.size(); ++i) {
+    prompt.Mark(absl::StrCat("<|", messages[i].role, "|>"), OpenerIf(messages[i]));
+    prompt.Text("\n", OpenerIf(messages[i]));
+    prompt.Content(i, messages[i].content);
     prompt.Token(*tokenizer_->eos());
     prompt.Text("\n");
   }

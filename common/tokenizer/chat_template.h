@@ -33,7 +33,9 @@ class ChatTemplate {
   // (bos_to_add) and the template does not write it itself.
   // kInvalidArgument names the field: no messages, a role that the template does not have or not at this place, content
   // that is not UTF-8.
-  absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt) const;
+  // `anchor`: a token to put between the sentences of each message's content (anchored_text.h).
+  absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt,
+                                     std::optional<uint32_t> anchor = std::nullopt) const;
 
   // "chatml", "llama2", "llama3" or "zephyr".
   const std::string& name() const { return format_.name; }

@@ -69,9 +69,10 @@ Chat MakeChat(const TestVocabulary& vocabulary) {
   return chat;
 }
 
-PromptTokens Apply(const Chat& chat, const std::vector<ChatMessage>& messages, bool add_generation_prompt = true) {
+PromptTokens Apply(const Chat& chat, const std::vector<ChatMessage>& messages, bool add_generation_prompt = true,
+                   std::optional<uint32_t> anchor = std::nullopt) {
   EXPECT_TRUE(chat.chat_template.ok()) << chat.chat_template.status();
-  const auto prompt = (*chat.chat_template)->Apply(messages, add_generation_prompt);
+  const auto prompt = (*chat.chat_template)->Apply(messages, add_generation_prompt, anchor);
   EXPECT_TRUE(prompt.ok()) << prompt.status();
   EXPECT_EQ(prompt->ids.size(), prompt->no_anchor.size());
   return *prompt;
@@ -118,6 +119,17 @@ TEST(ChatTemplateTest, OpenersOfAnswersAreMarked) {
   EXPECT_EQ(shown.marked,
             std::string(18, '_') + "[assistant\n" + std::string(14, '_') + "[assistant\n");
   EXPECT_EQ(Show(chat, Apply(chat, {{"user", "c"}}, false)).marked, std::string(9, '_'));
+}
+
+TEST(ChatTemplateTest, AnchorsStandBetweenTheSentencesOfContents) {
+  TestVocabulary vocabulary = ChatVocabulary(kSmolLm);
+  const uint32_t anchor = vocabulary.Add("|", 4);
+  const Chat chat = MakeChat(vocabulary);
+  const Shown shown =
+      Show(chat, Apply(chat, {{"user", "Ah. Be?\n\nC"}, {"assistant", "Do.  Eh."}, {"user", ""}}, true, anchor));
+  EXPECT_EQ(shown.text,
+            "[system\nBe kind.]\n[user\nAh.|Be?|C]\n[assistant\nDo.|Eh.]\n[user\n]\n[assistant\n");
+  EXPECT_EQ(shown.marked, std::string(35, '_') + "[assistant\n" + std::string(17, '_') + "[assistant\n");
 }
 
 TEST(ChatTemplateTest, TokenAcrossTheOpenersEndIsMarked) {

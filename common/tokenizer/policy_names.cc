@@ -13,6 +13,7 @@ absl::StatusOr<PolicyNames> FindPolicyNames(const GgufFile& file, const Tokenize
   PolicyNames names{.sentence = std::move(sets.sentence),
                     .separators = std::move(sets.separators),
                     .full_stop = sets.full_stop,
+                    .added_anchor = tokenizer.SpecialId("<AC>"),
                     .model_policy = std::string(adapter_policy),
                     .vocab_size = static_cast<uint32_t>(tokenizer.vocab_size())};
   if (adapter_policy.empty() && file.Has("kedge.anchor.policy")) {

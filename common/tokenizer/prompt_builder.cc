@@ -2,9 +2,11 @@
 #include "common/tokenizer/prompt_builder.h"
 
 #include <algorithm>
-#include <optional>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/tokenizer/anchored_text.h"
+#include "common/tokenizer/sentence_splitter.h"
 
 namespace kedge {
 
@@ -17,6 +19,19 @@ void PromptBuilder::Token(uint32_t id, Part part) {
 void PromptBuilder::Text(absl::string_view text, Part part) {
   if (part == Part::kOpener) openers_.emplace_back(text_.size(), text_.size() + text.size());
   absl::StrAppend(&text_, text);
+}
+
+void PromptBuilder::Content(size_t message, absl::string_view text) {
+  const auto add = [&](absl::string_view piece) {
+    contents_.push_back({message, text_.size(), text_.size() + piece.size()});
+    Text(piece);
+  };
+  if (!anchor_.has_value()) return add(text);
+  bool is_first = true;
+  for (const absl::string_view piece : CutAtPlaces(text, FindSentenceBreaks(text))) {
+    if (!std::exchange(is_first, false)) Token(*anchor_);
+    add(piece);
+  }
 }
 
 void PromptBuilder::Mark(absl::string_view spelling, Part part) {
@@ -39,17 +54,37 @@ void PromptBuilder::EncodeText() {
     status_.Update(tokens.status());
     return;
   }
-  size_t opener = 0;
-  for (size_t i = 0; i < tokens->size(); ++i) {
-    const size_t begin = (*tokens)[i].begin;
-    const size_t next = i + 1 < tokens->size() ? (*tokens)[i + 1].begin : text_.size();
-    const size_t end = std::max(next, begin + 1);  // a token without bytes of its own goes with those after it
-    while (opener < openers_.size() && openers_[opener].second <= begin) ++opener;
-    prompt_.ids.push_back((*tokens)[i].id);
-    prompt_.no_anchor.push_back(opener < openers_.size() && openers_[opener].first < end);
+  const uint32_t first = static_cast<uint32_t>(prompt_.ids.size());
+  for (const TextToken& token : *tokens) prompt_.ids.push_back(token.id);
+  prompt_.no_anchor.resize(prompt_.ids.size());
+  for (const auto& [begin, end] : openers_) {
+    const PositionRange marked = TokensOfBytes(*tokens, text_.size(), begin, end);
+    std::fill(prompt_.no_anchor.begin() + first + marked.begin, prompt_.no_anchor.begin() + first + marked.end, true);
+  }
+  for (const ContentSpan& content : contents_) {
+    const PositionRange range = TokensOfBytes(*tokens, text_.size(), content.begin, content.end);
+    prompt_.messages.resize(std::max(prompt_.messages.size(), content.message + 1));
+    PositionRange& message = prompt_.messages[content.message];  // anchors may have cut it into several pieces
+    if (message.begin == message.end) message.begin = first + range.begin;
+    message.end = first + range.end;
   }
   text_.clear();
   openers_.clear();
+  contents_.clear();
+}
+
+PositionRange TokensOfBytes(absl::Span<const TextToken> tokens, size_t text_size, size_t begin, size_t end) {
+  const auto size = static_cast<uint32_t>(tokens.size());
+  uint32_t first = 0;
+  // A token without bytes of its own goes with those after it.
+  const auto end_of = [&](uint32_t i) {
+    const size_t next = i + 1 < size ? tokens[i + 1].begin : text_size;
+    return std::max(next, tokens[i].begin + 1);
+  };
+  while (first < size && end_of(first) <= begin) ++first;
+  uint32_t last = first;
+  while (last < size && tokens[last].begin < end) ++last;
+  return begin < end ? PositionRange{first, last} : PositionRange{first, first};
 }
 
 }  // namespace kedge

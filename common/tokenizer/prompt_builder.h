@@ -4,12 +4,15 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/anchor/ranges.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {
@@ -19,8 +22,12 @@ namespace kedge {
 // so that the row which predicts an answer's first token sees the prompt, and the next turn finds the same sequences.
 struct PromptTokens {
   std::vector<uint32_t> ids;
-  std::vector<bool> no_anchor;  // as long as ids
+  std::vector<bool> no_anchor;          // as long as ids
+  std::vector<PositionRange> messages;  // of a chat: the tokens that overlap each message's content
 };
+
+// The tokens that overlap bytes [begin, end) of the text of `text_size` bytes that `tokens` are of.
+PositionRange TokensOfBytes(absl::Span<const TextToken> tokens, size_t text_size, size_t begin, size_t end);
 
 // Text between two special tokens is encoded as one piece, as it was in the model's training, however it was appended;
 // nothing in it becomes a special token. Owned by one thread.
@@ -28,11 +35,15 @@ class PromptBuilder {
  public:
   enum class Part { kPlain, kOpener };
 
-  // `tokenizer` must outlive this.
-  explicit PromptBuilder(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+  // `tokenizer` must outlive this. `anchor`: a token to put between the sentences of contents.
+  explicit PromptBuilder(const Tokenizer* tokenizer, std::optional<uint32_t> anchor = std::nullopt)
+      : tokenizer_(tokenizer), anchor_(anchor) {}
 
   void Token(uint32_t id, Part part = Part::kPlain);
   void Text(absl::string_view text, Part part = Part::kPlain);
+  // What message number `message` says: text, with the anchor between its sentences and without the white space around
+  // it. PromptTokens::messages tells where it went.
+  void Content(size_t message, absl::string_view text);
   // A mark that the template itself writes: the special token of this spelling where the vocabulary has one, else text.
   void Mark(absl::string_view spelling, Part part = Part::kPlain);
 
@@ -43,10 +54,15 @@ class PromptBuilder {
   void EncodeText();
 
   const Tokenizer* tokenizer_;
+  std::optional<uint32_t> anchor_;
   PromptTokens prompt_;
   absl::Status status_;
   std::string text_;                                // since the last special token
   std::vector<std::pair<size_t, size_t>> openers_;  // [begin, end) in text_
+  struct ContentSpan {
+    size_t message, begin, end;
+  };
+  std::vector<ContentSpan> contents_;  // in text_
 };
 
 }  // namespace kedge

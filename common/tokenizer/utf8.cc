@@ -5,7 +5,6 @@
 
 #include <cstdint>
 
-#include "absl/strings/strip.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -32,6 +31,31 @@ Utf8Head ReadUtf8(absl::string_view bytes) {
   return {Utf8Head::Kind::kCharacter, length};
 }
 
+Character ReadCharacter(absl::string_view text) {
+  KEDGE_CHECK(!text.empty());
+  const uint8_t first = static_cast<uint8_t>(text[0]);
+  if (first < 0x80) return {first, 1};
+  const size_t length = first < 0xE0 ? 2 : first < 0xF0 ? 3 : 4;
+  KEDGE_CHECK(length <= text.size());
+  char32_t code_point = first & (0xFF >> (length + 1));
+  for (size_t i = 1; i < length; ++i) code_point = code_point << 6 | (static_cast<uint8_t>(text[i]) & 0x3F);
+  return {code_point, length};
+}
+
+Character ReadLastCharacter(absl::string_view text) {
+  KEDGE_CHECK(!text.empty());
+  size_t begin = text.size() - 1;
+  while (begin > 0 && (static_cast<uint8_t>(text[begin]) & 0xC0) == 0x80) --begin;  // within a character
+  return ReadCharacter(text.substr(begin));
+}
+
+bool IsWhiteSpace(char32_t code_point) {
+  return (code_point >= 0x09 && code_point <= 0x0D) || (code_point >= 0x1C && code_point <= 0x20) ||
+         code_point == 0x85 || code_point == 0xA0 || code_point == 0x1680 ||
+         (code_point >= 0x2000 && code_point <= 0x200A) || code_point == 0x2028 || code_point == 0x2029 ||
+         code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
+}
+
 std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const Utf8Head head = ReadUtf8(text.substr(i));
@@ -41,28 +65,24 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   return std::nullopt;
 }
 
-namespace {
-
-constexpr absl::string_view kWhiteSpace[] = {
-    "\t",           "\n",           "\v",           "\f",           "\r",           "\x1C",         "\x1D",
-    "\x1E",         "\x1F",         " ",            "\xC2\x85",     "\xC2\xA0",     "\xE1\x9A\x80", "\xE2\x80\x80",
-    "\xE2\x80\x81", "\xE2\x80\x82", "\xE2\x80\x83", "\xE2\x80\x84", "\xE2\x80\x85", "\xE2\x80\x86", "\xE2\x80\x87",
-    "\xE2\x80\x88", "\xE2\x80\x89", "\xE2\x80\x8A", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAF", "\xE2\x81\x9F",
-    "\xE3\x80\x80"};
-
-}  // namespace
-
-absl::string_view StripWhiteSpace(absl::string_view text) {
-  // No character's bytes end with another character's, so the ends can be compared byte by byte.
-  const auto strip_one = [&text] {
-    for (const absl::string_view space : kWhiteSpace) {
-      if (absl::ConsumePrefix(&text, space) || absl::ConsumeSuffix(&text, space)) return true;
-    }
-    return false;
-  };
-  while (strip_one()) {
+absl::string_view StripWhiteSpaceLeft(absl::string_view text) {
+  while (!text.empty()) {
+    const Character first = ReadCharacter(text);
+    if (!IsWhiteSpace(first.code_point)) break;
+    text.remove_prefix(first.length);
   }
   return text;
 }
+
+absl::string_view StripWhiteSpaceRight(absl::string_view text) {
+  while (!text.empty()) {
+    const Character last = ReadLastCharacter(text);
+    if (!IsWhiteSpace(last.code_point)) break;
+    text.remove_suffix(last.length);
+  }
+  return text;
+}
+
+absl::string_view StripWhiteSpace(absl::string_view text) { return StripWhiteSpaceLeft(StripWhiteSpaceRight(text)); }
 
 }  // namespace kedge

@@ -26,11 +26,25 @@ struct Utf8Head {
 // REQUIRES: bytes is not empty.
 Utf8Head ReadUtf8(absl::string_view bytes);
 
+// A character of valid text.
+struct Character {
+  char32_t code_point;
+  size_t length;  // bytes
+};
+
+// The first and the last one. REQUIRES: text is valid UTF-8 and not empty.
+Character ReadCharacter(absl::string_view text);
+Character ReadLastCharacter(absl::string_view text);
+
+// As Python's str.strip() and Jinja's `trim` know it: Unicode's White_Space characters and U+001C to U+001F.
+bool IsWhiteSpace(char32_t code_point);
+
 // The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
 std::optional<size_t> FindInvalidUtf8(absl::string_view text);
 
-// `text` without the white space at both ends, as Python's str.strip() and Jinja's `trim` take it away: Unicode's
-// White_Space characters and U+001C to U+001F. REQUIRES: text is valid UTF-8.
+// `text` without the white space at its begin, at its end, at both. REQUIRES: text is valid UTF-8.
+absl::string_view StripWhiteSpaceLeft(absl::string_view text);
+absl::string_view StripWhiteSpaceRight(absl::string_view text);
 absl::string_view StripWhiteSpace(absl::string_view text);
 
 }  // namespace kedge

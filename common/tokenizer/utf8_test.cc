@@ -5,6 +5,8 @@
 
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_cat.h"
+
 namespace kedge {
 namespace {
 
@@ -60,6 +62,26 @@ TEST(Utf8Test, NamesTheFirstBadByte) {
   EXPECT_EQ(FindInvalidUtf8(absl::string_view("a\0b", 3)), std::nullopt);
   EXPECT_EQ(FindInvalidUtf8("ab\xC3(cd"), 2u);
   EXPECT_EQ(FindInvalidUtf8("\xC3\xA9\xE2\x82"), 2u);
+}
+
+TEST(Utf8Test, ReadsCharactersOfEveryLength) {
+  absl::string_view text = "A\u00E9\u20AC\U0001F600";
+  const char32_t code_points[] = {U'A', U'\u00E9', U'\u20AC', U'\U0001F600'};
+  for (size_t i = 0; i < 4; ++i) {
+    const Character character = ReadCharacter(text);
+    EXPECT_EQ(character.code_point, code_points[i]);
+    EXPECT_EQ(character.length, i + 1);
+    const Character last = ReadLastCharacter(absl::StrCat("x\u00E9", text.substr(0, i + 1)));
+    EXPECT_EQ(last.code_point, code_points[i]);
+    EXPECT_EQ(last.length, i + 1);
+    text.remove_prefix(character.length);
+  }
+  EXPECT_TRUE(text.empty());
+}
+
+TEST(Utf8Test, KnowsWhiteSpace) {
+  for (const char32_t space : {U' ', U'\t', U'\n', U'\r', U'\u00A0', U'\u2003', U'\u3000'}) EXPECT_TRUE(IsWhiteSpace(space));
+  for (const char32_t other : {U'.', U'_', U'\u200B', U'\uFEFF', U'\u3002'}) EXPECT_FALSE(IsWhiteSpace(other));
 }
 
 TEST(Utf8Test, StripsWhiteSpaceAsPythonDoes) {

@@ -282,7 +282,7 @@ TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
         ASSERT_NEAR(actual[i][j], expected[i][j], 2 + 1e-3 * expected[i][j]) << i << " " << j;
         sum += actual[i][j];
       }
-      ASSERT_LE(sum, kMassOne + actual[i].size());
+      ASSERT_LE(sum, kMassOne + actual[i].size() + 16);  // weights are floats of 24 bits
       if (i / layout.heads == 0) {
         ASSERT_EQ(sum, kMassOne);  // the first row sees itself alone
       }

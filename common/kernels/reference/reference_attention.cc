@@ -153,7 +153,8 @@ void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const 
     double sum = 0;
     for (const GatheredRow& seen : GatherRows(plan.tables[row.tables])) {
       if (!Visible(row, seen)) continue;
-      const std::vector<float> key = pages.LoadPart(seen.ref, layer, static_cast<int>(query.head) * kv_heads / heads, 0);
+      const std::vector<float> key =
+          pages.LoadPart(seen.ref, layer, static_cast<int>(query.head) * kv_heads / heads, 0);
       double score = 0;
       for (int d = 0; d < head_dim; ++d) score += double{values[d]} * key[d];
       const double weight = std::exp(score / std::sqrt(double(head_dim)));

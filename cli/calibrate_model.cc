@@ -1,0 +1,105 @@
+// Tested by tests/calibrate_test.py; the finding by the tests of eval/.
+#include "cli/calibrate_model.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "cli/console.h"
+#include "cli/progress.h"
+#include "common/base/status.h"
+#include "common/kernels/row_shape.h"
+#include "common/model/config.h"
+#include "common/node/load_model.h"
+#include "common/node/salience_store.h"
+#include "common/tokenizer/chat_template.h"
+#include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/tokenizer.h"
+#include "eval/calibrate.h"
+#include "eval/calibration_prompts.h"
+#include "eval/held_out.h"
+#include "eval/recall_cases.h"
+
+namespace kedge {
+namespace {
+
+constexpr char kPolicy[] = "salient";  // its sequences are what heads are judged by
+
+absl::StatusOr<std::vector<CalibrationText>> MakeTexts(const ModelFiles& files, const ModelConfig& config) {
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
+  CalibrationOptions options{.context_length = static_cast<uint32_t>(config.context_length)};
+  KEDGE_ASSIGN_OR_RETURN(options.policy, ParsePolicy(kPolicy, names));
+  const absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat =
+      ChatTemplate::Recognise(*files.base, tokenizer.get());
+  std::vector<std::string> filler;
+  for (const HeldOutDocument& document : HeldOutDocuments()) {
+    for (std::string& sentence : FillerSentences(document.text)) filler.push_back(std::move(sentence));
+  }
+  return MakeCalibrationTexts(options, filler, *tokenizer, chat.ok() ? chat->get() : nullptr);
+}
+
+// For the longest prompt alone.
+absl::StatusOr<std::unique_ptr<StepDevice>> DeviceFor(absl::Span<const CalibrationText> texts, const ModelFiles& files,
+                                                      const ModelConfig& config, int threads) {
+  size_t rows = 0;
+  for (const CalibrationText& text : texts) {
+    for (const CalibrationPrompt& prompt : text.prompts) rows = std::max(rows, prompt.ids.size());
+  }
+  DeviceOptions options{.threads = threads};
+  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
+                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
+                       .head_dim = static_cast<uint32_t>(config.head_dim),
+                       .type = options.kv_type};
+  options.kv_bytes = (rows + options.max_rows) * 2 * shape.row_bytes();  // pages of two ends, not filled
+  return MakeDevice(files, options);
+}
+
+}  // namespace
+
+absl::StatusOr<CalibratedModel> CalibrateModel(const ModelFiles& files, int threads,
+                                               const std::function<bool()>& cancelled) {
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<CalibrationText> texts, MakeTexts(files, config));
+  std::vector<HeadRef> heads;
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    for (int head = 0; head < config.num_heads; ++head) {
+      heads.push_back({static_cast<uint32_t>(layer), static_cast<uint32_t>(head)});
+    }
+  }
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, DeviceFor(texts, files, config, threads));
+  CalibratedModel model;
+  for (const CalibrationText& text : texts) model.prompts += text.prompts.size();
+  Progress progress;
+  const CalibrationHooks hooks{.cancelled = cancelled, .progress = [&](uint64_t done, uint64_t all) {
+                                 progress.Show(done, all, "where the heads look");
+                               }};
+  KEDGE_ASSIGN_OR_RETURN(model.ranking, Calibrate(texts, heads, hooks, device.get()));
+  model.heads = BestHeads(model.ranking);
+  if (model.heads.empty()) return absl::FailedPreconditionError("calibration: no head of this model looks at answers");
+  KEDGE_ASSIGN_OR_RETURN(model.path, StoreSalienceHeads(model.heads, fingerprint));
+  return model;
+}
+
+absl::Status CalibrateAtNeed(const ModelFiles& files, const Policy& policy, int threads,
+                             const std::function<bool()>& cancelled) {
+  if (policy.salient_millionths == 0) return absl::OkStatus();
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
+  if (found.calibrated) return absl::OkStatus();
+  Say("calibrating this model, once: the policy chooses by its salience heads, and they are not known yet");
+  const absl::StatusOr<CalibratedModel> model = CalibrateModel(files, threads, cancelled);
+  if (model.ok()) {
+    Say(absl::StrCat("salience heads: ", SalienceHeadsText(model->heads), ", stored in ", model->path));
+    return absl::OkStatus();
+  }
+  if (absl::IsCancelled(model.status())) return model.status();
+  Say(absl::StrCat("all heads of this model choose, since calibration failed: ", model.status().message()));
+  return absl::OkStatus();
+}
+
+}  // namespace kedge

@@ -1,0 +1,148 @@
+// Sequences are found by bytes: where a fact stands in the message, the message in what the tokens spell, and the
+// tokens in the prompt's outline.
+//
+// Tested by calibration_prompts_test.cc.
+#include "eval/calibration_prompts.h"
+
+#include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/anchor/outline.h"
+#include "common/base/status.h"
+#include "common/tokenizer/prompt_builder.h"
+#include "eval/eval_texts.h"
+#include "eval/recall_cases.h"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kLastRows = 128;  // before row n-1: as far back as a question is looked for (salience.cc)
+constexpr uint32_t kEndRows = 2;
+
+class PromptMaker {
+ public:
+  PromptMaker(const CalibrationOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat)
+      : options_(options), tokenizer_(tokenizer), chat_(chat) {}
+
+  absl::StatusOr<CalibrationPrompt> Make(const RecallCase& recall) const {
+    CalibrationPrompt prompt{.form = RecallFormName(recall.form)};
+    KEDGE_ASSIGN_OR_RETURN(const Continuation continuation, EncodeMessage(recall.message, tokenizer_, chat_));
+    Content content{.ids = continuation.prompt, .prompt_length = static_cast<uint32_t>(continuation.prompt.size())};
+    SetRows(continuation, options_.policy, &content);
+
+    std::string text;
+    std::vector<TextToken> tokens;
+    for (uint32_t id : content.ids) {
+      tokens.push_back({id, text.size()});
+      absl::StrAppend(&text, tokenizer_.TokenBytes(id));
+    }
+    const size_t message = text.find(recall.message);
+    if (message == std::string::npos) return absl::InternalError("tokenizer: its tokens do not spell a prompt's text");
+
+    const PromptOutline outline = OutlinePrompt(content);
+    prompt.sequences = outline.sequences;
+    const auto sequences_of = [&](const ByteRange& range) {
+      const PositionRange part = TokensOfBytes(tokens, text.size(), message + range.begin, message + range.end);
+      std::vector<size_t> found;
+      for (size_t i = 0; i < outline.sequences.size(); ++i) {
+        if (outline.sequences[i].begin < part.end && part.begin < outline.sequences[i].end) found.push_back(i);
+      }
+      return found;
+    };
+    KnownSequences& known = prompt.known;
+    known.count = outline.sequences.size();
+    known.question = sequences_of(recall.question);
+    std::vector<size_t> facts;
+    for (const ByteRange& fact : recall.facts) {
+      for (size_t sequence : sequences_of(fact)) facts.push_back(sequence);
+    }
+    for (size_t i = 0; i < known.count; ++i) {
+      // What the policy keeps in any case is not chosen, and a first sequence would win by what all heads leave there.
+      const PositionRange& sequence = outline.sequences[i];
+      if (sequence.begin < options_.policy.sinks || sequence.end > outline.window_begin) continue;
+      if (std::count(known.question.begin(), known.question.end(), i) > 0) continue;
+      (std::count(facts.begin(), facts.end(), i) > 0 ? known.facts : known.rivals).push_back(i);
+    }
+    prompt.ids = std::move(content.ids);
+    return prompt;
+  }
+
+ private:
+  const CalibrationOptions& options_;
+  const Tokenizer& tokenizer_;
+  const ChatTemplate* const chat_;
+};
+
+// Where the prompts stop being equal, or the first row that is looked at.
+uint32_t ForkOf(absl::Span<const CalibrationPrompt> prompts) {
+  const std::vector<uint32_t>& first = prompts[0].ids;
+  size_t fork = first.size();
+  for (const CalibrationPrompt& prompt : prompts) {
+    fork = std::min(fork, prompt.ids.size());
+    fork = std::mismatch(first.begin(), first.begin() + fork, prompt.ids.begin()).first - first.begin();
+    for (const std::vector<uint32_t>& rows : {prompt.QuestionRows(), prompt.EndRows()}) {
+      if (!rows.empty()) fork = std::min<size_t>(fork, rows.front());
+    }
+  }
+  return static_cast<uint32_t>(fork);
+}
+
+}  // namespace
+
+std::vector<uint32_t> CalibrationPrompt::QuestionRows() const {
+  const uint32_t end = static_cast<uint32_t>(ids.size()) - 1;
+  std::vector<uint32_t> rows;
+  for (size_t sequence : known.question) {
+    const PositionRange& range = sequences[sequence];
+    for (uint32_t row = std::max(range.begin, end - std::min(end, kLastRows)); row < range.end; ++row) {
+      rows.push_back(row);
+    }
+  }
+  return rows;
+}
+
+std::vector<uint32_t> CalibrationPrompt::EndRows() const {
+  const uint32_t end = static_cast<uint32_t>(ids.size()) - 1;
+  std::vector<uint32_t> rows(std::min(end, kEndRows));
+  std::iota(rows.begin(), rows.end(), end - static_cast<uint32_t>(rows.size()));
+  return rows;
+}
+
+absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const CalibrationOptions& options,
+                                                                  absl::Span<const std::string> filler,
+                                                                  const Tokenizer& tokenizer,
+                                                                  const ChatTemplate* chat) {
+  const PromptMaker maker(options, tokenizer, chat);
+  std::vector<CalibrationText> texts;
+  for (uint32_t round = 0; round < options.rounds; ++round) {
+    const RecallOptions recall{.family = RecallFamily::kCalibration,
+                               .seed = round,
+                               .tokens = std::min(options.tokens, options.context_length - options.context_length / 8),
+                               .count_tokens =
+                                   [&](absl::string_view text) {
+                                     const auto ids = tokenizer.Encode(text);
+                                     return ids.ok() ? ids->size() : 0;  // errors are told by Make
+                                   },
+                               .filler = filler};
+    for (const RecallText& cases : {MakeSeparateFacts(recall), MakeCrowdedFacts(recall)}) {
+      CalibrationText text;
+      for (const RecallCase& made : cases) {
+        KEDGE_ASSIGN_OR_RETURN(CalibrationPrompt prompt, maker.Make(made));
+        if (prompt.ids.size() <= options.context_length) text.prompts.push_back(std::move(prompt));
+      }
+      if (text.prompts.empty()) continue;
+      text.fork = ForkOf(text.prompts);
+      texts.push_back(std::move(text));
+    }
+  }
+  if (texts.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("calibration: no prompt fits the model's context of ", options.context_length, " tokens"));
+  }
+  return texts;
+}
+
+}  // namespace kedge
