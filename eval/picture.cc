@@ -18,6 +18,8 @@ namespace {
 constexpr double kLeft = 70, kRight = 610, kNames = 640, kWidth = 1040;
 constexpr double kTop = 50, kPanelHeight = 270, kGap = 60;
 constexpr double kBottom = kTop + 2 * kPanelHeight + kGap;
+// What is worse is shown at the panel's edge: on one scale with it nothing could be told of the others.
+constexpr double kGreatestRatio = 2;
 constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2",
                                     "#17becf", "#7f7f7f", "#bcbd22", "#393b79", "#637939", "#843c39", "#3182bd"};
 
@@ -125,7 +127,7 @@ std::string QualityPicture(const EvalResults& results) {
   const std::vector<double> x_marks = Within(x, {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100});
   const Axis y_recall{.from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
   const Axis y_ratio{.from_value = 0.95,
-                     .to_value = greatest_ratio * 1.05,
+                     .to_value = std::min(greatest_ratio * 1.05, kGreatestRatio),
                      .from = kBottom,
                      .to = kBottom - kPanelHeight,
                      .logarithmic = true};
@@ -136,8 +138,10 @@ std::string QualityPicture(const EvalResults& results) {
       "<rect width=\"%.0f\" height=\"%.0f\" fill=\"white\"/>\n",
       kWidth, kBottom + 50, kWidth, kBottom + 50);
   absl::StrAppend(&svg, Panel(x, y_recall, x_marks, {0, 20, 40, 60, 80, 100}, "Right answers", " %", recall));
-  absl::StrAppend(&svg, Panel(x, y_ratio, x_marks, Within(y_ratio, {1, 1.1, 1.2, 1.5, 2, 3, 5, 10, 20, 50, 100}),
-                              "Perplexity of held-out text, × full attention", "", perplexity));
+  absl::StrAppend(&svg, Panel(x, y_ratio, x_marks, Within(y_ratio, {1, 1.1, 1.2, 1.3, 1.5, 1.7, 2}),
+                              absl::StrCat("Perplexity of held-out text, × full attention",
+                                           greatest_ratio > kGreatestRatio ? " (above 2: at the edge)" : ""),
+                              "", perplexity));
   absl::StrAppend(&svg, Text((kLeft + kRight) / 2, kBottom + 38, "middle",
                              "bytes that move, share of a full cache; a line joins a policy's prompt lengths"));
   absl::StrAppend(&svg, Text(kNames, kTop, "start",

@@ -49,6 +49,17 @@ TEST(PictureTest, NamesAreEscaped) {
   EXPECT_THAT(svg, Not(HasSubstr("a<b")));
 }
 
+TEST(PictureTest, WhatIsFarWorseLiesAtTheEdgeAndTheTitleSaysSo) {
+  EvalResults results = Example("window");
+  EXPECT_THAT(QualityPicture(results), Not(HasSubstr("at the edge")));
+  for (EvalRecord& record : results.records) {
+    if (record.policy != "full" && record.form == "text") record.measure.surprise = 900;
+  }
+  const std::string svg = QualityPicture(results);
+  EXPECT_THAT(svg, HasSubstr("above 2: at the edge"));
+  EXPECT_THAT(svg, HasSubstr("cy=\"380.0\""));  // the panel's top
+}
+
 TEST(PictureTest, WhatWasNotMeasuredIsLeftOut) {
   EvalResults results = Example("window");
   std::erase_if(results.records, [](const EvalRecord& record) { return record.form == "text"; });
