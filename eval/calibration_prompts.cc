@@ -120,7 +120,8 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
   for (uint32_t round = 0; round < options.rounds; ++round) {
     const RecallOptions recall{.family = RecallFamily::kCalibration,
                                .seed = round,
-                               .tokens = std::min(options.tokens, options.context_length - options.context_length / 8),
+                               // Room for the template, and for a sentence that ends late.
+                               .tokens = std::min(options.tokens, options.context_length / 4 * 3),
                                .count_tokens =
                                    [&](absl::string_view text) {
                                      const auto ids = tokenizer.Encode(text);
