@@ -226,7 +226,7 @@ class ClusterTest(unittest.TestCase):
             return list(self.c.models.Tokenize(model_pb2.TokenizeRequest(text=text)).token_ids)
 
         policy = "anchors=8,insert=8"
-        sampling = {"policy": policy, "temperature": 1.0, "seed": 7, "max_tokens": 60, "logit_bias": {8: 4.0}, "logprobs": 0}
+        sampling = {"policy": policy, "temperature": 1.0, "seed": 7, "max_tokens": 60, "logit_bias": {8: 9.0}, "logprobs": 0}
         with_anchors = tokens("One.") + [8] + tokens("Two, e.g. this?") + [8] + tokens("Three")
         answer = self.c.stub.Generate(request(text="One.  Two, e.g. this?\nThree", **sampling))
         completion = answer.completions[0]
