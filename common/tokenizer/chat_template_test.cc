@@ -161,6 +161,24 @@ TEST(ChatTemplateTest, OpenerInsideAPieceIsFoundByItsOffset) {
   EXPECT_EQ(prompt.no_anchor, marked);
 }
 
+TEST(ChatTemplateTest, AnchorsStayWithinLlama2sMarks) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  vocabulary.bos = vocabulary.Add("<s>", 3);
+  vocabulary.eos = vocabulary.Add("</s>", 3);
+  const uint32_t anchor = vocabulary.Add("|", 4);
+  vocabulary.chat_template = kLlama2;
+  const Chat chat = MakeChat(vocabulary);
+  const auto text = [&](const std::vector<ChatMessage>& messages) {
+    std::string text;
+    for (const uint32_t id : Apply(chat, messages, true, anchor).ids) text += std::string(chat.tokenizer->TokenBytes(id));
+    return text;
+  };
+  EXPECT_EQ(text({{"system", "Be kind. Be short."}, {"user", " Hi. Who? "}, {"assistant", "Me. You."}, {"user", "So."}}),
+            "<s>[INST] <<SYS>>\nBe kind.|Be short.\n<</SYS>>\n\n Hi.|Who? [/INST] Me.|You. </s><s>[INST] So. [/INST]");
+  EXPECT_EQ(text({{"system", "Be kind."}, {"user", " "}}), "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>> [/INST]");
+  EXPECT_EQ(text({{"user", "\n Hi "}}), "<s>[INST] Hi [/INST]");
+}
+
 TEST(ChatTemplateTest, RoleAndContentAreEncodedAsOnePiece) {
   TestVocabulary vocabulary = ChatVocabulary(kPlain);
   const uint32_t line_feeds = vocabulary.AddMerge("\u010A", "\u010A");
