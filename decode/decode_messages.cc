@@ -5,6 +5,7 @@
 
 #include "common/base/status.h"
 #include "common/rpc/convert.h"
+#include "common/rpc/ranges.h"
 
 namespace kedge {
 

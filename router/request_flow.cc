@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/ranges.h"
 #include "router/placement_policy.h"
 
 namespace kedge {
@@ -169,11 +170,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(), request_.no_anchor_positions.end());
   content->set_policy(request_.policy);
   content->set_fingerprint(fingerprint);
-  for (const PositionRange& range : request_.pinned) {
-    node::v1::PositionRange* pinned = content->add_pinned();
-    pinned->set_begin(range.begin);
-    pinned->set_end(range.end);
-  }
+  RangesToProto(request_.pinned, content->mutable_pinned());
   content->set_turn_begin(request_.turn_begin);
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
@@ -231,7 +228,7 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
     for (const std::unique_ptr<Run>& other : runs_) other->waiting_since = environment_->clock->Now();
     PlaceAll();
   }
-  if (kept_ranges_.empty()) kept_ranges_ = prefilled.kept_ranges();
+  if (kept_ranges_.empty()) kept_ranges_ = RangesFromProto(prefilled.kept_ranges());
   if (!prompt_counted_ && run.ids_at_start == 0) {  // the prompt alone: every such call of the request says the same
     prompt_counted_ = true;
     kept_rows_ = prefilled.kept_rows();
@@ -359,11 +356,7 @@ void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) co
   provenance->set_policy(request_.policy);
   provenance->set_numerics_changed(numerics_changed_);
   provenance->set_failovers(failovers_);
-  for (const node::v1::PositionRange& range : kept_ranges_) {
-    inference::v1::TokenRange* kept = provenance->add_kept_ranges();
-    kept->set_begin(range.begin());
-    kept->set_end(range.end());
-  }
+  RangesToProto(kept_ranges_, provenance->mutable_kept_ranges());
   if (request_.output_prompt_pieces) FillPromptPieces(message);
 }
 
@@ -379,9 +372,9 @@ void RequestFlow::FillPromptPieces(inference::v1::GenerateStreamResponse* messag
     piece->mutable_text()->append(detokenizer.Finish());
     piece->set_kept(kept);
   };
-  for (const node::v1::PositionRange& range : kept_ranges_) {
-    add(range.begin(), false);
-    add(range.end(), true);
+  for (const PositionRange& range : kept_ranges_) {
+    add(range.begin, false);
+    add(range.end, true);
   }
   add(size, false);
 }

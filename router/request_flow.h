@@ -141,7 +141,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   ServedBy served_by_;
   // What the last message reports.
   std::optional<node::v1::SalientChoice> salient_;
-  google::protobuf::RepeatedPtrField<node::v1::PositionRange> kept_ranges_;
+  std::vector<PositionRange> kept_ranges_;
   bool prompt_counted_ = false;
   uint32_t kept_rows_ = 0;
   uint64_t full_bytes_ = 0;

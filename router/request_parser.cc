@@ -59,27 +59,25 @@ absl::StatusOr<std::string> ChooseName(const std::string& wanted, const std::str
 
 // The byte offsets of the spans' ends. REQUIRES: text is valid UTF-8.
 absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const AnchorSpans& spans) {
+  const std::vector<size_t> offsets = CharacterOffsets(text);
   std::vector<size_t> ends;
-  uint32_t code_points = 0;
-  size_t at = 0;  // bytes of so many code points
+  uint32_t last = 0;  // where the span before ends
   for (int i = 0; i < spans.size(); ++i) {
+    const uint32_t begin = spans[i].begin(), end = spans[i].end();
     const std::string field = absl::StrCat("cache_options.anchor_spans[", i, "]");
-    if (spans[i].begin() < code_points) {
+    if (begin < last) {
       return absl::InvalidArgumentError(
-          absl::StrCat(field, ".begin: is ", spans[i].begin(), "; the span before it ends at ", code_points));
+          absl::StrCat(field, ".begin: is ", begin, "; the span before it ends at ", last));
     }
-    if (spans[i].end() <= spans[i].begin()) {
+    if (end <= begin) {
+      return absl::InvalidArgumentError(absl::StrCat(field, ".end: is ", end, "; must be above begin, ", begin));
+    }
+    if (end >= offsets.size()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(field, ".end: is ", spans[i].end(), "; must be above begin, ", spans[i].begin()));
+          absl::StrCat(field, ".end: is ", end, "; the text has ", offsets.size() - 1, " code points"));
     }
-    for (; code_points < spans[i].end(); ++code_points) {
-      if (at == text.size()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(field, ".end: is ", spans[i].end(), "; the text has ", code_points, " code points"));
-      }
-      at += ReadCharacter(text.substr(at)).length;
-    }
-    ends.push_back(at);
+    ends.push_back(offsets[end]);
+    last = end;
   }
   return ends;
 }
@@ -112,7 +110,7 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   }
 
   KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(file, *model->tokenizer, files.adapter_policy()));
-  const absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
+  absl::StatusOr<Policy> default_policy = ParsePolicy(policy, model->policy_names);
   if (!default_policy.ok()) {
     return absl::Status(default_policy.status().code(),
                         absl::StrCat(!policy.empty()                  ? "--policy"
@@ -120,9 +118,8 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
                                                                       : "kedge.anchor.policy of the adapter",
                                      ": ", default_policy.status().message()));
   }
-  model->default_policy = CanonicalPolicy(*default_policy);
-  model->default_insert = default_policy->insert;
-  model->default_chooses = default_policy->salient_millionths > 0;
+  model->policy = *std::move(default_policy);
+  model->default_policy = CanonicalPolicy(model->policy);
   return model;
 }
 
@@ -164,34 +161,23 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text,
   } else if (insert.has_value()) {
     places = FindSentenceBreaks(text);
   }
-  PromptTokens tokens;
-  if (model_->tokenizer->bos_to_add().has_value()) tokens.ids.push_back(*model_->tokenizer->bos_to_add());
-  const absl::StatusOr<std::vector<uint32_t>> ids =
-      EncodeWithAnchors(*model_->tokenizer, CutAtPlaces(text, places), insert.value_or(0));
+  absl::StatusOr<std::vector<uint32_t>> ids = EncodePrompt(*model_->tokenizer, text, places, insert.value_or(0));
   if (!ids.ok()) return InField("text", ids.status());
-  tokens.ids.insert(tokens.ids.end(), ids->begin(), ids->end());
+  PromptTokens tokens{.ids = *std::move(ids)};
   tokens.no_anchor.resize(tokens.ids.size(), false);
   return tokens;
 }
 
-namespace {
-
-// The byte at which the code point number `count` of valid UTF-8 begins, or its size; nullopt beyond that.
-std::optional<size_t> ByteOf(absl::string_view text, uint32_t count) {
-  size_t byte = 0;
-  for (; count > 0; --count) {
-    if (byte == text.size()) return std::nullopt;
-    byte += ReadCharacter(text.substr(byte)).length;
-  }
-  return byte;
-}
-
-}  // namespace
+// A text prompt as pins see it. Made once for a request: there may be as many pins as the text has characters.
+struct RequestParser::PinnedText {
+  std::vector<size_t> offsets;    // CharacterOffsets
+  std::vector<TextToken> tokens;  // without the one that begins every prompt
+};
 
 absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
                                                           const inference::v1::GenerateRequest& request,
                                                           const PromptTokens& tokens, bool inserts,
-                                                          absl::string_view field) const {
+                                                          const PinnedText& text, absl::string_view field) const {
   switch (span.span_case()) {
     case inference::v1::PinnedSpan::kMessage:
       if (!request.has_messages()) {
@@ -208,16 +194,14 @@ absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::P
         return absl::InvalidArgumentError(
             absl::StrCat(field, ".text: cannot be told from the text under a policy that inserts anchors into it"));
       }
-      const std::optional<size_t> begin = ByteOf(request.text(), span.text().begin());
-      const std::optional<size_t> end = ByteOf(request.text(), span.text().end());
-      if (!begin.has_value() || !end.has_value() || *begin >= *end) {
-        return absl::InvalidArgumentError(absl::StrCat(field, ".text: [", span.text().begin(), ", ", span.text().end(),
-                                                       ") is empty or goes beyond the text"));
+      const uint32_t begin = span.text().begin(), end = span.text().end();
+      if (begin >= end || end >= text.offsets.size()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".text: [", begin, ", ", end, ") is empty or goes beyond the text"));
       }
-      const absl::StatusOr<std::vector<TextToken>> text = model_->tokenizer->EncodeWithOffsets(request.text());
-      if (!text.ok()) return InField("text", text.status());
-      const PositionRange range = TokensOfBytes(*text, request.text().size(), *begin, *end);
-      const auto before = static_cast<uint32_t>(tokens.ids.size() - text->size());  // a token that begins every text
+      const PositionRange range =
+          TokensOfBytes(text.tokens, request.text().size(), text.offsets[begin], text.offsets[end]);
+      const auto before = static_cast<uint32_t>(tokens.ids.size() - text.tokens.size());
       return PositionRange{before + range.begin, before + range.end};
     }
     case inference::v1::PinnedSpan::SPAN_NOT_SET:
@@ -228,18 +212,21 @@ absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::P
 
 absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
                                         RouterRequest* parsed) const {
+  const bool inserts = parsed->hidden_id.has_value();
+  const auto& spans = request.cache_options().pinned();
+  PinnedText text;
+  if (request.has_text() && !inserts && !spans.empty()) {
+    absl::StatusOr<std::vector<TextToken>> encoded = model_->tokenizer->EncodeWithOffsets(request.text());
+    if (!encoded.ok()) return InField("text", encoded.status());
+    text = {.offsets = CharacterOffsets(request.text()), .tokens = *std::move(encoded)};
+  }
   std::vector<bool> pinned(tokens.ids.size());
-  for (int i = 0; i < request.cache_options().pinned_size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(const PositionRange range,
-                           PinnedTokens(request.cache_options().pinned(i), request, tokens,
-                                        parsed->hidden_id.has_value(), absl::StrCat("cache_options.pinned[", i, "]")));
+  for (int i = 0; i < spans.size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const PositionRange range, PinnedTokens(spans[i], request, tokens, inserts, text,
+                                                                   absl::StrCat("cache_options.pinned[", i, "]")));
     std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
   }
-  std::vector<uint32_t> positions;
-  for (uint32_t i = 0; i < pinned.size(); ++i) {
-    if (pinned[i]) positions.push_back(i);
-  }
-  parsed->pinned = RangesOf(positions);
+  parsed->pinned = RangesOf(PositionsOf(pinned));
   return absl::OkStatus();
 }
 
@@ -259,13 +246,14 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
 absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {
   KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
   absl::StatusOr<PromptTokens> tokens = absl::InvalidArgumentError("prompt: one of text and messages is required");
-  if (request.has_text()) tokens = TokenizeText(request.text(), model_->default_insert, {});
-  if (request.has_messages()) tokens = TokenizeMessages(request.messages(), model_->default_insert);
+  if (request.has_text()) tokens = TokenizeText(request.text(), model_->policy.insert, {});
+  if (request.has_messages()) tokens = TokenizeMessages(request.messages(), model_->policy.insert);
   if (!tokens.ok()) return tokens.status();
   return std::move(tokens->ids);
 }
 
-absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const {
+absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& request, const Policy& policy,
+                                        RouterRequest* parsed) const {
   const bool inserts = parsed->hidden_id.has_value();
   const AnchorSpans& spans = request.cache_options().anchor_spans();
   if (!spans.empty() && !request.has_text()) {
@@ -313,13 +301,10 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
   if (!tokens.messages.empty()) parsed->turn_begin = tokens.messages.back().begin;
   if (parsed->chooses) {
-    KEDGE_ASSIGN_OR_RETURN(const Policy policy, ParsePolicy(parsed->policy, {}));
     for (uint32_t position : FindInnerStops(*model_->tokenizer, policy, tokens.ids)) tokens.no_anchor[position] = true;
   }
   parsed->prompt_ids = std::move(tokens.ids);
-  for (size_t i = 0; i < tokens.no_anchor.size(); ++i) {
-    if (tokens.no_anchor[i]) parsed->no_anchor_positions.push_back(static_cast<uint32_t>(i));
-  }
+  parsed->no_anchor_positions = PositionsOf(tokens.no_anchor);
   return absl::OkStatus();
 }
 
@@ -435,17 +420,17 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
   parsed.model = model_->name;
   KEDGE_RETURN_IF_ERROR(ParseSampling(request.sampling_params(), &parsed));
   KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
+  Policy policy = model_->policy;
   parsed.policy = model_->default_policy;
-  parsed.chooses = model_->default_chooses;
-  parsed.hidden_id = model_->default_insert;
   if (!request.cache_options().policy().empty()) {
-    const absl::StatusOr<Policy> policy = ParsePolicy(request.cache_options().policy(), model_->policy_names);
-    if (!policy.ok()) return InField("cache_options.policy", policy.status());
-    parsed.policy = CanonicalPolicy(*policy);
-    parsed.chooses = policy->salient_millionths > 0;
-    parsed.hidden_id = policy->insert;
+    absl::StatusOr<Policy> own = ParsePolicy(request.cache_options().policy(), model_->policy_names);
+    if (!own.ok()) return InField("cache_options.policy", own.status());
+    policy = *std::move(own);
+    parsed.policy = CanonicalPolicy(policy);
   }
-  KEDGE_RETURN_IF_ERROR(ParsePrompt(request, &parsed));
+  parsed.chooses = policy.salient_millionths > 0;
+  parsed.hidden_id = policy.insert;
+  KEDGE_RETURN_IF_ERROR(ParsePrompt(request, policy, &parsed));
   parsed.max_tokens =
       std::min<uint32_t>(parsed.max_tokens, model_->context_length - static_cast<uint32_t>(parsed.prompt_ids.size()));
   parsed.min_tokens = std::min(parsed.min_tokens, parsed.max_tokens);

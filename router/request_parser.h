@@ -37,9 +37,8 @@ struct RouterModel {
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
   PolicyNames policy_names;
-  std::string default_policy;              // canonical
-  bool default_chooses = false;            // RouterRequest::chooses under it
-  std::optional<uint32_t> default_insert;  // the anchor that it inserts
+  Policy policy;               // of requests that name none
+  std::string default_policy;  // the same in canonical form
   uint32_t default_max_tokens = 256;
 };
 
@@ -79,12 +78,14 @@ class RequestParser {
   absl::Status CheckFits(size_t tokens, bool or_more, absl::string_view field) const;
   // A lower bound of the number of its tokens. `inserts`: white space around anchors is left out.
   size_t LeastTokens(absl::string_view text, bool inserts) const;
+  struct PinnedText;
   absl::StatusOr<PositionRange> PinnedTokens(const inference::v1::PinnedSpan& span,
                                              const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
-                                             bool inserts, absl::string_view field) const;
+                                             bool inserts, const PinnedText& text, absl::string_view field) const;
   absl::Status ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
                            RouterRequest* parsed) const;
-  absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, RouterRequest* parsed) const;
+  absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, const Policy& policy,
+                           RouterRequest* parsed) const;
   absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
   absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;
 

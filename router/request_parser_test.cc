@@ -272,6 +272,21 @@ TEST_F(RequestParserTest, PinsAreTheTokensThatOverlapThem) {
   ExpectRefused(request, "cache_options.pinned[0]: one of");
 }
 
+TEST_F(RequestParserTest, AsManyPinsAsFitIntoAMessageAreReadInPassing) {
+  std::string text;
+  while (text.size() < 400) text += "\u00f6. ";
+  GenerateRequest request = TextRequest(text);
+  for (uint32_t i = 0; i < 300'000; ++i) {
+    inference::v1::TextSpan* span = request.mutable_cache_options()->add_pinned()->mutable_text();
+    span->set_begin(280 + i % 10);
+    span->set_end(290);
+  }
+  const absl::Time start = absl::Now();
+  const RouterRequest parsed = ParseOk(request);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(1));
+  EXPECT_EQ(parsed.pinned.size(), 1u);
+}
+
 TEST_F(RequestParserTest, APinnedMessageIsItsContentAndTheLastOneIsTheTurn) {
   GenerateRequest request;
   for (const char* content : {"Be kind.", "What is an anchor?"}) {

@@ -4,23 +4,9 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/ranges.h"
 
 namespace kedge {
-
-std::vector<PositionRange> RangesFromProto(const google::protobuf::RepeatedPtrField<node::v1::PositionRange>& proto) {
-  std::vector<PositionRange> ranges;
-  for (const node::v1::PositionRange& range : proto) ranges.push_back({range.begin(), range.end()});
-  return ranges;
-}
-
-void RangesToProto(absl::Span<const PositionRange> ranges,
-                   google::protobuf::RepeatedPtrField<node::v1::PositionRange>* proto) {
-  for (const PositionRange& range : ranges) {
-    node::v1::PositionRange* added = proto->Add();
-    added->set_begin(range.begin);
-    added->set_end(range.end);
-  }
-}
 
 absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
   Content content{.ids = {proto.ids().begin(), proto.ids().end()},

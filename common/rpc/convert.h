@@ -3,10 +3,8 @@
 #define KEDGE_COMMON_RPC_CONVERT_H_
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "common/anchor/content.h"
 #include "common/engine/node_stats.h"
 #include "common/model/sampler.h"
@@ -17,11 +15,6 @@ namespace kedge {
 // kInvalidArgument names the field, e.g. "content.policy: …". What the types alone don't say is CheckContent's to check.
 absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto);
 node::v1::Content ContentToProto(const Content& content, const std::string& fingerprint);
-
-std::vector<PositionRange> RangesFromProto(const google::protobuf::RepeatedPtrField<node::v1::PositionRange>& proto);
-// Appends.
-void RangesToProto(absl::Span<const PositionRange> ranges,
-                   google::protobuf::RepeatedPtrField<node::v1::PositionRange>* proto);
 
 SamplingParams SamplingFromProto(const node::v1::Sampling& proto);
 node::v1::TokenLogprob LogprobToProto(const Logprob& logprob);

@@ -6,6 +6,7 @@
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
+
 std::vector<absl::string_view> CutAtPlaces(absl::string_view text, absl::Span<const size_t> places) {
   std::vector<absl::string_view> pieces;
   size_t begin = 0;
@@ -29,6 +30,14 @@ absl::StatusOr<std::vector<uint32_t>> EncodeWithAnchors(const Tokenizer& tokeniz
     KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> piece_ids, tokenizer.Encode(pieces[i]));
     ids.insert(ids.end(), piece_ids.begin(), piece_ids.end());
   }
+  return ids;
+}
+
+absl::StatusOr<std::vector<uint32_t>> EncodePrompt(const Tokenizer& tokenizer, absl::string_view text,
+                                                   absl::Span<const size_t> places, uint32_t anchor) {
+  KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                         EncodeWithAnchors(tokenizer, CutAtPlaces(text, places), anchor));
+  if (tokenizer.bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer.bos_to_add());
   return ids;
 }
 

@@ -22,6 +22,11 @@ std::vector<absl::string_view> CutAtPlaces(absl::string_view text, absl::Span<co
 absl::StatusOr<std::vector<uint32_t>> EncodeWithAnchors(const Tokenizer& tokenizer,
                                                         absl::Span<const absl::string_view> pieces, uint32_t anchor);
 
+// A prompt of plain text: the token that begins every prompt, if the tokenizer has one (bos_to_add), and the text with
+// `anchor` at `places`. REQUIRES: as CutAtPlaces; without places the text may be anything, and `anchor` is not used.
+absl::StatusOr<std::vector<uint32_t>> EncodePrompt(const Tokenizer& tokenizer, absl::string_view text,
+                                                   absl::Span<const size_t> places = {}, uint32_t anchor = 0);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_TOKENIZER_ANCHORED_TEXT_H_

@@ -32,5 +32,16 @@ TEST(AnchoredTextTest, AnchorsStandBetweenPieces) {
   EXPECT_EQ(EncodeWithAnchors(*tokenizer, {"a", "\xFF"}, anchor).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(AnchoredTextTest, APromptBeginsAsTheTokenizerSays) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t anchor = vocabulary.Add("<AC>", 4);
+  EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b"), (Ids{'a', '.', ' ', 'b'}));
+  vocabulary.bos = vocabulary.Add("<s>", 3);
+  vocabulary.add_bos = true;
+  EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b"), (Ids{*vocabulary.bos, 'a', '.', ' ', 'b'}));
+  EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b", {2}, anchor), (Ids{*vocabulary.bos, 'a', '.', anchor, 'b'}));
+  EXPECT_FALSE(EncodePrompt(*MakeTokenizer(vocabulary), "\xFF").ok());
+}
+
 }  // namespace
 }  // namespace kedge

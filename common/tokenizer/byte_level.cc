@@ -58,20 +58,6 @@ std::optional<std::string> SpelledBytes(absl::string_view spelling,
 
 }  // namespace
 
-std::vector<std::string> ByteLevelEncoder::TokenBytes(const Vocabulary& vocabulary) {
-  const std::array<int16_t, kAlphabetEnd> alphabet = MakeAlphabet();
-  std::vector<std::string> bytes;
-  bytes.reserve(vocabulary.size());
-  for (uint32_t id = 0; id < vocabulary.size(); ++id) {
-    const std::string& spelling = vocabulary.spelling(id);
-    std::optional<std::string> spelled;
-    if (!vocabulary.IsSpecial(id)) spelled = SpelledBytes(spelling, alphabet);
-    // A spelling outside the alphabet (padding, say) never comes from text; it is shown as it stands.
-    bytes.push_back(spelled.has_value() ? *std::move(spelled) : spelling);
-  }
-  return bytes;
-}
-
 absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> ByteLevelEncoder::Create(const GgufFile& file,
                                                                                  const Vocabulary& vocabulary) {
   KEDGE_ASSIGN_OR_RETURN(const std::string pre, file.GetString(kPreKey));
@@ -87,7 +73,8 @@ absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> ByteLevelEncoder::Create
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
     std::optional<std::string> bytes;
     if (!vocabulary.IsSpecial(id)) bytes = SpelledBytes(vocabulary.spelling(id), alphabet);
-    encoder->sizes_.push_back(bytes.has_value() ? static_cast<uint32_t>(bytes->size()) : 0);
+    // A spelling outside the alphabet (padding, say) never comes from text; it is shown as it stands.
+    encoder->bytes_.push_back(bytes.has_value() ? *bytes : vocabulary.spelling(id));
     if (!bytes.has_value()) continue;
     if (bytes->size() == 1) {
       uint32_t& byte_id = encoder->byte_ids_[static_cast<uint8_t>(bytes->front())];
@@ -154,7 +141,7 @@ absl::Status ByteLevelEncoder::Encode(absl::string_view text, std::vector<TextTo
     size_t used = 0;
     for (const uint32_t id : merged) {
       out->push_back({id, offsets[used]});
-      used += sizes_[id];
+      used += bytes_[id].size();
     }
   });
 }

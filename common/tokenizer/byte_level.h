@@ -25,11 +25,9 @@ class ByteLevelEncoder final : public Encoder {
   static absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> Create(const GgufFile& file,
                                                                         const Vocabulary& vocabulary);
 
-  // The bytes that each token stands for, by id: of an ordinary token what its spelling means in the byte alphabet, of
-  // any other the spelling itself.
-  static std::vector<std::string> TokenBytes(const Vocabulary& vocabulary);
-
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
+  // Of an ordinary token what its spelling means in the byte alphabet, of any other the spelling itself.
+  absl::string_view TokenBytes(uint32_t id) const override { return bytes_[id]; }
 
  private:
   ByteLevelEncoder() = default;
@@ -37,7 +35,7 @@ class ByteLevelEncoder final : public Encoder {
 
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
   std::array<uint32_t, 256> byte_ids_;  // kNoToken where the vocabulary lacks the byte
-  std::vector<uint32_t> sizes_;         // bytes of each token, by id
+  std::vector<std::string> bytes_;      // by id
   BpeMerges merges_;
   absl::flat_hash_map<std::string, uint32_t> whole_tokens_;  // by bytes; empty if only merges make tokens
 };

@@ -1,4 +1,4 @@
-// The seam between a tokenizer and the ways of cutting text: byte-level BPE and SentencePiece.
+// The seam between a tokenizer and the kinds of vocabulary: byte-level BPE and SentencePiece.
 #ifndef KEDGE_COMMON_TOKENIZER_ENCODER_H_
 #define KEDGE_COMMON_TOKENIZER_ENCODER_H_
 
@@ -27,6 +27,9 @@ class Encoder {
   // REQUIRES: text is valid UTF-8 of at most kMaxTextBytes.
   static constexpr size_t kMaxTextBytes = size_t{1} << 29;  // three bytes for each still count in 31 bits
   virtual absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const = 0;
+
+  // The bytes that a token stands for; of a special one its spelling. REQUIRES: id is below the vocabulary's size.
+  virtual absl::string_view TokenBytes(uint32_t id) const = 0;
 };
 
 }  // namespace kedge

@@ -11,9 +11,12 @@
 
 namespace kedge {
 
-// Positions of anchors of `policy` whose next token goes on without a gap: the anchor holds no line feed and is no
-// special token, and the next one neither is special nor begins with white space. Salient sequences are whole
-// sequences, so a value must not be cut in two: where a policy chooses them, these rows never act as anchors.
+// Positions whose next token goes on without a gap: the token holds no line feed and is no special one, and the next
+// one neither is special nor begins with white space.
+std::vector<uint32_t> FindGapless(const Tokenizer& tokenizer, absl::Span<const uint32_t> ids);
+
+// Those of them that are anchors of `policy`. Salient sequences are whole sequences, so a value must not be cut in two:
+// where a policy chooses them, these rows never act as anchors.
 std::vector<uint32_t> FindInnerStops(const Tokenizer& tokenizer, const Policy& policy, absl::Span<const uint32_t> ids);
 
 }  // namespace kedge

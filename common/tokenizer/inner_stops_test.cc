@@ -25,6 +25,7 @@ TEST(InnerStops, AreThoseWithoutAGapBehindThem) {
   EXPECT_EQ(stops("a\nb\n"), Positions());  // a line feed ends, whatever follows
   EXPECT_EQ(stops("a.$b$c"), Positions());  // so does a special token, and before one text ends
   EXPECT_EQ(stops(""), Positions());
+  EXPECT_EQ(FindGapless(*tokenizer, {'a', 'b', ' ', 'c', '\n', 'd', end_of_turn, 'e'}), (Positions{0, 2}));
   policy.anchors = {'!'};
   EXPECT_EQ(stops("10.27!a"), Positions{5});
 }

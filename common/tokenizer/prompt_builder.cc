@@ -74,17 +74,16 @@ void PromptBuilder::EncodeText() {
 }
 
 PositionRange TokensOfBytes(absl::Span<const TextToken> tokens, size_t text_size, size_t begin, size_t end) {
-  const auto size = static_cast<uint32_t>(tokens.size());
-  uint32_t first = 0;
   // A token without bytes of its own goes with those after it.
-  const auto end_of = [&](uint32_t i) {
-    const size_t next = i + 1 < size ? tokens[i + 1].begin : text_size;
-    return std::max(next, tokens[i].begin + 1);
+  const auto ends_before = [&](const TextToken& token) {
+    const size_t next = &token != &tokens.back() ? (&token)[1].begin : text_size;
+    return std::max(next, token.begin + 1) <= begin;
   };
-  while (first < size && end_of(first) <= begin) ++first;
-  uint32_t last = first;
-  while (last < size && tokens[last].begin < end) ++last;
-  return begin < end ? PositionRange{first, last} : PositionRange{first, first};
+  const auto first = std::partition_point(tokens.begin(), tokens.end(), ends_before);
+  const auto last = begin < end ? std::partition_point(first, tokens.end(),
+                                                       [&](const TextToken& token) { return token.begin < end; })
+                                : first;
+  return {static_cast<uint32_t>(first - tokens.begin()), static_cast<uint32_t>(last - tokens.begin())};
 }
 
 }  // namespace kedge

@@ -45,6 +45,15 @@ std::optional<uint8_t> SpelledByte(absl::string_view spelling) {
   return static_cast<uint8_t>(byte);
 }
 
+std::string BytesOf(const Vocabulary& vocabulary, uint32_t id) {
+  const std::string& spelling = vocabulary.spelling(id);
+  if (vocabulary.IsSpecial(id)) return spelling;
+  if (const auto byte = SpelledByte(spelling); byte.has_value() && vocabulary.types[id] == TokenType::kByte) {
+    return std::string(1, static_cast<char>(*byte));
+  }
+  return absl::StrReplaceAll(spelling, {{kSpaceMark, " "}});
+}
+
 absl::StatusOr<bool> OptionalBool(const GgufFile& file, absl::string_view key, bool otherwise) {
   if (!file.Has(key)) return otherwise;
   return file.GetBool(key);
@@ -155,22 +164,6 @@ class SentencePieceEncoder::Word {
   absl::flat_hash_map<uint32_t, uint32_t> halves_;  // of an unused piece: bytes of the left one of the two that made it
 };
 
-std::vector<std::string> SentencePieceEncoder::TokenBytes(const Vocabulary& vocabulary) {
-  std::vector<std::string> bytes;
-  bytes.reserve(vocabulary.size());
-  for (uint32_t id = 0; id < vocabulary.size(); ++id) {
-    const std::string& spelling = vocabulary.spelling(id);
-    if (vocabulary.IsSpecial(id)) {
-      bytes.push_back(spelling);
-    } else if (const auto byte = SpelledByte(spelling); byte.has_value() && vocabulary.types[id] == TokenType::kByte) {
-      bytes.push_back(std::string(1, static_cast<char>(*byte)));
-    } else {
-      bytes.push_back(absl::StrReplaceAll(spelling, {{kSpaceMark, " "}}));
-    }
-  }
-  return bytes;
-}
-
 absl::StatusOr<std::unique_ptr<const SentencePieceEncoder>> SentencePieceEncoder::Create(const GgufFile& file,
                                                                                          const Vocabulary& vocabulary) {
   if (file.Has(kCharacterMapKey)) {
@@ -184,6 +177,7 @@ absl::StatusOr<std::unique_ptr<const SentencePieceEncoder>> SentencePieceEncoder
   }
   std::unique_ptr<SentencePieceEncoder> encoder(new SentencePieceEncoder());
   KEDGE_ASSIGN_OR_RETURN(encoder->adds_space_, OptionalBool(file, kAddSpaceKey, true));
+  for (uint32_t id = 0; id < vocabulary.size(); ++id) encoder->bytes_.push_back(BytesOf(vocabulary, id));
   KEDGE_RETURN_IF_ERROR(encoder->LoadPieces(file, vocabulary));
   KEDGE_RETURN_IF_ERROR(encoder->LoadFallback(file, vocabulary));
   return std::unique_ptr<const SentencePieceEncoder>(std::move(encoder));

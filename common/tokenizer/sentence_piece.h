@@ -26,14 +26,12 @@ class SentencePieceEncoder final : public Encoder {
   static absl::StatusOr<std::unique_ptr<const SentencePieceEncoder>> Create(const GgufFile& file,
                                                                             const Vocabulary& vocabulary);
 
-  // The bytes that each token stands for, by id: its spelling with U+2581 as a space; of <0xNN> that byte; of a special
-  // token the spelling itself.
-  static std::vector<std::string> TokenBytes(const Vocabulary& vocabulary);
-
   // Whether a space that the text does not have is put before it (tokenizer.ggml.add_space_prefix).
   bool adds_space() const { return adds_space_; }
 
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
+  // The spelling with U+2581 as a space; of <0xNN> that byte; of a special token the spelling itself.
+  absl::string_view TokenBytes(uint32_t id) const override { return bytes_[id]; }
 
  private:
   struct Piece {
@@ -49,6 +47,7 @@ class SentencePieceEncoder final : public Encoder {
   // nullptr if `spelling` is no piece.
   const Piece* Find(absl::string_view spelling) const;
 
+  std::vector<std::string> bytes_;                  // by id
   absl::flat_hash_map<std::string, Piece> pieces_;  // by spelling; text finds nothing but these
   size_t longest_piece_ = 0;                        // bytes
   bool has_bytes_ = false;

@@ -31,7 +31,6 @@ constexpr absl::string_view kEndSpellings[] = {"<|endoftext|>", "<|im_end|>", "<
 }  // namespace
 
 struct Tokenizer::Impl {
-  std::vector<std::string> bytes;  // by id; a special token's spelling
   std::vector<bool> special;       // by id
   std::vector<bool> byte;          // by id
   absl::flat_hash_map<std::string, uint32_t> special_ids;
@@ -49,16 +48,13 @@ struct Tokenizer::Impl {
 absl::Status Tokenizer::Impl::LoadEncoder(const GgufFile& file, const Vocabulary& vocabulary) {
   KEDGE_ASSIGN_OR_RETURN(const std::string model, file.GetString(kModelKey));
   if (model == "gpt2") {
-    KEDGE_ASSIGN_OR_RETURN(auto byte_level, ByteLevelEncoder::Create(file, vocabulary));
-    bytes = ByteLevelEncoder::TokenBytes(vocabulary);
+    KEDGE_ASSIGN_OR_RETURN(encoder, ByteLevelEncoder::Create(file, vocabulary));
     KEDGE_ASSIGN_OR_RETURN(const std::string pre, file.GetString(kPreKey));
     adds_bos = pre == "llama-bpe";  // Llama 3: its files often do not say
-    encoder = std::move(byte_level);
     return absl::OkStatus();
   }
   if (model == "llama") {
     KEDGE_ASSIGN_OR_RETURN(auto sentence_piece, SentencePieceEncoder::Create(file, vocabulary));
-    bytes = SentencePieceEncoder::TokenBytes(vocabulary);
     adds_space = sentence_piece->adds_space();
     adds_bos = true;
     encoder = std::move(sentence_piece);
@@ -71,7 +67,7 @@ absl::Status Tokenizer::Impl::LoadEncoder(const GgufFile& file, const Vocabulary
 
 // Reads which tokens end a generation and which one begins a text.
 absl::Status Tokenizer::Impl::LoadEnds(const GgufFile& file) {
-  const uint32_t vocab_size = static_cast<uint32_t>(bytes.size());
+  const uint32_t vocab_size = static_cast<uint32_t>(special.size());
   KEDGE_ASSIGN_OR_RETURN(bos, ReadTokenId(file, kBosKey, vocab_size));
   KEDGE_ASSIGN_OR_RETURN(eos, ReadTokenId(file, kEosKey, vocab_size));
   KEDGE_ASSIGN_OR_RETURN(const std::optional<uint32_t> eot, ReadTokenId(file, kEotKey, vocab_size));
@@ -114,7 +110,7 @@ absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(const GgufFile&
   return std::unique_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
 
-int Tokenizer::vocab_size() const { return static_cast<int>(impl_->bytes.size()); }
+int Tokenizer::vocab_size() const { return static_cast<int>(impl_->special.size()); }
 
 absl::StatusOr<std::vector<TextToken>> Tokenizer::EncodeWithOffsets(absl::string_view text) const {
   if (text.size() > Encoder::kMaxTextBytes) {
@@ -140,8 +136,8 @@ absl::StatusOr<std::vector<uint32_t>> Tokenizer::Encode(absl::string_view text) 
 bool Tokenizer::adds_space() const { return impl_->adds_space; }
 
 absl::string_view Tokenizer::TokenBytes(uint32_t id) const {
-  KEDGE_CHECK(id < impl_->bytes.size());
-  return impl_->bytes[id];
+  KEDGE_CHECK(id < impl_->special.size());
+  return impl_->encoder->TokenBytes(id);
 }
 
 bool Tokenizer::IsSpecial(uint32_t id) const { return id < impl_->special.size() && impl_->special[id]; }
