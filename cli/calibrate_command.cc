@@ -28,8 +28,6 @@ struct CalibrateFlags {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-std::string HeadName(const HeadRef& head) { return absl::StrCat(head.layer, ".", head.head); }
-
 std::string TextOf(const CalibratedModel& model) {
   const auto& [retrieval, pointers] = model.ranking;
   std::string text = absl::StrFormat(
@@ -37,8 +35,8 @@ std::string TextOf(const CalibratedModel& model) {
       model.prompts, retrieval.size());
   absl::StrAppendFormat(&text, "%-24s%s\n", "pointers", "retrieval");
   for (size_t i = 0; i < std::min(kShown, retrieval.size()); ++i) {
-    absl::StrAppendFormat(&text, "%-6s %.3f %.3f      %-6s %.3f %.3f\n", HeadName(pointers[i].head), pointers[i].rank,
-                          pointers[i].attention, HeadName(retrieval[i].head), retrieval[i].rank,
+    absl::StrAppendFormat(&text, "%-6s %.3f %.3f      %-6s %.3f %.3f\n", HeadText(pointers[i].head), pointers[i].rank,
+                          pointers[i].attention, HeadText(retrieval[i].head), retrieval[i].rank,
                           retrieval[i].attention);
   }
   const std::string heads = SalienceHeadsText(model.heads);
@@ -51,7 +49,7 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
   const auto ranks = [](const std::vector<HeadRank>& heads) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (size_t i = 0; i < std::min(kShown, heads.size()); ++i) {
-      list.push_back({{"head", HeadName(heads[i].head)}, {"mean_reciprocal_rank", heads[i].rank},
+      list.push_back({{"head", HeadText(heads[i].head)}, {"mean_reciprocal_rank", heads[i].rank},
                       {"attention", heads[i].attention}});
     }
     return list;

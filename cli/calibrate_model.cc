@@ -11,7 +11,6 @@
 #include "cli/console.h"
 #include "cli/progress.h"
 #include "common/base/status.h"
-#include "common/kernels/row_shape.h"
 #include "common/model/config.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
@@ -20,8 +19,8 @@
 #include "common/tokenizer/tokenizer.h"
 #include "eval/calibrate.h"
 #include "eval/calibration_prompts.h"
+#include "eval/eval_texts.h"
 #include "eval/held_out.h"
-#include "eval/recall_cases.h"
 
 namespace kedge {
 namespace {
@@ -35,11 +34,7 @@ absl::StatusOr<std::vector<CalibrationText>> MakeTexts(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(options.policy, ParsePolicy(kPolicy, names));
   const absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat =
       ChatTemplate::Recognise(*files.base, tokenizer.get());
-  std::vector<std::string> filler;
-  for (const HeldOutDocument& document : HeldOutDocuments()) {
-    for (std::string& sentence : FillerSentences(document.text)) filler.push_back(std::move(sentence));
-  }
-  return MakeCalibrationTexts(options, filler, *tokenizer, chat.ok() ? chat->get() : nullptr);
+  return MakeCalibrationTexts(options, FillerOf(HeldOutDocuments()), *tokenizer, chat.ok() ? chat->get() : nullptr);
 }
 
 // For the longest prompt alone.
@@ -50,11 +45,8 @@ absl::StatusOr<std::unique_ptr<StepDevice>> DeviceFor(absl::Span<const Calibrati
     for (const CalibrationPrompt& prompt : text.prompts) rows = std::max(rows, prompt.ids.size());
   }
   DeviceOptions options{.threads = threads};
-  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
-                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
-                       .head_dim = static_cast<uint32_t>(config.head_dim),
-                       .type = options.kv_type};
-  options.kv_bytes = (rows + options.max_rows) * 2 * shape.row_bytes();  // pages of two ends, not filled
+  // Pages of two ends, not filled.
+  options.kv_bytes = (rows + options.max_rows) * 2 * config.row_shape(options.kv_type).row_bytes();
   return MakeDevice(files, options);
 }
 
@@ -65,12 +57,6 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const ModelFiles& files, int thre
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
   KEDGE_ASSIGN_OR_RETURN(const std::vector<CalibrationText> texts, MakeTexts(files, config));
-  std::vector<HeadRef> heads;
-  for (int layer = 0; layer < config.num_layers; ++layer) {
-    for (int head = 0; head < config.num_heads; ++head) {
-      heads.push_back({static_cast<uint32_t>(layer), static_cast<uint32_t>(head)});
-    }
-  }
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, DeviceFor(texts, files, config, threads));
   CalibratedModel model;
   for (const CalibrationText& text : texts) model.prompts += text.prompts.size();
@@ -78,7 +64,7 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const ModelFiles& files, int thre
   const CalibrationHooks hooks{.cancelled = cancelled, .progress = [&](uint64_t done, uint64_t all) {
                                  progress.Show(done, all, "where the heads look");
                                }};
-  KEDGE_ASSIGN_OR_RETURN(model.ranking, Calibrate(texts, heads, hooks, device.get()));
+  KEDGE_ASSIGN_OR_RETURN(model.ranking, Calibrate(texts, AllHeads(config), hooks, device.get()));
   model.heads = BestHeads(model.ranking);
   if (model.heads.empty()) return absl::FailedPreconditionError("calibration: no head of this model looks at answers");
   KEDGE_ASSIGN_OR_RETURN(model.path, StoreSalienceHeads(model.heads, fingerprint));

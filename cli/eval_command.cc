@@ -3,7 +3,6 @@
 // Tested by tests/eval_test.py; the measuring by the tests of eval/.
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -17,9 +16,11 @@
 #include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "cli/progress.h"
+#include "cli/token_list.h"
 #include "common/anchor/policy.h"
 #include "common/anchor/salience.h"
 #include "common/base/status.h"
+#include "common/base/write_file.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -41,8 +42,7 @@ namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
     "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
-    "salient,salient=0.05; "
-    "salient; salient,salient=0.1; salient,salient=0.15; salient,salient=0.25";
+    "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.15; salient,salient=0.25";
 constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
 
 struct EvalFlags {
@@ -58,24 +58,6 @@ struct EvalFlags {
   int threads = 0;
   AnswerFormat format = AnswerFormat::kText;
 };
-
-absl::StatusOr<std::string> ReadFile(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(file), {});
-  if (!file) return absl::NotFoundError(absl::StrCat(path, ": cannot be read"));
-  return text;
-}
-
-// Whole or not at all: a run that is stopped leaves what it had.
-absl::Status WriteFile(const std::string& path, const std::string& text) {
-  const std::string part = absl::StrCat(path, ".part");
-  std::ofstream(part, std::ios::binary) << text;
-  std::error_code error;
-  if (fs::file_size(part, error) != text.size() || (fs::rename(part, path, error), error)) {
-    return absl::UnavailableError(absl::StrCat(path, ": cannot be written"));
-  }
-  return absl::OkStatus();
-}
 
 // `full` is always among them: the others are told relative to it.
 absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, const PolicyNames& names) {
@@ -112,7 +94,7 @@ uint64_t KvBytes(absl::Span<const EvalText> texts, const RowShape& shape) {
 // What an earlier run left in the directory, if it measured the same.
 EvalResults LoadResults(const std::string& path, EvalSettings settings) {
   if (fs::exists(path)) {
-    const absl::StatusOr<std::string> json = ReadFile(path);
+    const absl::StatusOr<std::string> json = ReadFileOrStdin(path);
     absl::StatusOr<EvalResults> results = json.ok() ? ParseResults(*json) : json.status();
     if (results.ok() && results->settings == settings) return *std::move(results);
     Say(absl::StrCat(path, ": ", results.ok() ? "of other settings" : results.status().message(), "; measured anew"));
@@ -140,7 +122,7 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
   KEDGE_RETURN_IF_ERROR(WriteFile(absl::StrCat(out, "/quality.svg"), QualityPicture(results)));
   const std::string document = absl::StrCat(out, ".md");
   if (!fs::exists(document)) return WriteFile(absl::StrCat(out, "/figures.md"), report);
-  KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFile(document));
+  KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(document));
   const absl::StatusOr<std::string> replaced = ReplaceFigures(text, report);
   if (!replaced.ok()) {
     return absl::Status(replaced.status().code(), absl::StrCat(document, ": ", replaced.status().message()));
@@ -169,7 +151,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());
   if (!flags.text_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(own_text, ReadFile(flags.text_file));
+    KEDGE_ASSIGN_OR_RETURN(own_text, ReadFileOrStdin(flags.text_file));
     documents = {{.name = "text-file", .text = own_text}};
   }
   EvalTextOptions text_options{
@@ -180,10 +162,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
 
   DeviceOptions device_options{.backend = flags.backend, .threads = flags.threads};
   KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(flags.kv_type));
-  device_options.kv_bytes = KvBytes(texts, {.layers = static_cast<uint32_t>(config.num_layers),
-                                            .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
-                                            .head_dim = static_cast<uint32_t>(config.head_dim),
-                                            .type = device_options.kv_type});
+  device_options.kv_bytes = KvBytes(texts, config.row_shape(device_options.kv_type));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
 
   EvalSettings settings{
@@ -197,7 +176,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   const std::string results_path = absl::StrCat(flags.out, "/results.json");
   EvalResults results{.settings = settings};
   if (!flags.out.empty()) {
-    std::error_code error;
+    std::error_code error;  // said now, and not after the first measurement
     fs::create_directories(flags.out, error);
     if (error) return absl::UnavailableError(absl::StrCat("--out: ", flags.out, ": ", error.message()));
     results = LoadResults(results_path, std::move(settings));

@@ -29,7 +29,8 @@ struct LocalClusterOptions {
 // `port_help` says which port is taken when none is given.
 void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, LocalClusterOptions* options);
 
-// Gets the model, calibrates it if the policy needs that, starts the processes beside our own program, and returns once an answer can be given.
+// Gets the model, calibrates it if the policy needs that, starts the processes beside our own program, and returns once
+// an answer can be given.
 // `default_port` is for options without --port: it or the next free one; 0: any. REQUIRES: called on the main thread.
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals);

@@ -81,11 +81,7 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const s
   json["vocab_size"] = config.vocab_size;
   json["tied_output"] = config.tied_output;
   json["rope_freq_base"] = config.rope_freq_base;
-  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
-                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
-                       .head_dim = static_cast<uint32_t>(config.head_dim),
-                       .type = KvType::kF16};
-  json["row_bytes_f16"] = shape.row_bytes();
+  json["row_bytes_f16"] = config.row_shape(KvType::kF16).row_bytes();
   json["anchor_policy"] = files.adapter_policy().empty() ? StringOr(*file, "kedge.anchor.policy", "")
                                                          : files.adapter_policy();
   json["tokenizer"] = StringOr(*file, "tokenizer.ggml.model", "none");

@@ -67,10 +67,7 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
     }
     std::vector<size_t> places;  // of anchors
     if (policy.insert.has_value()) places = FindSentenceBreaks(text);
-    KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
-                           EncodeWithAnchors(*tokenizer, CutAtPlaces(text, places), policy.insert.value_or(0)));
-    if (tokenizer->bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer->bos_to_add());
-    return ids;
+    return EncodePrompt(*tokenizer, text, places, policy.insert.value_or(0));
   }
   std::string list = options.tokens;
   if (!options.tokens_file.empty()) {
@@ -124,10 +121,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
   const uint32_t chunk = options.path == "whole" ? size : options.path == "steps" ? 1 : options.chunk;
   device_options.max_rows = std::min(chunk, size);
-  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
-                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
-                       .head_dim = static_cast<uint32_t>(config.head_dim),
-                       .type = device_options.kv_type};
+  const RowShape shape = config.row_shape(device_options.kv_type);
   device_options.kv_bytes = uint64_t{PagesFor(content, 0, chunk, 0)} * kPageRows * shape.row_bytes();
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
   Score score;

@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <memory>
-#include <numeric>
 #include <utility>
 
+#include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/engine/sequence.h"
 #include "common/kv/page_pool.h"
@@ -14,20 +14,16 @@
 namespace kedge {
 namespace {
 
-const Policy kFullAttention = {.recent = Policy::kAll};
-
 // The first `end` ids under full attention; the prompt goes on.
 Content FullContent(const std::vector<uint32_t>& ids, uint32_t end) {
   return {.ids = {ids.begin(), ids.begin() + end}, .prompt_length = end + 1, .policy = kFullAttention};
 }
 
-// Adds what one head in row `position` gives to rows 0..position, by sequence.
-void AddMass(const CalibrationPrompt& prompt, uint32_t position, bool asks, bool ends, absl::Span<const uint32_t> mass,
+// Adds what one head in one row gives to rows 0 to that one, by sequence.
+void AddMass(const CalibrationPrompt& prompt, bool asks, bool ends, absl::Span<const uint32_t> mass,
              absl::Span<uint32_t> from_question, absl::Span<uint32_t> from_end) {
-  for (size_t i = 0; i < prompt.sequences.size() && prompt.sequences[i].begin <= position; ++i) {
-    const PositionRange& sequence = prompt.sequences[i];
-    const uint32_t sum = std::accumulate(mass.begin() + sequence.begin,
-                                         mass.begin() + std::min(sequence.end, position + 1), uint32_t{0});
+  for (size_t i = 0; i < prompt.sequences.size() && prompt.sequences[i].begin < mass.size(); ++i) {
+    const uint32_t sum = MassOn(prompt.sequences[i], mass);
     if (asks) from_question[i] = std::max(from_question[i], sum);
     if (ends) from_end[i] += sum;
   }
@@ -49,7 +45,6 @@ absl::StatusOr<ObservedPrompt> Observe(const CalibrationPrompt& prompt, const Pr
     sequence->Plan(std::min(device->max_rows(), end - sequence->position()), WantedLogits::kNone, &plan);
     plan.mass_heads.assign(heads.begin(), heads.end());
     struct Row {
-      uint32_t position;
       bool asks, ends;
     };
     std::vector<Row> looked_at;
@@ -57,13 +52,13 @@ absl::StatusOr<ObservedPrompt> Observe(const CalibrationPrompt& prompt, const Pr
       const bool asks = std::binary_search(question_rows.begin(), question_rows.end(), row.position);
       const bool ends = std::binary_search(end_rows.begin(), end_rows.end(), row.position);
       row.wants_mass = asks || ends;
-      if (row.wants_mass) looked_at.push_back({row.position, asks, ends});
+      if (row.wants_mass) looked_at.push_back({asks, ends});
     }
     const std::unique_ptr<StepFuture> step = device->Launch(std::move(plan));
     KEDGE_RETURN_IF_ERROR(step->Wait());
     for (size_t row = 0; row < looked_at.size(); ++row) {
       for (size_t head = 0; head < heads.size(); ++head) {
-        AddMass(prompt, looked_at[row].position, looked_at[row].asks, looked_at[row].ends, step->Mass(row, head),
+        AddMass(prompt, looked_at[row].asks, looked_at[row].ends, step->Mass(row, head),
                 absl::MakeSpan(observed.from_question).subspan(head * count, count),
                 absl::MakeSpan(observed.from_end).subspan(head * count, count));
       }

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/anchor/outline.h"
+#include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/tokenizer/prompt_builder.h"
 #include "eval/eval_texts.h"
@@ -18,9 +19,6 @@
 
 namespace kedge {
 namespace {
-
-constexpr uint32_t kLastRows = 128;  // before row n-1: as far back as a question is looked for (salience.cc)
-constexpr uint32_t kEndRows = 2;
 
 class PromptMaker {
  public:
@@ -97,7 +95,7 @@ std::vector<uint32_t> CalibrationPrompt::QuestionRows() const {
   std::vector<uint32_t> rows;
   for (size_t sequence : known.question) {
     const PositionRange& range = sequences[sequence];
-    for (uint32_t row = std::max(range.begin, end - std::min(end, kLastRows)); row < range.end; ++row) {
+    for (uint32_t row = std::max(range.begin, end - std::min(end, Salience::kLastRows)); row < range.end; ++row) {
       rows.push_back(row);
     }
   }
@@ -106,7 +104,7 @@ std::vector<uint32_t> CalibrationPrompt::QuestionRows() const {
 
 std::vector<uint32_t> CalibrationPrompt::EndRows() const {
   const uint32_t end = static_cast<uint32_t>(ids.size()) - 1;
-  std::vector<uint32_t> rows(std::min(end, kEndRows));
+  std::vector<uint32_t> rows(std::min(end, Salience::kPointerRows));
   std::iota(rows.begin(), rows.end(), end - static_cast<uint32_t>(rows.size()));
   return rows;
 }
@@ -123,10 +121,7 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
                                // Room for the template, and for a sentence that ends late.
                                .tokens = std::min(options.tokens, options.context_length / 4 * 3),
                                .count_tokens =
-                                   [&](absl::string_view text) {
-                                     const auto ids = tokenizer.Encode(text);
-                                     return ids.ok() ? ids->size() : 0;  // errors are told by Make
-                                   },
+                                   [&](absl::string_view text) { return CountTokens(tokenizer, text); },
                                .filler = filler};
     for (const RecallText& cases : {MakeSeparateFacts(recall), MakeCrowdedFacts(recall)}) {
       CalibrationText text;

@@ -23,7 +23,7 @@ struct CalibrationPrompt {
   KnownSequences known;
 
   // The rows whose attention shows where the heads look, ascending: those of the question's sequences among the last
-  // ones before row n-1, and the two before row n-1.
+  // kLastRows before row n-1, and the kPointerRows before row n-1 (Salience).
   std::vector<uint32_t> QuestionRows() const;
   std::vector<uint32_t> EndRows() const;
 };

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
+#include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/inner_stops.h"
 #include "xxhash.h"
 
@@ -17,19 +18,11 @@ constexpr uint32_t kGivenTokens = 384;  // of a held-out text, scored after each
 constexpr uint32_t kAnswerTokens = 24;  // for each thing asked
 constexpr uint32_t kCasesOfAText = 5;   // of one form (recall_cases.h)
 
-// As if every token were an anchor: which of them are is the policy's to say.
-std::vector<uint32_t> FindGapless(const Tokenizer& tokenizer, absl::Span<const uint32_t> ids) {
-  Policy every;
-  for (uint32_t id = 0; id < static_cast<uint32_t>(tokenizer.vocab_size()); ++id) every.anchors.push_back(id);
-  return FindInnerStops(tokenizer, every, ids);
-}
-
 // One document: its beginning as a context of each length, and what follows.
 absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document,
                                       const Tokenizer& tokenizer) {
   EvalText text{.name = absl::StrCat("text-", document.name)};
-  KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, tokenizer.Encode(document.text));
-  if (tokenizer.bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer.bos_to_add());
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(tokenizer, document.text));
   for (uint32_t length : options.lengths) {
     const size_t end = size_t{length} + kGivenTokens;
     if (ids.size() < end || options.context_length < end) continue;
@@ -68,13 +61,8 @@ class RecallTexts {
     return {.family = RecallFamily::kEvaluation,
             .seed = uint64_t{length} * 1000 + index,
             .tokens = length,
-            .count_tokens = [this](absl::string_view text) { return Count(text); },
+            .count_tokens = [this](absl::string_view text) { return CountTokens(tokenizer_, text); },
             .filler = filler_};
-  }
-
-  size_t Count(absl::string_view text) const {
-    const absl::StatusOr<std::vector<uint32_t>> ids = tokenizer_.Encode(text);
-    return ids.ok() ? ids->size() : 0;  // the messages themselves are encoded below, and errors told there
   }
 
   // At most `most` cases of each form.
@@ -119,20 +107,28 @@ Content EvalText::Prefix(const Policy& policy) const {
   return content;
 }
 
+size_t CountTokens(const Tokenizer& tokenizer, absl::string_view text) {
+  const absl::StatusOr<std::vector<uint32_t>> ids = tokenizer.Encode(text);
+  return ids.ok() ? ids->size() : 0;
+}
+
+std::vector<std::string> FillerOf(absl::Span<const HeldOutDocument> documents) {
+  std::vector<std::string> filler;
+  for (const HeldOutDocument& document : documents) {
+    for (std::string& sentence : FillerSentences(document.text)) filler.push_back(std::move(sentence));
+  }
+  return filler;
+}
+
 absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
                                            const ChatTemplate* chat) {
   Continuation continuation;
   if (chat == nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(continuation.prompt, tokenizer.Encode(absl::StrCat(message, "\n")));
-    if (tokenizer.bos_to_add().has_value()) {
-      continuation.prompt.insert(continuation.prompt.begin(), *tokenizer.bos_to_add());
-    }
+    KEDGE_ASSIGN_OR_RETURN(continuation.prompt, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
   } else {
     const ChatMessage user{.role = "user", .content = message};
     KEDGE_ASSIGN_OR_RETURN(PromptTokens prompt, chat->Apply({user}, /*add_generation_prompt=*/true));
-    for (uint32_t i = 0; i < prompt.ids.size(); ++i) {
-      if (prompt.no_anchor[i]) continuation.no_anchor_positions.push_back(i);
-    }
+    continuation.no_anchor_positions = PositionsOf(prompt.no_anchor);
     continuation.turn_begin = prompt.messages[0].begin;
     continuation.prompt = std::move(prompt.ids);
   }
@@ -144,12 +140,11 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
                                                     absl::Span<const HeldOutDocument> documents,
                                                     const Tokenizer& tokenizer, const ChatTemplate* chat) {
   std::vector<EvalText> texts;
-  std::vector<std::string> filler;
   for (const HeldOutDocument& document : documents) {
     KEDGE_ASSIGN_OR_RETURN(EvalText contexts, MakeContexts(options, document, tokenizer));
     if (!contexts.cases.empty()) texts.push_back(std::move(contexts));
-    for (std::string& sentence : FillerSentences(document.text)) filler.push_back(std::move(sentence));
   }
+  const std::vector<std::string> filler = FillerOf(documents);
   if (filler.empty()) return absl::InvalidArgumentError("text: it has no sentence to fill prompts with");
   RecallTexts recall(options, tokenizer, chat, filler, &texts);
   for (uint32_t length : options.lengths) KEDGE_RETURN_IF_ERROR(recall.AddOfLength(length));

@@ -51,6 +51,12 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
 // XXH3-64 of all ids and answers, in hex: other texts, templates or tokenizers give another one.
 std::string HashOfTexts(absl::Span<const EvalText> texts);
 
+// Tokens of a text; 0 where it can not be encoded (which is told when it is).
+size_t CountTokens(const Tokenizer& tokenizer, absl::string_view text);
+
+// The documents' sentences, in order.
+std::vector<std::string> FillerOf(absl::Span<const HeldOutDocument> documents);
+
 // A message as the model's user would send it: the prompt and what is known of its rows.
 absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
                                            const ChatTemplate* chat);

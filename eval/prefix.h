@@ -16,6 +16,9 @@
 
 namespace kedge {
 
+// The policy that every other one is compared with.
+inline const Policy kFullAttention = {.recent = Policy::kAll};
+
 // State(end) of one content, as bytes in the order of a frame. `end` 0: nothing. Under full attention these are all
 // rows before `end`, and they serve as the beginning of every prompt whose rows are computed in full, whatever is kept
 // later.

@@ -15,8 +15,6 @@
 namespace kedge {
 namespace {
 
-const Policy kFullAttention = {.recent = Policy::kAll};
-
 class Evaluation {
  public:
   Evaluation(const EvalOptions& options, const EvalHooks& hooks, StepDevice* device, EvalResults* results)

@@ -188,8 +188,7 @@ absl::StatusOr<uint32_t> TrainedInsert(const PolicyNames& names) {
   if (names.added_anchor.has_value()) return *names.added_anchor;
   return Invalid(
       "insert: anllm-ac takes it from the model's kedge.anchor.policy or the token \"<AC>\"; this model has neither, "
-      "so "
-      "give its id: anllm-ac,anchors=ID,insert=ID");
+      "so give its id: anllm-ac,anchors=ID,insert=ID");
 }
 
 absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const PolicyNames& names) {

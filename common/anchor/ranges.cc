@@ -26,6 +26,14 @@ bool Contains(absl::Span<const PositionRange> ranges, uint32_t position) {
   return after != ranges.begin() && position < std::prev(after)->end;
 }
 
+std::vector<uint32_t> PositionsOf(const std::vector<bool>& bits) {
+  std::vector<uint32_t> positions;
+  for (uint32_t i = 0; i < bits.size(); ++i) {
+    if (bits[i]) positions.push_back(i);
+  }
+  return positions;
+}
+
 std::vector<PositionRange> RangesOf(absl::Span<const uint32_t> positions) {
   std::vector<PositionRange> ranges;
   for (uint32_t position : positions) {

@@ -24,6 +24,9 @@ absl::Status CheckRanges(absl::Span<const PositionRange> ranges, uint32_t limit,
 // REQUIRES: the ranges are in order.
 bool Contains(absl::Span<const PositionRange> ranges, uint32_t position);
 
+// Where the bits are set, ascending.
+std::vector<uint32_t> PositionsOf(const std::vector<bool>& bits);
+
 // The fewest ranges that have exactly `positions`. REQUIRES: these are ascending.
 std::vector<PositionRange> RangesOf(absl::Span<const uint32_t> positions);
 

@@ -34,6 +34,7 @@ TEST(Ranges, ContainsExactlyTheirPositions) {
 TEST(Ranges, AreTheFewestThatHaveThePositions) {
   EXPECT_THAT(RangesOf({0, 1, 2, 5, 7, 8}), ElementsAre(PositionRange{0, 3}, PositionRange{5, 6}, PositionRange{7, 9}));
   EXPECT_TRUE(RangesOf({}).empty());
+  EXPECT_THAT(PositionsOf({true, false, false, true}), ElementsAre(0, 3));
 }
 
 }  // namespace

@@ -29,14 +29,18 @@ namespace kedge {
 namespace {
 
 constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
-constexpr uint32_t kPointerRows = 2;          // of these: the template's, before row n-1
-constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kOpeningRows = 20;         // of the last turn, in which a question before the text is looked for
 constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint32_t kAskingRows = 16;   // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 8;
 constexpr uint64_t kLeastShare = 4;  // of the best score
 
 }  // namespace
+
+uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass) {
+  const size_t end = std::min<size_t>(sequence.end, mass.size());
+  return std::accumulate(mass.begin() + sequence.begin, mass.begin() + end, 0u);
+}
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
     : outline_(OutlinePrompt(content)),
@@ -65,20 +69,16 @@ void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> ma
   KEDGE_CHECK(position >= observed_.begin && position < observed_.end && mass.size() == position + 1 &&
               head < num_heads_);
   const std::vector<PositionRange>& sequences = outline_.sequences;
-  const auto sum_of = [&](const PositionRange& sequence) {
-    const uint32_t end = std::min(sequence.end, position + 1);
-    return std::accumulate(mass.begin() + sequence.begin, mass.begin() + end, 0u);
-  };
   if (position >= last_.begin) {
     uint32_t* sum = &sums_[((position - last_.begin) * num_heads_ + head) * sequences.size()];
     for (const PositionRange& sequence : sequences) {
       if (sequence.begin > position) break;
-      *sum++ = sum_of(sequence);
+      *sum++ = MassOn(sequence, mass);
     }
   }
   if (opening_.empty() || position < sequences[opening_.back()].end) return;
   uint32_t to_opening = 0;
-  for (size_t i : opening_) to_opening += sum_of(sequences[i]);
+  for (size_t i : opening_) to_opening += MassOn(sequences[i], mass);
   const auto own = std::upper_bound(sequences.begin(), sequences.end(), position,
                                     [](uint32_t p, const PositionRange& sequence) { return p < sequence.end; });
   uint32_t& most = back_[head * sequences.size() + (own - sequences.begin())];

@@ -29,7 +29,9 @@ struct SalienceHeads {
   friend bool operator==(const SalienceHeads&, const SalienceHeads&) = default;
 };
 
-// "pointers=14.2,retrieval=8.0+17.4": layer.head, each list joined by +. `pointers` may be absent.
+// "14.2": layer.head.
+std::string HeadText(const HeadRef& head);
+// "pointers=14.2,retrieval=8.0+17.4": each list joined by +. `pointers` may be absent.
 std::string SalienceHeadsText(const SalienceHeads& heads);
 // kInvalidArgument names what is wrong: no such form, a head that the model does not have, or twice.
 absl::StatusOr<SalienceHeads> ParseSalienceHeads(absl::string_view text, uint32_t num_layers, uint32_t num_heads);
@@ -37,11 +39,16 @@ absl::StatusOr<SalienceHeads> ParseSalienceHeads(absl::string_view text, uint32_
 // kFailedPrecondition unless these heads can choose what the content leaves to be chosen.
 absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 
+// What a row gives to the rows of `sequence` of which it has told (`mass`: of rows 0 and on). REQUIRES: it has told of
+// the first one.
+uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass);
+
 // Gathers attention mass of one prompt and chooses. Pure arithmetic in whole numbers; ties go to the earlier sequence.
 // Owned by one thread. Copyable.
 class Salience {
  public:
-  static constexpr uint32_t kLastRows = 128;  // before row n-1, whose sums are kept row by row
+  static constexpr uint32_t kLastRows = 128;   // before row n-1, whose sums are kept row by row
+  static constexpr uint32_t kPointerRows = 2;  // of these the last: the template's, where pointers look at what is asked
 
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);

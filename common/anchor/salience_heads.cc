@@ -12,8 +12,7 @@ namespace kedge {
 namespace {
 
 std::string HeadsText(const std::vector<HeadRef>& heads) {
-  return absl::StrJoin(heads, "+",
-                       [](std::string* out, const HeadRef& head) { absl::StrAppend(out, head.layer, ".", head.head); });
+  return absl::StrJoin(heads, "+", [](std::string* out, const HeadRef& head) { *out += HeadText(head); });
 }
 
 absl::StatusOr<std::vector<HeadRef>> ReadHeads(absl::string_view text, uint32_t num_layers, uint32_t num_heads) {
@@ -43,6 +42,8 @@ std::vector<HeadRef> SalienceHeads::All() const {
   all.insert(all.end(), retrieval.begin(), retrieval.end());
   return all;
 }
+
+std::string HeadText(const HeadRef& head) { return absl::StrCat(head.layer, ".", head.head); }
 
 std::string SalienceHeadsText(const SalienceHeads& heads) {
   return absl::StrCat(heads.pointers.empty() ? "" : absl::StrCat("pointers=", HeadsText(heads.pointers), ","),

@@ -3,6 +3,7 @@
 #define KEDGE_COMMON_ANCHOR_TRACKER_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/anchor/content.h"

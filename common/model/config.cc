@@ -2,14 +2,12 @@
 // count: a missing tensor is an error, and so is an unknown one, because a bias or an expert that is silently left out
 // gives another model's text. Only what is known to be redundant is ignored.
 //
-// Fingerprints are remembered in one small file per (path, size, modification time), named by the hash of those three,
-// written beside its place and renamed into it, so that a reader sees all of it or nothing.
+// Fingerprints are remembered in one small file per (path, size, modification time), named by the hash of those three.
 //
 // Tested by config_test.cc and gguf_fuzzer.cc.
 #include "common/model/config.h"
 
 #include <openssl/evp.h>
-#include <unistd.h>
 
 #include <array>
 #include <cmath>
@@ -19,7 +17,6 @@
 #include <memory>
 #include <set>
 #include <sstream>
-#include <system_error>
 #include <utility>
 
 #include "absl/strings/escaping.h"
@@ -33,6 +30,7 @@
 #include "absl/types/span.h"
 #include "common/base/cache_dir.h"
 #include "common/base/status.h"
+#include "common/base/write_file.h"
 
 namespace kedge {
 namespace {
@@ -349,10 +347,6 @@ std::string OriginText(const FileOrigin& origin) {
   return absl::StrCat(origin.size, " ", origin.mtime_ns, " ", absl::CHexEscape(origin.real_path));
 }
 
-bool IsFingerprint(absl::string_view text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
-}
-
 // "" when nothing (or nothing whole) is remembered.
 std::string RecallFingerprint(const std::string& path, const FileOrigin& origin) {
   std::ifstream stream(path);
@@ -367,19 +361,20 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
   // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
   // same size and time. Two seconds cover the coarsest clocks in use.
   if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
-  std::error_code ignored;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
-  const std::string temporary = absl::StrCat(path, ".", ::getpid(), ".", absl::ToUnixNanos(absl::Now()));
-  {
-    std::ofstream stream(temporary, std::ios::trunc);
-    stream << fingerprint << "\n" << OriginText(origin) << "\n";
-    stream.close();
-    if (stream) std::filesystem::rename(temporary, path, ignored);
-  }
-  std::filesystem::remove(temporary, ignored);  // what a failure left
+  WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n")).IgnoreError();  // the next start hashes again
 }
 
 }  // namespace
+
+std::vector<HeadRef> AllHeads(const ModelConfig& config) {
+  std::vector<HeadRef> heads;
+  for (int layer = 0; layer < config.num_layers; ++layer) {
+    for (int head = 0; head < config.num_heads; ++head) {
+      heads.push_back({static_cast<uint32_t>(layer), static_cast<uint32_t>(head)});
+    }
+  }
+  return heads;
+}
 
 bool IsAdapter(const GgufFile& file) { return file.GetString("general.type").value_or("") == "adapter"; }
 
@@ -415,6 +410,10 @@ absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::st
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file) {
   const std::string cache = CacheDir();
   return ModelFingerprint(file, cache.empty() ? "" : cache + "/fingerprints");
+}
+
+bool IsFingerprint(absl::string_view text) {
+  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == absl::string_view::npos;
 }
 
 absl::StatusOr<std::string> CombinedFingerprint(const std::string& first, const std::string& second) {

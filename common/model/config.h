@@ -7,6 +7,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "common/kernels/head_ref.h"
+#include "common/kernels/row_shape.h"
 #include "common/model/gguf.h"
 
 namespace kedge {
@@ -29,7 +32,18 @@ struct ModelConfig {
   bool tied_output = false;  // no output.weight: the embedding serves as output
   bool has_biases = false;   // of queries, keys and values (qwen2)
   bool rope_halves = false;  // values i and i + rope_dim / 2 of a head turn together (qwen2), not 2i and 2i + 1 (llama)
+
+  // Of its cache's rows, with elements of `type`.
+  RowShape row_shape(KvType type) const {
+    return {.layers = static_cast<uint32_t>(num_layers),
+            .kv_heads = static_cast<uint32_t>(num_kv_heads),
+            .head_dim = static_cast<uint32_t>(head_dim),
+            .type = type};
+  }
 };
+
+// Every query head of the model, by layer.
+std::vector<HeadRef> AllHeads(const ModelConfig& config);
 
 // Whether the file says that it is an adapter (of whatever kind) and no model.
 bool IsAdapter(const GgufFile& file);
@@ -48,6 +62,9 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 // user's cache directory, CacheDir()/fingerprints.
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir);
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file);
+
+// Whether `text` is 64 lower-case hex digits.
+bool IsFingerprint(absl::string_view text);
 
 // SHA-256 over two fingerprints as they stand, one after the other.
 absl::StatusOr<std::string> CombinedFingerprint(const std::string& first, const std::string& second);

@@ -1,6 +1,6 @@
 // Fuzzes the readers of model files: GgufFile::Parse and, where that succeeds, LoadConfig. How to run this file under
 // libFuzzer stands in common/testing/fuzz_driver.h; its sources are common/model/{gguf,config}.cc,
-// common/base/cache_dir.cc, common/kernels/tensor_type.cc and common/testing/{gguf_writer,tiny_model}.cc.
+// common/base/{cache_dir,write_file}.cc, common/kernels/tensor_type.cc and common/testing/{gguf_writer,tiny_model}.cc.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -108,9 +108,7 @@ absl::Status LoraAdapter::ReadMetadata() {
   constexpr absl::string_view kBase = "kedge.adapter.base";
   if (file_->Has(kBase)) {
     KEDGE_ASSIGN_OR_RETURN(base_digest_, file_->GetString(kBase));
-    if (base_digest_.size() != 64 || base_digest_.find_first_not_of("0123456789abcdef") != std::string::npos) {
-      return KeyError(kBase, "must be a SHA-256 in 64 lower-case hex digits");
-    }
+    if (!IsFingerprint(base_digest_)) return KeyError(kBase, "must be a SHA-256 in 64 lower-case hex digits");
   }
   return absl::OkStatus();
 }

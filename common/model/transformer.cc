@@ -92,8 +92,7 @@ absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Wei
   KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(device->weights_.base()));
   const ModelConfig& config = device->config_;
   device->ops_ = std::move(ops);
-  device->row_shape_ = {static_cast<uint32_t>(config.num_layers), static_cast<uint32_t>(config.num_kv_heads),
-                        static_cast<uint32_t>(config.head_dim), kv_type};
+  device->row_shape_ = config.row_shape(kv_type);
   device->num_pages_ = num_pages;
   device->max_rows_ = max_rows;
   KEDGE_ASSIGN_OR_RETURN(device->pages_, device->ops_->NewPages(device->row_shape_, num_pages));

@@ -44,10 +44,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   }
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
-  const RowShape shape{.layers = static_cast<uint32_t>(config.num_layers),
-                       .kv_heads = static_cast<uint32_t>(config.num_kv_heads),
-                       .head_dim = static_cast<uint32_t>(config.head_dim),
-                       .type = options.kv_type};
+  const RowShape shape = config.row_shape(options.kv_type);
   const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes();
   const uint64_t num_pages = kv_bytes / (shape.row_bytes() * kPageRows);
   if (num_pages == 0 || num_pages > UINT32_MAX) {

@@ -1,7 +1,6 @@
 // Tested by salience_store_test.cc.
 #include "common/node/salience_store.h"
 
-#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -11,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/cache_dir.h"
 #include "common/base/status.h"
+#include "common/base/write_file.h"
 #include "common/node/known_heads.h"
 
 namespace kedge {
@@ -56,27 +56,15 @@ absl::StatusOr<FoundHeads> FindSalienceHeads(const ModelFiles& files, const Mode
   if (const absl::string_view known = KnownSalienceHeads(fingerprint); !known.empty()) {
     return Parsed(known, config, "known heads");
   }
-  FoundHeads all{.calibrated = false};
-  for (int layer = 0; layer < config.num_layers; ++layer) {
-    for (int head = 0; head < config.num_heads; ++head) {
-      all.heads.retrieval.push_back({static_cast<uint32_t>(layer), static_cast<uint32_t>(head)});
-    }
-  }
-  return all;
+  return FoundHeads{.heads = {.retrieval = AllHeads(config)}, .calibrated = false};
 }
 
 absl::StatusOr<std::string> StoreSalienceHeads(const SalienceHeads& heads, const std::string& fingerprint) {
   const std::string path = StoredPath(fingerprint);
   if (path.empty()) return absl::FailedPreconditionError("salience heads: neither HOME nor XDG_CACHE_HOME is set");
-  std::error_code error;
-  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  const std::string written = path + ".new";
-  std::ofstream out(written);
-  out << SalienceHeadsText(heads) << "\n";
-  out.close();
-  if (out) std::filesystem::rename(written, path, error);  // whole or not at all, for whoever reads it now
-  if (!out || error) return absl::UnavailableError(absl::StrCat("salience heads: cannot write ", path));
-  return path;
+  const absl::Status written = WriteFile(path, absl::StrCat(SalienceHeadsText(heads), "\n"));
+  if (written.ok()) return path;
+  return absl::Status(written.code(), absl::StrCat("salience heads: ", written.message()));
 }
 
 }  // namespace kedge
