@@ -8,11 +8,16 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <utility>
 
 #include "common/base/check.h"
 
 namespace kedge {
+namespace {
+
+// More queries than this read a page's rows as floats, converted once.
+constexpr size_t kWorthConverting = 6;
+
+}  // namespace
 
 void AttentionWorker::Attend(const CpuKernels& kernels, absl::Span<const PlanRow> rows, const PageTables& tables,
                              int layer, int kv_head, int heads, const float* queries, const CpuPages& pages, float* out,
@@ -26,66 +31,98 @@ void AttentionWorker::Attend(const CpuKernels& kernels, absl::Span<const PlanRow
     first_page = std::min(first_page, row.recent_begin / kPageRows);
     last_page = std::max(last_page, row.position / kPageRows);
   }
-  for (int first_head = 0; first_head < heads; first_head += kMaxSharedHeads) {
-    const int count = std::min(heads - first_head, kMaxSharedHeads);
-    const size_t column = size_t(first_head) * pages.shape().head_dim;
-    for (size_t r = 0; r < rows.size(); ++r) Start(queries + r * stride + column, count, pages, rows_[r]);
-    // Calls AttendPage for the rows that see some of [begin, end) in this page.
-    const auto visit = [&](PageId page, auto span) {
-      const uint8_t* keys = pages.Keys(page, layer, kv_head);
-      const uint8_t* values = pages.Values(page, layer, kv_head);
-      for (size_t r = 0; r < rows.size(); ++r) {
-        const auto [begin, end] = span(rows[r]);
-        if (begin < end) AttendPage(kernels, keys, values, int(begin), int(end), count, pages, rows_[r]);
-      }
-    };
-    for (uint32_t start = 0; start < kept_end; start += kPageRows) {
-      visit(tables.kept[start / kPageRows], [start](const PlanRow& row) {
-        return std::pair(0u, std::min(std::max(row.kept_end, start) - start, kPageRows));
-      });
+  Start(rows.size(), heads, queries, stride, pages);
+  for (uint32_t start = 0; start < kept_end; start += kPageRows) {
+    for (size_t r = 0; r < rows.size(); ++r) {
+      seen_[r] = {0, std::min(std::max(rows[r].kept_end, start) - start, kPageRows)};
     }
-    for (uint32_t page = first_page; page <= last_page; ++page) {
-      const uint32_t start = page * kPageRows;
-      visit(tables.recent[page - tables.first_recent_page], [start](const PlanRow& row) {
-        return std::pair(std::min(std::max(row.recent_begin, start) - start, kPageRows),
-                         std::min(std::max(row.position + 1, start) - start, kPageRows));
-      });
-    }
-    for (size_t r = 0; r < rows.size(); ++r) Finish(rows_[r], count, pages, out + r * stride + column);
+    const PageId page = tables.kept[start / kPageRows];
+    AttendPage(kernels, pages.Keys(page, layer, kv_head), pages.Values(page, layer, kv_head), rows.size(), heads,
+               pages);
   }
+  for (uint32_t index = first_page; index <= last_page; ++index) {
+    const uint32_t start = index * kPageRows;
+    for (size_t r = 0; r < rows.size(); ++r) {
+      seen_[r] = {std::min(std::max(rows[r].recent_begin, start) - start, kPageRows),
+                  std::min(std::max(rows[r].position + 1, start) - start, kPageRows)};
+    }
+    const PageId page = tables.recent[index - tables.first_recent_page];
+    AttendPage(kernels, pages.Keys(page, layer, kv_head), pages.Values(page, layer, kv_head), rows.size(), heads,
+               pages);
+  }
+  Finish(rows.size(), heads, pages, out, stride);
 }
 
-void AttentionWorker::Start(const float* queries, int heads, const CpuPages& pages, Row& row) {
+void AttentionWorker::Start(size_t rows, int heads, const float* queries, size_t stride, const CpuPages& pages) {
   const size_t head_dim = pages.shape().head_dim;
+  const size_t row_size = heads * head_dim;
   const float scale = 1.0f / std::sqrt(static_cast<float>(head_dim));
-  row.queries.assign(queries, queries + heads * head_dim);
-  for (float& query : row.queries) query *= scale;
-  row.values.assign(heads * pages.value_stride(), 0.0f);
-  std::fill_n(row.states, heads, SoftmaxState{-std::numeric_limits<float>::infinity(), 0.0f});
+  queries_.resize(rows * row_size);
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t i = 0; i < row_size; ++i) queries_[r * row_size + i] = queries[r * stride + i] * scale;
+  }
+  values_.assign(rows * heads * pages.value_stride(), 0.0f);
+  states_.assign(rows * heads, SoftmaxState{-std::numeric_limits<float>::infinity(), 0.0f});
+  scores_.resize(rows * heads * kPageRows);
+  weights_.resize(rows * heads * kPageRows);
 }
 
-void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, int begin,
-                                 int end, int heads, const CpuPages& pages, Row& row) {
+void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, size_t rows,
+                                 int heads, const CpuPages& pages) {
   const int head_dim = static_cast<int>(pages.shape().head_dim);
   const int stride = static_cast<int>(pages.value_stride());
-  const KvType type = pages.shape().type;
-  std::fill_n(&scores_[0][0], heads * kPageRows, 0.0f);
-  kernels.accumulate(type, heads, row.queries.data(), head_dim, keys, kPageRows, 0, head_dim, begin / 8, (end + 7) / 8,
-                     &scores_[0][0], kPageRows);
-  for (int h = 0; h < heads; ++h) {
-    kernels.softmax_page(scores_[h], begin, end, &row.states[h], weights_[h], &row.values[size_t(h) * stride], stride);
+  const auto sees = [&](size_t r) { return seen_[r].begin < seen_[r].end; };
+  size_t first = 0;  // rows that see nothing of the page stand at the ends: spans grow and move with the position
+  while (first < rows && !sees(first)) ++first;
+  size_t end = rows;
+  while (end > first && !sees(end - 1)) --end;
+  if (first == end) return;
+
+  KvType type = pages.shape().type;
+  const void* key_data = keys;
+  const void* value_data = values;
+  if (type != KvType::kF32 && (end - first) * heads > kWorthConverting) {
+    keys_.resize(head_dim * kPageRows);
+    rows_.resize(kPageRows * stride);
+    kernels.from_kv(type, keys, static_cast<int>(keys_.size()), keys_.data());
+    kernels.from_kv(type, values, static_cast<int>(rows_.size()), rows_.data());
+    type = KvType::kF32;
+    key_data = keys_.data();
+    value_data = rows_.data();
   }
-  kernels.accumulate(type, heads, &weights_[0][0], kPageRows, values, stride, begin, end, 0, stride / 8,
-                     row.values.data(), stride);
+  uint32_t column = kPageRows, column_end = 0;
+  for (size_t r = first; r < end; ++r) {
+    if (!sees(r)) continue;
+    column = std::min(column, seen_[r].begin);
+    column_end = std::max(column_end, seen_[r].end);
+  }
+  std::fill(scores_.begin() + first * heads * kPageRows, scores_.begin() + end * heads * kPageRows, 0.0f);
+  kernels.accumulate(type, static_cast<int>(end - first) * heads, &queries_[first * heads * head_dim], head_dim,
+                     key_data, kPageRows, 0, head_dim, static_cast<int>(column / 8),
+                     static_cast<int>(column_end + 7) / 8, &scores_[first * heads * kPageRows], kPageRows);
+  for (size_t r = first; r < end;) {
+    size_t next = r + 1;  // rows that see the same go through the values together
+    while (next < end && seen_[next] == seen_[r]) ++next;
+    if (sees(r)) {
+      const int seen_begin = static_cast<int>(seen_[r].begin), seen_end = static_cast<int>(seen_[r].end);
+      for (size_t q = r * heads; q < next * heads; ++q) {
+        kernels.softmax_page(&scores_[q * kPageRows], seen_begin, seen_end, &states_[q], &weights_[q * kPageRows],
+                             &values_[q * stride], stride);
+      }
+      kernels.accumulate(type, static_cast<int>(next - r) * heads, &weights_[r * heads * kPageRows], kPageRows,
+                         value_data, stride, seen_begin, seen_end, 0, stride / 8, &values_[r * heads * stride],
+                         stride);
+    }
+    r = next;
+  }
 }
 
-void AttentionWorker::Finish(const Row& row, int heads, const CpuPages& pages, float* out) {
+void AttentionWorker::Finish(size_t rows, int heads, const CpuPages& pages, float* out, size_t stride) const {
   const size_t head_dim = pages.shape().head_dim;
-  for (int h = 0; h < heads; ++h) {
-    const float inverse = 1.0f / row.states[h].sum;
-    for (size_t d = 0; d < head_dim; ++d) {
-      out[h * head_dim + d] = row.values[h * pages.value_stride() + d] * inverse;
-    }
+  for (size_t q = 0; q < rows * heads; ++q) {
+    const float inverse = 1.0f / states_[q].sum;
+    float* to = out + q / heads * stride + q % heads * head_dim;
+    for (size_t d = 0; d < head_dim; ++d) to[d] = values_[q * pages.value_stride() + d] * inverse;
   }
 }
 

@@ -13,7 +13,7 @@
 namespace kedge {
 
 // Neighbouring rows of a prompt see nearly the same pages, so they go through them together, a page at a time.
-inline constexpr size_t kAttentionRows = 8;
+inline constexpr size_t kAttentionRows = 16;
 
 // Scratch of one thread. Owned by one thread.
 class AttentionWorker {
@@ -24,22 +24,27 @@ class AttentionWorker {
               int kv_head, int heads, const float* queries, const CpuPages& pages, float* out, size_t stride);
 
  private:
-  // One query row under way, for up to kMaxSharedHeads heads.
-  struct Row {
-    std::vector<float> queries;  // [heads][head_dim], scaled
-    std::vector<float> values;   // [heads][value_stride]: the weighted sum so far
-    SoftmaxState states[kMaxSharedHeads];
+  // What a row sees of a page: its rows [begin, end).
+  struct Seen {
+    uint32_t begin, end;
+    bool operator==(const Seen&) const = default;
   };
 
-  void Start(const float* queries, int heads, const CpuPages& pages, Row& row);
-  // Rows [begin, end) of one page.
-  void AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, int begin, int end, int heads,
-                  const CpuPages& pages, Row& row);
-  static void Finish(const Row& row, int heads, const CpuPages& pages, float* out);
+  void Start(size_t rows, int heads, const float* queries, size_t stride, const CpuPages& pages);
+  // seen_ has what each row sees of the page.
+  void AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, size_t rows, int heads,
+                  const CpuPages& pages);
+  void Finish(size_t rows, int heads, const CpuPages& pages, float* out, size_t stride) const;
 
-  Row rows_[kAttentionRows];
-  float scores_[kMaxSharedHeads][kPageRows];
-  float weights_[kMaxSharedHeads][kPageRows];
+  // A query is a head of a row: number row * heads + head.
+  std::vector<float> queries_;        // [queries][head_dim], scaled
+  std::vector<float> values_;         // [queries][value_stride]: the weighted sums so far
+  std::vector<SoftmaxState> states_;  // [queries]
+  std::vector<float> scores_;         // [queries][kPageRows], of the page at hand
+  std::vector<float> weights_;        // [queries][kPageRows]
+  std::vector<float> keys_;           // [head_dim][kPageRows]: the page's, where many queries read them
+  std::vector<float> rows_;           // [kPageRows][value_stride]: its values
+  Seen seen_[kAttentionRows];
 };
 
 }  // namespace kedge

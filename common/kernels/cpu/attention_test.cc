@@ -248,7 +248,7 @@ TEST(AttentionTest, ThreadsAndInstructionSetsChangeNoBit) {
     std::mt19937 random(seed);
     const Request request = MakeRequest(random, layout, 90);
     std::vector<float> expected;
-    for (InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2}) {
+    for (InstructionSet set : kInstructionSets) {
       if (!IsAvailable(set)) continue;
       for (int threads : {1, 2, 3}) {
         const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = threads, .instruction_set = set});

@@ -1,5 +1,5 @@
-// Attention over one page, with AVX2. Scores and values are the same small product, sums[h][c] += a[h][i] * b[i][c]:
-// rows of b are loaded and converted once for all heads, and 16 columns at a time are summed in registers, each lane in
+// Attention over one page, with AVX2. Scores and values are the same small product, sums[q][c] += a[q][i] * b[i][c]:
+// rows of b are loaded and converted once for up to 4 queries, and 16 columns at a time are summed in registers, each lane in
 // ascending order of i. Tested by kernels_test.cc.
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -25,75 +25,98 @@ KEDGE_AVX2 inline __m256 LoadKv(const void* data, size_t index) {
 }
 
 // 8 * kBlocks columns.
-template <KvType kType, int kHeads, int kBlocks>
+template <KvType kType, int kQueries, int kBlocks>
 KEDGE_AVX2 inline void AccumulateColumns(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
                                          int end, size_t column, float* sums, size_t sums_stride) {
-  __m256 sum[kHeads][kBlocks];
+  __m256 sum[kQueries][kBlocks];
   KEDGE_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
+  for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kBlocks; ++c) sum[h][c] = _mm256_loadu_ps(sums + h * sums_stride + column + 8 * c);
+    for (int c = 0; c < kBlocks; ++c) sum[q][c] = _mm256_loadu_ps(sums + q * sums_stride + column + 8 * c);
   }
   for (int i = begin; i < end; ++i) {
     __m256 row[kBlocks];
     KEDGE_UNROLL
     for (int c = 0; c < kBlocks; ++c) row[c] = LoadKv<kType>(b, i * b_stride + column + 8 * c);
     KEDGE_UNROLL
-    for (int h = 0; h < kHeads; ++h) {
-      const __m256 factor = _mm256_set1_ps(a[h * a_stride + i]);
+    for (int q = 0; q < kQueries; ++q) {
+      const __m256 factor = _mm256_set1_ps(a[q * a_stride + i]);
       KEDGE_UNROLL
-      for (int c = 0; c < kBlocks; ++c) sum[h][c] = _mm256_fmadd_ps(factor, row[c], sum[h][c]);
+      for (int c = 0; c < kBlocks; ++c) sum[q][c] = _mm256_fmadd_ps(factor, row[c], sum[q][c]);
     }
   }
   KEDGE_UNROLL
-  for (int h = 0; h < kHeads; ++h) {
+  for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kBlocks; ++c) _mm256_storeu_ps(sums + h * sums_stride + column + 8 * c, sum[h][c]);
+    for (int c = 0; c < kBlocks; ++c) _mm256_storeu_ps(sums + q * sums_stride + column + 8 * c, sum[q][c]);
   }
 }
 
-template <KvType kType, int kHeads>
-KEDGE_AVX2 void AccumulateHeads(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
+template <KvType kType, int kQueries>
+KEDGE_AVX2 void AccumulateQueries(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
                                 int block_begin, int block_end, float* sums, size_t sums_stride) {
   int block = block_begin;
   for (; block + 2 <= block_end; block += 2) {
-    AccumulateColumns<kType, kHeads, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+    AccumulateColumns<kType, kQueries, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
   }
   if (block < block_end) {
-    AccumulateColumns<kType, kHeads, 1>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+    AccumulateColumns<kType, kQueries, 1>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
   }
 }
 
 template <KvType kType>
-KEDGE_AVX2 void AccumulateType(int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+KEDGE_AVX2 void AccumulateType(int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
                                int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
-  static_assert(kMaxSharedHeads == 4);
-  switch (heads) {
-    case 1:
-      return AccumulateHeads<kType, 1>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
-    case 2:
-      return AccumulateHeads<kType, 2>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
-    case 3:
-      return AccumulateHeads<kType, 3>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
-    default:
-      return AccumulateHeads<kType, 4>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums, sums_stride);
+  int q = 0;
+  for (; q + 4 <= queries; q += 4) {
+    AccumulateQueries<kType, 4>(a + q * a_stride, a_stride, b, b_stride, begin, end, block_begin, block_end,
+                                sums + q * sums_stride, sums_stride);
   }
+  a += q * a_stride;
+  sums += q * sums_stride;
+  switch (queries - q) {
+    case 1:
+      return AccumulateQueries<kType, 1>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                         sums_stride);
+    case 2:
+      return AccumulateQueries<kType, 2>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                         sums_stride);
+    case 3:
+      return AccumulateQueries<kType, 3>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+                                         sums_stride);
+  }
+}
+
+template <KvType kType>
+KEDGE_AVX2 void FromKvType(const void* data, int size, float* out) {
+  for (int i = 0; i < size; i += 8) _mm256_storeu_ps(out + i, LoadKv<kType>(data, i));
 }
 
 }  // namespace
 
-KEDGE_AVX2 void Accumulate(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride,
+KEDGE_AVX2 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
                            int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
   switch (type) {
     case KvType::kF32:
-      return AccumulateType<KvType::kF32>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateType<KvType::kF32>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
                                           sums_stride);
     case KvType::kF16:
-      return AccumulateType<KvType::kF16>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateType<KvType::kF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
                                           sums_stride);
     case KvType::kBF16:
-      return AccumulateType<KvType::kBF16>(heads, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateType<KvType::kBF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
                                            sums_stride);
+  }
+}
+
+KEDGE_AVX2 void FromKv(KvType type, const void* data, int size, float* out) {
+  switch (type) {
+    case KvType::kF32:
+      return FromKvType<KvType::kF32>(data, size, out);
+    case KvType::kF16:
+      return FromKvType<KvType::kF16>(data, size, out);
+    case KvType::kBF16:
+      return FromKvType<KvType::kBF16>(data, size, out);
   }
 }
 

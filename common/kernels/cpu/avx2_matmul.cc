@@ -1,6 +1,6 @@
-// Matrix products with AVX2. A vector holds one number of each of a panel's 8 outputs, so every lane is one output's
-// chain and the result is that of the scalar code. Up to 4 rows of activations pass a panel together: the weights are
-// read and unpacked once for all of them.
+// Matrix products with AVX2. A vector holds one number of each of 8 outputs, half a panel, so every lane is one output's
+// chain and the result is that of the scalar code. Up to 4 rows of activations pass half a panel together: the weights
+// are read and unpacked once for all of them.
 //
 // maddubs multiplies unsigned by signed bytes and adds pairs into 16 bits, with saturation. Quants of 4 bits: 8 such
 // sums of at most 2 * 15 * 127 stay below 2^15, so they are added in 16 bits and widened once. Quants of 8 bits: |w|
@@ -31,22 +31,21 @@ KEDGE_AVX2 inline __m256i Broadcast4(const int8_t* data) {
   return _mm256_set1_epi32(bytes);
 }
 
-// kRows rows against one panel of Q4_0 or Q4_1.
+// kRows rows against half a panel of Q4_0 or Q4_1: `halves` and `quants` are those of its first block.
 template <int kRows, bool kHasMinimum>
-KEDGE_AVX2 void MultiplyNibbles(const uint8_t* panel, int blocks, const QuantizedBlock* x, float* out,
-                                size_t out_stride) {
-  constexpr int kQuants = kHasMinimum ? 32 : 16;  // offset of the quants in a block
+KEDGE_AVX2 void MultiplyNibbles(const uint8_t* halves, const uint8_t* quants, int blocks, const QuantizedBlock* x,
+                                float* out, size_t out_stride) {
   const __m256i low_nibbles = _mm256_set1_epi8(15);
   const __m256i ones = _mm256_set1_epi16(1);
   __m256 sums[kRows];
   KEDGE_UNROLL
   for (int r = 0; r < kRows; ++r) sums[r] = _mm256_setzero_ps();
-  for (int b = 0; b < blocks; ++b, panel += kQuants + 128) {
-    const __m256 scale = LoadHalves(panel);
+  for (int b = 0; b < blocks; ++b, halves += kHasMinimum ? 64 : 32, quants += 256) {
+    const __m256 scale = LoadHalves(halves);
     __m256i weights[8];
     KEDGE_UNROLL
     for (int g = 0; g < 4; ++g) {
-      const __m256i pairs = Load(panel + kQuants + 32 * g);
+      const __m256i pairs = Load(quants + 64 * g);
       weights[g] = _mm256_and_si256(pairs, low_nibbles);
       weights[g + 4] = _mm256_and_si256(_mm256_srli_epi16(pairs, 4), low_nibbles);
     }
@@ -62,7 +61,7 @@ KEDGE_AVX2 void MultiplyNibbles(const uint8_t* panel, int blocks, const Quantize
       if (!kHasMinimum) product = _mm256_sub_epi32(product, _mm256_set1_epi32(8 * block.sum));
       const __m256 scales = _mm256_mul_ps(scale, _mm256_set1_ps(block.scale));
       sums[r] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(product), scales, sums[r]);
-      if (kHasMinimum) sums[r] = _mm256_fmadd_ps(LoadHalves(panel + 16), _mm256_set1_ps(block.scaled_sum), sums[r]);
+      if (kHasMinimum) sums[r] = _mm256_fmadd_ps(LoadHalves(halves + 32), _mm256_set1_ps(block.scaled_sum), sums[r]);
     }
   }
   KEDGE_UNROLL
@@ -70,19 +69,19 @@ KEDGE_AVX2 void MultiplyNibbles(const uint8_t* panel, int blocks, const Quantize
 }
 
 template <int kRows>
-KEDGE_AVX2 void MultiplyBytes(const uint8_t* panel, int blocks, const QuantizedBlock* x, float* out,
-                              size_t out_stride) {
+KEDGE_AVX2 void MultiplyBytes(const uint8_t* halves, const uint8_t* quants, int blocks, const QuantizedBlock* x,
+                              float* out, size_t out_stride) {
   const __m256i ones = _mm256_set1_epi16(1);
   __m256 sums[kRows];
   KEDGE_UNROLL
   for (int r = 0; r < kRows; ++r) sums[r] = _mm256_setzero_ps();
-  for (int b = 0; b < blocks; ++b, panel += 16 + 256) {
+  for (int b = 0; b < blocks; ++b, halves += 32, quants += 512) {
     __m256i products[kRows];
     KEDGE_UNROLL
     for (int r = 0; r < kRows; ++r) products[r] = _mm256_setzero_si256();
     KEDGE_UNROLL
     for (int g = 0; g < 8; ++g) {
-      const __m256i weights = Load(panel + 16 + 32 * g);
+      const __m256i weights = Load(quants + 64 * g);
       const __m256i magnitudes = _mm256_abs_epi8(weights);
       KEDGE_UNROLL
       for (int r = 0; r < kRows; ++r) {
@@ -91,7 +90,7 @@ KEDGE_AVX2 void MultiplyBytes(const uint8_t* panel, int blocks, const QuantizedB
         products[r] = _mm256_add_epi32(products[r], _mm256_madd_epi16(pairs, ones));
       }
     }
-    const __m256 scale = LoadHalves(panel);
+    const __m256 scale = LoadHalves(halves);
     KEDGE_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const __m256 scales = _mm256_mul_ps(scale, _mm256_set1_ps(x[size_t(r) * blocks + b].scale));
@@ -103,80 +102,82 @@ KEDGE_AVX2 void MultiplyBytes(const uint8_t* panel, int blocks, const QuantizedB
 }
 
 template <int kRows>
-KEDGE_AVX2 void MultiplyQuantizedTile(TensorType type, const uint8_t* panel, int blocks, const QuantizedBlock* x,
+KEDGE_AVX2 void MultiplyQuantizedTile(const PanelView& weights, const uint8_t* panel, const QuantizedBlock* x,
                                       float* out, size_t out_stride) {
-  switch (type) {
-    case TensorType::kQ4_0:
-      return MultiplyNibbles<kRows, false>(panel, blocks, x, out, out_stride);
-    case TensorType::kQ4_1:
-      return MultiplyNibbles<kRows, true>(panel, blocks, x, out, out_stride);
-    default:
-      return MultiplyBytes<kRows>(panel, blocks, x, out, out_stride);
+  const int blocks = weights.inputs / 32;
+  for (int half = 0; half < 2; ++half) {
+    const uint8_t* halves = panel + 16 * half;
+    const uint8_t* quants = panel + weights.quants + 32 * half;
+    switch (weights.type) {
+      case TensorType::kQ4_0:
+        MultiplyNibbles<kRows, false>(halves, quants, blocks, x, out + 8 * half, out_stride);
+        break;
+      case TensorType::kQ4_1:
+        MultiplyNibbles<kRows, true>(halves, quants, blocks, x, out + 8 * half, out_stride);
+        break;
+      default:
+        MultiplyBytes<kRows>(halves, quants, blocks, x, out + 8 * half, out_stride);
+    }
   }
 }
 
-// Weights of 8 outputs for one input.
+// Weights of 8 outputs for one input; `panel` begins at the first of these outputs.
 template <TensorType kType>
 KEDGE_AVX2 inline __m256 LoadFloatWeights(const uint8_t* panel, size_t input) {
   if constexpr (kType == TensorType::kF32) {
-    return _mm256_loadu_ps(reinterpret_cast<const float*>(panel + 32 * input));
+    return _mm256_loadu_ps(reinterpret_cast<const float*>(panel + 64 * input));
   } else if constexpr (kType == TensorType::kF16) {
-    return LoadHalves(panel + 16 * input);
+    return LoadHalves(panel + 32 * input);
   } else {
-    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(panel + 16 * input));
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(panel + 32 * input));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
   }
 }
 
-// kRows rows against kPanels neighbouring panels; at least 2 chains at a time, to hide the latency of fma.
-template <TensorType kType, int kRows, int kPanels>
+// kRows rows against both halves of a panel.
+template <TensorType kType, int kRows>
 KEDGE_AVX2 void MultiplyFloatTile(const PanelView& weights, int panel, const float* x, size_t x_stride, float* out,
                                   size_t out_stride) {
+  constexpr size_t kHalfBytes = kType == TensorType::kF32 ? 32 : 16;
   const uint8_t* data = weights.data + panel * weights.panel_bytes;
-  __m256 sums[kRows][kPanels];
+  __m256 sums[kRows][2];
   KEDGE_UNROLL
   for (int r = 0; r < kRows; ++r) {
     KEDGE_UNROLL
-    for (int p = 0; p < kPanels; ++p) sums[r][p] = _mm256_setzero_ps();
+    for (int p = 0; p < 2; ++p) sums[r][p] = _mm256_setzero_ps();
   }
   for (int k = 0; k < weights.inputs; ++k) {
-    __m256 w[kPanels];
+    __m256 w[2];
     KEDGE_UNROLL
-    for (int p = 0; p < kPanels; ++p) w[p] = LoadFloatWeights<kType>(data + p * weights.panel_bytes, k);
+    for (int p = 0; p < 2; ++p) w[p] = LoadFloatWeights<kType>(data + p * kHalfBytes, k);
     KEDGE_UNROLL
     for (int r = 0; r < kRows; ++r) {
       const __m256 value = _mm256_set1_ps(x[r * x_stride + k]);
       KEDGE_UNROLL
-      for (int p = 0; p < kPanels; ++p) sums[r][p] = _mm256_fmadd_ps(w[p], value, sums[r][p]);
+      for (int p = 0; p < 2; ++p) sums[r][p] = _mm256_fmadd_ps(w[p], value, sums[r][p]);
     }
   }
   KEDGE_UNROLL
   for (int r = 0; r < kRows; ++r) {
     KEDGE_UNROLL
-    for (int p = 0; p < kPanels; ++p) {
-      _mm256_storeu_ps(out + r * out_stride + (panel + p) * kPanelOutputs, sums[r][p]);
+    for (int p = 0; p < 2; ++p) {
+      _mm256_storeu_ps(out + r * out_stride + panel * kPanelOutputs + 8 * p, sums[r][p]);
     }
-  }
-}
-
-template <TensorType kType, int kPanels>
-KEDGE_AVX2 void MultiplyFloatPanels(const PanelView& weights, int panel, const float* x, size_t x_stride, int rows,
-                                    float* out, size_t out_stride) {
-  int r = 0;
-  for (; r + 4 <= rows; r += 4) {
-    MultiplyFloatTile<kType, 4, kPanels>(weights, panel, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
-  }
-  for (; r < rows; ++r) {
-    MultiplyFloatTile<kType, 1, kPanels>(weights, panel, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
   }
 }
 
 template <TensorType kType>
 KEDGE_AVX2 void MultiplyFloatType(const PanelView& weights, int panel_begin, int panel_end, const float* x,
                                   size_t x_stride, int rows, float* out, size_t out_stride) {
-  int p = panel_begin;
-  for (; p + 2 <= panel_end; p += 2) MultiplyFloatPanels<kType, 2>(weights, p, x, x_stride, rows, out, out_stride);
-  if (p < panel_end) MultiplyFloatPanels<kType, 1>(weights, p, x, x_stride, rows, out, out_stride);
+  for (int p = panel_begin; p < panel_end; ++p) {
+    int r = 0;
+    for (; r + 4 <= rows; r += 4) {
+      MultiplyFloatTile<kType, 4>(weights, p, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
+    }
+    for (; r < rows; ++r) {
+      MultiplyFloatTile<kType, 1>(weights, p, x + r * x_stride, x_stride, out + r * out_stride, out_stride);
+    }
+  }
 }
 
 }  // namespace
@@ -211,28 +212,26 @@ KEDGE_AVX2 void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
     sum4 = _mm_add_epi32(sum4, _mm_shuffle_epi32(sum4, 0xb1));
     block.sum = _mm_cvtsi128_si32(sum4);
     block.scaled_sum = block.scale * static_cast<float>(block.sum);
+    block.excess = -128 * block.sum;
   }
 }
 
 KEDGE_AVX2 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
                                   int rows, float* out, size_t out_stride) {
-  const int blocks = weights.inputs / 32;
+  const size_t blocks = weights.inputs / 32;
   for (int p = panel_begin; p < panel_end; ++p) {
     const uint8_t* panel = weights.data + p * weights.panel_bytes;
     float* column = out + p * kPanelOutputs;
     int r = 0;
     for (; r + 4 <= rows; r += 4) {
-      MultiplyQuantizedTile<4>(weights.type, panel, blocks, x + size_t(r) * blocks, column + r * out_stride,
-                               out_stride);
+      MultiplyQuantizedTile<4>(weights, panel, x + r * blocks, column + r * out_stride, out_stride);
     }
     if (r + 2 <= rows) {
-      MultiplyQuantizedTile<2>(weights.type, panel, blocks, x + size_t(r) * blocks, column + r * out_stride,
-                               out_stride);
+      MultiplyQuantizedTile<2>(weights, panel, x + r * blocks, column + r * out_stride, out_stride);
       r += 2;
     }
     if (r < rows) {
-      MultiplyQuantizedTile<1>(weights.type, panel, blocks, x + size_t(r) * blocks, column + r * out_stride,
-                               out_stride);
+      MultiplyQuantizedTile<1>(weights, panel, x + r * blocks, column + r * out_stride, out_stride);
     }
   }
 }

@@ -57,7 +57,7 @@ std::vector<float> Download(Ops& ops, const Activations& x, int rows, int column
 // Every way to run that must give the same bits.
 std::vector<std::unique_ptr<Ops>> AllCpuOps() {
   std::vector<std::unique_ptr<Ops>> all;
-  for (InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2}) {
+  for (InstructionSet set : kInstructionSets) {
     if (!IsAvailable(set)) continue;
     for (int threads : {1, 2, 3}) all.push_back(CreateCpuOps({.threads = threads, .instruction_set = set}));
   }
@@ -120,7 +120,7 @@ TEST(CpuOpsTest, ProductsAgreeWithTheReference) {
 
 TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
   std::mt19937 random(2);
-  for (InstructionSet set : {InstructionSet::kScalar, InstructionSet::kAvx2}) {
+  for (InstructionSet set : kInstructionSets) {
     if (!IsAvailable(set)) continue;
     const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = 2, .instruction_set = set});
     for (TensorType type : kAllTypes) {

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/kernels/cpu/avx2.h"
+#include "common/kernels/cpu/avx512.h"
 #include "common/kernels/cpu/scalar.h"
 
 namespace kedge {
@@ -11,14 +12,33 @@ namespace kedge {
 bool IsAvailable(InstructionSet set) {
   if (set == InstructionSet::kScalar) return true;
 #if defined(__x86_64__)
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  if (set == InstructionSet::kAvx2) return avx2;
+  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
 #else
   return false;
 #endif
 }
 
 InstructionSet BestInstructionSet() {
-  return IsAvailable(InstructionSet::kAvx2) ? InstructionSet::kAvx2 : InstructionSet::kScalar;
+  InstructionSet best = InstructionSet::kScalar;
+  for (InstructionSet set : kInstructionSets) {
+    if (IsAvailable(set)) best = set;
+  }
+  return best;
+}
+
+std::string_view InstructionSetName(InstructionSet set) {
+  switch (set) {
+    case InstructionSet::kScalar:
+      return "scalar";
+    case InstructionSet::kAvx2:
+      return "avx2";
+    case InstructionSet::kAvx512Vnni:
+      return "avx512-vnni";
+  }
+  return "";
 }
 
 const CpuKernels& KernelsFor(InstructionSet set) {
@@ -27,7 +47,8 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       scalar::MultiplyFloat, scalar::RmsNorm,
       scalar::Rope,          scalar::Add,
       scalar::SwiGlu,        scalar::ToKv,
-      scalar::Accumulate,    scalar::SoftmaxPage,
+      scalar::Accumulate,    scalar::FromKv,
+      scalar::SoftmaxPage,
   };
   KEDGE_CHECK(IsAvailable(set));
 #if defined(__x86_64__)
@@ -36,9 +57,19 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       avx2::MultiplyFloat, avx2::RmsNorm,
       avx2::Rope,          avx2::Add,
       avx2::SwiGlu,        avx2::ToKv,
-      avx2::Accumulate,    avx2::SoftmaxPage,
+      avx2::Accumulate,    avx2::FromKv,
+      avx2::SoftmaxPage,
+  };
+  static constexpr CpuKernels kAvx512VnniKernels = {
+      avx2::QuantizeRow,     avx512::MultiplyQuantized,
+      avx512::MultiplyFloat, avx2::RmsNorm,
+      avx2::Rope,            avx2::Add,
+      avx512::SwiGlu,        avx2::ToKv,
+      avx512::Accumulate,    avx512::FromKv,
+      avx512::SoftmaxPage,
   };
   if (set == InstructionSet::kAvx2) return kAvx2Kernels;
+  if (set == InstructionSet::kAvx512Vnni) return kAvx512VnniKernels;
 #endif
   return kScalarKernels;
 }

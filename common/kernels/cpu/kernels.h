@@ -11,6 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 #include "common/kernels/row_shape.h"
 #include "common/kernels/step.h"
@@ -18,11 +19,15 @@
 
 namespace kedge {
 
-enum class InstructionSet { kScalar, kAvx2 };
+enum class InstructionSet { kScalar, kAvx2, kAvx512Vnni };
+inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
+                                                      InstructionSet::kAvx512Vnni};
 
 // Whether this machine runs it, and the fastest of those.
 bool IsAvailable(InstructionSet set);
 InstructionSet BestInstructionSet();
+// "scalar", "avx2", "avx512-vnni".
+std::string_view InstructionSetName(InstructionSet set);
 
 // 32 activations in 8 bits: x = scale * value, rounded to nearest even, values in [-127, 127].
 struct QuantizedBlock {
@@ -30,20 +35,18 @@ struct QuantizedBlock {
   float scale;         // largest |x| / 127
   float scaled_sum;    // scale * sum
   int32_t sum;         // of the values
-  int32_t unused = 0;  // blocks start at multiples of 16 bytes
+  int32_t excess;      // -128 * sum: what Q8_0 weights moved up to 0..255 have too much
 };
 
-// Weights in panels of 8 outputs; see panels.h for the layout.
-inline constexpr int kPanelOutputs = 8;
+// Weights in panels of 16 outputs; see panels.h for the layout.
+inline constexpr int kPanelOutputs = 16;
 struct PanelView {
   TensorType type;
   int inputs;
   size_t panel_bytes;
+  size_t quants;  // offset in a panel
   const uint8_t* data;
 };
-
-// Up to kMaxSharedHeads query heads that read the same KV head go through attention together.
-inline constexpr int kMaxSharedHeads = 4;
 
 struct SoftmaxState {
   float max;
@@ -54,7 +57,7 @@ struct CpuKernels {
   // --- Matrix products ---
   // Quantises x [inputs] into inputs / 32 blocks.
   void (*quantize_row)(const float* x, int inputs, QuantizedBlock* out);
-  // out[r][8 p .. 8 p + 7] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each block
+  // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each block
   // in ascending order: sum += int32 product * (weight scale * activation scale), then for Q4_1: sum += min *
   // scaled_sum.
   void (*multiply_quantized)(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
@@ -75,11 +78,13 @@ struct CpuKernels {
   void (*to_kv)(KvType type, const float* x, int size, void* out);
 
   // --- Attention, one page at a time ---
-  // sums[h][c] += a[h][i] * b[i][c] for i in [begin, end) in ascending order and columns c in [8 * block_begin,
-  // 8 * block_end); b has the KV type, rows of b_stride elements. It computes scores (a: queries, b: keys, a column
-  // for each row of the page) and values (a: weights, b: values). heads <= kMaxSharedHeads.
-  void (*accumulate)(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                     int end, int block_begin, int block_end, float* sums, size_t sums_stride);
+  // sums[q][c] += a[q][i] * b[i][c] for q in [0, queries), for i in [begin, end) in ascending order and columns c in
+  // [8 * block_begin, 8 * block_end); b has the KV type, rows of b_stride elements. It computes scores (a: queries, b:
+  // keys, a column for each row of the page) and values (a: weights, b: values).
+  void (*accumulate)(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
+                     int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride);
+  // out[i] = data[i], exactly. size is a multiple of 8.
+  void (*from_kv)(KvType type, const void* data, int size, float* out);
   // Takes the scores of rows [begin, end) of a page into a softmax under way: weights[j] = exp(scores[j] - max) for
   // those rows, 0 for the others, with the new maximum; values [size] and the sum so far are scaled to it. The page's
   // weights are summed as (w[0..7] + w[8..15]) + (w[16..23] + w[24..31]), then joined like the lanes of the tree.

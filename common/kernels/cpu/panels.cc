@@ -1,4 +1,4 @@
-// Packing interleaves the rows of 8 outputs in units: of one weight (float types) or of 4 bytes (quants), which is what
+// Packing interleaves the rows of 16 outputs in units: of one weight (float types) or of 4 bytes (quants), which is what
 // one lane of an integer product takes. Tested by kernels_test.cc.
 #include "common/kernels/cpu/panels.h"
 
@@ -15,7 +15,13 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   KEDGE_CHECK(inputs % BlockSize(type) == 0);
   row_bytes_ = TensorBytes(type, inputs);
   KEDGE_CHECK(data.size() >= row_bytes_ * outputs);
-  panel_bytes_ = row_bytes_ * kPanelOutputs;
+  if (IsQuantized(type)) {
+    const size_t blocks = inputs / 32;
+    quants_ = (blocks * PanelHalvesBytes(type) + 63) / 64 * 64;
+    panel_bytes_ = quants_ + blocks * PanelQuantsBytes(type);
+  } else {
+    panel_bytes_ = (row_bytes_ * kPanelOutputs + 63) / 64 * 64;
+  }
   absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(panel_bytes_ * panels());
   KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
   memory_ = *std::move(memory);
@@ -24,7 +30,7 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   });
 }
 
-PanelView CpuMatrix::view() const { return {type_, inputs_, panel_bytes_, memory_.data()}; }
+PanelView CpuMatrix::view() const { return {type_, inputs_, panel_bytes_, quants_, memory_.data()}; }
 
 absl::Span<const uint8_t> CpuMatrix::FileRow(int output) const {
   return data_.subspan(output * row_bytes_, row_bytes_);
@@ -32,7 +38,7 @@ absl::Span<const uint8_t> CpuMatrix::FileRow(int output) const {
 
 namespace {
 
-// Copies `units` units of Unit bytes from `from` into every eighth unit of `to`.
+// Copies `units` units of Unit bytes from `from` into every sixteenth unit of `to`.
 template <size_t Unit>
 void Interleave(const uint8_t* from, size_t units, uint8_t* to) {
   for (size_t i = 0; i < units; ++i) std::memcpy(to + i * Unit * kPanelOutputs, from + i * Unit, Unit);
@@ -51,13 +57,12 @@ void CpuMatrix::PackPanel(int panel) {
     } else if (!IsQuantized(type_)) {
       Interleave<2>(row, inputs_, out + 2 * lane);
     } else {
-      const size_t halves = type_ == TensorType::kQ4_1 ? 2 : 1;  // scale, minimum
-      const size_t quants = BlockBytes(type_) - 2 * halves;
+      const size_t halves = HalvesOf(type_);
+      const size_t units = (BlockBytes(type_) - 2 * halves) / 4;
       for (int block = 0; block < inputs_ / 32; ++block) {
         const uint8_t* from = row + size_t(block) * BlockBytes(type_);
-        uint8_t* to = out + block * PanelBlockBytes(type_);
-        Interleave<2>(from, halves, to + 2 * lane);
-        Interleave<4>(from + 2 * halves, quants / 4, to + 16 * halves + 4 * lane);
+        Interleave<2>(from, halves, out + block * PanelHalvesBytes(type_) + 2 * lane);
+        Interleave<4>(from + 2 * halves, units, out + quants_ + block * PanelQuantsBytes(type_) + 4 * lane);
       }
     }
   }

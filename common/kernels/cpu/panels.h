@@ -18,14 +18,21 @@ inline constexpr float kSmallestQuantized = 1e-30f;
 
 inline bool IsQuantized(TensorType type) { return BlockSize(type) == 32; }
 
-// Bytes of 8 outputs by one block of inputs (1 for the float types, 32 for the quantised ones).
-inline size_t PanelBlockBytes(TensorType type) { return size_t{kPanelOutputs} * BlockBytes(type); }
+// In a block of 32 inputs of one output, what stands before the quants: half a scale, and for Q4_1 half a minimum.
+inline size_t HalvesOf(TensorType type) { return type == TensorType::kQ4_1 ? 2 : 1; }
 
-// A panel is 8 outputs, by blocks of inputs in ascending order. A block of
-//   F32, F16, BF16   holds one weight of each output;
-//   Q8_0             8 half scales, then 8 groups of 32 bytes: group g holds weights 4g .. 4g + 3 of each output;
-//   Q4_0             8 half scales, then 4 such groups of the file's nibble bytes 4g .. 4g + 3 of each output;
-//   Q4_1             8 half scales, 8 half minima, then groups as in Q4_0.
+// Bytes of 16 outputs by one block of 32 inputs: of the halves, and of the quants.
+inline size_t PanelHalvesBytes(TensorType type) { return 2 * kPanelOutputs * HalvesOf(type); }
+inline size_t PanelQuantsBytes(TensorType type) {
+  return kPanelOutputs * BlockBytes(type) - PanelHalvesBytes(type);
+}
+
+// A panel is 16 outputs. Of
+//   F32, F16, BF16   it holds one weight of each output, by inputs in ascending order;
+//   Q8_0             by blocks 16 half scales; then, from PanelView::quants on, a multiple of 64, by blocks 8 groups of
+//                    64 bytes: group g holds weights 4g .. 4g + 3 of each output;
+//   Q4_0             as Q8_0, but 4 groups, of the file's nibble bytes 4g .. 4g + 3 of each output;
+//   Q4_1             16 half scales and 16 half minima; groups as in Q4_0.
 // The last panel is filled up with zeros. Thread-compatible.
 class CpuMatrix final : public WeightMatrix {
  public:
@@ -48,6 +55,7 @@ class CpuMatrix final : public WeightMatrix {
   const int inputs_;
   const absl::Span<const uint8_t> data_;
   size_t row_bytes_ = 0;
+  size_t quants_ = 0;  // offset in a panel
   size_t panel_bytes_ = 0;
   LazyMemory memory_;
 };

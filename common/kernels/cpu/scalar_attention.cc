@@ -26,16 +26,20 @@ float Larger(float a, float b) { return a > b ? a : b; }
 
 }  // namespace
 
-void Accumulate(KvType type, int heads, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
+void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
                 int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
-  for (int h = 0; h < heads; ++h) {
+  for (int q = 0; q < queries; ++q) {
     for (int i = begin; i < end; ++i) {
       for (int c = 8 * block_begin; c < 8 * block_end; ++c) {
-        float& sum = sums[h * sums_stride + c];
-        sum = std::fma(a[h * a_stride + i], LoadKv(type, b, i * b_stride + c), sum);
+        float& sum = sums[q * sums_stride + c];
+        sum = std::fma(a[q * a_stride + i], LoadKv(type, b, i * b_stride + c), sum);
       }
     }
   }
+}
+
+void FromKv(KvType type, const void* data, int size, float* out) {
+  for (int i = 0; i < size; ++i) out[i] = LoadKv(type, data, i);
 }
 
 void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values,

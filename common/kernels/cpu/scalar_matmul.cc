@@ -19,8 +19,8 @@ float LoadHalf(const uint8_t* data) {
 
 // Weight `k` of output `lane` in the quants of one panel block.
 int QuantizedWeight(TensorType type, const uint8_t* quants, int lane, int k) {
-  if (type == TensorType::kQ8_0) return static_cast<int8_t>(quants[k / 4 * 32 + lane * 4 + k % 4]);
-  const uint8_t pair = quants[k % 16 / 4 * 32 + lane * 4 + k % 4];
+  if (type == TensorType::kQ8_0) return static_cast<int8_t>(quants[k / 4 * 64 + lane * 4 + k % 4]);
+  const uint8_t pair = quants[k % 16 / 4 * 64 + lane * 4 + k % 4];
   return k < 16 ? pair & 15 : pair >> 4;
 }
 
@@ -52,6 +52,7 @@ void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
       block.sum += block.values[i];
     }
     block.scaled_sum = block.scale * static_cast<float>(block.sum);
+    block.excess = -128 * block.sum;
   }
 }
 
@@ -61,19 +62,19 @@ void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end,
   const TensorType type = weights.type;
   for (int p = panel_begin; p < panel_end; ++p) {
     for (int r = 0; r < rows; ++r) {
-      const uint8_t* panel = weights.data + p * weights.panel_bytes;
+      const uint8_t* halves = weights.data + p * weights.panel_bytes;
+      const uint8_t* quants = halves + weights.quants;
       float sums[kPanelOutputs] = {};
-      for (int b = 0; b < blocks; ++b, panel += PanelBlockBytes(type)) {
+      for (int b = 0; b < blocks; ++b, halves += PanelHalvesBytes(type), quants += PanelQuantsBytes(type)) {
         const QuantizedBlock& block = x[size_t(r) * blocks + b];
-        const uint8_t* quants = panel + (type == TensorType::kQ4_1 ? 32 : 16);
         for (int lane = 0; lane < kPanelOutputs; ++lane) {
           int32_t product = 0;
           for (int k = 0; k < 32; ++k) product += QuantizedWeight(type, quants, lane, k) * block.values[k];
           if (type == TensorType::kQ4_0) product -= 8 * block.sum;
-          const float scale = LoadHalf(panel + 2 * lane) * block.scale;
+          const float scale = LoadHalf(halves + 2 * lane) * block.scale;
           sums[lane] = std::fma(static_cast<float>(product), scale, sums[lane]);
           if (type == TensorType::kQ4_1) {
-            sums[lane] = std::fma(LoadHalf(panel + 16 + 2 * lane), block.scaled_sum, sums[lane]);
+            sums[lane] = std::fma(LoadHalf(halves + 2 * kPanelOutputs + 2 * lane), block.scaled_sum, sums[lane]);
           }
         }
       }
