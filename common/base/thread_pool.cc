@@ -1,8 +1,9 @@
-// One atomic counts rounds, another the workers that have not finished the round. Both are waited for in the same way:
-// a short spin (the next operation of a forward pass usually follows within microseconds), then a futex.
+// A worker that wakes up goes into the round, if it is still open; the caller closes it when no item is left, and waits
+// for the workers inside alone. Both are waited for in the same way: a short spin (the next operation of a forward pass
+// usually follows within microseconds), then a futex.
 //
-// `body_` and `stopping_` are plain members: they are written before `round_` is released, read after it is acquired,
-// and not touched again until every worker has released `unfinished_`. Tested by thread_pool_test.cc.
+// `body_` and `items_` are plain members: they are written while `inside_` is closed and empty and released
+// with what opens it; a worker acquires that when it goes in. Tested by thread_pool_test.cc.
 #include "common/base/thread_pool.h"
 
 #include <algorithm>
@@ -12,6 +13,8 @@ namespace kedge {
 namespace {
 
 constexpr auto kMaxSpin = std::chrono::microseconds(20);
+constexpr uint32_t kClosed = uint32_t{1} << 31;
+constexpr int kRangesPerThread = 4;  // enough that a thread which lost its core for a while holds little up
 
 void Pause() {
 #if defined(__x86_64__)
@@ -37,48 +40,61 @@ uint32_t WaitWhileEqual(const std::atomic<uint32_t>& value, uint32_t old) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : inside_(kClosed) {
   workers_.reserve(std::max(threads - 1, 0));
-  for (int part = 1; part < threads; ++part) workers_.emplace_back([this, part] { Work(part); });
+  for (int thread = 1; thread < threads; ++thread) workers_.emplace_back([this, thread] { Work(thread); });
 }
 
 ThreadPool::~ThreadPool() {
-  stopping_ = true;
+  stopping_.store(true, std::memory_order_relaxed);  // released with round_
   round_.fetch_add(1, std::memory_order_release);
   round_.notify_all();
   for (std::thread& worker : workers_) worker.join();
 }
 
-void ThreadPool::Run(absl::FunctionRef<void(int part)> body) {
-  if (workers_.empty()) return body(0);
-  body_ = &body;
-  unfinished_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);  // released with round_
-  round_.fetch_add(1, std::memory_order_release);
-  round_.notify_all();
-  body(0);
-  uint32_t unfinished = unfinished_.load(std::memory_order_acquire);
-  while (unfinished != 0) unfinished = WaitWhileEqual(unfinished_, unfinished);
-}
-
-void ThreadPool::ParallelFor(int count, absl::FunctionRef<void(int begin, int end)> body) {
-  if (workers_.empty() || count <= 1) {
-    if (count > 0) body(0, count);
+void ThreadPool::Run(int items, absl::FunctionRef<void(int thread, int item)> body) {
+  if (workers_.empty() || items <= 1) {
+    for (int item = 0; item < items; ++item) body(0, item);
     return;
   }
-  Run([&](int part) {
-    const int begin = static_cast<int>(int64_t{count} * part / threads());
-    const int end = static_cast<int>(int64_t{count} * (part + 1) / threads());
-    if (begin < end) body(begin, end);
+  body_ = &body;
+  items_ = items;
+  next_item_.store(0, std::memory_order_relaxed);
+  inside_.store(0, std::memory_order_release);
+  round_.fetch_add(1, std::memory_order_release);
+  round_.notify_all();
+  TakeItems(0);
+  inside_.fetch_or(kClosed, std::memory_order_relaxed);
+  uint32_t inside = inside_.load(std::memory_order_acquire);
+  while (inside != kClosed) inside = WaitWhileEqual(inside_, inside);
+}
+
+void ThreadPool::ParallelFor(int count, int grain, absl::FunctionRef<void(int begin, int end)> body) {
+  const int grains = (count + grain - 1) / grain;
+  const int ranges = std::min(grains, workers_.empty() ? 1 : threads() * kRangesPerThread);
+  Run(ranges, [&](int, int range) {
+    const int begin = static_cast<int>(int64_t{grains} * range / ranges) * grain;
+    const int end = static_cast<int>(int64_t{grains} * (range + 1) / ranges) * grain;
+    body(begin, std::min(end, count));
   });
 }
 
-void ThreadPool::Work(int part) {
+void ThreadPool::TakeItems(int thread) {
+  const int items = items_;
+  for (int item; (item = next_item_.fetch_add(1, std::memory_order_relaxed)) < items;) (*body_)(thread, item);
+}
+
+void ThreadPool::Work(int thread) {
   for (uint32_t round = 0;;) {
-    // Rounds follow one another only after this worker has finished, so none is missed.
     round = WaitWhileEqual(round_, round);
-    if (stopping_) return;
-    (*body_)(part);
-    if (unfinished_.fetch_sub(1, std::memory_order_acq_rel) == 1) unfinished_.notify_one();
+    if (stopping_.load(std::memory_order_relaxed)) return;
+    uint32_t inside = inside_.load(std::memory_order_relaxed);
+    while ((inside & kClosed) == 0) {
+      if (!inside_.compare_exchange_weak(inside, inside + 1, std::memory_order_acquire)) continue;
+      TakeItems(thread);
+      if (inside_.fetch_sub(1, std::memory_order_release) == kClosed + 1) inside_.notify_one();
+      break;
+    }
   }
 }
 

@@ -11,9 +11,10 @@
 
 namespace kedge {
 
-// Splits a loop into one fixed part per thread: no queue, no stealing, so a call costs about a microsecond while the
-// threads are awake. A thread that has nothing to do spins for at most 20 us and then sleeps. The calling thread takes
-// part 0; with at most one thread everything runs inline. Owned by one thread.
+// Threads take items of a loop as they come to them, the calling thread among them; no queue, so a call costs about a
+// microsecond while the threads are awake. Where other processes hold the cores, a thread that is not running takes
+// nothing, and nobody waits for it. A thread that has nothing to do spins for at most 20 us and then sleeps. With at most
+// one thread everything runs inline. Owned by one thread.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);
@@ -24,19 +25,23 @@ class ThreadPool {
   // At least 1; the caller's thread counts.
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Runs body(part) once for each part in [0, threads()), and returns when all are done. `body` must not call Run.
-  void Run(absl::FunctionRef<void(int part)> body);
+  // Runs body(thread, item) once for each item in [0, items), on thread 0, the caller's, to threads() - 1, and returns
+  // when all are done. `body` must not call Run.
+  void Run(int items, absl::FunctionRef<void(int thread, int item)> body);
 
-  // Splits [0, count) into threads() ranges of nearly equal length and runs body(begin, end) on those not empty.
-  void ParallelFor(int count, absl::FunctionRef<void(int begin, int end)> body);
+  // Splits [0, count) at multiples of `grain` into a few ranges per thread and runs body(begin, end) on each.
+  void ParallelFor(int count, int grain, absl::FunctionRef<void(int begin, int end)> body);
 
  private:
-  void Work(int part);
+  void Work(int thread);
+  void TakeItems(int thread);
 
-  absl::FunctionRef<void(int)>* body_ = nullptr;  // of the present Run
-  bool stopping_ = false;
-  std::atomic<uint32_t> round_{0};       // counts calls of Run; a change wakes the workers
-  std::atomic<uint32_t> unfinished_{0};  // workers that are still at the present round
+  absl::FunctionRef<void(int, int)>* body_ = nullptr;  // of the present Run
+  int items_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::atomic<int> next_item_{0};
+  std::atomic<uint32_t> round_{0};  // counts calls of Run; a change wakes the workers
+  std::atomic<uint32_t> inside_;    // workers in the present Run, and whether it takes no more of them
   std::vector<std::thread> workers_;
 };
 

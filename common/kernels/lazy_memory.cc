@@ -9,6 +9,9 @@
 #include "absl/strings/str_cat.h"
 
 namespace kedge {
+namespace {
+constexpr size_t kHugePage = size_t{2} << 20;  // fewer entries of the translation buffer for what is streamed
+}
 
 absl::StatusOr<LazyMemory> LazyMemory::Allocate(size_t bytes) {
   LazyMemory memory;
@@ -17,6 +20,7 @@ absl::StatusOr<LazyMemory> LazyMemory::Allocate(size_t bytes) {
   if (map == MAP_FAILED) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot map ", bytes, " bytes of memory"));
   }
+  if (bytes >= kHugePage) madvise(map, bytes, MADV_HUGEPAGE);
   memory.data_ = static_cast<uint8_t*>(map);
   memory.size_ = bytes;
   return memory;

@@ -210,7 +210,7 @@ absl::StatusOr<std::vector<uint8_t>> LoraAdapter::Merge(const GgufTensor& base, 
   const size_t row_bytes = TensorBytes(type, inputs);
   std::vector<uint8_t> merged(outputs * row_bytes);
   std::atomic<bool> all_fit{true};
-  pool.ParallelFor(static_cast<int>(outputs), [&](int begin, int end) {
+  pool.ParallelFor(static_cast<int>(outputs), 1, [&](int begin, int end) {
     std::vector<float> row(inputs);
     for (size_t output = begin; output < static_cast<size_t>(end); ++output) {
       DequantizeWeights(base.type, base.data.subspan(output * base_row_bytes, base_row_bytes), absl::MakeSpan(row));

@@ -175,10 +175,7 @@ class CpuOps final : public Ops {
       for (int unit = 0; unit < tiles * kv_heads; ++unit) attend(attention_workers_[0], unit);
       return;
     }
-    // Later rows of a prompt see more, so threads take turns instead of ranges.
-    pool_.Run([&](int part) {
-      for (int unit = part; unit < tiles * kv_heads; unit += pool_.threads()) attend(attention_workers_[part], unit);
-    });
+    pool_.Run(tiles * kv_heads, [&](int thread, int unit) { attend(attention_workers_[thread], unit); });
   }
 
   void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
@@ -284,7 +281,7 @@ class CpuOps final : public Ops {
       for (int r = begin; r < end; ++r) body(r);
     };
     if (rows * work_per_row < kWorthThreads) return range(0, rows);
-    pool_.ParallelFor(rows, range);
+    pool_.ParallelFor(rows, 1, range);
   }
 
   // body(first panel, end, first row, number of rows): panels are split among the threads, and rows into blocks that
@@ -296,7 +293,7 @@ class CpuOps final : public Ops {
       for (int row = 0; row < rows; row += block) body(begin, end, row, std::min(block, rows - row));
     };
     if (work < kWorthThreads) return range(0, matrix.panels());
-    pool_.ParallelFor(matrix.panels(), range);
+    pool_.ParallelFor(matrix.panels(), 2, range);  // the kernels take two at a time
   }
 
   // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads; a frame

@@ -25,7 +25,7 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(panel_bytes_ * panels());
   KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
   memory_ = *std::move(memory);
-  pool.ParallelFor(panels(), [this](int begin, int end) {
+  pool.ParallelFor(panels(), 1, [this](int begin, int end) {
     for (int panel = begin; panel < end; ++panel) PackPanel(panel);
   });
 }
