@@ -22,7 +22,7 @@ ALLOWED = {
     "common/transfer": {"common/base", "common/anchor/content.h", "common/rpc"},
     "common/node": {"common/base", "common/anchor", "common/engine/node_stats.h", "common/kernels", "common/model",
                     "common/rpc", "common/tokenizer"},
-    "common/testing": {"common/base", "common/kernels/tensor_type.h"},
+    "common/testing": {"common/base", "common/kernels/dequantize.h", "common/kernels/tensor_type.h"},
     "prefill": {"common/base", "common/engine", "common/kernels/step.h", "common/kv", "common/node", "common/rpc",
                 "common/transfer"},
     "decode": {"common/base", "common/anchor/tracker.h", "common/engine", "common/kernels/step.h", "common/kv", "common/model/sampler.h",

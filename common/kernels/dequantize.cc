@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "common/base/check.h"
+#include "common/kernels/block_32.h"
 #include "common/kernels/number_format.h"
 
 namespace kedge {
@@ -60,6 +61,18 @@ void DequantizeWeights(TensorType type, absl::Span<const uint8_t> data, absl::Sp
         for (int i = 0; i < 32; ++i) values[i] = d * static_cast<float>(static_cast<int8_t>(block[2 + i]));
         break;
       }
+      case TensorType::kQ5_0:
+      case TensorType::kQ5_1:
+      case TensorType::kQ4_K:
+      case TensorType::kQ5_K:
+      case TensorType::kQ6_K:
+        for (int part = 0; part < BlockSize(type) / 32; ++part) {
+          const Block32 small = ReadBlock32(type, block, part);
+          for (int i = 0; i < 32; ++i) {
+            values[32 * part + i] = std::fma(small.scale[i / 16], static_cast<float>(small.quants[i]), small.minimum);
+          }
+        }
+        break;
     }
   }
 }

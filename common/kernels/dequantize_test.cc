@@ -1,8 +1,12 @@
 #include "common/kernels/dequantize.h"
 
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <vector>
 
+#include "absl/strings/escaping.h"
+#include "nlohmann/json.hpp"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -49,6 +53,22 @@ TEST(DequantizeTest, EightBitsInSeveralBlocks) {
     EXPECT_EQ(values[32 + i], -2.0f * (i * 8 - 128));
   }
   EXPECT_EQ(data.size(), TensorBytes(TensorType::kQ8_0, 64));
+}
+
+// Against another reader (tools/make_quant_vectors.py), which rounds products and sums separately.
+TEST(DequantizeTest, BlocksOf32AgreeWithAnotherReader) {
+  std::ifstream stream("common/kernels/testdata/quant_vectors.json");
+  const nlohmann::json vectors = nlohmann::json::parse(stream);
+  for (TensorType type :
+       {TensorType::kQ5_0, TensorType::kQ5_1, TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K}) {
+    SCOPED_TRACE(TensorTypeName(type));
+    const std::string bytes = absl::HexStringToBytes(vectors[TensorTypeName(type)]["bytes"].get<std::string>());
+    const std::vector<float> expected = vectors[TensorTypeName(type)]["weights"];
+    ASSERT_EQ(expected.size(), 2u * BlockSize(type));
+    const std::vector<float> actual = Values(type, {bytes.begin(), bytes.end()}, expected.size());
+    // The terms are below 2 * 63 * 31 (scale, quant) and 2 * 63 (minimum).
+    for (size_t i = 0; i < expected.size(); ++i) ASSERT_NEAR(actual[i], expected[i], 4000 * 6e-8) << i;
+  }
 }
 
 }  // namespace

@@ -38,8 +38,9 @@ namespace {
 // Larger counts are damage; below it, products of two counts fit into 64 bits.
 constexpr int64_t kLargestCount = int64_t{1} << 30;
 
-constexpr TensorType kMatrixTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
-                                       TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+constexpr TensorType kMatrixTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
+                                       TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
+                                       TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
 constexpr TensorType kVectorTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
 constexpr TensorType kF32Only[] = {TensorType::kF32};
 

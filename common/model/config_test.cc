@@ -74,8 +74,8 @@ struct Parts {
     for (const auto& [name, tensor] : tensors) {
       const auto& [type, shape] = tensor;
       const uint64_t values = std::accumulate(shape.begin(), shape.end(), uint64_t{1}, std::multiplies<>());
-      // Unsupported types here have 256 values in 144 bytes (type 12).
-      const uint64_t size = IsSupported(type) ? values / BlockSize(type) * BlockBytes(type) : values / 256 * 144;
+      // Unsupported types here have 256 values in 84 bytes (type 10, Q2_K).
+      const uint64_t size = IsSupported(type) ? values / BlockSize(type) * BlockBytes(type) : values / 256 * 84;
       // All ones are a valid value in each of the float types (and a valid factor of the rotation).
       writer.AddTensor(name, type, shape,
                        type == TensorType::kF32 ? Quantize(type, std::vector<float>(values, 1.0f))
@@ -153,7 +153,7 @@ TEST(LoadConfig, TheHeadSizeMayDifferFromTheEmbeddingsShare) {
 
 TEST(LoadConfig, AcceptsEverySupportedWeightType) {
   for (TensorType type : {TensorType::kF32, TensorType::kF16, TensorType::kBF16, TensorType::kQ8_0, TensorType::kQ4_0,
-                          TensorType::kQ4_1}) {
+                          TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1}) {
     Parts parts;
     parts.SetTensor("token_embd.weight", {32, 10}, type);
     parts.SetTensor("blk.0.ffn_down.weight", {64, 32}, type);
@@ -321,9 +321,9 @@ TEST(LoadConfig, NamesEachTensorOfAnotherShape) {
 
 TEST(LoadConfig, NamesTensorsOfUnsupportedTypes) {
   Parts matrix;
-  matrix.SetTensor("blk.0.attn_q.weight", {32, 32}, static_cast<TensorType>(12));
+  matrix.SetTensor("blk.0.attn_q.weight", {32, 32}, static_cast<TensorType>(10));
   EXPECT_THAT(matrix.Error(),
-              HasSubstr("tensor 'blk.0.attn_q.weight': found type 12; supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1"));
+              HasSubstr("tensor 'blk.0.attn_q.weight': found type 10; supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K"));
   Parts norm;
   norm.SetTensor("output_norm.weight", {32}, TensorType::kQ8_0);
   EXPECT_THAT(norm.Error(), HasSubstr("tensor 'output_norm.weight': found Q8_0; supported: F32 F16 BF16"));

@@ -149,7 +149,7 @@ TEST(TransformerTest, CpuAgreesWithTheReferenceForHalves) {
 // models' sharp scores may double it, and logits have a deviation of 2.5: 0.1 in root mean square. Largest of 20,000
 // numbers: 5 deviations.
 TEST(TransformerTest, CpuAgreesWithTheReferenceForQuantizedWeights) {
-  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
+  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1}) {
     for (uint32_t seed = 40; seed <= 44; ++seed) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << " " << TensorTypeName(type));
       std::mt19937 random(seed);
@@ -183,10 +183,10 @@ TEST(TransformerTest, Qwen2AgreesWithAnotherImplementation) {
 }
 
 TEST(TransformerTest, WholePassEqualsTokenByToken) {
-  const TensorType types[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
-                              TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+  const TensorType types[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
+                              TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1};
   const KvType kv_types[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
-  for (uint32_t seed = 60; seed < 66; ++seed) {
+  for (uint32_t seed = 60; seed < 68; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     TinyModelOptions options = RandomShape(random, seed, seed >= 63);

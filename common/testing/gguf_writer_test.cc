@@ -58,12 +58,15 @@ TEST(Quantize, ErrorStaysWithinHalfAStep) {
   struct Case {
     TensorType type;
     // For values from -2 to 2, with room for the rounding of the scales to half precision. Q4_0 has -8 to 7 steps, so
-    // the value opposite to the largest may be a whole step off.
+    // the value opposite to the largest may be a whole step off. The scales and minima of the K-quants are rounded to 6
+    // or 8 bits besides.
     float bound;
   };
   for (const Case& c : {Case{TensorType::kF32, 0.0f}, Case{TensorType::kF16, 0.0011f}, Case{TensorType::kBF16, 0.0041f},
                         Case{TensorType::kQ8_0, 0.0091f}, Case{TensorType::kQ4_0, 0.26f},
-                        Case{TensorType::kQ4_1, 0.138f}}) {
+                        Case{TensorType::kQ4_1, 0.138f}, Case{TensorType::kQ5_0, 0.126f},
+                        Case{TensorType::kQ5_1, 0.067f}, Case{TensorType::kQ4_K, 0.18f},
+                        Case{TensorType::kQ5_K, 0.11f}, Case{TensorType::kQ6_K, 0.036f}}) {
     const std::string bytes = Quantize(c.type, values);
     ASSERT_EQ(bytes.size(), values.size() / BlockSize(c.type) * BlockBytes(c.type)) << TensorTypeName(c.type);
     const std::vector<float> back = Dequantize(c.type, bytes, values.size());
@@ -96,9 +99,10 @@ TEST(Dequantize, ReadsTheStandardLayouts) {
 }
 
 TEST(Quantize, ABlockOfEqualValuesHasNoScaleToDivideBy) {
-  const std::vector<float> zeros(32, 0.0f);
-  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
-    EXPECT_EQ(Dequantize(type, Quantize(type, zeros), 32), zeros) << TensorTypeName(type);
+  const std::vector<float> zeros(256, 0.0f);
+  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
+                          TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K}) {
+    EXPECT_EQ(Dequantize(type, Quantize(type, zeros), 256), zeros) << TensorTypeName(type);
   }
   const std::vector<float> ones(32, 1.0f);
   EXPECT_EQ(Dequantize(TensorType::kQ4_1, Quantize(TensorType::kQ4_1, ones), 32), ones);

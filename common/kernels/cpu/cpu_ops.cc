@@ -100,7 +100,7 @@ class CpuOps final : public Ops {
   void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) override {
     const CpuMatrix& matrix = Cast(weights);
     const size_t work = size_t(rows) * matrix.panels() * kPanelOutputs * matrix.inputs();
-    if (IsQuantized(matrix.type())) {
+    if (IsQuantized(matrix.form())) {
       const int blocks = matrix.inputs() / 32;
       if (quantized_.size() < size_t(rows) * blocks) quantized_.resize(size_t(rows) * blocks);
       ForEachRow(rows, matrix.inputs(), [&](int r) {

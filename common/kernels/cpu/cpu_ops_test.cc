@@ -17,8 +17,9 @@
 namespace kedge {
 namespace {
 
-constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
-                                    TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
+                                    TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
+                                    TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
 constexpr double kHalfUnit = 1.0 / (1 << 24);  // relative error of one rounding to float
 
 std::vector<float> RandomFloats(std::mt19937& random, size_t count, float deviation = 1) {
@@ -80,7 +81,8 @@ TEST(CpuOpsTest, ProductsAgreeWithTheReference) {
   const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
   const std::unique_ptr<Ops> reference = CreateReferenceOps();
   for (TensorType type : kAllTypes) {
-    for (int inputs : {32, 256, BlockSize(type) == 1 ? 37 : 160}) {
+    for (int inputs : {32, 256, BlockSize(type) == 1 ? 37 : 160, 512}) {
+      if (inputs % BlockSize(type) != 0) continue;
       const int outputs = 43;
       const int rows = 5;
       const std::vector<float> values = RandomFloats(random, outputs * inputs);
@@ -107,7 +109,7 @@ TEST(CpuOpsTest, ProductsAgreeWithTheReference) {
               }
               bound += 0.5001 * largest / 127 * weight_sum;
             }
-            // The terms of Q4_1 (product and minimum) may be larger than their sum: at most 15 steps plus the minimum.
+            // Product and minimum may be larger than their sum: at most 31 steps plus the minimum.
             bound += (inputs / 32 + 4) * 4 * kHalfUnit * magnitudes * 32;
           }
           ASSERT_NEAR(actual[r * outputs + o], expected[r * outputs + o], bound + kHalfUnit * magnitudes)
@@ -124,7 +126,7 @@ TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
     if (!IsAvailable(set)) continue;
     const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = 2, .instruction_set = set});
     for (TensorType type : kAllTypes) {
-      const int inputs = 64;
+      const int inputs = std::max(64, BlockSize(type));
       const int outputs = 27;
       const std::string data = Quantize(type, RandomFloats(random, outputs * inputs));
       const std::vector<float> x = RandomFloats(random, 37 * inputs);
@@ -260,19 +262,20 @@ TEST(CpuOpsTest, RopeAgreesWithTheReference) {
 TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
   std::mt19937 random(6);
   for (TensorType type : kAllTypes) {
-    const std::vector<float> values = RandomFloats(random, 21 * 64);
+    const int columns = std::max(64, BlockSize(type));
+    const std::vector<float> values = RandomFloats(random, 21 * columns);
     const std::string data = Quantize(type, values);
     const std::vector<float> weights = Dequantize(type, data, values.size());
     const std::unique_ptr<Ops> ops = CreateCpuOps({});
-    const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, 64, Bytes(data));
-    const std::unique_ptr<Activations> out = ops->NewActivations(3, 64);
+    const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, columns, Bytes(data));
+    const std::unique_ptr<Activations> out = ops->NewActivations(3, columns);
     ops->Embed(*table, {20, 0, 7}, *out);
-    const std::vector<float> actual = Download(*ops, *out, 3, 64);
-    for (int i = 0; i < 64; ++i) {
+    const std::vector<float> actual = Download(*ops, *out, 3, columns);
+    for (int i = 0; i < columns; ++i) {
       // Q4_1 rounds once here and twice in the test library's decoder.
-      EXPECT_NEAR(actual[i], weights[20 * 64 + i], 3e-7 * 5);
-      EXPECT_NEAR(actual[64 + i], weights[i], 3e-7 * 5);
-      EXPECT_NEAR(actual[128 + i], weights[7 * 64 + i], 3e-7 * 5);
+      EXPECT_NEAR(actual[i], weights[20 * columns + i], 3e-7 * 5);
+      EXPECT_NEAR(actual[columns + i], weights[i], 3e-7 * 5);
+      EXPECT_NEAR(actual[2 * columns + i], weights[7 * columns + i], 3e-7 * 5);
     }
   }
 }

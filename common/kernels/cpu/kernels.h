@@ -15,7 +15,6 @@
 
 #include "common/kernels/row_shape.h"
 #include "common/kernels/step.h"
-#include "common/kernels/tensor_type.h"
 
 namespace kedge {
 
@@ -34,14 +33,26 @@ struct QuantizedBlock {
   int8_t values[32];
   float scale;         // largest |x| / 127
   float scaled_sum;    // scale * sum
-  int32_t sum;         // of the values
-  int32_t excess;      // -128 * sum: what Q8_0 weights moved up to 0..255 have too much
+  // -128 times the sum of all values, and of the first 16: what a product has too much where weights were moved up by
+  // 128 to be unsigned, and 16 or 4 times too much where they were moved up by 8 or 32.
+  int32_t excess, first_excess;
 };
 
-// Weights in panels of 16 outputs; see panels.h for the layout.
+// Weights in panels of 16 outputs. In blocks of 32 inputs; panels.h has the layout.
 inline constexpr int kPanelOutputs = 16;
+enum class PanelForm {
+  kF32,
+  kF16,
+  kBF16,
+  kBytes,            // Q8_0: weight = half scale * int8
+  kNibbles,          // Q4_0: half scale * (4 bits - 8)
+  kNibblesMinimum,   // Q4_1: half scale * 4 bits + half minimum
+  kNibblesFloat,     // Q4_K: the same with floats
+  kBytesFloat,       // Q5_0, Q5_1, Q5_K: float scale * (0..31) + float minimum
+  kBytesTwoScales,   // Q6_K: float scale * ((0..63) - 32), a scale for each 16 inputs
+};
 struct PanelView {
-  TensorType type;
+  PanelForm form;
   int inputs;
   size_t panel_bytes;
   size_t quants;  // offset in a panel
@@ -58,11 +69,11 @@ struct CpuKernels {
   // Quantises x [inputs] into inputs / 32 blocks.
   void (*quantize_row)(const float* x, int inputs, QuantizedBlock* out);
   // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each block
-  // in ascending order: sum += int32 product * (weight scale * activation scale), then for Q4_1: sum += min *
-  // scaled_sum.
+  // in ascending order: sum += int32 product * (weight scale * activation scale), twice for two scales; then, where
+  // there are minima: sum += minimum * scaled_sum.
   void (*multiply_quantized)(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
                              int rows, float* out, size_t out_stride);
-  // The same for F32, F16 and BF16 weights: sum += weight * x in ascending order of inputs.
+  // The same for float weights: sum += weight * x in ascending order of inputs.
   void (*multiply_float)(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride,
                          int rows, float* out, size_t out_stride);
 

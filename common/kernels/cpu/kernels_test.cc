@@ -21,8 +21,9 @@
 namespace kedge {
 namespace {
 
-constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16,
-                                    TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1};
+constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
+                                    TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
+                                    TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
 constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
 
 std::vector<float> RandomFloats(std::mt19937& random, size_t count, float deviation = 1) {
@@ -71,7 +72,8 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
   std::mt19937 random(2);
   ThreadPool pool(1);
   for (TensorType type : kAllTypes) {
-    for (int inputs : {32, 96, 320}) {
+    for (int inputs : {32, 96, 320, 768}) {
+      if (inputs % BlockSize(type) != 0) continue;
       for (int outputs : {16, 32, 80}) {
         for (int rows : {1, 2, 3, 4, 5, 6, 7, 11, 14}) {
           const std::string data = Quantize(type, RandomFloats(random, size_t(outputs) * inputs));
@@ -79,7 +81,7 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
           const CpuMatrix matrix(type, outputs, inputs, absl::MakeConstSpan(bytes, data.size()), pool);
           const std::vector<float> x = RandomFloats(random, size_t(rows) * inputs, 3);
           std::vector<float> a(size_t(rows) * outputs), b(a);
-          if (IsQuantized(type)) {
+          if (IsQuantized(FormOf(type))) {
             std::vector<QuantizedBlock> blocks(size_t(rows) * inputs / 32);
             for (int r = 0; r < rows; ++r) Scalar().quantize_row(&x[r * inputs], inputs, &blocks[r * inputs / 32]);
             Scalar().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, a.data(), outputs);
@@ -95,32 +97,37 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
   }
 }
 
-// All quants at their limits: -128 for Q8_0, 0 and 15 for the nibbles, activations at -127 and 127. What saturates in
-// 16 bits shows here.
+// All quants at their limits: -128 for Q8_0, 0 and 15, 31 or 63 for the others, activations at -127 and 127. What
+// saturates in 16 bits shows here.
 TEST_P(VectorKernelsTest, ExtremeQuantsAreExact) {
   ThreadPool pool(1);
-  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1}) {
+  for (TensorType type : kAllTypes) {
+    if (!IsQuantized(FormOf(type))) continue;
+    const int inputs = std::max(64, BlockSize(type));
     for (uint8_t quant : {0x00, 0xff, 0x80, 0x7f, 0x0f, 0xf0}) {
       for (float sign : {1.0f, -1.0f, 0.0f}) {  // 0: alternating
-        std::vector<uint8_t> data(kPanelOutputs * 2 * BlockBytes(type), quant);
+        std::vector<uint8_t> data(kPanelOutputs * inputs / BlockSize(type) * BlockBytes(type), quant);
         for (size_t block = 0; block < data.size(); block += BlockBytes(type)) {
           const uint16_t one = 0x3c00;
-          std::memcpy(&data[block], &one, 2);
-          if (type == TensorType::kQ4_1) std::memcpy(&data[block + 2], &one, 2);
+          std::memcpy(&data[block + (type == TensorType::kQ6_K ? 208 : 0)], &one, 2);
+          if (HasMinimum(FormOf(type)) && type != TensorType::kQ5_0) std::memcpy(&data[block + 2], &one, 2);
         }
-        const CpuMatrix matrix(type, kPanelOutputs, 64, data, pool);
-        std::vector<float> x(64), weights(64);
-        for (int i = 0; i < 64; ++i) x[i] = sign != 0 ? sign : (i % 2 == 0 ? 1.0f : -1.0f);
+        const CpuMatrix matrix(type, kPanelOutputs, inputs, data, pool);
+        std::vector<float> x(inputs), weights(inputs);
+        for (int i = 0; i < inputs; ++i) x[i] = sign != 0 ? sign : (i % 2 == 0 ? 1.0f : -1.0f);
         DequantizeWeights(type, matrix.FileRow(0), absl::MakeSpan(weights));
-        double expected = 0;
-        for (int i = 0; i < 64; ++i) expected += double{weights[i]} * x[i];
-        std::vector<QuantizedBlock> blocks(2);
-        Scalar().quantize_row(x.data(), 64, blocks.data());
+        double expected = 0, magnitudes = 0;
+        for (int i = 0; i < inputs; ++i) {
+          expected += double{weights[i]} * x[i];
+          magnitudes += std::abs(weights[i]);
+        }
+        std::vector<QuantizedBlock> blocks(inputs / 32);
+        Scalar().quantize_row(x.data(), inputs, blocks.data());
         for (const CpuKernels* kernels : {&Scalar(), &Vector()}) {
           std::vector<float> out(kPanelOutputs);
           kernels->multiply_quantized(matrix.view(), 0, 1, blocks.data(), 1, out.data(), kPanelOutputs);
-          for (float value : out)
-            EXPECT_NEAR(value, expected, 1e-5 * (std::abs(expected) + 64)) << TensorTypeName(type);
+          // Of K-quants, product and minimum may each be 16 times larger than the weights.
+          for (float value : out) ASSERT_NEAR(value, expected, 1e-5 * (16 * magnitudes + 64)) << TensorTypeName(type);
         }
       }
     }
@@ -261,15 +268,16 @@ TEST(ScalarKernelsTest, QuantizedRowsAreWithinHalfAStep) {
     const std::vector<float> x = RandomFloats(random, 32, std::exp2(static_cast<float>(round % 20) - 10));
     QuantizedBlock block;
     Scalar().quantize_row(x.data(), 32, &block);
-    int sum = 0;
+    int sum = 0, first_sum = 0;
     for (int i = 0; i < 32; ++i) {
       EXPECT_LE(std::abs(block.values[i]), 127);
       EXPECT_NEAR(x[i], block.scale * block.values[i], block.scale * 0.50001f);
       sum += block.values[i];
+      if (i < 16) first_sum += block.values[i];
     }
-    EXPECT_EQ(block.sum, sum);
     EXPECT_EQ(block.scaled_sum, block.scale * static_cast<float>(sum));
     EXPECT_EQ(block.excess, -128 * sum);
+    EXPECT_EQ(block.first_excess, -128 * first_sum);
   }
 }
 
@@ -280,7 +288,7 @@ TEST(PanelsTest, EveryWeightCountsOnceAtItsPlace) {
     for (int threads : {1, 3}) {
       ThreadPool pool(threads);
       const int outputs = 37;
-      const int inputs = IsQuantized(type) ? 96 : 7;
+      const int inputs = std::max(BlockSize(type) == 32 ? 96 : 7, BlockSize(type));
       const std::string data = Quantize(type, RandomFloats(random, outputs * inputs));
       const auto* bytes = reinterpret_cast<const uint8_t*>(data.data());
       const CpuMatrix matrix(type, outputs, inputs, absl::MakeConstSpan(bytes, data.size()), pool);
@@ -290,7 +298,7 @@ TEST(PanelsTest, EveryWeightCountsOnceAtItsPlace) {
         std::vector<float> x(inputs);
         x[i] = 1;  // quantised without error: 127 times 1/127
         std::vector<float> out(48, -1);
-        if (IsQuantized(type)) {
+        if (IsQuantized(FormOf(type))) {
           std::vector<QuantizedBlock> blocks(inputs / 32);
           Scalar().quantize_row(x.data(), inputs, blocks.data());
           Scalar().multiply_quantized(matrix.view(), 0, 3, blocks.data(), 1, out.data(), 48);

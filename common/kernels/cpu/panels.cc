@@ -1,4 +1,4 @@
-// Packing interleaves the rows of 16 outputs in units: of one weight (float types) or of 4 bytes (quants), which is what
+// Packing interleaves the rows of 16 outputs in units: of one number (floats, scales) or of 4 bytes (quants), which is what
 // one lane of an integer product takes. Tested by kernels_test.cc.
 #include "common/kernels/cpu/panels.h"
 
@@ -6,19 +6,46 @@
 #include <utility>
 
 #include "common/base/check.h"
+#include "common/kernels/block_32.h"
 #include "common/kernels/dequantize.h"
 
 namespace kedge {
 
+PanelForm FormOf(TensorType type) {
+  switch (type) {
+    case TensorType::kF32:
+      return PanelForm::kF32;
+    case TensorType::kF16:
+      return PanelForm::kF16;
+    case TensorType::kBF16:
+      return PanelForm::kBF16;
+    case TensorType::kQ8_0:
+      return PanelForm::kBytes;
+    case TensorType::kQ4_0:
+      return PanelForm::kNibbles;
+    case TensorType::kQ4_1:
+      return PanelForm::kNibblesMinimum;
+    case TensorType::kQ4_K:
+      return PanelForm::kNibblesFloat;
+    case TensorType::kQ5_0:
+    case TensorType::kQ5_1:
+    case TensorType::kQ5_K:
+      return PanelForm::kBytesFloat;
+    case TensorType::kQ6_K:
+      return PanelForm::kBytesTwoScales;
+  }
+  KEDGE_CHECK(false);
+}
+
 CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const uint8_t> data, ThreadPool& pool)
-    : type_(type), outputs_(outputs), inputs_(inputs), data_(data) {
+    : type_(type), form_(FormOf(type)), outputs_(outputs), inputs_(inputs), data_(data) {
   KEDGE_CHECK(inputs % BlockSize(type) == 0);
   row_bytes_ = TensorBytes(type, inputs);
   KEDGE_CHECK(data.size() >= row_bytes_ * outputs);
-  if (IsQuantized(type)) {
+  if (IsQuantized(form_)) {
     const size_t blocks = inputs / 32;
-    quants_ = (blocks * PanelHalvesBytes(type) + 63) / 64 * 64;
-    panel_bytes_ = quants_ + blocks * PanelQuantsBytes(type);
+    quants_ = (blocks * PanelScalesBytes(form_) + 63) / 64 * 64;
+    panel_bytes_ = quants_ + blocks * PanelQuantsBytes(form_);
   } else {
     panel_bytes_ = (row_bytes_ * kPanelOutputs + 63) / 64 * 64;
   }
@@ -30,7 +57,7 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   });
 }
 
-PanelView CpuMatrix::view() const { return {type_, inputs_, panel_bytes_, quants_, memory_.data()}; }
+PanelView CpuMatrix::view() const { return {form_, inputs_, panel_bytes_, quants_, memory_.data()}; }
 
 absl::Span<const uint8_t> CpuMatrix::FileRow(int output) const {
   return data_.subspan(output * row_bytes_, row_bytes_);
@@ -52,19 +79,49 @@ void CpuMatrix::PackPanel(int panel) {
     const int output = panel * kPanelOutputs + lane;
     if (output >= outputs_) break;
     const uint8_t* row = FileRow(output).data();
-    if (type_ == TensorType::kF32) {
-      Interleave<4>(row, inputs_, out + 4 * lane);
-    } else if (!IsQuantized(type_)) {
-      Interleave<2>(row, inputs_, out + 2 * lane);
-    } else {
-      const size_t halves = HalvesOf(type_);
-      const size_t units = (BlockBytes(type_) - 2 * halves) / 4;
-      for (int block = 0; block < inputs_ / 32; ++block) {
-        const uint8_t* from = row + size_t(block) * BlockBytes(type_);
-        Interleave<2>(from, halves, out + block * PanelHalvesBytes(type_) + 2 * lane);
-        Interleave<4>(from + 2 * halves, units, out + quants_ + block * PanelQuantsBytes(type_) + 4 * lane);
-      }
+    switch (form_) {
+      case PanelForm::kF32:
+        Interleave<4>(row, inputs_, out + 4 * lane);
+        break;
+      case PanelForm::kF16:
+      case PanelForm::kBF16:
+        Interleave<2>(row, inputs_, out + 2 * lane);
+        break;
+      case PanelForm::kBytes:
+      case PanelForm::kNibbles:
+      case PanelForm::kNibblesMinimum:
+        PackFileBlocks(row, lane, out);
+        break;
+      default:
+        PackBlocks32(row, lane, out);
     }
+  }
+}
+
+// Halves and quants as they stand in the file.
+void CpuMatrix::PackFileBlocks(const uint8_t* row, int lane, uint8_t* out) const {
+  const size_t halves = PanelScalesBytes(form_) / 2 / kPanelOutputs;
+  const size_t units = PanelQuantsBytes(form_) / 4 / kPanelOutputs;
+  for (int block = 0; block < inputs_ / 32; ++block) {
+    const uint8_t* from = row + size_t(block) * BlockBytes(type_);
+    Interleave<2>(from, halves, out + block * PanelScalesBytes(form_) + 2 * lane);
+    Interleave<4>(from + 2 * halves, units, out + quants_ + block * PanelQuantsBytes(form_) + 4 * lane);
+  }
+}
+
+void CpuMatrix::PackBlocks32(const uint8_t* row, int lane, uint8_t* out) const {
+  for (int block = 0; block < inputs_ / 32; ++block) {
+    const Block32 weights = ReadBlock32(type_, row, block);
+    const bool two_scales = form_ == PanelForm::kBytesTwoScales;
+    const float scales[2] = {weights.scale[0], two_scales ? weights.scale[1] : weights.minimum};
+    Interleave<4>(reinterpret_cast<const uint8_t*>(scales), 2, out + block * PanelScalesBytes(form_) + 4 * lane);
+    uint8_t quants[32];
+    for (int i = 0; i < 32; ++i) quants[i] = static_cast<uint8_t>(weights.quants[i] + (two_scales ? 32 : 0));
+    if (IsNibbles(form_)) {
+      for (int i = 0; i < 16; ++i) quants[i] = static_cast<uint8_t>(quants[i] | quants[i + 16] << 4);
+    }
+    Interleave<4>(quants, PanelQuantsBytes(form_) / 4 / kPanelOutputs,
+                  out + quants_ + block * PanelQuantsBytes(form_) + 4 * lane);
   }
 }
 

@@ -16,23 +16,35 @@ namespace kedge {
 // Rows of activations whose largest value is not above this quantise to zeros: 127 / largest would overflow.
 inline constexpr float kSmallestQuantized = 1e-30f;
 
-inline bool IsQuantized(TensorType type) { return BlockSize(type) == 32; }
+constexpr bool IsQuantized(PanelForm form) { return form >= PanelForm::kBytes; }
+PanelForm FormOf(TensorType type);
 
-// In a block of 32 inputs of one output, what stands before the quants: half a scale, and for Q4_1 half a minimum.
-inline size_t HalvesOf(TensorType type) { return type == TensorType::kQ4_1 ? 2 : 1; }
-
-// Bytes of 16 outputs by one block of 32 inputs: of the halves, and of the quants.
-inline size_t PanelHalvesBytes(TensorType type) { return 2 * kPanelOutputs * HalvesOf(type); }
-inline size_t PanelQuantsBytes(TensorType type) {
-  return kPanelOutputs * BlockBytes(type) - PanelHalvesBytes(type);
+// Bytes of 16 outputs by one block of 32 inputs: of scales and minima, and of quants.
+constexpr size_t PanelScalesBytes(PanelForm form) {
+  switch (form) {
+    case PanelForm::kBytes:
+    case PanelForm::kNibbles:
+      return 2 * kPanelOutputs;
+    case PanelForm::kNibblesMinimum:
+      return 4 * kPanelOutputs;
+    default:
+      return 8 * kPanelOutputs;
+  }
 }
+constexpr bool HasMinimum(PanelForm form) {
+  return form == PanelForm::kNibblesMinimum || form == PanelForm::kNibblesFloat || form == PanelForm::kBytesFloat;
+}
+constexpr bool IsNibbles(PanelForm form) {
+  return form == PanelForm::kNibbles || form == PanelForm::kNibblesMinimum || form == PanelForm::kNibblesFloat;
+}
+constexpr size_t PanelQuantsBytes(PanelForm form) { return (IsNibbles(form) ? 16 : 32) * kPanelOutputs; }
 
-// A panel is 16 outputs. Of
-//   F32, F16, BF16   it holds one weight of each output, by inputs in ascending order;
-//   Q8_0             by blocks 16 half scales; then, from PanelView::quants on, a multiple of 64, by blocks 8 groups of
-//                    64 bytes: group g holds weights 4g .. 4g + 3 of each output;
-//   Q4_0             as Q8_0, but 4 groups, of the file's nibble bytes 4g .. 4g + 3 of each output;
-//   Q4_1             16 half scales and 16 half minima; groups as in Q4_0.
+// A panel is 16 outputs.
+//   kF32, kF16, kBF16   hold one weight of each output, by inputs in ascending order.
+//   The others          hold by blocks 16 scales, then 16 minima or second scales where the form has them; then, from
+//                       PanelView::quants on, a multiple of 64, the quants by blocks, in groups of 64 bytes: group g
+//                       holds weights 4g .. 4g + 3 of each output. Nibbles: 4 groups of bytes; the low nibbles are
+//                       weights 0..15, the high ones 16..31.
 // The last panel is filled up with zeros. Thread-compatible.
 class CpuMatrix final : public WeightMatrix {
  public:
@@ -46,11 +58,16 @@ class CpuMatrix final : public WeightMatrix {
   // The weights of one output as they stand in the file.
   absl::Span<const uint8_t> FileRow(int output) const;
   TensorType type() const { return type_; }
+  PanelForm form() const { return form_; }
 
  private:
   void PackPanel(int panel);
+  // Blocks of the output that goes into a lane of the panel at `out`.
+  void PackFileBlocks(const uint8_t* row, int lane, uint8_t* out) const;
+  void PackBlocks32(const uint8_t* row, int lane, uint8_t* out) const;
 
   const TensorType type_;
+  const PanelForm form_;
   const int outputs_;
   const int inputs_;
   const absl::Span<const uint8_t> data_;

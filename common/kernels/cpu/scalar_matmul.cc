@@ -17,22 +17,32 @@ float LoadHalf(const uint8_t* data) {
   return FromHalf(bits);
 }
 
-// Weight `k` of output `lane` in the quants of one panel block.
-int QuantizedWeight(TensorType type, const uint8_t* quants, int lane, int k) {
-  if (type == TensorType::kQ8_0) return static_cast<int8_t>(quants[k / 4 * 64 + lane * 4 + k % 4]);
-  const uint8_t pair = quants[k % 16 / 4 * 64 + lane * 4 + k % 4];
-  return k < 16 ? pair & 15 : pair >> 4;
+float LoadFloat(const uint8_t* data) {
+  float value;
+  std::memcpy(&value, data, sizeof(value));
+  return value;
 }
 
-float FloatWeight(TensorType type, const uint8_t* panel, size_t index) {
-  if (type == TensorType::kF32) {
-    float value;
-    std::memcpy(&value, panel + 4 * index, sizeof(value));
-    return value;
+// The quant of input `k` of output `lane` in one block of a panel.
+int Quant(PanelForm form, const uint8_t* quants, int lane, int k) {
+  if (form == PanelForm::kBytes) return static_cast<int8_t>(quants[k / 4 * 64 + lane * 4 + k % 4]);
+  if (!IsNibbles(form)) {
+    return quants[k / 4 * 64 + lane * 4 + k % 4] - (form == PanelForm::kBytesTwoScales ? 32 : 0);
   }
+  const uint8_t pair = quants[k % 16 / 4 * 64 + lane * 4 + k % 4];
+  return (k < 16 ? pair & 15 : pair >> 4) - (form == PanelForm::kNibbles ? 8 : 0);
+}
+
+float FloatWeight(PanelForm form, const uint8_t* panel, size_t index) {
+  if (form == PanelForm::kF32) return LoadFloat(panel + 4 * index);
   uint16_t bits;
   std::memcpy(&bits, panel + 2 * index, sizeof(bits));
-  return type == TensorType::kF16 ? FromHalf(bits) : FromBFloat16(bits);
+  return form == PanelForm::kF16 ? FromHalf(bits) : FromBFloat16(bits);
+}
+
+// Number `index` of the scales and minima of one block.
+float Scale(PanelForm form, const uint8_t* scales, int index) {
+  return PanelScalesBytes(form) == 8 * kPanelOutputs ? LoadFloat(scales + 4 * index) : LoadHalf(scales + 2 * index);
 }
 
 }  // namespace
@@ -44,37 +54,42 @@ void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
     for (int i = 0; i < 32; ++i) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
     block.scale = largest / 127.0f;
     const float inverse = largest > kSmallestQuantized ? 127.0f / largest : 0.0f;
-    block.sum = 0;
+    int32_t sums[2] = {};
     for (int i = 0; i < 32; ++i) {
       // Adding 1.5 * 2^23 rounds to an integer, to nearest even, and leaves it in the low bits.
       const float shifted = x[i] * inverse + 12582912.0f;
       block.values[i] = static_cast<int8_t>(std::bit_cast<uint32_t>(shifted) & 0xff);
-      block.sum += block.values[i];
+      sums[i / 16] += block.values[i];
     }
-    block.scaled_sum = block.scale * static_cast<float>(block.sum);
-    block.excess = -128 * block.sum;
+    block.scaled_sum = block.scale * static_cast<float>(sums[0] + sums[1]);
+    block.excess = -128 * (sums[0] + sums[1]);
+    block.first_excess = -128 * sums[0];
   }
 }
 
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
                        float* out, size_t out_stride) {
   const int blocks = weights.inputs / 32;
-  const TensorType type = weights.type;
+  const PanelForm form = weights.form;
+  const int parts = form == PanelForm::kBytesTwoScales ? 2 : 1;  // of a block, each with a scale
   for (int p = panel_begin; p < panel_end; ++p) {
     for (int r = 0; r < rows; ++r) {
-      const uint8_t* halves = weights.data + p * weights.panel_bytes;
-      const uint8_t* quants = halves + weights.quants;
+      const uint8_t* scales = weights.data + p * weights.panel_bytes;
+      const uint8_t* quants = scales + weights.quants;
       float sums[kPanelOutputs] = {};
-      for (int b = 0; b < blocks; ++b, halves += PanelHalvesBytes(type), quants += PanelQuantsBytes(type)) {
+      for (int b = 0; b < blocks; ++b, scales += PanelScalesBytes(form), quants += PanelQuantsBytes(form)) {
         const QuantizedBlock& block = x[size_t(r) * blocks + b];
         for (int lane = 0; lane < kPanelOutputs; ++lane) {
-          int32_t product = 0;
-          for (int k = 0; k < 32; ++k) product += QuantizedWeight(type, quants, lane, k) * block.values[k];
-          if (type == TensorType::kQ4_0) product -= 8 * block.sum;
-          const float scale = LoadHalf(halves + 2 * lane) * block.scale;
-          sums[lane] = std::fma(static_cast<float>(product), scale, sums[lane]);
-          if (type == TensorType::kQ4_1) {
-            sums[lane] = std::fma(LoadHalf(halves + 2 * kPanelOutputs + 2 * lane), block.scaled_sum, sums[lane]);
+          for (int part = 0; part < parts; ++part) {
+            int32_t product = 0;
+            for (int k = part * 16; k < (part + 1) * 32 / parts; ++k) {
+              product += Quant(form, quants, lane, k) * block.values[k];
+            }
+            const float scale = Scale(form, scales, part * kPanelOutputs + lane) * block.scale;
+            sums[lane] = std::fma(static_cast<float>(product), scale, sums[lane]);
+          }
+          if (HasMinimum(form)) {
+            sums[lane] = std::fma(Scale(form, scales, kPanelOutputs + lane), block.scaled_sum, sums[lane]);
           }
         }
       }
@@ -91,7 +106,7 @@ void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, con
       float sums[kPanelOutputs] = {};
       for (int k = 0; k < weights.inputs; ++k) {
         for (int lane = 0; lane < kPanelOutputs; ++lane) {
-          const float weight = FloatWeight(weights.type, panel, size_t(k) * kPanelOutputs + lane);
+          const float weight = FloatWeight(weights.form, panel, size_t(k) * kPanelOutputs + lane);
           sums[lane] = std::fma(weight, x[r * x_stride + k], sums[lane]);
         }
       }

@@ -1,0 +1,25 @@
+// Quantised weights in the one form that all layouts with more than a scale and quants of 4 or 8 bits can be brought to.
+#ifndef KEDGE_COMMON_KERNELS_BLOCK_32_H_
+#define KEDGE_COMMON_KERNELS_BLOCK_32_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "common/kernels/tensor_type.h"
+
+namespace kedge {
+
+// 32 weights: weight i is scale[i / 16] * quants[i] + minimum.
+struct Block32 {
+  int8_t quants[32];
+  float scale[2];
+  float minimum;
+};
+
+// Block `index` of 32 of a row that lies at `row` as in a file. Exact: the products of scales fit a float.
+// REQUIRES: the type is Q5_0, Q5_1, Q4_K, Q5_K or Q6_K.
+Block32 ReadBlock32(TensorType type, const uint8_t* row, size_t index);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_BLOCK_32_H_
