@@ -66,8 +66,15 @@ class Ops {
   virtual void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) = 0;
   // out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight.
   virtual void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) = 0;
-  // out[r] = weights * x[r].
-  virtual void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) = 0;
+  // out[r] = weights * x[r], of several matrices that multiply the same x.
+  struct Product {
+    const WeightMatrix* weights;
+    Activations* out;
+  };
+  virtual void MatMul(int rows, const Activations& x, absl::Span<const Product> products) = 0;
+  void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) {
+    MatMul(rows, x, {{&weights, &out}});
+  }
   // Rotates pairs (2i, 2i+1) of the first rope_dim values of each head by position * inverse_frequencies[i]: GGUF's
   // llama layout, in which a head's two halves are interleaved. x: [rows, heads * head_dim].
   virtual void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim,

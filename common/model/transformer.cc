@@ -262,9 +262,8 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   Buffers& b = *buffers_;
 
   ops_->RmsNorm(rows, *b.hidden, *w.attention_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed, *w.query, *b.query);
-  ops_->MatMul(rows, *b.normed, *w.key, *b.key);
-  ops_->MatMul(rows, *b.normed, *w.value, *b.value);
+  ops_->MatMul(rows, *b.normed,
+               {{w.query.get(), b.query.get()}, {w.key.get(), b.key.get()}, {w.value.get(), b.value.get()}});
   if (config_.has_biases) AddBiases(rows, w);
   ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, *b.query);
   ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, *b.key);
@@ -276,8 +275,7 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   ops_->Add(rows, *b.update, *b.hidden);
 
   ops_->RmsNorm(rows, *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed, *w.gate, *b.gate);
-  ops_->MatMul(rows, *b.normed, *w.up, *b.up);
+  ops_->MatMul(rows, *b.normed, {{w.gate.get(), b.gate.get()}, {w.up.get(), b.up.get()}});
   ops_->SwiGlu(rows, *b.up, *b.gate);
   ops_->MatMul(rows, *b.gate, *w.down, *b.update);
   ops_->SumAcrossShards(rows, *b.update);

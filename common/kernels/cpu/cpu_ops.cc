@@ -97,25 +97,32 @@ class CpuOps final : public Ops {
     });
   }
 
-  void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) override {
-    const CpuMatrix& matrix = Cast(weights);
-    const size_t work = size_t(rows) * matrix.panels() * kPanelOutputs * matrix.inputs();
-    if (IsQuantized(matrix.form())) {
-      const int blocks = matrix.inputs() / 32;
-      if (quantized_.size() < size_t(rows) * blocks) quantized_.resize(size_t(rows) * blocks);
-      ForEachRow(rows, matrix.inputs(), [&](int r) {
-        kernels_.quantize_row(Cast(x).row(r), matrix.inputs(), &quantized_[size_t(r) * blocks]);
-      });
-      ForEachPanel(work, rows, sizeof(QuantizedBlock) * blocks, matrix, [&](int begin, int end, int row, int count) {
-        kernels_.multiply_quantized(matrix.view(), begin, end, &quantized_[size_t(row) * blocks], count,
-                                    Cast(out).row(row), Cast(out).stride);
-      });
-    } else {
-      ForEachPanel(work, rows, sizeof(float) * matrix.inputs(), matrix, [&](int begin, int end, int row, int count) {
-        kernels_.multiply_float(matrix.view(), begin, end, Cast(x).row(row), Cast(x).stride, count, Cast(out).row(row),
-                                Cast(out).stride);
-      });
+  void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
+    size_t work = 0;
+    bool quantized = false;
+    for (const Product& product : products) {
+      const CpuMatrix& matrix = Cast(*product.weights);
+      work += size_t(rows) * matrix.panels() * kPanelOutputs * matrix.inputs();
+      quantized |= IsQuantized(matrix.form());
     }
+    const int inputs = Cast(*products[0].weights).inputs();
+    const size_t blocks = inputs / 32;
+    if (quantized) {
+      if (quantized_.size() < rows * blocks) quantized_.resize(rows * blocks);
+      ForEachRow(rows, inputs, [&](int r) { kernels_.quantize_row(Cast(x).row(r), inputs, &quantized_[r * blocks]); });
+    }
+    const size_t row_bytes = quantized ? sizeof(QuantizedBlock) * blocks : sizeof(float) * inputs;
+    ForEachPanel(work, rows, row_bytes, products, [&](const Product& product, int begin, int end, int row, int count) {
+      const CpuMatrix& matrix = Cast(*product.weights);
+      CpuActivations& out = Cast(*product.out);
+      if (IsQuantized(matrix.form())) {
+        kernels_.multiply_quantized(matrix.view(), begin, end, &quantized_[row * blocks], count, out.row(row),
+                                    out.stride);
+      } else {
+        kernels_.multiply_float(matrix.view(), begin, end, Cast(x).row(row), Cast(x).stride, count, out.row(row),
+                                out.stride);
+      }
+    });
   }
 
   void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
@@ -284,16 +291,33 @@ class CpuOps final : public Ops {
     pool_.ParallelFor(rows, 1, range);
   }
 
-  // body(first panel, end, first row, number of rows): panels are split among the threads, and rows into blocks that
-  // stay in the cache while all panels of a thread pass by.
-  void ForEachPanel(size_t work, int rows, size_t row_bytes, const CpuMatrix& matrix,
-                    absl::FunctionRef<void(int begin, int end, int row, int count)> body) {
-    const int block = static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, 4) / 4 * 4);
+  // body(product, first panel, end, first row, number of rows): the panels of all products are split among the threads,
+  // and rows into blocks that stay in the cache while all panels of a thread pass by.
+  void ForEachPanel(size_t work, int rows, size_t row_bytes, absl::Span<const Product> products,
+                    absl::FunctionRef<void(const Product&, int begin, int end, int row, int count)> body) {
+    const int block = static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, 12) / 12 * 12);
     const auto range = [&](int begin, int end) {
-      for (int row = 0; row < rows; row += block) body(begin, end, row, std::min(block, rows - row));
+      for (int row = 0; row < rows; row += block) {
+        int first = 0;  // panel of the product at hand
+        for (const Product& product : products) {
+          const int next = first + PaddedPanels(product);
+          const int from = std::max(begin, first) - first;
+          const int to = std::min({end, next, first + Cast(*product.weights).panels()}) - first;
+          if (from < to) body(product, from, to, row, std::min(block, rows - row));
+          first = next;
+        }
+      }
     };
-    if (work < kWorthThreads) return range(0, matrix.panels());
-    pool_.ParallelFor(matrix.panels(), 2, range);  // the kernels take two at a time
+    int panels = 0;
+    for (const Product& product : products) panels += PaddedPanels(product);
+    if (work < kWorthThreads) return range(0, panels);
+    pool_.ParallelFor(panels, kPanelsAtOnce, range);
+  }
+
+  // The kernels take two panels at a time, so no range of them begins at an odd one.
+  static constexpr int kPanelsAtOnce = 2;
+  static int PaddedPanels(const Product& product) {
+    return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;
   }
 
   // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads; a frame

@@ -90,15 +90,17 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) override {
-    const ReferenceMatrix& w = Cast(weights);
-    for (int r = 0; r < rows; ++r) {
-      const float* in = Cast(x).row(r);
-      for (int o = 0; o < w.outputs; ++o) {
-        const float* row = &w.values[size_t(o) * w.inputs];
-        double sum = 0;
-        for (int i = 0; i < w.inputs; ++i) sum += double{row[i]} * in[i];
-        Cast(out).row(r)[o] = static_cast<float>(sum);
+  void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
+    for (const Product& product : products) {
+      const ReferenceMatrix& w = Cast(*product.weights);
+      for (int r = 0; r < rows; ++r) {
+        const float* in = Cast(x).row(r);
+        for (int o = 0; o < w.outputs; ++o) {
+          const float* row = &w.values[size_t(o) * w.inputs];
+          double sum = 0;
+          for (int i = 0; i < w.inputs; ++i) sum += double{row[i]} * in[i];
+          Cast(*product.out).row(r)[o] = static_cast<float>(sum);
+        }
       }
     }
   }
