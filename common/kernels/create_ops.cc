@@ -7,8 +7,8 @@
 
 namespace kedge {
 
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads) {
-  if (backend == "cpu") return CreateCpuOps({.threads = threads});
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path) {
+  if (backend == "cpu") return CreateCpuOps({.threads = threads, .image_path = image_path});
   if (backend == "reference") return CreateReferenceOps();
   return absl::InvalidArgumentError(absl::StrCat("backend: \"", backend, "\" is unknown; known are cpu and reference"));
 }

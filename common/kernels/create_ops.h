@@ -3,6 +3,7 @@
 #define KEDGE_COMMON_KERNELS_CREATE_OPS_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -11,8 +12,9 @@
 namespace kedge {
 
 // `backend`: "cpu" or "reference"; kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the
-// reference has one.
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads);
+// reference has one. `image_path`: CpuOptions::image_path.
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
+                                               const std::string& image_path = "");
 
 }  // namespace kedge
 

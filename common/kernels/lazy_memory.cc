@@ -26,6 +26,16 @@ absl::StatusOr<LazyMemory> LazyMemory::Allocate(size_t bytes) {
   return memory;
 }
 
+absl::StatusOr<LazyMemory> LazyMemory::Map(int file, size_t offset, size_t bytes, bool writable) {
+  const int access = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+  void* map = mmap(nullptr, bytes, access, MAP_SHARED, file, static_cast<off_t>(offset));
+  if (map == MAP_FAILED) return absl::ResourceExhaustedError(absl::StrCat("cannot map ", bytes, " bytes of a file"));
+  LazyMemory memory;
+  memory.data_ = static_cast<uint8_t*>(map);
+  memory.size_ = bytes;
+  return memory;
+}
+
 LazyMemory::LazyMemory(LazyMemory&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
 

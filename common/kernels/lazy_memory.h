@@ -1,4 +1,4 @@
-// Zeroed memory that costs nothing until it is touched.
+// Memory that costs nothing until it is touched: zeroed, or a file's.
 #ifndef KEDGE_COMMON_KERNELS_LAZY_MEMORY_H_
 #define KEDGE_COMMON_KERNELS_LAZY_MEMORY_H_
 
@@ -10,12 +10,14 @@
 
 namespace kedge {
 
-// Owns an anonymous map; page aligned. A large budget of KV pages is only address space until rows are written.
-// Thread-compatible.
+// Owns a map, anonymous or of a file; page aligned. A large budget of KV pages is only address space until rows are
+// written. Thread-compatible.
 class LazyMemory {
  public:
   // kResourceExhausted if the address space cannot be had.
   static absl::StatusOr<LazyMemory> Allocate(size_t bytes);
+  // Bytes [offset, offset + bytes) of a file, shared with whoever maps it; offset is a multiple of the page size.
+  static absl::StatusOr<LazyMemory> Map(int file, size_t offset, size_t bytes, bool writable);
 
   LazyMemory() = default;
   LazyMemory(LazyMemory&& other) noexcept;

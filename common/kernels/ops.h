@@ -57,6 +57,8 @@ class Ops {
   // block size.
   virtual std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
                                                    absl::Span<const uint8_t> data) = 0;
+  // No matrix will follow.
+  virtual void FinishLoading() {}
   virtual std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) = 0;
   // kResourceExhausted if the memory cannot be had.
   virtual absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) = 0;

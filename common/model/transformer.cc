@@ -145,6 +145,7 @@ absl::Status TransformerDevice::LoadWeights() {
   if (!config_.tied_output) {
     KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
   }
+  ops_->FinishLoading();
   KEDGE_ASSIGN_OR_RETURN(inverse_frequencies_, LoadInverseFrequencies());
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/cache_dir.h"
 #include "common/base/status.h"
 #include "common/kernels/create_ops.h"
 #include "common/kernels/deferred_device.h"
@@ -30,6 +31,15 @@ uint64_t UsableMemory() {
   return memory;
 }
 
+// Of the model's packed weights; "" for a model that is packed faster than a file is looked at.
+absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
+  constexpr size_t kWorthAFile = size_t{16} << 20;
+  const std::string cache = CacheDir();
+  if (cache.empty() || files.base->bytes().size() < kWorthAFile) return "";
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+  return absl::StrCat(cache, "/weights/", fingerprint);
+}
+
 }  // namespace
 
 uint64_t DefaultKvBytes() { return std::min<uint64_t>(UsableMemory() / 4, uint64_t{4} << 30); }
@@ -42,7 +52,8 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
     return absl::InvalidArgumentError(
         absl::StrCat("backend: \"", options.backend, "\" is unknown; known are cpu, deferred and reference"));
   }
-  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads));
+  KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads, image));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   const RowShape shape = config.row_shape(options.kv_type);
   const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes();

@@ -77,6 +77,9 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::Range(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
                   "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
+  app->add_flag("--weight-image,!--no-weight-image", flags->device.weight_image,
+                "share packed weights with other processes of this machine, in a file in the cache directory that takes "
+                "about as much space as the model (default: on)");
   app->add_option("--backend", flags->device.backend, "what computes; all but cpu are for tests")
       ->check(CLI::IsMember({"cpu", "reference", "deferred"}))
       ->capture_default_str();

@@ -9,11 +9,13 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/attention.h"
 #include "common/kernels/cpu/attention_mass.h"
 #include "common/kernels/cpu/cpu_pages.h"
+#include "common/kernels/cpu/panel_image.h"
 #include "common/kernels/cpu/panels.h"
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
@@ -61,7 +63,10 @@ const CpuPages& Cast(const PageMemory& x) { return static_cast<const CpuPages&>(
 class CpuOps final : public Ops {
  public:
   explicit CpuOps(const CpuOptions& options)
-      : kernels_(KernelsFor(options.instruction_set)), pool_(options.threads), attention_workers_(pool_.threads()) {}
+      : kernels_(KernelsFor(options.instruction_set)),
+        pool_(options.threads),
+        image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout)),
+        attention_workers_(pool_.threads()) {}
 
   const std::string& numerics_class() const override { return numerics_class_; }
 
@@ -71,8 +76,10 @@ class CpuOps final : public Ops {
 
   std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
                                            absl::Span<const uint8_t> data) override {
-    return std::make_unique<CpuMatrix>(type, outputs, inputs, data, pool_);
+    return std::make_unique<CpuMatrix>(type, outputs, inputs, data, pool_, &image_);
   }
+
+  void FinishLoading() override { image_.Finish(); }
 
   std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
     return std::make_unique<CpuVector>(values, ++last_vector_id_);
@@ -337,6 +344,7 @@ class CpuOps final : public Ops {
   const std::string numerics_class_ = "cpu-1";
   const CpuKernels& kernels_;
   ThreadPool pool_;
+  PanelImage image_;
   std::vector<AttentionWorker> attention_workers_;  // one per thread
   std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
   RopeTable rope_;

@@ -3,16 +3,19 @@
 #define KEDGE_COMMON_KERNELS_CPU_CPU_OPS_H_
 
 #include <memory>
+#include <string>
 
 #include "common/kernels/cpu/kernels.h"
 #include "common/kernels/ops.h"
 
 namespace kedge {
 
-// Both change speed only, never a bit of the result.
+// They change speed and memory only, never a bit of the result.
 struct CpuOptions {
   int threads = 1;  // the caller's included
   InstructionSet instruction_set = BestInstructionSet();
+  // Of packed weights (PanelImage), for exactly these matrices; the layout's number is appended. "": packed in memory.
+  std::string image_path;
 };
 
 // Class "cpu-1": activations in 8 bits (one scale per 32) against quantised weights, in float against the float types;

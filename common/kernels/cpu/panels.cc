@@ -37,7 +37,8 @@ PanelForm FormOf(TensorType type) {
   KEDGE_CHECK(false);
 }
 
-CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const uint8_t> data, ThreadPool& pool)
+CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const uint8_t> data, ThreadPool& pool,
+                     PanelImage* image)
     : type_(type), form_(FormOf(type)), outputs_(outputs), inputs_(inputs), data_(data) {
   KEDGE_CHECK(inputs % BlockSize(type) == 0);
   row_bytes_ = TensorBytes(type, inputs);
@@ -49,9 +50,10 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   } else {
     panel_bytes_ = (row_bytes_ * kPanelOutputs + 63) / 64 * 64;
   }
-  absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(panel_bytes_ * panels());
-  KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
-  memory_ = *std::move(memory);
+  PanelImage none("");
+  PanelImage::Part part = (image != nullptr ? *image : none).Next(panel_bytes_ * panels());
+  memory_ = std::move(part.memory);
+  if (part.packed) return;
   pool.ParallelFor(panels(), 1, [this](int begin, int end) {
     for (int panel = begin; panel < end; ++panel) PackPanel(panel);
   });

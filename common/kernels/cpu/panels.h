@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/kernels.h"
+#include "common/kernels/cpu/panel_image.h"
 #include "common/kernels/lazy_memory.h"
 #include "common/kernels/ops.h"
 
@@ -48,8 +49,10 @@ constexpr size_t PanelQuantsBytes(PanelForm form) { return (IsNibbles(form) ? 16
 // The last panel is filled up with zeros. Thread-compatible.
 class CpuMatrix final : public WeightMatrix {
  public:
-  // Packs `data` with all threads of `pool`. `data` must outlive the matrix: embeddings are read from it.
-  CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const uint8_t> data, ThreadPool& pool);
+  // Takes the panels out of `image`, or packs `data` into it, with all threads of `pool`; without an image, into memory
+  // of its own. `data` must outlive the matrix: embeddings are read from it.
+  CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const uint8_t> data, ThreadPool& pool,
+            PanelImage* image = nullptr);
 
   int outputs() const { return outputs_; }
   int inputs() const { return inputs_; }

@@ -1,0 +1,117 @@
+// The file: a page with a header, then each matrix at a multiple of the page size. The header has a hash of the rest, so
+// a file that a crash left half on the disk is not taken. Space is allocated before it is written through a map, where a
+// full disk would be a signal. Tested by panel_image_test.cc.
+#include "common/kernels/cpu/panel_image.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/check.h"
+#include "xxhash.h"
+
+namespace kedge {
+namespace {
+
+constexpr size_t kPage = 4096;
+constexpr char kMagic[8] = {'K', 'E', 'D', 'G', 'E', 'P', 'A', 'N'};
+
+struct Header {
+  char magic[8];
+  uint64_t size;  // of the file
+  uint64_t hash;  // XXH3 of everything behind the first page
+};
+
+size_t RoundUp(size_t bytes) { return (bytes + kPage - 1) / kPage * kPage; }
+
+// False if the file cannot be mapped.
+bool HashOf(int file, size_t size, uint64_t* hash) {
+  if (size <= kPage) return false;
+  void* map = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
+  if (map == MAP_FAILED) return false;
+  *hash = XXH3_64bits(static_cast<const uint8_t*>(map) + kPage, size - kPage);
+  munmap(map, size);
+  return true;
+}
+
+}  // namespace
+
+PanelImage::PanelImage(std::string path) : path_(std::move(path)) {
+  if (path_.empty()) return;
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
+  if (Open()) return;
+  lock_ = open(absl::StrCat(path_, ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  const bool locked = lock_ >= 0 && flock(lock_, LOCK_EX) == 0;
+  if (!locked || (!Open() && !Begin())) GiveUp();  // Open: another process may have made it meanwhile
+}
+
+PanelImage::~PanelImage() { GiveUp(); }
+
+bool PanelImage::Open() {
+  file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file_ < 0) return false;
+  Header header;
+  struct stat status;
+  uint64_t hash = 0;
+  complete_ = pread(file_, &header, sizeof(header), 0) == sizeof(header) && fstat(file_, &status) == 0 &&
+              std::memcmp(header.magic, kMagic, sizeof(kMagic)) == 0 &&
+              header.size == static_cast<uint64_t>(status.st_size) && HashOf(file_, header.size, &hash) &&
+              hash == header.hash;
+  offset_ = kPage;
+  if (!complete_) close(std::exchange(file_, -1));
+  return complete_;
+}
+
+bool PanelImage::Begin() {
+  new_path_ = absl::StrCat(path_, ".new");  // only the holder of the lock writes it
+  file_ = open(new_path_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  offset_ = kPage;
+  return file_ >= 0;
+}
+
+// What was handed out stays; the rest is memory of our own.
+void PanelImage::GiveUp() {
+  if (!new_path_.empty()) unlink(new_path_.c_str());
+  new_path_.clear();
+  if (file_ >= 0) close(std::exchange(file_, -1));
+  if (lock_ >= 0) close(std::exchange(lock_, -1));
+}
+
+PanelImage::Part PanelImage::Next(size_t bytes) {
+  const size_t begin = offset_;
+  if (file_ >= 0 && bytes > 0) {
+    offset_ += RoundUp(bytes);
+    struct stat status;
+    const bool there = complete_ ? fstat(file_, &status) == 0 && offset_ <= static_cast<uint64_t>(status.st_size)
+                                 : posix_fallocate(file_, begin, RoundUp(bytes)) == 0;
+    if (absl::StatusOr<LazyMemory> memory = there ? LazyMemory::Map(file_, begin, bytes, !complete_)
+                                                  : absl::ResourceExhaustedError("no room in the image");
+        memory.ok()) {
+      return {*std::move(memory), complete_};
+    }
+    GiveUp();
+  }
+  absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(bytes);
+  KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
+  return {*std::move(memory), false};
+}
+
+void PanelImage::Finish() {
+  const absl::Cleanup release = [this] { GiveUp(); };
+  if (file_ < 0 || complete_) return;
+  Header header = {.size = offset_};
+  std::memcpy(header.magic, kMagic, sizeof(kMagic));
+  if (!HashOf(file_, offset_, &header.hash) || pwrite(file_, &header, sizeof(header), 0) != sizeof(header)) return;
+  if (rename(new_path_.c_str(), path_.c_str()) == 0) new_path_.clear();
+}
+
+}  // namespace kedge
