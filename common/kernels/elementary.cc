@@ -4,7 +4,9 @@
 // Tested by elementary_test.cc.
 #include "common/kernels/elementary.h"
 
+#include <bit>
 #include <cmath>
+#include <cstdint>
 #include <limits>
 
 namespace kedge {
@@ -27,6 +29,30 @@ double ExpDouble(double x) {
   double sum = 1;
   for (int k = 15; k >= 1; --k) sum = std::fma(sum, r / k, 1.0);  // 1 + r/1 (1 + r/2 (1 + ...))
   return std::ldexp(sum, static_cast<int>(n));
+}
+
+void ExpEach(absl::Span<double> x) {
+  constexpr double kRoundToInteger = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves an integer in the low bits
+  constexpr double kLn2High = 6.93147180369123816490e-01;  // 33 bits: n * kLn2High is exact
+  constexpr double kLn2Rest = 1.90821492927058770002e-10;
+  constexpr double kCoefficients[] = {1,        1,         1. / 2,     1. / 6,       1. / 24,       1. / 120,       1. / 720,
+                                      1. / 5040, 1. / 40320, 1. / 362880, 1. / 3628800, 1. / 39916800, 1. / 479001600};
+  const auto exp = [&](double value) {
+    value = value < -700 ? -700 : value;
+    const double shifted = value * kLog2E + kRoundToInteger;
+    const double n = shifted - kRoundToInteger;
+    const double r = (value - n * kLn2High) - n * kLn2Rest;
+    double sum = kCoefficients[12];
+    for (int k = 11; k >= 0; --k) sum = sum * r + kCoefficients[k];
+    const uint64_t two_to_n = (std::bit_cast<uint64_t>(shifted) << 52) + 0x3ff0000000000000u;  // the bits of 2^n
+    return sum * std::bit_cast<double>(two_to_n);
+  };
+  constexpr size_t kAtOnce = 8;  // of fixed length, so that the inner loop becomes vectors
+  size_t i = 0;
+  for (; i + kAtOnce <= x.size(); i += kAtOnce) {
+    for (size_t k = 0; k < kAtOnce; ++k) x[i + k] = exp(x[i + k]);
+  }
+  for (; i < x.size(); ++i) x[i] = exp(x[i]);
 }
 
 double LogDouble(double x) {

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <random>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -18,6 +19,29 @@ TEST(ElementaryTest, ExpAgreesWithTheLibrary) {
   }
   EXPECT_EQ(ExpDouble(-1e4), 0);
   EXPECT_TRUE(std::isinf(ExpDouble(1e4)));
+}
+
+TEST(ElementaryTest, ExpOfManyAgreesWithTheLibrary) {
+  std::mt19937_64 random(4);
+  for (double least : {-0.5, -50.0, -700.0}) {
+    std::vector<double> x(1003);
+    for (double& value : x) value = std::uniform_real_distribution<double>(least, 0)(random);
+    x[0] = 0;
+    std::vector<double> y = x;
+    ExpEach(absl::MakeSpan(y));
+    EXPECT_EQ(y[0], 1);
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_NEAR(y[i] / std::exp(x[i]), 1, 2e-15) << x[i];
+      double alone = x[i];
+      ExpEach(absl::MakeSpan(&alone, 1));
+      ASSERT_EQ(alone, y[i]);  // whatever it stands beside
+    }
+  }
+  double far[] = {-1e300, -701};
+  ExpEach(absl::MakeSpan(far));
+  EXPECT_GE(far[0], 0);
+  EXPECT_LT(far[0], 1e-300);
+  EXPECT_EQ(far[0], far[1]);
 }
 
 TEST(ElementaryTest, LogAgreesWithTheLibrary) {

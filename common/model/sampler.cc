@@ -1,5 +1,6 @@
 // Sums run in a fixed order with our own exp and log, so that a draw does not depend on the machine: by id, or by
-// (value, id) where the tail is cut and order is needed anyway. Tested by sampler_test.cc.
+// (value, id) where the tail is cut and order is needed anyway. A vocabulary is large beside a step of a small model, so
+// what touches every token is one pass of plain arithmetic. Tested by sampler_test.cc.
 #include "common/model/sampler.h"
 
 #include <algorithm>
@@ -37,9 +38,10 @@ uint32_t ArgMax(absl::Span<const float> logits) {
 
 double LogSumExp(absl::Span<const float> logits) {
   const double max = *std::max_element(logits.begin(), logits.end());
-  double sum = 0;
-  for (float logit : logits) sum += ExpDouble(logit - max);
-  return max + LogDouble(sum);
+  std::vector<double> weights(logits.size());
+  for (size_t i = 0; i < logits.size(); ++i) weights[i] = logits[i] - max;
+  ExpEach(absl::MakeSpan(weights));
+  return max + LogDouble(std::accumulate(weights.begin(), weights.end(), 0.0));
 }
 
 Logprob MakeLogprob(absl::Span<const float> logits, uint32_t id, uint32_t count) {
@@ -94,49 +96,61 @@ void Adjust(const SamplingParams& params, absl::Span<const uint32_t> ids, uint32
   }
 }
 
-// Draws from the softmax of values / temperature over what top-k, top-p and min-p leave.
+// exp((logit - best) / temperature), in the order of the candidates.
+std::vector<double> Weights(absl::Span<const Candidate> candidates, double best, double temperature) {
+  std::vector<double> weights(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) weights[i] = (candidates[i].logit - best) / temperature;
+  ExpEach(absl::MakeSpan(weights));
+  return weights;
+}
+
+// Brings the best candidates whose weights reach `share` of the total to the front, in order, and drops the rest. Only
+// as many are sorted as are needed.
+void CutTopP(double share, double best, double temperature, std::vector<Candidate>* candidates) {
+  const std::vector<double> all = Weights(*candidates, best, temperature);
+  const double enough = share * std::accumulate(all.begin(), all.end(), 0.0);
+  for (size_t head = 64;; head *= 8) {
+    head = std::min(head, candidates->size());
+    std::partial_sort(candidates->begin(), candidates->begin() + head, candidates->end(), Better);
+    const std::vector<double> weights = Weights(absl::MakeConstSpan(*candidates).first(head), best, temperature);
+    double sum = 0;
+    size_t count = 0;
+    while (count < head && sum < enough) sum += weights[count++];
+    if (sum < enough && head < candidates->size()) continue;
+    candidates->resize(std::max<size_t>(count, 1));
+    return;
+  }
+}
+
+// Draws from the softmax of values / temperature over what top-k, top-p and min-p leave. Tokens with less than e^-28 of
+// the best one's weight, which would come up once in 10^12 draws, are left out first: of a large vocabulary that is most.
 uint32_t Draw(absl::Span<const float> values, const SamplingParams& params, double uniform) {
+  constexpr double kNever = 28;
+  const double best = *std::max_element(values.begin(), values.end());
+  if (best == -std::numeric_limits<double>::infinity()) return ArgMax(values);
+  const float least = static_cast<float>(best - kNever * params.temperature);
   std::vector<Candidate> candidates;
   candidates.reserve(values.size());
   for (uint32_t id = 0; id < values.size(); ++id) {
-    if (values[id] > -std::numeric_limits<float>::infinity()) candidates.push_back({values[id], id});
+    if (values[id] >= least) candidates.push_back({values[id], id});
   }
-  if (candidates.empty()) return ArgMax(values);
-  const bool cut = params.top_k > 0 || params.top_p < 1.0f || params.min_p > 0.0f;
-  size_t keep = candidates.size();
-  if (params.top_k > 0) keep = std::min<size_t>(keep, params.top_k);
-  if (keep < candidates.size()) {
-    std::nth_element(candidates.begin(), candidates.begin() + keep, candidates.end(), Better);
-    candidates.resize(keep);
+  if (params.top_k > 0 && params.top_k < candidates.size()) {
+    std::nth_element(candidates.begin(), candidates.begin() + params.top_k, candidates.end(), Better);
+    candidates.resize(params.top_k);
+    std::sort(candidates.begin(), candidates.end(), Better);
   }
-  if (cut) std::sort(candidates.begin(), candidates.end(), Better);
-  const double best = cut ? candidates[0].logit : *std::max_element(values.begin(), values.end());
-
-  std::vector<double> weights(candidates.size());
-  double total = 0;
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    weights[i] = ExpDouble((double{candidates[i].logit} - best) / params.temperature);
-    total += weights[i];
-  }
-  if (params.top_p < 1.0f) {
-    double sum = 0;
-    size_t count = 0;
-    while (count < weights.size() && sum < params.top_p * total) sum += weights[count++];
-    weights.resize(std::max<size_t>(count, 1));
-    total = sum;
-  }
+  if (params.top_p < 1.0f) CutTopP(params.top_p, best, params.temperature, &candidates);
   if (params.min_p > 0.0f) {
-    size_t count = 1;
-    while (count < weights.size() && weights[count] >= params.min_p * weights[0]) ++count;
-    weights.resize(count);
-    total = std::accumulate(weights.begin(), weights.end(), 0.0);
+    const double least_left = best + params.temperature * LogDouble(params.min_p);
+    std::erase_if(candidates, [&](const Candidate& candidate) { return candidate.logit < least_left; });
   }
-  double target = uniform * total;
+  const std::vector<double> weights = Weights(candidates, best, params.temperature);
+  double target = uniform * std::accumulate(weights.begin(), weights.end(), 0.0);
   for (size_t i = 0; i + 1 < weights.size(); ++i) {
     target -= weights[i];
     if (target < 0) return candidates[i].id;
   }
-  return candidates[weights.size() - 1].id;
+  return candidates.back().id;
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "common/model/sampler.h"
 
+#include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <random>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -43,6 +46,31 @@ TEST(SamplerTest, TopKTopPAndMinPCutTheTail) {
     EXPECT_LT(Sample(logits, {.top_p = 0.7f, .seed = seed}), 2u);
     EXPECT_LT(Sample(logits, {.min_p = 0.29f, .seed = seed}), 3u);
     EXPECT_EQ(Sample(logits, {.top_p = 0.01f, .seed = seed}), 0u);
+  }
+}
+
+// Of a large vocabulary only the head is sorted; where it ends must not show.
+TEST(SamplerTest, TopPOfManyTokensDrawsAsFromTheWholeOrder) {
+  std::mt19937 random(5);
+  std::vector<float> logits(5000);
+  for (float& logit : logits) logit = std::normal_distribution<float>(0, 1.5)(random);
+  std::vector<uint32_t> order(logits.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return logits[a] > logits[b]; });
+  double total = 0;
+  for (float logit : logits) total += std::exp(double{logit});
+  for (float top_p : {0.2f, 0.5f, 0.9f, 0.999f}) {
+    double sum = 0;
+    size_t kept = 0;
+    while (sum < double{top_p} * total) sum += std::exp(double{logits[order[kept++]]});
+    std::vector<uint32_t> rank(logits.size());
+    for (uint32_t i = 0; i < order.size(); ++i) rank[order[i]] = i;
+    size_t deepest = 0;
+    for (uint64_t seed = 0; seed < 3000; ++seed) {
+      deepest = std::max<size_t>(deepest, rank[Sample(logits, {.top_p = top_p, .seed = seed})]);
+    }
+    EXPECT_LT(deepest, kept) << top_p;
+    EXPECT_GT(deepest, kept / 2) << top_p;
   }
 }
 
