@@ -1,0 +1,253 @@
+// `kedge bench kernels`: each kernel of the cpu backend beside what this machine reaches in plain loops, in the same
+// run. Google Benchmark measures and prints; a name says kernel, types and shapes, in the default model's sizes.
+//
+// Weights and pages are so many that no cache holds them all, as in a model: each call takes the next matrix or layer.
+// Columns: GB/s of what a call must read and its share of the plain read rate, Gop/s (two operations for each
+// multiply-add) and their share of the plain multiply loop: of int8 for matrices of quantised types, else of floats.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "bench/limits.h"
+#include "bench/random_data.h"
+#include "common/base/check.h"
+#include "common/kernels/create_ops.h"
+#include "common/kernels/ops.h"
+
+namespace kedge {
+namespace {
+
+constexpr int kLayers = 30, kHidden = 576, kFfn = 1536, kHeads = 9, kKvHeads = 3, kHeadDim = 64, kVocabulary = 49152;
+
+struct Context {
+  Ops* ops;
+  Limits limits;
+  size_t weight_bytes;  // of all matrices of one shape together
+};
+
+// What a call moves and multiplies, as columns.
+void SetCounters(benchmark::State& state, double bytes, double products, double read_limit, double product_limit) {
+  const auto rate = [](double value) {
+    return benchmark::Counter(value, benchmark::Counter::kIsIterationInvariantRate);
+  };
+  state.counters["GB/s"] = rate(bytes * 1e-9);
+  state.counters["read_%"] = rate(100 * bytes / read_limit);
+  if (products == 0) return;
+  state.counters["Gop/s"] = rate(2e-9 * products);
+  state.counters["multiply_%"] = rate(100 * products / product_limit);
+}
+
+// Activations of random floats. The table is what the backend makes activations from.
+std::unique_ptr<Activations> RandomActivations(Ops* ops, int rows, int columns) {
+  const std::vector<uint8_t> data = RandomWeights(TensorType::kF32, size_t{1} * rows * columns);
+  const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(TensorType::kF32, rows, columns, data);
+  std::unique_ptr<Activations> x = ops->NewActivations(rows, columns);
+  std::vector<uint32_t> ids(rows);
+  std::iota(ids.begin(), ids.end(), 0);
+  ops->Embed(*table, ids, *x);
+  return x;
+}
+
+// Matrices of one type and shape. Kept from call to call: Google Benchmark calls a benchmark several times.
+struct Matrices {
+  std::string name;
+  std::vector<std::vector<uint8_t>> data;  // the matrices may refer to it
+  std::vector<std::unique_ptr<WeightMatrix>> loaded;
+};
+
+const Matrices& LoadMatrices(const Context& context, TensorType type, int outputs, int inputs) {
+  static Matrices matrices;
+  const std::string name = absl::StrCat(TensorTypeName(type), "/", outputs, "/", inputs);
+  if (matrices.name == name) return matrices;
+  matrices.loaded.clear();
+  matrices = Matrices{.name = name};
+  const std::vector<uint8_t> data = RandomWeights(type, size_t{1} * outputs * inputs);
+  const size_t count = std::max<size_t>(1, context.weight_bytes / data.size());
+  for (size_t i = 0; i < count; ++i) {
+    matrices.data.push_back(data);
+    matrices.loaded.push_back(context.ops->LoadMatrix(type, outputs, inputs, matrices.data.back()));
+  }
+  return matrices;
+}
+
+void MatMul(benchmark::State& state, const Context& context, TensorType type, int outputs, int inputs, int rows) {
+  const Matrices& matrices = LoadMatrices(context, type, outputs, inputs);
+  const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, inputs);
+  const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, outputs);
+  size_t next = 0;
+  for (auto _ : state) {
+    context.ops->MatMul(rows, *x, *matrices.loaded[next], *out);
+    next = (next + 1) % matrices.loaded.size();
+  }
+  const bool is_quantised = BlockSize(type) > 1;
+  SetCounters(state, static_cast<double>(matrices.data[0].size()), double(rows) * outputs * inputs,
+              context.limits.read_bytes, is_quantised ? context.limits.int8_products : context.limits.float_products);
+}
+
+// `streams` requests of `rows` rows each behind `before` rows, under full attention.
+void Attention(benchmark::State& state, const Context& context, KvType type, uint32_t streams, uint32_t rows,
+               uint32_t before) {
+  const RowShape shape{.layers = kLayers, .kv_heads = kKvHeads, .head_dim = kHeadDim, .type = type};
+  const uint32_t pages_each = (before + rows + kPageRows - 1) / kPageRows;
+  auto pages = context.ops->NewPages(shape, streams * pages_each);
+  KEDGE_CHECK(pages.ok());
+  StepPlan plan;
+  double visible = 0;  // by all rows together
+  const std::vector<uint8_t> page_bytes = RandomHalves(kPageRows * shape.row_bytes() / 2);
+  for (uint32_t stream = 0; stream < streams; ++stream) {
+    PageTables tables;
+    for (uint32_t i = 0; i < pages_each; ++i) {
+      const PageId page = stream * pages_each + i;
+      tables.recent.push_back(page);
+      std::vector<RowRef> refs;  // every page is written: those that never were share one page of zeros
+      for (uint32_t row = 0; row < kPageRows; ++row) refs.push_back({.page = page, .index = row});
+      context.ops->WriteRows(**pages, refs, page_bytes);
+    }
+    plan.tables.push_back(std::move(tables));
+    for (uint32_t i = 0; i < rows; ++i) {
+      plan.rows.push_back({.position = before + i, .tables = stream});
+      visible += before + i + 1;
+    }
+  }
+  const int all_rows = static_cast<int>(plan.rows.size());
+  const std::unique_ptr<Activations> queries = RandomActivations(context.ops, all_rows, kHeads * kHeadDim);
+  const std::unique_ptr<Activations> out = context.ops->NewActivations(all_rows, kHeads * kHeadDim);
+  int layer = 0;
+  for (auto _ : state) {
+    context.ops->Attention(plan, layer, kHeads, *queries, **pages, *out);
+    layer = (layer + 1) % kLayers;
+  }
+  // Rows of a request can share what they read, requests cannot. Each visible row is multiplied with a query, and its
+  // values are added up, for each head.
+  const double bytes = double(streams) * (before + rows) * shape.row_bytes() / kLayers;
+  SetCounters(state, bytes, 2.0 * visible * kHeads * kHeadDim, context.limits.read_bytes,
+              context.limits.float_products);
+}
+
+void RmsNorm(benchmark::State& state, const Context& context, int rows) {
+  const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHidden);
+  const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, kHidden);
+  const std::unique_ptr<WeightVector> weight = context.ops->LoadVector(RandomFloats(kHidden));
+  for (auto _ : state) context.ops->RmsNorm(rows, *x, *weight, 1e-5f, *out);
+  SetCounters(state, 4.0 * rows * kHidden, 0, context.limits.read_bytes, 0);
+}
+
+void SwiGlu(benchmark::State& state, const Context& context, int rows) {
+  const std::unique_ptr<Activations> up = RandomActivations(context.ops, rows, kFfn);
+  const std::unique_ptr<Activations> source = RandomActivations(context.ops, rows, kFfn);
+  const std::unique_ptr<Activations> gate = context.ops->NewActivations(rows, kFfn);
+  std::vector<uint32_t> all(rows);
+  std::iota(all.begin(), all.end(), 0);
+  for (auto _ : state) {
+    state.PauseTiming();  // it works in place: again and again it would come to zeros
+    context.ops->Gather(all, *source, *gate);
+    state.ResumeTiming();
+    context.ops->SwiGlu(rows, *up, *gate);
+  }
+  SetCounters(state, 2 * 4.0 * rows * kFfn, 0, context.limits.read_bytes, 0);
+}
+
+void Rope(benchmark::State& state, const Context& context, int rows) {
+  const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHeads * kHeadDim);
+  const std::unique_ptr<WeightVector> frequencies = context.ops->LoadVector(RandomFloats(kHeadDim / 2));
+  std::vector<uint32_t> positions(rows);
+  std::iota(positions.begin(), positions.end(), 1000);
+  for (auto _ : state) context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, *x);
+  SetCounters(state, 4.0 * rows * kHeads * kHeadDim, 0, context.limits.read_bytes, 0);
+}
+
+void Register(const Context& context) {
+  const auto add = [](const std::string& name, auto function) {
+    benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime()->Unit(benchmark::kMicrosecond);
+  };
+  for (TensorType type :
+       {TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kBF16, TensorType::kF32}) {
+    for (const auto& [outputs, inputs] :
+         {std::pair{kHidden, kHidden}, {kFfn, kHidden}, {kHidden, kFfn}, {kVocabulary, kHidden}}) {
+      for (int rows : {1, 8, 32, 256}) {
+        if (rows == 256 && outputs == kVocabulary) continue;  // only rows that sample see the output head
+        add(absl::StrCat("MatMul/", TensorTypeName(type), "/", outputs, "x", inputs, "/rows:", rows),
+            [=, &context, outputs = outputs, inputs = inputs](benchmark::State& state) {
+              MatMul(state, context, type, outputs, inputs, rows);
+            });
+      }
+    }
+  }
+  for (KvType type : {KvType::kF16, KvType::kBF16}) {
+    struct Shape {
+      uint32_t streams, rows, before;
+    };
+    for (const Shape& shape :
+         {Shape{1, 1, 512}, {1, 1, 2048}, {1, 1, 8064}, {32, 1, 512}, {1, 256, 0}, {1, 256, 1792}, {1, 256, 7808}}) {
+      add(absl::StrCat("Attention/", KvTypeName(type), "/streams:", shape.streams, "/rows:", shape.rows,
+                       "/before:", shape.before),
+          [=, &context](benchmark::State& state) {
+            Attention(state, context, type, shape.streams, shape.rows, shape.before);
+          });
+    }
+  }
+  for (int rows : {1, 256}) {
+    add(absl::StrCat("RmsNorm/rows:", rows), [=, &context](benchmark::State& state) { RmsNorm(state, context, rows); });
+    add(absl::StrCat("SwiGlu/rows:", rows), [=, &context](benchmark::State& state) { SwiGlu(state, context, rows); });
+    add(absl::StrCat("Rope/rows:", rows), [=, &context](benchmark::State& state) { Rope(state, context, rows); });
+  }
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app("Each kernel beside what this machine reaches in plain loops.", "kedge bench kernels");
+  std::string filter = ".", format = "text";
+  double seconds = 0.2;
+  int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  int megabytes = 100;
+  app.add_option("--filter", filter, "regular expression of names; MatMul/Q8_0, Attention")->capture_default_str();
+  app.add_option("--seconds", seconds, "least time of each kernel")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--threads", threads, "threads that compute")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--weights", megabytes,
+                 "MB of weights and of the buffer of the plain read; the default model's are 98")
+      ->check(CLI::Range(1, 1 << 16))
+      ->capture_default_str();
+  app.add_option("--format", format, "text or json, both of Google Benchmark")
+      ->check(CLI::IsMember({"text", "json"}))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+
+  auto ops = CreateOps("cpu", threads);
+  KEDGE_CHECK(ops.ok());
+  const Context context{.ops = ops->get(),
+                        .limits = MeasureLimits(threads, size_t{1000000} * megabytes),
+                        .weight_bytes = size_t{1000000} * megabytes};
+  const Limits& limits = context.limits;
+  benchmark::AddCustomContext("numerics class", (*ops)->numerics_class());
+  benchmark::AddCustomContext("threads", absl::StrCat(threads));
+  benchmark::AddCustomContext("plain read", absl::StrFormat("%.1f GB/s", limits.read_bytes * 1e-9));
+  benchmark::AddCustomContext("plain int8 multiply",
+                              absl::StrFormat("%.0f Gop/s (%s)", limits.int8_products * 2e-9, limits.int8_instruction));
+  benchmark::AddCustomContext("plain float multiply", absl::StrFormat("%.0f Gop/s (%s)", limits.float_products * 2e-9,
+                                                                      limits.float_instruction));
+  Register(context);
+  std::vector<std::string> arguments = {
+      argv[0], absl::StrCat("--benchmark_filter=", filter), absl::StrCat("--benchmark_min_time=", seconds),
+      absl::StrCat("--benchmark_format=", format == "json" ? "json" : "console"), "--benchmark_counters_tabular=true"};
+  std::vector<char*> pointers;
+  for (std::string& argument : arguments) pointers.push_back(argument.data());
+  int count = static_cast<int>(pointers.size());
+  benchmark::Initialize(&count, pointers.data());
+  const size_t matched = benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return matched > 0 ? 0 : 1;
+}
+
+}  // namespace
+}  // namespace kedge
+
+int main(int argc, char** argv) { return kedge::Main(argc, argv); }
