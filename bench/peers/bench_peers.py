@@ -10,8 +10,8 @@ import statistics
 import sys
 import time
 
-import contestants
-import peer_build
+from bench.peers import contestants, peer_build
+from bench.program import Failed, cache_directory, say
 
 FILES = ("Q4_1", "Q8_0")
 POLICIES = ("window", "salient", "full")
@@ -22,10 +22,6 @@ SHORTER = {"prompt_8064": "prompt_2048", "decode_1_ctx8064": "decode_1_ctx2048",
 # What decides speed here, as /proc/cpuinfo names it.
 INSTRUCTION_SETS = ("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16",
                     "amx_int8", "amx_bf16")
-
-
-def say(message):
-    print(f"kedge: {message}", file=sys.stderr, flush=True)
 
 
 def some_of(known):
@@ -120,7 +116,7 @@ class Bench:
 
     def builds_for(self, cell, file):
         """Names of the builds of llama.cpp that take part."""
-        chosen = {self.figures.fastest(file, SHORTER.get(work)) for work in cell.works}
+        chosen = {self.figures.fastest(file, SHORTER.get(work, "")) for work in cell.works}
         return [name for name in self.builds if name in chosen or None in chosen]
 
     def measure(self, cell, file):
@@ -138,7 +134,7 @@ class Bench:
             say(f"{', '.join(cell.works)} on {file}: {who}")
             try:
                 turn()
-            except contestants.Failed as error:
+            except Failed as error:
                 say(f"no figure: {error}")
 
     def run(self, works):
@@ -168,25 +164,20 @@ def table(result):
     return "\n".join(lines) + "\n"
 
 
-def cache_directory():
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(base if base.startswith("/") else os.path.expanduser("~/.cache"), "kedge")
-
-
 def main(arguments):
     flags = parse_arguments(arguments)
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         cpuinfo = file.read()
     try:
-        directory, folders = peer_build.prepare(cache_directory(), peer_build.cpu_flags(cpuinfo), say)
+        directory, folders = peer_build.prepare(cache_directory(), peer_build.cpu_flags(cpuinfo))
         kedge = contestants.Kedge(flags.programs, flags.threads)
         model = flags.model or kedge.default_model()
         known = kedge.inspect(model)
         files = {"Q4_1": model}
         if "Q8_0" in flags.files:
             files["Q8_0"] = peer_build.requantized(directory, next(iter(folders.values())), model,
-                                                   known["salience_heads"], say)
-    except (peer_build.Unavailable, contestants.Failed, OSError) as error:
+                                                   known["salience_heads"])
+    except (Failed, OSError) as error:
         say(f"no comparison: {error}")
         return 1
     builds = {name: contestants.LlamaCpp(folder, flags.threads) for name, folder in folders.items()}

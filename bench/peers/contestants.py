@@ -8,12 +8,13 @@ import http.client
 import json
 import os
 import random
-import signal
 import socket
 import statistics
 import subprocess
 import threading
 import time
+
+from bench.program import Failed, call
 
 FIRST_TOKEN_PROMPT = 2048  # tokens
 FIRST_TOKEN_WRITTEN = 8    # of each answer
@@ -22,10 +23,6 @@ WORKS = ("decode_1_ctx0", "decode_1_ctx2048", "decode_1_ctx8064", "decode_32_ctx
 
 # kind: "engine" (streams, context, and how many tokens each stream writes) or "ttft" (streams: clients at once).
 Cell = collections.namedtuple("Cell", "kind streams context written works")
-
-
-class Failed(Exception):
-    """A run gave no figure; the message says why."""
 
 
 def is_time(work):
@@ -47,26 +44,6 @@ def cells_of(works):
             cells.insert(3 if clients == 1 else len(cells), Cell("ttft", clients, FIRST_TOKEN_PROMPT,
                                                                   FIRST_TOKEN_WRITTEN, (f"ttft_{clients}",)))
     return cells
-
-
-def call(command, timeout):
-    """stdout of a program that must succeed within so many seconds."""
-    # A group of its own: what it has started ends with it.
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, start_new_session=True)
-    name = os.path.basename(command[0])
-    try:
-        out, err = process.communicate(timeout=max(timeout, 1))
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"{name} took longer than the {timeout:.0f} s that were left") from error
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
-    if process.returncode != 0:
-        last = "\n".join((err.strip() or out.strip()).splitlines()[-5:])
-        raise Failed(f"{name} ended with exit code {process.returncode}: {last}")
-    return out
 
 
 class Kedge:

@@ -13,6 +13,8 @@ import subprocess
 import tarfile
 import tempfile
 
+from bench.program import Failed, say
+
 VERSION = "0.3.36"
 SDIST = "llama-cpp-python"
 TARGETS = ("llama-batched-bench", "llama-quantize", "llama-server")
@@ -20,10 +22,6 @@ TARGETS = ("llama-batched-bench", "llama-quantize", "llama-server")
 OPTIONS = ("-DCMAKE_BUILD_TYPE=Release", "-DBUILD_SHARED_LIBS=OFF", "-DGGML_NATIVE=ON", "-DGGML_CCACHE=OFF",
            "-DLLAMA_OPENSSL=OFF", "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_APP=OFF",
            "-DLLAMA_BUILD_UI=OFF", "-DLLAMA_USE_PREBUILT_UI=OFF")
-
-
-class Unavailable(Exception):
-    """The peer cannot be had here; the message says why."""
 
 
 def cpu_flags(cpuinfo):
@@ -52,7 +50,7 @@ def run(command, log, what):
         return
     with open(log, encoding="utf-8", errors="replace") as file:
         last = "\n".join(file.read().splitlines()[-8:])
-    raise Unavailable(f"{what} failed (exit code {status}); log: {log}\n{last}")
+    raise Failed(f"{what} failed (exit code {status}); log: {log}\n{last}")
 
 
 def unpack(sdist, to):
@@ -69,12 +67,12 @@ def unpack(sdist, to):
                     continue
                 archive.extract(member, place, set_attrs=False)
         if not os.path.exists(os.path.join(place, "CMakeLists.txt")):
-            raise Unavailable(f"{os.path.basename(sdist)} has no vendor/llama.cpp")
+            raise Failed(f"{os.path.basename(sdist)} has no vendor/llama.cpp")
         shutil.copytree(place, to + ".new")
         os.rename(to + ".new", to)
 
 
-def fetch(directory, say):
+def fetch(directory):
     """The sources, fetched if they are not there."""
     source = os.path.join(directory, "source")
     if os.path.exists(source):
@@ -87,12 +85,12 @@ def fetch(directory, say):
             f"pip download {SDIST}=={VERSION}")
         found = [name for name in os.listdir(place) if name.endswith(".tar.gz")]
         if not found:
-            raise Unavailable(f"pip brought no sdist of {SDIST}=={VERSION}")
+            raise Failed(f"pip brought no sdist of {SDIST}=={VERSION}")
         unpack(os.path.join(place, found[0]), source)
     return source
 
 
-def build(directory, source, kind, compiler_flags, flags, say):
+def build(directory, source, kind, compiler_flags, flags):
     """The folder with the programs of one kind of build, built if it is not there."""
     processor = hashlib.sha256(" ".join(sorted(flags)).encode()).hexdigest()[:8]
     place = os.path.join(directory, f"build-{kind}-{processor}")
@@ -109,7 +107,7 @@ def build(directory, source, kind, compiler_flags, flags, say):
 
 
 @contextlib.contextmanager
-def locked(directory, say):
+def locked(directory):
     os.makedirs(directory, exist_ok=True)
     with open(os.path.join(directory, "lock"), "w", encoding="utf-8") as lock:
         try:
@@ -120,20 +118,20 @@ def locked(directory, say):
         yield
 
 
-def prepare(cache, flags, say):
+def prepare(cache, flags):
     """Returns (directory, {kind: folder with programs})."""
     directory = os.path.join(cache, "peers", f"{SDIST}-{VERSION}")
-    with locked(directory, say):
-        source = fetch(directory, say)
-        return directory, {kind: build(directory, source, kind, compiler_flags, flags, say)
+    with locked(directory):
+        source = fetch(directory)
+        return directory, {kind: build(directory, source, kind, compiler_flags, flags)
                            for kind, compiler_flags in kinds_of_builds(flags)}
 
 
-def requantized(directory, programs, model, heads, say):
+def requantized(directory, programs, model, heads):
     """The model as Q8_0, made if it is not there or older than the model. `heads`: salience heads, which an unknown file
     would not have; they are the same model's."""
     made = os.path.join(directory, "Q8_0-" + hashlib.sha256(os.path.realpath(model).encode()).hexdigest()[:8] + ".gguf")
-    with locked(directory, say):
+    with locked(directory):
         if os.path.exists(made) and os.path.getmtime(made) >= os.path.getmtime(model):
             return made
         say(f"making {made} with llama-quantize, once")
