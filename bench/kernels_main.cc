@@ -7,7 +7,7 @@
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
-#include <cstring>
+#include <chrono>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "bench/limits.h"
@@ -35,16 +36,29 @@ struct Context {
   size_t weight_bytes;  // of all matrices of one shape together
 };
 
+// Calls `call` as often as Google Benchmark wants, `prepare` before each, and times the calls alone. Returns the mean.
+double Run(benchmark::State& state, absl::FunctionRef<void()> prepare, absl::FunctionRef<void()> call) {
+  double sum = 0;
+  for (auto _ : state) {
+    prepare();
+    const auto start = std::chrono::steady_clock::now();
+    call();
+    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    state.SetIterationTime(seconds);
+    sum += seconds;
+  }
+  return sum / static_cast<double>(state.iterations());
+}
+void NothingToPrepare() {}
+
 // What a call moves and multiplies, as columns.
-void SetCounters(benchmark::State& state, double bytes, double products, double read_limit, double product_limit) {
-  const auto rate = [](double value) {
-    return benchmark::Counter(value, benchmark::Counter::kIsIterationInvariantRate);
-  };
-  state.counters["GB/s"] = rate(bytes * 1e-9);
-  state.counters["read_%"] = rate(100 * bytes / read_limit);
+void SetCounters(benchmark::State& state, double seconds, double bytes, double read_limit, double products = 0,
+                 double product_limit = 1) {
+  state.counters["GB/s"] = 1e-9 * bytes / seconds;
+  state.counters["read_%"] = 100 * bytes / seconds / read_limit;
   if (products == 0) return;
-  state.counters["Gop/s"] = rate(2e-9 * products);
-  state.counters["multiply_%"] = rate(100 * products / product_limit);
+  state.counters["Gop/s"] = 2e-9 * products / seconds;
+  state.counters["multiply_%"] = 100 * products / seconds / product_limit;
 }
 
 // Activations of random floats. The table is what the backend makes activations from.
@@ -85,13 +99,13 @@ void MatMul(benchmark::State& state, const Context& context, TensorType type, in
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, inputs);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, outputs);
   size_t next = 0;
-  for (auto _ : state) {
+  const double seconds = Run(state, NothingToPrepare, [&] {
     context.ops->MatMul(rows, *x, *matrices.loaded[next], *out);
     next = (next + 1) % matrices.loaded.size();
-  }
-  const bool is_quantised = BlockSize(type) > 1;
-  SetCounters(state, static_cast<double>(matrices.data[0].size()), double(rows) * outputs * inputs,
-              context.limits.read_bytes, is_quantised ? context.limits.int8_products : context.limits.float_products);
+  });
+  const Limits& limits = context.limits;
+  SetCounters(state, seconds, static_cast<double>(matrices.data[0].size()), limits.read_bytes,
+              double(rows) * outputs * inputs, BlockSize(type) > 1 ? limits.int8_products : limits.float_products);
 }
 
 // `streams` requests of `rows` rows each behind `before` rows, under full attention.
@@ -123,14 +137,14 @@ void Attention(benchmark::State& state, const Context& context, KvType type, uin
   const std::unique_ptr<Activations> queries = RandomActivations(context.ops, all_rows, kHeads * kHeadDim);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(all_rows, kHeads * kHeadDim);
   int layer = 0;
-  for (auto _ : state) {
+  const double seconds = Run(state, NothingToPrepare, [&] {
     context.ops->Attention(plan, layer, kHeads, *queries, **pages, *out);
     layer = (layer + 1) % kLayers;
-  }
+  });
   // Rows of a request can share what they read, requests cannot. Each visible row is multiplied with a query, and its
   // values are added up, for each head.
   const double bytes = double(streams) * (before + rows) * shape.row_bytes() / kLayers;
-  SetCounters(state, bytes, 2.0 * visible * kHeads * kHeadDim, context.limits.read_bytes,
+  SetCounters(state, seconds, bytes, context.limits.read_bytes, 2.0 * visible * kHeads * kHeadDim,
               context.limits.float_products);
 }
 
@@ -138,8 +152,8 @@ void RmsNorm(benchmark::State& state, const Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHidden);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, kHidden);
   const std::unique_ptr<WeightVector> weight = context.ops->LoadVector(RandomFloats(kHidden));
-  for (auto _ : state) context.ops->RmsNorm(rows, *x, *weight, 1e-5f, *out);
-  SetCounters(state, 4.0 * rows * kHidden, 0, context.limits.read_bytes, 0);
+  const double seconds = Run(state, NothingToPrepare, [&] { context.ops->RmsNorm(rows, *x, *weight, 1e-5f, *out); });
+  SetCounters(state, seconds, 4.0 * rows * kHidden, context.limits.read_bytes);
 }
 
 void SwiGlu(benchmark::State& state, const Context& context, int rows) {
@@ -148,13 +162,10 @@ void SwiGlu(benchmark::State& state, const Context& context, int rows) {
   const std::unique_ptr<Activations> gate = context.ops->NewActivations(rows, kFfn);
   std::vector<uint32_t> all(rows);
   std::iota(all.begin(), all.end(), 0);
-  for (auto _ : state) {
-    state.PauseTiming();  // it works in place: again and again it would come to zeros
-    context.ops->Gather(all, *source, *gate);
-    state.ResumeTiming();
-    context.ops->SwiGlu(rows, *up, *gate);
-  }
-  SetCounters(state, 2 * 4.0 * rows * kFfn, 0, context.limits.read_bytes, 0);
+  // It works in place: again and again it would come to zeros.
+  const double seconds = Run(
+      state, [&] { context.ops->Gather(all, *source, *gate); }, [&] { context.ops->SwiGlu(rows, *up, *gate); });
+  SetCounters(state, seconds, 2 * 4.0 * rows * kFfn, context.limits.read_bytes);
 }
 
 void Rope(benchmark::State& state, const Context& context, int rows) {
@@ -162,13 +173,14 @@ void Rope(benchmark::State& state, const Context& context, int rows) {
   const std::unique_ptr<WeightVector> frequencies = context.ops->LoadVector(RandomFloats(kHeadDim / 2));
   std::vector<uint32_t> positions(rows);
   std::iota(positions.begin(), positions.end(), 1000);
-  for (auto _ : state) context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, *x);
-  SetCounters(state, 4.0 * rows * kHeads * kHeadDim, 0, context.limits.read_bytes, 0);
+  const double seconds =
+      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, *x); });
+  SetCounters(state, seconds, 4.0 * rows * kHeads * kHeadDim, context.limits.read_bytes);
 }
 
 void Register(const Context& context) {
   const auto add = [](const std::string& name, auto function) {
-    benchmark::RegisterBenchmark(name.c_str(), function)->UseRealTime()->Unit(benchmark::kMicrosecond);
+    benchmark::RegisterBenchmark(name.c_str(), function)->UseManualTime()->Unit(benchmark::kMicrosecond);
   };
   for (TensorType type :
        {TensorType::kQ4_1, TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kBF16, TensorType::kF32}) {
