@@ -137,10 +137,11 @@ def main(arguments):
         names = [commit_of(flags.a), commit_of(flags.b) if flags.b else "the sources as they are"]
         sides = [programs_of(names[0], cache_directory()),
                  programs_of(names[1], cache_directory()) if flags.b else flags.programs]
-        result = {"a": names[0], "b": names[1], "rows": compare(sides, flags.rounds, lambda side: measure(side, options))}
+        rows = compare(sides, flags.rounds, lambda side: measure(side, options))
     except Failed as error:
         say(f"no comparison: {error}")
         return 1
+    result = {"a": names[0], "b": names[1], "rows": rows}
     sys.stdout.write(json.dumps(result) + "\n" if flags.format == "json" else table(result))
     return 0
 

@@ -30,10 +30,18 @@ namespace {
 
 constexpr int kLayers = 30, kHidden = 576, kFfn = 1536, kHeads = 9, kKvHeads = 3, kHeadDim = 64, kVocabulary = 49152;
 
+// Matrices of one type and shape.
+struct Matrices {
+  std::string name;
+  std::vector<std::vector<uint8_t>> data;  // the matrices may refer to it
+  std::vector<std::unique_ptr<WeightMatrix>> loaded;
+};
+
 struct Context {
   Ops* ops;
   Limits limits;
   size_t weight_bytes;  // of all matrices of one shape together
+  Matrices matrices;    // the last ones: Google Benchmark calls a benchmark several times
 };
 
 // Calls `call` as often as Google Benchmark wants, `prepare` before each, and times the calls alone. Returns the mean.
@@ -72,15 +80,8 @@ std::unique_ptr<Activations> RandomActivations(Ops* ops, int rows, int columns) 
   return x;
 }
 
-// Matrices of one type and shape. Kept from call to call: Google Benchmark calls a benchmark several times.
-struct Matrices {
-  std::string name;
-  std::vector<std::vector<uint8_t>> data;  // the matrices may refer to it
-  std::vector<std::unique_ptr<WeightMatrix>> loaded;
-};
-
-const Matrices& LoadMatrices(const Context& context, TensorType type, int outputs, int inputs) {
-  static Matrices matrices;
+const Matrices& LoadMatrices(Context& context, TensorType type, int outputs, int inputs) {
+  Matrices& matrices = context.matrices;
   const std::string name = absl::StrCat(TensorTypeName(type), "/", outputs, "/", inputs);
   if (matrices.name == name) return matrices;
   matrices.loaded.clear();
@@ -94,7 +95,7 @@ const Matrices& LoadMatrices(const Context& context, TensorType type, int output
   return matrices;
 }
 
-void MatMul(benchmark::State& state, const Context& context, TensorType type, int outputs, int inputs, int rows) {
+void MatMul(benchmark::State& state, Context& context, TensorType type, int outputs, int inputs, int rows) {
   const Matrices& matrices = LoadMatrices(context, type, outputs, inputs);
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, inputs);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, outputs);
@@ -109,7 +110,7 @@ void MatMul(benchmark::State& state, const Context& context, TensorType type, in
 }
 
 // `streams` requests of `rows` rows each behind `before` rows, under full attention.
-void Attention(benchmark::State& state, const Context& context, KvType type, uint32_t streams, uint32_t rows,
+void Attention(benchmark::State& state, Context& context, KvType type, uint32_t streams, uint32_t rows,
                uint32_t before) {
   const RowShape shape{.layers = kLayers, .kv_heads = kKvHeads, .head_dim = kHeadDim, .type = type};
   const uint32_t pages_each = (before + rows + kPageRows - 1) / kPageRows;
@@ -148,7 +149,7 @@ void Attention(benchmark::State& state, const Context& context, KvType type, uin
               context.limits.float_products);
 }
 
-void RmsNorm(benchmark::State& state, const Context& context, int rows) {
+void RmsNorm(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHidden);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, kHidden);
   const std::unique_ptr<WeightVector> weight = context.ops->LoadVector(RandomFloats(kHidden));
@@ -156,7 +157,7 @@ void RmsNorm(benchmark::State& state, const Context& context, int rows) {
   SetCounters(state, seconds, 4.0 * rows * kHidden, context.limits.read_bytes);
 }
 
-void SwiGlu(benchmark::State& state, const Context& context, int rows) {
+void SwiGlu(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> up = RandomActivations(context.ops, rows, kFfn);
   const std::unique_ptr<Activations> source = RandomActivations(context.ops, rows, kFfn);
   const std::unique_ptr<Activations> gate = context.ops->NewActivations(rows, kFfn);
@@ -168,7 +169,7 @@ void SwiGlu(benchmark::State& state, const Context& context, int rows) {
   SetCounters(state, seconds, 2 * 4.0 * rows * kFfn, context.limits.read_bytes);
 }
 
-void Rope(benchmark::State& state, const Context& context, int rows) {
+void Rope(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHeads * kHeadDim);
   const std::unique_ptr<WeightVector> frequencies = context.ops->LoadVector(RandomFloats(kHeadDim / 2));
   std::vector<uint32_t> positions(rows);
@@ -178,7 +179,7 @@ void Rope(benchmark::State& state, const Context& context, int rows) {
   SetCounters(state, seconds, 4.0 * rows * kHeads * kHeadDim, context.limits.read_bytes);
 }
 
-void Register(const Context& context) {
+void Register(Context& context) {
   const auto add = [](const std::string& name, auto function) {
     benchmark::RegisterBenchmark(name.c_str(), function)->UseManualTime()->Unit(benchmark::kMicrosecond);
   };
@@ -221,23 +222,36 @@ int Main(int argc, char** argv) {
   double seconds = 0.2;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   int megabytes = 100;
-  app.add_option("--filter", filter, "regular expression of names; MatMul/Q8_0, Attention")->capture_default_str();
-  app.add_option("--seconds", seconds, "least time of each kernel")->check(CLI::PositiveNumber)->capture_default_str();
-  app.add_option("--threads", threads, "threads that compute")->check(CLI::Range(1, 1024))->capture_default_str();
+  app.add_option("--filter", filter, "Regular expression of names: MatMul/Q8_0, Attention")
+      ->type_name("EXPRESSION")
+      ->capture_default_str();
+  app.add_option("--seconds", seconds, "Least time of each kernel")
+      ->check(CLI::PositiveNumber.description(""))
+      ->type_name("S")
+      ->capture_default_str();
+  app.add_option("--threads", threads, "Threads that compute (default: one per core)")
+      ->check(CLI::Range(1, 1024).description(""))
+      ->type_name("N");
   app.add_option("--weights", megabytes,
-                 "MB of weights and of the buffer of the plain read; the default model's are 98")
-      ->check(CLI::Range(1, 1 << 16))
+                 "MB of weights of each shape, and of the buffer of the plain read; the default model has 98")
+      ->check(CLI::Range(1, 1 << 16).description(""))
+      ->type_name("MB")
       ->capture_default_str();
-  app.add_option("--format", format, "text or json, both of Google Benchmark")
-      ->check(CLI::IsMember({"text", "json"}))
+  app.add_option("--format", format, "text or json, both as Google Benchmark prints them")
+      ->check(CLI::IsMember({"text", "json"}).description(""))
+      ->type_name("text|json")
       ->capture_default_str();
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
 
   auto ops = CreateOps("cpu", threads);
   KEDGE_CHECK(ops.ok());
-  const Context context{.ops = ops->get(),
-                        .limits = MeasureLimits(threads, size_t{1000000} * megabytes),
-                        .weight_bytes = size_t{1000000} * megabytes};
+  Context context{.ops = ops->get(),
+                  .limits = MeasureLimits(threads, size_t{1000000} * megabytes),
+                  .weight_bytes = size_t{1000000} * megabytes};
   const Limits& limits = context.limits;
   benchmark::AddCustomContext("numerics class", (*ops)->numerics_class());
   benchmark::AddCustomContext("threads", absl::StrCat(threads));

@@ -13,6 +13,7 @@ namespace kedge {
 namespace {
 
 constexpr double kLeft = 60, kRight = 620, kWidth = 780, kTop = 50, kPanelHeight = 200, kGap = 80;
+constexpr double kLeastMs = 0.1;     // shorter times lie at the edge: tokens of one message have no gap
 constexpr size_t kMostPoints = 400;  // of a line: more could not be seen
 
 // 1, 2 and 5 times the powers of ten within the axis.
@@ -26,21 +27,21 @@ std::vector<double> Marks(const SvgAxis& axis) {
   return marks;
 }
 
-// Of sorted values, which part does not exceed each.
+// Of sorted values, which part does not exceed each: Quantile read the other way round.
 std::string Distribution(const SvgAxis& x, const SvgAxis& y, const std::vector<double>& values) {
   std::vector<std::string> points;
-  const size_t stride = std::max<size_t>(1, values.size() / kMostPoints);
-  for (size_t i = 0; i < values.size(); i += stride) {
-    points.push_back(absl::StrFormat("%.1f,%.1f", x(values[i]), y(100.0 * (i + 1) / values.size())));
+  const size_t last = values.size() - 1;
+  for (size_t i = 0; i < last; i += std::max<size_t>(1, values.size() / kMostPoints)) {
+    points.push_back(absl::StrFormat("%.1f,%.1f", x(values[i]), y(100.0 * i / last)));
   }
-  points.push_back(absl::StrFormat("%.1f,%.1f", x(values.back()), y(100)));
+  points.push_back(absl::StrFormat("%.1f,%.1f", x(values[last]), y(100)));
   return absl::StrFormat("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"%s\" points=\"%s\"/>\n", SvgColour(0),
                          absl::StrJoin(points, " "));
 }
 
 std::string Panel(double top, absl::string_view title, std::vector<double> values, double limit) {
   std::sort(values.begin(), values.end());
-  const double least = std::max(values.empty() ? limit : std::min(values.front(), limit), 1e-3);
+  const double least = std::max(values.empty() ? limit : std::min(values.front(), limit), kLeastMs);
   const double most = std::max(values.empty() ? limit : std::max(values.back(), limit), 2 * least);
   const SvgAxis x{.from_value = least / 1.3, .to_value = most * 1.3, .from = kLeft, .to = kRight, .logarithmic = true};
   const SvgAxis y{.from_value = 0, .to_value = 100, .from = top + kPanelHeight, .to = top, .logarithmic = false};

@@ -16,8 +16,8 @@ from bench.program import Failed, cache_directory, say
 FILES = ("Q4_1", "Q8_0")
 POLICIES = ("window", "salient", "full")
 MOST_ROUNDS = 5
-# Works that take long, and the shorter ones of their kind: where llama.cpp has several builds, the long ones are left to
-# the build that was faster in the short ones.
+# Works that take long, and the shorter ones of their kind: where llama.cpp has several builds, the long ones are left
+# to the build that was faster in the short ones.
 SHORTER = {"prompt_8064": "prompt_2048", "decode_1_ctx8064": "decode_1_ctx2048", "ttft_8": "ttft_1"}
 # What decides speed here, as /proc/cpuinfo names it.
 INSTRUCTION_SETS = ("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16",

@@ -33,16 +33,17 @@ def is_time(work):
 def cells_of(works):
     """Cells for some of WORKS, those that take least first."""
     cells = []
-    for streams, context in ((1, 0), (1, 512), (1, 2048), (32, 512), (1, 8064)):
-        decode, prompt = f"decode_{streams}_ctx{context}", f"prompt_{context}"
-        here = [work for work in ([decode] if streams > 1 else [prompt, decode]) if work in works]
+    for cell in (Cell("engine", 1, 0, 64, ("decode_1_ctx0",)),
+                 Cell("engine", 1, 512, 0, ("prompt_512",)),
+                 Cell("engine", 1, 2048, 64, ("prompt_2048", "decode_1_ctx2048")),
+                 Cell("ttft", 1, FIRST_TOKEN_PROMPT, FIRST_TOKEN_WRITTEN, ("ttft_1",)),
+                 Cell("engine", 32, 512, 16, ("decode_32_ctx512",)),
+                 Cell("engine", 1, 8064, 64, ("prompt_8064", "decode_1_ctx8064")),
+                 Cell("ttft", 8, FIRST_TOKEN_PROMPT, FIRST_TOKEN_WRITTEN, ("ttft_8",))):
+        here = tuple(work for work in cell.works if work in works)
         if here:
-            written = 0 if decode not in here else 16 if streams > 1 else 64
-            cells.append(Cell("engine", streams, context, written, tuple(here)))
-    for clients in (1, 8):
-        if f"ttft_{clients}" in works:
-            cells.insert(3 if clients == 1 else len(cells), Cell("ttft", clients, FIRST_TOKEN_PROMPT,
-                                                                  FIRST_TOKEN_WRITTEN, (f"ttft_{clients}",)))
+            reads_only = all(work.startswith("prompt") for work in here)
+            cells.append(cell._replace(works=here, written=0 if reads_only else cell.written))
     return cells
 
 
@@ -62,8 +63,8 @@ class Kedge:
     def run(self, cell, model, policy, timeout):
         """{work: figure}, {work: share of the limit}"""
         if cell.kind == "ttft":
-            out = json.loads(call([self.tool, "bench", "serve", "--format", "json", "--model", model, "--policy", policy,
-                                   "--threads", self.threads, "--clients", str(cell.streams), "--requests",
+            out = json.loads(call([self.tool, "bench", "serve", "--format", "json", "--model", model, "--policy",
+                                   policy, "--threads", self.threads, "--clients", str(cell.streams), "--requests",
                                    str(cell.streams), "--prompt-tokens", str(cell.context), "--output-tokens",
                                    str(cell.written), "--seed", str(time.time_ns() % 10**6)], timeout))
             return {cell.works[0]: out["ttft_ms"]["p50"] / 1000}, {}

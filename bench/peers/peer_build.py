@@ -33,8 +33,8 @@ def cpu_flags(cpuinfo):
 
 
 def kinds_of_builds(flags):
-    """Name and further compiler flags of each build. AVX512-FP16 is not always a gain: where the processor has it, there
-    is a build without as well, and the faster one counts."""
+    """Name and further compiler flags of each build. AVX512-FP16 is not always a gain: where the processor has it,
+    there is a build without as well, and the faster one counts."""
     kinds = [("native", "")]
     if "avx512_fp16" in flags:
         kinds.append(("no-avx512fp16", "-mno-avx512fp16"))
@@ -128,8 +128,8 @@ def prepare(cache, flags):
 
 
 def requantized(directory, programs, model, heads):
-    """The model as Q8_0, made if it is not there or older than the model. `heads`: salience heads, which an unknown file
-    would not have; they are the same model's."""
+    """The model as Q8_0, made if it is not there or older than the model. `heads`: salience heads, which an unknown
+    file would not have; they are the same model's."""
     made = os.path.join(directory, "Q8_0-" + hashlib.sha256(os.path.realpath(model).encode()).hexdigest()[:8] + ".gguf")
     with locked(directory):
         if os.path.exists(made) and os.path.getmtime(made) >= os.path.getmtime(model):

@@ -1,4 +1,4 @@
-"""`bench peers` with programs made of shell and a server made of Python: what is run, in which order, what is printed."""
+"""`bench peers` with programs made of shell and a server made of Python: what is run, in which order, and printed."""
 import contextlib
 import io
 import json
@@ -140,7 +140,8 @@ class PeersTest(unittest.TestCase):
     def test_the_shape_of_the_result(self):
         self.bench("--works", "prompt_512", "--minutes", "0")  # builds
         self.speed("native", 10)
-        code, out, _ = self.bench("--format", "json", "--minutes", "0.2", "--works", "decode_1_ctx2048,prompt_2048,ttft_1")
+        code, out, _ = self.bench("--format", "json", "--minutes", "0.2", "--works",
+                                  "decode_1_ctx2048,prompt_2048,ttft_1")
         self.assertEqual(code, 0)
         result = json.loads(out)
         self.assertEqual(set(result), {"cpu", "rows"})
