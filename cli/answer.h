@@ -31,6 +31,7 @@ struct Answer {
   std::vector<std::pair<uint32_t, uint32_t>> kept_ranges;  // of the prompt's tokens, half-open
   std::vector<PromptPart> prompt_pieces;                   // if asked for
   absl::Duration first_token;                              // until the first token came; the whole time if none did
+  std::vector<absl::Duration> token_times;                 // when each token came; several may come at once
   absl::Duration total;
   std::string prefill_node;  // names with commas if there were several; empty: none
   std::string decode_node;

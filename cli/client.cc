@@ -6,7 +6,6 @@
 // Tested by client_test.cc.
 #include "cli/client.h"
 
-#include <algorithm>
 #include <chrono>
 #include <set>
 
@@ -215,16 +214,11 @@ absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::fun
   std::unique_ptr<grpc::ClientReader<v1::GenerateStreamResponse>> reader =
       impl_->inference->GenerateStream(&context, ToRequest(call));
   Answer answer;
-  bool has_token = false;
   v1::GenerateStreamResponse message;
   while (reader->Read(&message)) {
-    const bool brings_token = std::any_of(message.completions().begin(), message.completions().end(),
-                                          [](const v1::Completion& piece) { return piece.token_ids_size() > 0; });
-    if (brings_token && !has_token) {
-      has_token = true;
-      answer.first_token = absl::Now() - start;
-    }
+    const absl::Duration now = absl::Now() - start;
     std::string text = Merge(message, &answer);
+    answer.token_times.resize(answer.token_ids.size(), now);
     if (!text.empty() && !on_text(text)) context.TryCancel();
   }
   absl::Status status = FromGrpcStatus(reader->Finish());
@@ -234,7 +228,7 @@ absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::fun
   }
   KEDGE_RETURN_IF_ERROR(status);
   answer.total = absl::Now() - start;
-  if (!has_token) answer.first_token = answer.total;
+  answer.first_token = answer.token_times.empty() ? answer.total : answer.token_times.front();
   answer.prefill_node = Metadata(context, "kedge-prefill-node");
   answer.decode_node = Metadata(context, "kedge-decode-node");
   return answer;

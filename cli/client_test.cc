@@ -167,7 +167,10 @@ TEST_F(ClientTest, GathersTheAnswerFromItsMessages) {
   EXPECT_EQ(answer->prefill_node, "prefill-0");
   EXPECT_EQ(answer->decode_node, "decode-0");
   EXPECT_GT(answer->first_token, absl::ZeroDuration());
-  EXPECT_LE(answer->first_token, answer->total);
+  ASSERT_EQ(answer->token_times.size(), 2u);
+  EXPECT_EQ(answer->token_times[0], answer->first_token);
+  EXPECT_LE(answer->token_times[0], answer->token_times[1]);
+  EXPECT_LE(answer->token_times[1], answer->total);
 }
 
 TEST_F(ClientTest, WhatIsUnsetStaysUnset) {

@@ -29,6 +29,7 @@ void AddModelCommand(CLI::App* app, Action* action);
 void AddScoreCommand(CLI::App* app, Action* action);
 void AddEvalCommand(CLI::App* app, Action* action);
 void AddCalibrateCommand(CLI::App* app, Action* action);
+void AddBenchCommand(CLI::App* app, Action* action);
 
 }  // namespace kedge
 

@@ -74,6 +74,7 @@ int Main(int argc, char** argv) {
   AddScoreCommand(&app, &action);
   AddEvalCommand(&app, &action);
   AddCalibrateCommand(&app, &action);
+  AddBenchCommand(&app, &action);
   AddHelpCommand(&app, &action);
   app.footer("./kedge test [BAZEL ARGUMENTS] builds and runs all tests.");  // last: commands would inherit it
   try {

@@ -24,7 +24,8 @@ expect() {
 expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
-for command in run up serve generate chat score eval calibrate health nodes 'model inspect'; do
+for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' bench \
+  'bench engine' 'bench serve'; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done
@@ -42,6 +43,12 @@ expect 2 '--decode' up --decode 0
 expect 2 '--kv-memory' up --kv-memory 0
 expect 2 'no token id' score --model m --policy full --tokens 1,x
 expect 2 '--text-file' score --model m --policy full --tokens 1 --text-file -
+expect 0 './kedge bench peers' bench --help
+expect 2 'there is no command `walk`' bench walk
+expect 2 '--shared-part' bench serve --shared-part 1.5
+expect 2 '--repeat' bench engine --repeat 0
+expect 1 '"walk" is none' bench engine --works walk
+expect 1 'kedge: UNAVAILABLE: cannot start' bench kernels
 expect 1 'kedge: UNAVAILABLE: ' health --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' chat --router 127.0.0.1:1

@@ -9,6 +9,7 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "common/base/status.h"
 #include "common/kernels/row_shape.h"
@@ -17,6 +18,8 @@
 #include "common/model/gguf.h"
 #include "common/model/lora.h"
 #include "common/model/model_files.h"
+#include "common/node/salience_store.h"
+#include "common/rpc/signals.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -87,6 +90,8 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const s
   json["tokenizer"] = StringOr(*file, "tokenizer.ggml.model", "none");
   json["pre_tokenizer"] = StringOr(*file, "tokenizer.ggml.pre", "");
   json["chat_template"] = file->Has("tokenizer.chat_template");
+  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
+  json["salience_heads"] = found.calibrated ? SalienceHeadsText(found.heads) : "";
   if (files.adapter != nullptr) {
     KEDGE_ASSIGN_OR_RETURN(json["adapter"], DescribeAdapter(*files.adapter));
   }
@@ -113,6 +118,17 @@ int Inspect(const std::string& path, const std::string& adapter, AnswerFormat fo
   return kExitOk;
 }
 
+int Fetch() {
+  StopSignals signals;
+  const absl::StatusOr<std::string> path = ModelOrDefault("", [&signals] { return signals.stopped(); });
+  if (!path.ok()) {
+    SayError(path.status());
+    return kExitFailed;
+  }
+  WriteOut(*path + "\n");
+  return kExitOk;
+}
+
 }  // namespace
 
 void AddModelCommand(CLI::App* app, Action* action) {
@@ -132,6 +148,8 @@ void AddModelCommand(CLI::App* app, Action* action) {
   inspect->callback([options, action] {
     *action = [options] { return Inspect(options->path, options->adapter, options->format); };
   });
+  CLI::App* fetch = command->add_subcommand("fetch", "Print where the default model lies; fetch it if it is not there");
+  fetch->callback([action] { *action = Fetch; });
 }
 
 }  // namespace kedge

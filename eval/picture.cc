@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
+#include "common/base/svg.h"
 #include "eval/eval_texts.h"
 #include "eval/report.h"
 
@@ -20,22 +20,6 @@ constexpr double kTop = 50, kPanelHeight = 270, kGap = 60;
 constexpr double kBottom = kTop + 2 * kPanelHeight + kGap;
 // What is worse is shown at the panel's edge: on one scale with it nothing could be told of the others.
 constexpr double kGreatestRatio = 2;
-constexpr const char* kColours[] = {"#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e", "#8c564b", "#e377c2",
-                                    "#17becf", "#7f7f7f", "#bcbd22", "#393b79", "#637939", "#843c39", "#3182bd"};
-
-// From a value to a place on the paper.
-struct Axis {
-  double from_value, to_value;  // values at the ends
-  double from, to;              // places of the ends
-  bool logarithmic;
-
-  double operator()(double value) const {
-    const double clamped = std::clamp(value, from_value, to_value);
-    const double part = logarithmic ? std::log(clamped / from_value) / std::log(to_value / from_value)
-                                    : (clamped - from_value) / (to_value - from_value);
-    return from + part * (to - from);
-  }
-};
 
 struct Point {
   double x = 0;
@@ -47,31 +31,25 @@ struct Line {
   std::vector<Point> points;  // values, by length
 };
 
-std::string Text(double x, double y, absl::string_view anchor, absl::string_view text) {
-  return absl::StrFormat("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n", x, y, anchor,
-                         absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}}));
-}
-
-const char* Colour(size_t number) { return kColours[(number - 1) % std::size(kColours)]; }
-
 // The grid, the lines, and each line's number at its end. Numbers that would overlap move down.
-std::string Panel(const Axis& x, const Axis& y, const std::vector<double>& x_marks, const std::vector<double>& y_marks,
-                  absl::string_view title, absl::string_view y_unit, const std::vector<Line>& lines) {
-  std::string svg = absl::StrCat("<g font-weight=\"bold\">", Text(kLeft, y.to - 12, "start", title), "</g>\n");
+std::string Panel(const SvgAxis& x, const SvgAxis& y, const std::vector<double>& x_marks,
+                  const std::vector<double>& y_marks, absl::string_view title, absl::string_view y_unit,
+                  const std::vector<Line>& lines) {
+  std::string svg = absl::StrCat("<g font-weight=\"bold\">", SvgText(kLeft, y.to - 12, "start", title), "</g>\n");
   for (double mark : x_marks) {
     absl::StrAppendFormat(&svg, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/>\n", x(mark), y.from, y.to);
-    absl::StrAppend(&svg, Text(x(mark), y.from + 16, "middle", absl::StrCat(mark, " %")));
+    absl::StrAppend(&svg, SvgText(x(mark), y.from + 16, "middle", absl::StrCat(mark, " %")));
   }
   for (double mark : y_marks) {
     absl::StrAppendFormat(&svg, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/>\n", x.from, y(mark), x.to);
-    absl::StrAppend(&svg, Text(x.from - 8, y(mark) + 4, "end", absl::StrCat(mark, y_unit)));
+    absl::StrAppend(&svg, SvgText(x.from - 8, y(mark) + 4, "end", absl::StrCat(mark, y_unit)));
   }
   std::vector<Point> taken;  // places of numbers
   for (const Line& line : lines) {
     if (line.points.empty()) continue;
     std::vector<std::string> places;
     for (const Point& point : line.points) places.push_back(absl::StrFormat("%.1f,%.1f", x(point.x), y(point.y)));
-    absl::StrAppendFormat(&svg, "<g fill=\"%s\" stroke=\"%s\">\n", Colour(line.number), Colour(line.number));
+    absl::StrAppendFormat(&svg, "<g fill=\"%s\" stroke=\"%s\">\n", SvgColour(line.number - 1), SvgColour(line.number - 1));
     absl::StrAppendFormat(&svg, "<polyline fill=\"none\" stroke-width=\"1.5\" points=\"%s\"/>\n",
                           absl::StrJoin(places, " "));
     for (const Point& point : line.points) {
@@ -84,14 +62,14 @@ std::string Panel(const Axis& x, const Axis& y, const std::vector<double>& x_mar
     };
     while (std::any_of(taken.begin(), taken.end(), overlaps)) place.y += 3;
     taken.push_back(place);
-    absl::StrAppend(&svg, "<g stroke=\"none\">", Text(place.x, place.y, "end", absl::StrCat(line.number)),
+    absl::StrAppend(&svg, "<g stroke=\"none\">", SvgText(place.x, place.y, "end", absl::StrCat(line.number)),
                     "</g>\n</g>\n");
   }
   return svg;
 }
 
 // Of `marks`, those within the axis.
-std::vector<double> Within(const Axis& axis, std::vector<double> marks) {
+std::vector<double> Within(const SvgAxis& axis, std::vector<double> marks) {
   std::erase_if(marks, [&](double mark) { return mark < axis.from_value || mark > axis.to_value; });
   return marks;
 }
@@ -123,37 +101,33 @@ std::string QualityPicture(const EvalResults& results) {
     }
   }
 
-  const Axis x{.from_value = least_share * 0.9, .to_value = 105, .from = kLeft, .to = kRight, .logarithmic = true};
+  const SvgAxis x{.from_value = least_share * 0.9, .to_value = 105, .from = kLeft, .to = kRight, .logarithmic = true};
   const std::vector<double> x_marks = Within(x, {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100});
-  const Axis y_recall{.from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
-  const Axis y_ratio{.from_value = 0.95,
+  const SvgAxis y_recall{.from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
+  const SvgAxis y_ratio{.from_value = 0.95,
                      .to_value = std::min(greatest_ratio * 1.05, kGreatestRatio),
                      .from = kBottom,
                      .to = kBottom - kPanelHeight,
                      .logarithmic = true};
 
-  std::string svg = absl::StrFormat(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" font-family=\"sans-serif\" "
-      "font-size=\"12\">\n<style>.grid{stroke:#ddd;stroke-width:1;fill:none}</style>\n"
-      "<rect width=\"%.0f\" height=\"%.0f\" fill=\"white\"/>\n",
-      kWidth, kBottom + 50, kWidth, kBottom + 50);
+  std::string svg = SvgBegin(kWidth, kBottom + 50);
   absl::StrAppend(&svg, Panel(x, y_recall, x_marks, {0, 20, 40, 60, 80, 100}, "Right answers", " %", recall));
   absl::StrAppend(&svg, Panel(x, y_ratio, x_marks, Within(y_ratio, {1, 1.1, 1.2, 1.3, 1.5, 1.7, 2}),
                               absl::StrCat("Perplexity of held-out text, × full attention",
                                            greatest_ratio > kGreatestRatio ? " (above 2: at the edge)" : ""),
                               "", perplexity));
-  absl::StrAppend(&svg, Text((kLeft + kRight) / 2, kBottom + 38, "middle",
+  absl::StrAppend(&svg, SvgText((kLeft + kRight) / 2, kBottom + 38, "middle",
                              "bytes that move, share of a full cache; a line joins a policy's prompt lengths"));
-  absl::StrAppend(&svg, Text(kNames, kTop, "start",
+  absl::StrAppend(&svg, SvgText(kNames, kTop, "start",
                              absl::StrCat("prompts of ", absl::StrJoin(results.settings.lengths, ", "), " tokens;")));
-  absl::StrAppend(&svg, Text(kNames, kTop + 16, "start", "the large dot is the longest"));
+  absl::StrAppend(&svg, SvgText(kNames, kTop + 16, "start", "the large dot is the longest"));
   for (size_t i = 0; i < policies.size(); ++i) {
     const double y = kTop + 46 + 20 * static_cast<double>(i);
     absl::StrAppendFormat(&svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", kNames + 4, y - 4,
-                          Colour(i + 1));
-    absl::StrAppend(&svg, Text(kNames + 30, y, "end", absl::StrCat(i + 1)), Text(kNames + 36, y, "start", policies[i]));
+                          SvgColour(i));
+    absl::StrAppend(&svg, SvgText(kNames + 30, y, "end", absl::StrCat(i + 1)), SvgText(kNames + 36, y, "start", policies[i]));
   }
-  return absl::StrCat(svg, "</svg>\n");
+  return absl::StrCat(svg, kSvgEnd);
 }
 
 }  // namespace kedge

@@ -31,7 +31,9 @@ ALLOWED = {
                "common/rpc", "common/tokenizer", "common/kernels/row_shape.h"},
     "eval": {"common/base", "common/anchor", "common/engine", "common/kernels/head_ref.h", "common/kernels/step.h",
              "common/kv", "common/tokenizer"},
-    "cli": {"eval", "common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
+    "bench": {"eval/held_out.h", "common/base", "common/anchor", "common/engine", "common/kernels", "common/kv/page_pool.h",
+              "common/model/gguf.h", "common/tokenizer"},
+    "cli": {"bench", "eval", "common/base", "common/anchor", "common/engine", "common/kernels/row_shape.h",
             "common/kernels/tensor_type.h", "common/model", "common/node", "common/rpc", "common/tokenizer"},
 }
 # Only these see gRPC or protos below the services.
@@ -46,7 +48,7 @@ def room_of(path):
 
 
 def sources():
-    for top in ("common", "prefill", "decode", "router", "eval", "cli"):
+    for top in ("common", "prefill", "decode", "router", "eval", "bench", "cli"):
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             for name in names:
                 if name.endswith((".h", ".cc")) and not re.search(r"_(test|fuzzer|benchmark)\.cc$|testing\.(h|cc)$", name):

@@ -42,7 +42,8 @@ case ${arguments[0]} in
     trap 'kill $!; exit 8' TERM
     wait $!
     [[ ! -e $tmp/build_fails ]] || exit 1
-    for program in cli/kedge router/kedge-router prefill/kedge-prefill decode/kedge-decode; do
+    for program in cli/kedge router/kedge-router prefill/kedge-prefill decode/kedge-decode \
+      bench/kedge-bench-kernels; do
       mkdir -p "$tmp/out/${program%/*}"
       printf '#!/bin/bash\necho "built from %s: $# [$*] in $PWD"\n' "$(cat cli/source)" > "$tmp/out/$program.new"
       chmod 555 "$tmp/out/$program.new"
@@ -176,6 +177,23 @@ check "apt-get" "update"
 rm "$tmp/apt.log"
 "$root/kedge" > /dev/null 2>&1
 [[ ! -e $tmp/apt.log ]] || fail "apt-get is called with nothing missing"
+
+# `bench peers` and `bench compare` are scripts, which get the programs' folder; cmake is installed for the first alone.
+mkdir -p "$root/bench/peers"
+echo 'import sys; print("peers", sys.argv[1:])' > "$root/bench/peers/bench_peers.py"
+echo 'import sys; print("compare", sys.argv[1:])' > "$root/bench/compare.py"
+echo cmake > "$tmp/missing"
+rm -f "$tmp/updated" "$tmp/needs_update"
+output=$("$root/kedge" bench compare A --rounds 2 2>&1 | tail -n 1)
+equal "bench compare" "$output" "compare ['--programs', '$root/.kedge/$(readlink "$root/.kedge/bin")', 'A', '--rounds', '2']"
+"$root/kedge" bench peers --help > /dev/null 2>&1
+[[ ! -e $tmp/apt.log ]] || fail "cmake is installed for other commands"
+output=$("$root/kedge" bench peers --works ttft_1 2>&1)
+check "bench peers" "kedge: installing: cmake (cmake builds llama.cpp"
+check "bench peers" "peers ['--programs', '$root/.kedge/$(readlink "$root/.kedge/bin")', '--works', 'ttft_1']"
+[[ -z $(find "$root/bench" -name __pycache__) ]] || fail "the scripts leave files among the sources"
+output=$("$root/kedge" bench kernels 2> /dev/null)
+check "other parts of bench are the tool's" "2 [bench kernels]"
 
 # Elsewhere than on Debian the list is printed.
 mkdir -p "$tmp/other"

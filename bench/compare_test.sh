@@ -1,0 +1,2 @@
+#!/usr/bin/env bash
+PYTHONPATH=. exec /usr/bin/python3 -B -m bench.compare_test

@@ -1,0 +1,99 @@
+#include "bench/engine_run.h"
+
+#include <algorithm>
+
+#include "common/kernels/hash_device.h"
+#include "gtest/gtest.h"
+
+namespace kedge {
+namespace {
+
+constexpr uint32_t kVocabulary = 40;
+const SalienceHeads kHeads = {.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
+
+EngineStream Stream(uint32_t prompt, uint32_t written, const Policy& policy, uint32_t seed = 1) {
+  EngineStream stream;
+  for (uint32_t i = 0; i < prompt; ++i) stream.prompt.ids.push_back((i * i + seed) % kVocabulary);
+  stream.prompt.prompt_length = prompt;
+  stream.prompt.policy = policy;
+  for (uint32_t i = 0; i < written; ++i) stream.written.push_back((7 * i + seed) % kVocabulary);
+  return stream;
+}
+
+// Counts rows and steps of what goes through.
+class CountingDevice : public HashDevice {
+ public:
+  CountingDevice() : HashDevice({.num_pages = 200, .max_rows = 16, .vocab_size = kVocabulary}) {}
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    rows += plan.rows.size();
+    logits += std::count_if(plan.rows.begin(), plan.rows.end(), [](const PlanRow& row) { return row.wants_logits; });
+    return HashDevice::Launch(std::move(plan));
+  }
+  uint64_t rows = 0, logits = 0;
+};
+
+TEST(EngineRunTest, UnderFullAttentionEveryRowIsShown) {
+  CountingDevice device;
+  const auto run = RunEngine({Stream(50, 4, {.recent = Policy::kAll})}, {}, &device);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->decode_steps, 4u);
+  EXPECT_EQ(run->decode_rows, 4u);
+  EXPECT_EQ(run->visible_rows, 51u + 52 + 53 + 54);
+  EXPECT_EQ(device.rows, 54u);
+  EXPECT_EQ(device.logits, 5u);  // the prompt's last row, and each written one
+  EXPECT_GT(run->prompt_time, absl::ZeroDuration());
+  EXPECT_GT(run->decode_time, absl::ZeroDuration());
+  EXPECT_EQ(device.torn_rows(), 0u);
+}
+
+TEST(EngineRunTest, AWindowShowsSinksAndRecentRows) {
+  CountingDevice device;
+  const auto run = RunEngine({Stream(100, 3, {.sinks = 4, .recent = 10})}, {}, &device);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->visible_rows, 3u * 14);
+}
+
+TEST(EngineRunTest, StreamsShareSteps) {
+  CountingDevice device;
+  const Policy policy{.recent = Policy::kAll};
+  const std::vector<EngineStream> streams = {Stream(20, 5, policy, 1), Stream(30, 5, policy, 2)};
+  const auto run = RunEngine(streams, {}, &device);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->decode_steps, 5u);
+  EXPECT_EQ(run->decode_rows, 10u);
+  EXPECT_EQ(device.rows, 60u);
+}
+
+TEST(EngineRunTest, APolicyThatChoosesReadsThePromptInFull) {
+  CountingDevice device;
+  const Policy policy{.anchors = {2, 10},
+                      .keep_anchors = false,
+                      .sinks = 4,
+                      .recent = 8,
+                      .view = Policy::View::kAll,
+                      .prefill_full = true,
+                      .salient_millionths = 200000,
+                      .write_full = true};
+  const auto run = RunEngine({Stream(300, 2, policy)}, kHeads, &device);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_LT(run->visible_rows, 2u * 150);
+  EXPECT_EQ(device.rows, 302u);
+  EXPECT_FALSE(RunEngine({Stream(150, 2, policy)}, {}, &device).ok());  // without heads nothing can be chosen
+}
+
+TEST(EngineRunTest, TooFewPagesAreAnAnswer) {
+  CountingDevice device;
+  const auto run = RunEngine({Stream(200 * kPageRows, 1, {.recent = Policy::kAll})}, {}, &device);
+  EXPECT_EQ(run.status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(EngineRunTest, NothingToWriteIsAPromptAlone) {
+  CountingDevice device;
+  const auto run = RunEngine({Stream(33, 0, {.recent = Policy::kAll})}, {}, &device);
+  ASSERT_TRUE(run.ok()) << run.status();
+  EXPECT_EQ(run->decode_steps, 0u);
+  EXPECT_EQ(device.rows, 33u);
+}
+
+}  // namespace
+}  // namespace kedge

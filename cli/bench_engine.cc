@@ -1,0 +1,152 @@
+// `kedge bench engine`: the engine alone, in this process.
+//
+// Tested by tests/bench_test.py; the measuring by the tests of bench/.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "bench/bench_text.h"
+#include "bench/engine_bench.h"
+#include "bench/limits.h"
+#include "bench/model_cost.h"
+#include "bench/work.h"
+#include "cli/bench_command.h"
+#include "cli/console.h"
+#include "cli/default_model.h"
+#include "cli/generate_options.h"
+#include "common/anchor/policy.h"
+#include "common/base/status.h"
+#include "common/model/config.h"
+#include "common/model/model_files.h"
+#include "common/node/load_model.h"
+#include "common/node/salience_store.h"
+#include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/tokenizer.h"
+
+namespace kedge {
+namespace {
+
+constexpr char kDefaultWorks[] = "decode_1_ctx0,prompt_512,prompt_2048,decode_1_ctx2048,decode_32_ctx512";
+constexpr char kDefaultPolicies[] = "window; salient; full";
+
+struct BenchEngineFlags {
+  std::string model;
+  std::string adapter;
+  std::string works = kDefaultWorks;
+  std::string policies = kDefaultPolicies;
+  std::string kv_type = "f16";
+  uint32_t repeat = 3;
+  uint32_t written = 0;
+  int threads = 0;
+  AnswerFormat format = AnswerFormat::kText;
+};
+
+absl::StatusOr<std::vector<BenchPolicy>> ParsePolicies(const std::string& list, const PolicyNames& names) {
+  std::vector<BenchPolicy> policies;
+  for (absl::string_view text : absl::StrSplit(list, ';')) {
+    text = absl::StripAsciiWhitespace(text);
+    if (text.empty()) continue;
+    absl::StatusOr<Policy> policy = ParsePolicy(text, names);
+    if (!policy.ok()) {
+      return absl::Status(policy.status().code(), absl::StrCat("policies: ", text, ": ", policy.status().message()));
+    }
+    policies.push_back({std::string(text), *std::move(policy)});
+  }
+  if (policies.empty()) return absl::InvalidArgumentError("policies: none is given");
+  return policies;
+}
+
+absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& config, uint32_t max_rows) {
+  for (const RunKey& run : RunsFor(options.works, options.written)) {
+    if (run.context + run.written > static_cast<uint32_t>(config.context_length)) {
+      return absl::InvalidArgumentError(absl::StrCat("works: ", WorkName(run.works.back()), " and the ", run.written,
+                                                     " tokens behind it do not fit the model's context of ",
+                                                     config.context_length, " tokens"));
+    }
+    if (run.streams > max_rows) {
+      return absl::InvalidArgumentError(absl::StrCat("works: ", WorkName(run.works.back()),
+                                                     " has more streams than the ", max_rows, " rows of a step"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
+  EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
+  KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
+  KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
+  KEDGE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policies, names));
+  KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(files, config));
+  options.heads = std::move(found.heads);
+  const bool chooses = std::any_of(options.policies.begin(), options.policies.end(),
+                                   [](const BenchPolicy& policy) { return policy.policy.salient_millionths > 0; });
+  if (chooses && !found.calibrated) {
+    Say("this model's salience heads are not calibrated: all heads choose, which takes longer (see kedge calibrate)");
+  }
+  KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
+  KEDGE_ASSIGN_OR_RETURN(const ModelCost cost, CostOf(*files.base));
+
+  DeviceOptions device_options{.threads = flags.threads};
+  if (device_options.threads == 0) {
+    device_options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
+  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(flags.kv_type));
+  const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
+  device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();
+  const Limits limits = MeasureLimits(device_options.threads, cost.weight_bytes);
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
+  return RunEngineBench(
+      options, text, *tokenizer, cost, limits, [](const std::string& what) { Say(absl::StrCat("measuring ", what)); },
+      device.get());
+}
+
+int RunBenchEngine(const BenchEngineFlags& flags) {
+  const absl::StatusOr<EngineBench> bench = Measure(flags);
+  if (!bench.ok()) {
+    SayError(bench.status());
+    return kExitFailed;
+  }
+  WriteOut(flags.format == AnswerFormat::kJson ? EngineBenchJson(*bench) : EngineBenchText(*bench));
+  return kExitOk;
+}
+
+}  // namespace
+
+void AddBenchEngine(CLI::App* bench, Action* action) {
+  auto flags = std::make_shared<BenchEngineFlags>();
+  CLI::App* command =
+      bench->add_subcommand("engine", "One engine in this process: reading prompts and writing, without servers");
+  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  command->add_option("--works", flags->works, "prompt_TOKENS and decode_STREAMS_ctxTOKENS, separated by commas")
+      ->capture_default_str();
+  command->add_option("--policies", flags->policies, "policies, separated by semicolons")->capture_default_str();
+  command->add_option("--repeat", flags->repeat, "how often each is measured; the median is told")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  command
+      ->add_option("--written", flags->written,
+                   "tokens that each stream of a decode work writes (default: 64, or 16 "
+                   "where there are several)")
+      ->check(CLI::Range(1u, 100000u));
+  command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+  AddFormatOption(command, "text: a table; json: one object", &flags->format);
+  command->callback([flags, action] { *action = [flags] { return RunBenchEngine(*flags); }; });
+}
+
+}  // namespace kedge
