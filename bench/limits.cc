@@ -23,7 +23,7 @@ constexpr size_t kAlignment = 256;  // of each thread's part, so that a round of
 // Seconds of one call on all threads at once.
 double Time(ThreadPool* pool, absl::FunctionRef<void(int part)> body) {
   const auto start = std::chrono::steady_clock::now();
-  pool->Run(body);
+  pool->Run(pool->threads(), [&](int, int part) { body(part); });
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
