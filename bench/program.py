@@ -27,7 +27,7 @@ def call(command, timeout):
     try:
         out, err = process.communicate(timeout=max(timeout, 1))
     except subprocess.TimeoutExpired as error:
-        raise Failed(f"{name} took longer than the {timeout:.0f} s that were left") from error
+        raise Failed(f"{name} took longer than the {timeout:.0f} s that it had") from error
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

@@ -4,6 +4,7 @@
 Called by the launcher with the folder of Kedge's programs. docs/performance.md says what is measured and how.
 """
 import argparse
+import functools
 import json
 import os
 import statistics
@@ -16,6 +17,7 @@ from bench.program import Failed, cache_directory, say
 FILES = ("Q4_1", "Q8_0")
 POLICIES = ("window", "salient", "full")
 MOST_ROUNDS = 5
+MOST_SHARES = 4  # a turn may take four times an equal share of the time that is left: one that hangs stops no other
 # Works that take long, and the shorter ones of their kind: where llama.cpp has several builds, the long ones are left
 # to the build that was faster in the short ones.
 SHORTER = {"prompt_8064": "prompt_2048", "decode_1_ctx8064": "decode_1_ctx2048", "ttft_8": "ttft_1"}
@@ -119,36 +121,42 @@ class Bench:
         chosen = {self.figures.fastest(file, SHORTER.get(work, "")) for work in cell.works}
         return [name for name in self.builds if name in chosen or None in chosen]
 
-    def measure(self, cell, file):
-        """Everybody once, so that what slows the machine down meets all. What fails leaves a gap."""
-        turns = [(f"llama.cpp ({name})", lambda name=name: self.figures.add_peer(
-            file, name, self.builds[name].run(cell, self.files[file], self.vocabulary, self.left())))
-                 for name in self.builds_for(cell, file)]
-        for policy in self.policies:
-            turns.append((f"Kedge under {policy}", lambda policy=policy: self.figures.add_kedge(
-                file, policy, *self.kedge.run(cell, self.files[file], policy, self.left()))))
-        for who, turn in turns:
-            if self.left() <= 0:
-                say(f"no time is left for {', '.join(cell.works)} on {file}: {who}")
-                continue
-            say(f"{', '.join(cell.works)} on {file}: {who}")
-            try:
-                turn()
-            except Failed as error:
-                say(f"no figure: {error}")
+    def turns(self, cell, file):
+        """Everybody once, so that what slows the machine down meets all: who, and what to call with a time limit."""
+        def peer(name, limit):
+            self.figures.add_peer(file, name, self.builds[name].run(cell, self.files[file], self.vocabulary, limit))
+
+        def kedge(policy, limit):
+            self.figures.add_kedge(file, policy, *self.kedge.run(cell, self.files[file], policy, limit))
+
+        return ([(f"llama.cpp ({name})", functools.partial(peer, name)) for name in self.builds_for(cell, file)] +
+                [(f"Kedge under {policy}", functools.partial(kedge, policy)) for policy in self.policies])
+
+    def take(self, what, turn, share):
+        """One turn within a share of the time that is left. What fails leaves a gap."""
+        if self.left() <= 0:
+            say(f"no time is left for {what}")
+            return
+        say(what)
+        try:
+            turn(share * self.left())
+        except Failed as error:
+            say(f"no figure: {error}")
 
     def run(self, works):
         """One round of all, then further rounds of what still fits."""
         pairs = [(cell, file) for cell in contestants.cells_of(works) for file in self.files]
         took = {}
-        for turn in range(MOST_ROUNDS):
-            fits = [pair for pair in pairs if turn == 0 or took[pair] < self.left()]
-            for pair in fits:
-                if turn > 0 and took[pair] >= self.left():
+        for number in range(MOST_ROUNDS):
+            for i, (cell, file) in enumerate(pairs):
+                if number > 0 and took[cell, file] >= self.left():
                     continue
                 start = time.monotonic()
-                self.measure(*pair)
-                took[pair] = time.monotonic() - start
+                turns = self.turns(cell, file)
+                for j, (who, turn) in enumerate(turns):
+                    waiting = (len(pairs) - i) * len(turns) - j if number == 0 else 1
+                    self.take(f"{', '.join(cell.works)} on {file}: {who}", turn, min(1, MOST_SHARES / waiting))
+                took[cell, file] = time.monotonic() - start
 
 
 def table(result):

@@ -206,6 +206,19 @@ class PeersTest(unittest.TestCase):
         _, text, _ = self.bench("--works", "prompt_512", "--files", "Q4_1", "--minutes", "0.05")
         self.assertRegex(text, r"prompt_512 +Q4_1 +window +- +100\.0 +- +-")
 
+    def test_one_that_hangs_stops_no_other(self):
+        self.bench("--works", "prompt_512", "--minutes", "0")
+        self.speed("native", 10)
+        hangs = "import time\nif 'window' in sys.argv: time.sleep(60)\n"
+        self.program(self.programs, "kedge", KEDGE.replace("def after", hangs + "def after"))
+        code, out, err = self.bench("--works", "prompt_512,prompt_2048,prompt_8064", "--minutes", "0.2", "--format",
+                                    "json")
+        self.assertEqual(code, 0)
+        rows = json.loads(out)["rows"]
+        self.assertTrue(all(row["kedge"] is None for row in rows if row["policy"] == "window"), rows)
+        self.assertTrue(any(row["kedge"] for row in rows if row["policy"] == "full"), rows)
+        self.assertIn("took longer than the", err)
+
     def test_without_time_nothing_is_measured(self):
         begin = time.monotonic()
         code, out, err = self.bench("--minutes", "0", "--format", "json")
