@@ -50,7 +50,7 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
   plan->tables.push_back(rows_.tables());
 }
 
-void Sequence::TakeSalience(const Salience& earlier) {
+void Sequence::TakeSalience(const EarlierSalience& earlier) {
   KEDGE_CHECK(content_.NeedsChoice() && heads_ != nullptr);
   salience_.emplace(content_, *heads_);
   salience_->Take(earlier);

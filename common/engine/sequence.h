@@ -51,9 +51,9 @@ class Sequence {
   // What the choice of salient sequences will stand on, so far; null if none is to be made here, or no step was
   // planned.
   const Salience* salience() const { return salience_.has_value() ? &*salience_ : nullptr; }
-  // Starts from what a sequence with the same beginning has gathered (Salience::Take). REQUIRES: a choice is to be
-  // made.
-  void TakeSalience(const Salience& earlier);
+  // Starts from what a sequence with the same beginning has gathered. REQUIRES: a choice is to be made, and
+  // Salience::CanTake.
+  void TakeSalience(const EarlierSalience& earlier);
 
   // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
   // want mass; returns how many of its own do. Takes their mass; once the prompt has been computed up to its last row,
