@@ -63,6 +63,14 @@ class Sequence {
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
 
+  // --- Sharing ---
+  // The rows of State(position()) and all of K, or under `prefill=full` the complete rows of the prompt, in their pages;
+  // nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen.
+  std::optional<StoredRows> Stored() const;
+  // Goes on behind stored rows of this content's beginning (SharedContent). REQUIRES: position() == 0; under
+  // `prefill=full` rows.end < prompt_length - 1.
+  absl::Status Resume(const StoredRows& rows, StepDevice* device);
+
   // --- Sending ---
   // Whether State(p) of the ids is known: always, but under `prefill=full` only once the prompt is reduced.
   bool knows_state() const { return tracker_.reduced(); }

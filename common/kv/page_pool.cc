@@ -33,6 +33,11 @@ PageId PagePool::TakeFree() {
   return page;
 }
 
+void PagePool::Hold(PageId page) {
+  KEDGE_CHECK(holders_[page] > 0);
+  ++holders_[page];
+}
+
 void PagePool::Release(PageId page) {
   KEDGE_CHECK(holders_[page] > 0);
   if (--holders_[page] == 0) free_.push_back(page);

@@ -36,7 +36,7 @@ class PagePool {
 
   // --- For the cache ---
   // One more holder of a page. REQUIRES: it has one.
-  void Hold(PageId page) { ++holders_[page]; }
+  void Hold(PageId page);
   // One holder less; without any, the page is free.
   void Release(PageId page);
   // Called when a page is to be taken and none is free: gives some hold up, and returns false if there is none left.
