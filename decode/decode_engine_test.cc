@@ -188,7 +188,7 @@ TEST_F(DecodeEngineTest, LateEventsOfAnEarlierTryAreIgnored) {
 }
 
 TEST_F(DecodeEngineTest, FewMissingTokensAreComputedHere) {
-  NewEngine({.min_remote_tokens = 50});
+  NewEngine({.row_source = {.min_remote_tokens = 50}});
   DecodeJob job = Job(30);
   job.candidates = {{"p1", "one:1"}};
   const auto sink = Add(job);

@@ -234,6 +234,8 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
     kept_rows_ = prefilled.kept_rows();
     full_bytes_ = request_.prompt_ids.size() * prefilled.row_bytes();
   }
+  // Of several completions one may have computed what the others find.
+  if (run.ids_at_start == 0) cached_tokens_ = std::min(cached_tokens_.value_or(UINT32_MAX), prefilled.cached_tokens());
   if (run.index == 0 && !prefill_timed_) {
     prefill_timed_ = true;
     queue_duration_ = run.call_start - arrival_ + absl::Microseconds(prefilled.queue_us());
@@ -337,6 +339,7 @@ void RequestFlow::FillPromptUsage(inference::v1::Usage* usage) const {
   usage->set_kept_rows(kept_rows_);
   usage->set_segment_bytes(segment_bytes_);
   usage->set_full_bytes(full_bytes_);
+  usage->set_cached_tokens(cached_tokens_.value_or(0));
 }
 
 void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) const {

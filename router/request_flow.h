@@ -146,6 +146,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   uint32_t kept_rows_ = 0;
   uint64_t full_bytes_ = 0;
   uint64_t segment_bytes_ = 0;
+  std::optional<uint32_t> cached_tokens_;
   uint32_t failovers_ = 0;
   bool numerics_changed_ = false;
   bool prefill_timed_ = false;  // the four below: of completion 0
