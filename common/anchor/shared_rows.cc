@@ -17,9 +17,11 @@ RowBits BitsOf(const Content& content, uint32_t position) {
 
 uint32_t SharedEnd(const Content& content, bool roles_agree) {
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
-  if (content.policy.prefill_full) return std::min(size, std::max(content.prompt_length, 1u) - 1);
-  if (content.policy.write_full || !roles_agree) return std::min(size, content.prompt_length);
-  return size;
+  // What is written sees all that the prompt's last row saw: a state behind that row is of this prompt alone.
+  if (content.policy.prefill_full || content.policy.write_full) {
+    return std::min(size, std::max(content.prompt_length, 1u) - 1);
+  }
+  return roles_agree ? size : std::min(size, content.prompt_length);
 }
 
 Content SharedContent(const Content& content, bool roles_agree) {

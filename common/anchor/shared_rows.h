@@ -13,8 +13,8 @@ namespace kedge {
 
 // Rows before this one have the same bits in every request whose content begins with the same ids, bits and policy,
 // wherever its prompt ends. Generated rows are among them if they have the bits of prompt rows (`roles_agree`, a
-// property of the device) and the policy treats them alike (`write=anchored`). Under `prefill=full` these are the
-// complete rows 0..n-2, before the reduction: what is reduced was chosen for one question.
+// property of the device) and the policy treats them alike: under `write=full` only rows 0..n-2 serve. Under
+// `prefill=full` these are the complete rows 0..n-2, before the reduction: what is reduced was chosen for one question.
 uint32_t SharedEnd(const Content& content, bool roles_agree);
 
 // What these rows stand on. Complete rows stand on their ids alone, so under any two policies with `prefill=full`, and

@@ -30,7 +30,7 @@ TEST(SharedRowsTest, GeneratedRowsServeWhereNothingTellsThemFromPromptRows) {
   EXPECT_EQ(SharedEnd(Text(50, 30, Anchored()), false), 30u);
   Policy written = Anchored();
   written.write_full = true;
-  EXPECT_EQ(SharedEnd(Text(50, 30, written), true), 30u);
+  EXPECT_EQ(SharedEnd(Text(50, 30, written), true), 29u);
   EXPECT_EQ(SharedEnd(Text(29, 30, Anchored()), false), 29u);  // a request for State(n-1)
 }
 

@@ -37,7 +37,10 @@ std::vector<RowRef> RowsOfOpenPages(const StoredRows& rows) {
 
 void RowStore::AddRecent(uint32_t position) {
   const uint32_t page = position / kPageRows;
-  if (tables_.recent.empty()) tables_.first_recent_page = page;
+  if (tables_.recent.empty()) {
+    tables_.first_recent_page = page;
+    first_recent_ = position;
+  }
   const uint32_t index = page - tables_.first_recent_page;
   KEDGE_CHECK(index <= tables_.recent.size());
   if (index == tables_.recent.size()) tables_.recent.push_back(lease_.Take());
@@ -69,7 +72,9 @@ std::optional<StoredRows> RowStore::Stored(uint32_t end, uint32_t recent_begin, 
   StoredRows rows{.end = end, .recent_begin = recent_begin, .kept = kept};
   if (recent_begin < end) {
     const uint32_t first = recent_begin / kPageRows, last = (end - 1) / kPageRows;
-    if (tables_.recent.empty() || first < tables_.first_recent_page) return std::nullopt;
+    if (tables_.recent.empty() || first < tables_.first_recent_page || recent_begin < first_recent_) {
+      return std::nullopt;
+    }
     KEDGE_CHECK(last - tables_.first_recent_page < tables_.recent.size());
     rows.pages.first_recent_page = first;
     const auto begin = tables_.recent.begin() + (first - tables_.first_recent_page);
@@ -87,6 +92,7 @@ std::vector<RowRef> RowStore::Adopt(const StoredRows& rows) {
   tables_ = rows.pages;
   if (open_begin < rows.end) tables_.recent.pop_back();
   if (rows.kept % kPageRows != 0) tables_.kept.pop_back();
+  first_recent_ = rows.recent_begin;
   // All that is shared is held before a page is taken, which may cost the cache the rest.
   for (PageId page : tables_.recent) lease_.Share(page);
   for (PageId page : tables_.kept) lease_.Share(page);

@@ -47,7 +47,8 @@ class RowStore {
   // Gives all rows up; the lease stays.
   void Clear();
 
-  // The pages of R[recent_begin, end) and K[0, kept); nullopt if pages of R were dropped. REQUIRES: the rows came once.
+  // The pages of R[recent_begin, end) and K[0, kept); nullopt if rows of R were dropped, or never came. REQUIRES: those
+  // from the first that came up to `end`, and of K all, came.
   std::optional<StoredRows> Stored(uint32_t end, uint32_t recent_begin, uint32_t kept) const;
   // Goes on behind rows that somebody holds: shares their full pages, and takes pages for the rows of those that are
   // not full. Returns where these are to be written, in the order of RowsOfOpenPages. Pages that only the cache holds
@@ -63,6 +64,7 @@ class RowStore {
  private:
   PageLease lease_;
   PageTables tables_;
+  uint32_t first_recent_ = 0;  // the first row of R that came, dropped or not
 };
 
 }  // namespace kedge

@@ -120,5 +120,17 @@ TEST(RowStoreTest, DroppedPagesAreNotStored) {
   EXPECT_FALSE(rows.Stored(100, 63, 10).has_value());
 }
 
+TEST(RowStoreTest, RowsThatNeverCameAreNotStored) {
+  PagePool pool(8);
+  RowStore received(pool.Reserve(4).value());
+  for (uint32_t i = 10; i < 50; ++i) received.AddRecent(i);  // a state that begins within a page
+  EXPECT_FALSE(received.Stored(50, 0, 0).has_value());
+  EXPECT_TRUE(received.Stored(50, 10, 0).has_value());
+  RowStore other(pool.Reserve(4).value());
+  other.Adopt(*received.Stored(50, 20, 0));
+  EXPECT_FALSE(other.Stored(50, 19, 0).has_value());
+  EXPECT_TRUE(other.Stored(50, 20, 0).has_value());
+}
+
 }  // namespace
 }  // namespace kedge
