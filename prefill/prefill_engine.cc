@@ -31,7 +31,8 @@ struct PrefillEngine::Job {
     return {.ready = computation->ready(), .left = computation->left()};
   }
   uint32_t pending() const {
-    return sequence != nullptr ? sequence->pending() : static_cast<uint32_t>(request.content.ids.size());
+    if (sequence != nullptr) return sequence->pending();
+    return static_cast<uint32_t>(request.content.ids.size()) - (waits() ? wait->end() : 0);  // the rest is another's
   }
 };
 

@@ -232,6 +232,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       .clock = &clock_,
       .tokenizer = tokenizer,
       .registry = &registry_,
+      .prefixes = &prefixes_,
       .caller = caller_.get(),
       .run_after = [this](absl::Duration delay,
                           std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },

@@ -103,6 +103,7 @@ class SimulatedCluster {
   std::deque<std::function<void()>> queue_;  // what is under way; runs in order
   std::multimap<absl::Time, std::function<void()>> timers_;
   NodeRegistry registry_;
+  PrefixMemory prefixes_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<Caller> caller_;
   FlowEnvironment environment_;

@@ -33,6 +33,7 @@ class PrefixCache;
 class PrefixWait {
  public:
   bool over() const { return over_; }
+  uint32_t end() const { return end_; }
 
  private:
   friend class PrefixCache;
@@ -42,8 +43,9 @@ class PrefixWait {
   bool over_ = false;
 };
 
-// The rows of one sequence as they come. Steps end at checkpoints: every kCheckpointTokens, at the end of what the
-// sequence was started with, and where somebody waits. If it ends earlier while somebody waits, it leaves a checkpoint
+// The rows of one sequence as they come. Steps end at checkpoints: every kCheckpointTokens, where the prompt's last turn
+// begins (what is before it many prompts share), at the end of what the sequence was started with, and where somebody
+// waits. If it ends earlier while somebody waits, it leaves a checkpoint
 // where it stands, so nothing that is still wanted is computed twice. Held by the request beside its sequence, which
 // outlives it. Owned by one thread.
 class PrefixComputation {

@@ -153,14 +153,16 @@ TEST(PrefixCacheTest, EveryCheckpointOfWhatMayBeSharedIsFound) {
   }
 }
 
-TEST(PrefixCacheTest, CheckpointsComeEvery512TokensAndAtTheEnd) {
+TEST(PrefixCacheTest, CheckpointsComeEvery512TokensAndAtTheEndsOfTurns) {
   Node node;
   Content content = Prompt(1300, Window());
+  content.turn_begin = 200;
   node.Run(content, std::nullopt);
   EXPECT_EQ(node.cache().Find(content, 1300)->rows.end, 1300u);
   EXPECT_EQ(node.cache().Find(content, 1299)->rows.end, 1024u);
   EXPECT_EQ(node.cache().Find(content, 1023)->rows.end, 512u);
-  EXPECT_FALSE(node.cache().Find(content, 511).has_value());
+  EXPECT_EQ(node.cache().Find(content, 511)->rows.end, 200u);
+  EXPECT_FALSE(node.cache().Find(content, 199).has_value());
   content.ids.push_back(5);  // the next turn
   content.prompt_length = 1301;
   EXPECT_EQ(node.cache().Find(content, 1301)->rows.end, 1300u);
