@@ -36,7 +36,7 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   const auto rank = [&](const NodeSnapshot& node) {
     const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
     const double missing = query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
-    return std::make_tuple(other_class, DecodeLoad(node) + missing, node.node_id);
+    return std::make_tuple(other_class, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {
     if (!node.ready || node.role != NodeRole::kDecode || WasTried(node, query)) continue;

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "common/anchor/policy.h"
 #include "common/model/gguf.h"
 #include "common/rpc/protocol.h"
 #include "common/testing/tiny_model.h"

@@ -95,6 +95,7 @@ class PrefixComputation {
 class PrefixCache {
  public:
   static constexpr uint32_t kCheckpointTokens = 512;
+  static constexpr uint32_t kLeastTurnBegin = 64;       // a step of its own for fewer tokens costs more than they do
   static constexpr uint32_t kWorthWaiting = kPageRows;  // tokens more than what is stored
 
   // Both must outlive this. `heads`: by which the node chooses salient sequences.
