@@ -24,7 +24,7 @@ struct DecodeEngine::Session {
   uint32_t pages = 0;
   absl::Time arrived;
   State state = State::kWaiting;
-  absl::Status failed;                 // to be told in the next turn
+  absl::Status failed;                             // to be told in the next turn
   std::shared_ptr<const PrefixWait> wait;          // for what another job computes
   std::unique_ptr<Sequence> sequence;              // once the job has rows
   std::unique_ptr<PrefixComputation> computation;  // once it runs
@@ -145,7 +145,13 @@ void DecodeEngine::Cancel(JobId id) {
 
 void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInfo& finished) {
   const std::shared_ptr<DecodeSink> sink = std::move(session->sink);
-  if (session->computation != nullptr) status.ok() ? session->computation->StoreHere() : session->computation->Abandon();
+  if (PrefixComputation* const computation = session->computation.get(); computation != nullptr) {
+    if (status.ok()) {
+      computation->StoreHere();
+    } else {
+      computation->Abandon();
+    }
+  }
   sessions_.erase(session);  // rows first, so that whoever hears of the end finds them free
   sink->OnEnd(status, finished);
 }

@@ -31,10 +31,10 @@ struct DecodeOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
-  bool roles_agree = false;   // the device computes a generated row to the same bits as a prompt row
-  uint32_t cache_pages = 0;   // most pages that stored beginnings of texts hold; 0: none are stored
+  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
+  uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
   RowSourceLimits row_source;
-  uint32_t max_waiting = 256;      // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
+  uint32_t max_waiting = 256;  // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
@@ -82,14 +82,16 @@ class DecodeSink {
   virtual void OnEnd(const absl::Status& status, const FinishedInfo& finished) = 0;
 };
 
-// A job goes kWaiting (for rows, or for another job to compute the beginning that both share) -> kReceiving (its state is on its way; a failed try starts the next) -> kRunning ->
-// gone, or kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill
-// node's failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may
-// have to wait once more: where a state is received, less is reserved than where a prompt is computed.
+// A job goes kWaiting (for rows, or for another job to compute the beginning that both share) -> kReceiving (its state
+// is on its way; a failed try starts the next) -> kRunning -> gone, or kWaiting -> kRunning where nothing is to be
+// received; it goes at any time when it is cancelled. No prefill node's failure fails a job: when all candidates have
+// been tried, the prompt is computed here, for which the job may have to wait once more: where a state is received,
+// less is reserved than where a prompt is computed.
 //
 // Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
-// What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the next
-// turn of a chat goes on from there. Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+// What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
+// next turn of a chat goes on from there. Owned by one thread: events in through Add, Cancel and `post`, everything
+// else in Turn.
 class DecodeEngine {
  public:
   using JobId = uint64_t;

@@ -1,5 +1,6 @@
 // Jobs wait in order of arrival for their rows, then share every step. Rows leave as soon as the step that computed
-// them is done. A job that waits for another one's rows lets later ones pass: it holds nothing. Tested by prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
+// them is done. A job that waits for another one's rows lets later ones pass: it holds nothing. Tested by
+// prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
 #include "prefill/prefill_engine.h"
 
 #include <algorithm>
@@ -18,7 +19,7 @@ struct PrefillEngine::Job {
   StateRequest request;
   std::shared_ptr<StateSink> sink;
   uint32_t pages;
-  absl::Time last_sent;                // the last sign of life
+  absl::Time last_sent;                    // the last sign of life
   std::shared_ptr<const PrefixWait> wait;  // for what another job computes
   uint32_t cached = 0;                     // rows that were there when the job got its own
   std::unique_ptr<Sequence> sequence;      // once the job has rows

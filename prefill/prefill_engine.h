@@ -29,9 +29,9 @@ struct PrefillOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: policies with `salient` are refused
   // --- Change speed ---
-  bool roles_agree = false;    // the device computes a generated row to the same bits as a prompt row
-  uint32_t cache_pages = 0;    // most pages that stored beginnings of prompts hold; 0: none are stored
-  uint64_t max_waiting_tokens = 1 << 18;                       // of queued jobs; beyond it: RESOURCE_EXHAUSTED
+  bool roles_agree = false;               // the device computes a generated row to the same bits as a prompt row
+  uint32_t cache_pages = 0;               // most pages that stored beginnings of prompts hold; 0: none are stored
+  uint64_t max_waiting_tokens = 1 << 18;  // of queued jobs; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);        // length of a step
   absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
 };
@@ -45,9 +45,9 @@ class StateSink {
   virtual bool Congested() const = 0;
 };
 
-// A job waits (for rows, or for another job to compute the beginning that both share), computes, and is gone; it goes at
-// any time when it is cancelled. What it has computed stays in the cache, which holds no rows that a job has reserved.
-// Owned by one thread: events in through Add and Cancel, everything else in Turn.
+// A job waits (for rows, or for another job to compute the beginning that both share), computes, and is gone; it goes
+// at any time when it is cancelled. What it has computed stays in the cache, which holds no rows that a job has
+// reserved. Owned by one thread: events in through Add and Cancel, everything else in Turn.
 class PrefillEngine {
  public:
   using JobId = uint64_t;

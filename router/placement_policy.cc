@@ -35,7 +35,8 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   const NodeSnapshot* best = nullptr;
   const auto rank = [&](const NodeSnapshot& node) {
     const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
-    const double missing = query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
+    const double missing =
+        query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
     return std::make_tuple(other_class, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {

@@ -43,13 +43,13 @@ void PrefixMemory::Note(absl::Span<const uint64_t> prefixes, uint64_t registrati
 std::vector<HeldPrefix> PrefixMemory::Find(absl::Span<const uint64_t> prefixes) const {
   std::vector<HeldPrefix> held;
   absl::MutexLock lock(&mutex_);
-  for (size_t i = prefixes.size(); i-- > 0;) {
-    const auto found = by_prefix_.find(prefixes[i]);
+  for (uint32_t blocks = static_cast<uint32_t>(prefixes.size()); blocks > 0; --blocks) {
+    const auto found = by_prefix_.find(prefixes[blocks - 1]);
     if (found == by_prefix_.end()) continue;
     for (uint64_t registration : found->second->registrations) {
       const bool known = std::any_of(held.begin(), held.end(),
                                      [&](const HeldPrefix& node) { return node.registration == registration; });
-      if (!known) held.push_back({.registration = registration, .tokens = (static_cast<uint32_t>(i) + 1) * kPrefixBlock});
+      if (!known) held.push_back({.registration = registration, .tokens = blocks * kPrefixBlock});
     }
   }
   return held;

@@ -75,10 +75,9 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     ASSERT_EQ(whole.logprobs, steps.logprobs);
     ASSERT_EQ(whole.kept_rows, steps.kept_rows);
     for (int cut = 0; cut < 3; ++cut) {
-      const Score split =
-          ScoreSplit(content, kHeads, least + random() % (size + 1 - least), 1 + random() % 40, "tiny", first.get(),
-                     second.get())
-              .value();
+      const Score split = ScoreSplit(content, kHeads, least + random() % (size + 1 - least), 1 + random() % 40, "tiny",
+                                     first.get(), second.get())
+                              .value();
       ASSERT_EQ(whole.logprobs, split.logprobs);
     }
   }
@@ -99,7 +98,8 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
     const Score whole = ScoreWhole(content, kHeads, first.get()).value();
     for (uint32_t split = 0; split <= content.ids.size(); ++split) {
       for (const uint32_t chunk : {1u, 4u, 7u}) {
-        ASSERT_EQ(whole.logprobs, ScoreSplit(content, kHeads, split, chunk, "tiny", first.get(), second.get())->logprobs)
+        ASSERT_EQ(whole.logprobs,
+                  ScoreSplit(content, kHeads, split, chunk, "tiny", first.get(), second.get())->logprobs)
             << "split " << split << " chunk " << chunk;
       }
     }

@@ -247,12 +247,11 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   info.set_total_rows(uint64_t{options.pages} * kPageRows);
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
-    node->engine = std::make_unique<PrefillEngine>(
-        PrefillOptions{.fingerprint = kSimulatedModel,
-                       .context_length = kSimulatedContext,
-                       .salience_heads = SimulatedHeads(),
-                       .cache_pages = options.cache_pages},
-        &node->device, &clock_);
+    node->engine = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = kSimulatedModel,
+                                                                  .context_length = kSimulatedContext,
+                                                                  .salience_heads = SimulatedHeads(),
+                                                                  .cache_pages = options.cache_pages},
+                                                   &node->device, &clock_);
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -261,17 +260,17 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   }
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
-    node->engine = std::make_unique<DecodeEngine>(
-        DecodeOptions{.fingerprint = kSimulatedModel,
-                      .context_length = kSimulatedContext,
-                      .salience_heads = SimulatedHeads(),
-                      .cache_pages = options.cache_pages,
-                      .row_source = {.max_continued_tokens = 64}},
-        &node->device, source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
-          Post([alive, closure = std::move(closure)] {
-            if (*alive) closure();
-          });
-        });
+    node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
+                                                                .context_length = kSimulatedContext,
+                                                                .salience_heads = SimulatedHeads(),
+                                                                .cache_pages = options.cache_pages,
+                                                                .row_source = {.max_continued_tokens = 64}},
+                                                  &node->device, source_.get(), &clock_,
+                                                  [this, alive = node->alive](std::function<void()> closure) {
+                                                    Post([alive, closure = std::move(closure)] {
+                                                      if (*alive) closure();
+                                                    });
+                                                  });
     info.set_role(node::v1::ROLE_DECODE);
     info.set_node_id(node->address);
     info.set_address(node->address);

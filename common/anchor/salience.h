@@ -69,8 +69,9 @@ class Salience {
 
   // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.
   EarlierSalience Before(uint32_t end) const;
-  // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not added:
-  // it ends before what is summed row by row, and looks back at the same sequences where that is asked of its rows.
+  // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not
+  // added: it ends before what is summed row by row, and looks back at the same sequences where that is asked of its
+  // rows.
   bool CanTake(const EarlierSalience& earlier) const;
   // REQUIRES: CanTake.
   void Take(const EarlierSalience& earlier);

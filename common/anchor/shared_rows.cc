@@ -34,8 +34,8 @@ Content SharedContent(const Content& content, bool roles_agree) {
 uint32_t CommonRows(const Content& a, const Content& b) {
   if (!(a.policy == b.policy)) return 0;
   const size_t size = std::min(a.ids.size(), b.ids.size());
-  uint32_t end = static_cast<uint32_t>(
-      std::mismatch(a.ids.begin(), a.ids.begin() + size, b.ids.begin()).first - a.ids.begin());
+  uint32_t end =
+      static_cast<uint32_t>(std::mismatch(a.ids.begin(), a.ids.begin() + size, b.ids.begin()).first - a.ids.begin());
   if (a.pinned == b.pinned && a.no_anchor_positions == b.no_anchor_positions) return end;
   for (uint32_t position = 0; position < end; ++position) {
     if (!(BitsOf(a, position) == BitsOf(b, position))) return position;

@@ -71,8 +71,8 @@ void PrefixComputation::Store(const Checkpoint& checkpoint) {
   if (!rows.has_value()) return;
   CachedPrefix prefix{.name = checkpoint.name, .rows = *std::move(rows)};
   if (sequence_->salience() != nullptr) {
-    prefix.gathered = std::make_shared<CachedPrefix::Gathered>(checkpoint.own_name,
-                                                               sequence_->salience()->Before(checkpoint.end));
+    prefix.gathered =
+        std::make_shared<CachedPrefix::Gathered>(checkpoint.own_name, sequence_->salience()->Before(checkpoint.end));
   }
   cache_->store_.Add(std::move(prefix), last_);
   last_ = checkpoint.name;
@@ -135,7 +135,8 @@ std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t m
     if (found == nullptr) continue;
     CachedPrefix hit = *found;
     const auto gathered = std::exchange(hit.gathered, nullptr);
-    if (!salience.has_value() || salience->CanTake({.end = ends[i]})) return hit;  // nothing is to be gathered before it
+    // Without a choice, or where none of the rows before it tell anything, the rows are all.
+    if (!salience.has_value() || salience->CanTake({.end = ends[i]})) return hit;
     if (gathered == nullptr || gathered->name != own_names[i] || !salience->CanTake(gathered->salience)) continue;
     hit.gathered = gathered;
     return hit;

@@ -43,11 +43,10 @@ class PrefixWait {
   bool over_ = false;
 };
 
-// The rows of one sequence as they come. Steps end at checkpoints: every kCheckpointTokens, where the prompt's last turn
-// begins (what is before it many prompts share), at the end of what the sequence was started with, and where somebody
-// waits. If it ends earlier while somebody waits, it leaves a checkpoint
-// where it stands, so nothing that is still wanted is computed twice. Held by the request beside its sequence, which
-// outlives it. Owned by one thread.
+// The rows of one sequence as they come. Steps end at checkpoints: every kCheckpointTokens, where the prompt's last
+// turn begins (what is before it many prompts share), at the end of what the sequence was started with, and where
+// somebody waits. If it ends earlier while somebody waits, it leaves a checkpoint where it stands, so nothing that is
+// still wanted is computed twice. Held by the request beside its sequence, which outlives it. Owned by one thread.
 class PrefixComputation {
  public:
   ~PrefixComputation();
@@ -82,16 +81,16 @@ class PrefixComputation {
 
   PrefixCache* const cache_;
   Sequence* const sequence_;
-  Content shared_;                                 // SharedContent, at the start
-  std::vector<Checkpoint> checkpoints_;            // to come, ascending
-  std::optional<ChainKey> last_;                   // stored or resumed from
-  std::vector<std::weak_ptr<PrefixWait>> waits_;   // that are not over
+  Content shared_;                                // SharedContent, at the start
+  std::vector<Checkpoint> checkpoints_;           // to come, ascending
+  std::optional<ChainKey> last_;                  // stored or resumed from
+  std::vector<std::weak_ptr<PrefixWait>> waits_;  // that are not over
   bool paused_ = false;
   std::list<PrefixComputation*>::iterator self_;
 };
 
-// Joins the content cache to sequences: names, which rows may be shared, where a request goes on. With or without a hit a
-// request gets the same bits. Owned by one thread; must outlive its computations.
+// Joins the content cache to sequences: names, which rows may be shared, where a request goes on. With or without a hit
+// a request gets the same bits. Owned by one thread; must outlive its computations.
 class PrefixCache {
  public:
   static constexpr uint32_t kCheckpointTokens = 512;
@@ -105,8 +104,8 @@ class PrefixCache {
   // until a page is taken or a checkpoint is stored.
   std::optional<CachedPrefix> Find(const Content& content, uint32_t most);
 
-  // Whether a computation under way will soon have more of the content's first `most` rows than the `have` rows that are
-  // stored; null if it is not worth waiting. REQUIRES: `have` as Find says.
+  // Whether a computation under way will soon have more of the content's first `most` rows than the `have` rows that
+  // are stored; null if it is not worth waiting. REQUIRES: `have` as Find says.
   std::shared_ptr<const PrefixWait> Await(const Content& content, uint32_t most, uint32_t have);
 
   // Follows a sequence, which goes on behind `hit` if there is one. REQUIRES: with a hit, sequence->position() == 0.

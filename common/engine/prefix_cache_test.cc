@@ -19,9 +19,7 @@ constexpr uint32_t kStep = 64;
 const SalienceHeads kHeads = {.pointers = {{1, 0}}, .retrieval = {{0, 0}, {0, 1}}};
 const Policy kFull = {.recent = Policy::kAll};
 
-Policy Window() {
-  return {.anchors = {1, 2}, .longest = 30, .sinks = 3, .recent = 40, .view = Policy::View::kAll};
-}
+Policy Window() { return {.anchors = {1, 2}, .longest = 30, .sinks = 3, .recent = 40, .view = Policy::View::kAll}; }
 
 Policy Salient() {
   Policy policy{.anchors = {1, 2}, .longest = 30, .keep_anchors = false, .sinks = 4, .recent = 20};

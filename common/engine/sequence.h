@@ -64,8 +64,8 @@ class Sequence {
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
 
   // --- Sharing ---
-  // The rows of State(position()) and all of K, or under `prefill=full` the complete rows of the prompt, in their pages;
-  // nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen.
+  // The rows of State(position()) and all of K, or under `prefill=full` the complete rows of the prompt, in their
+  // pages; nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen.
   std::optional<StoredRows> Stored() const;
   // Goes on behind stored rows of this content's beginning (SharedContent). REQUIRES: position() == 0; under
   // `prefill=full` rows.end < prompt_length - 1.

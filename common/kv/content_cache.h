@@ -29,9 +29,9 @@ struct CachedPrefix {
   std::shared_ptr<const Gathered> gathered;
 };
 
-// Checkpoints as a tree: one goes on from another if it was computed from there, and then it shares its pages. The least
-// recently used leaf goes first; using a checkpoint uses all that it goes on from. Pages are the pool's: reservations
-// come before the cache, which gives up what is needed (PagePool). Owned by one thread.
+// Checkpoints as a tree: one goes on from another if it was computed from there, and then it shares its pages. The
+// least recently used leaf goes first; using a checkpoint uses all that it goes on from. Pages are the pool's:
+// reservations come before the cache, which gives up what is needed (PagePool). Owned by one thread.
 class ContentCache {
  public:
   static constexpr size_t kMaxCheckpoints = 4096;  // those that share all their pages cost none
@@ -47,8 +47,9 @@ class ContentCache {
   // Uses a checkpoint; null if there is none of this name. Valid until a checkpoint is added or a page of the pool is
   // taken.
   const CachedPrefix* Find(const ChainKey& name);
-  // Holds the pages of a checkpoint, computed from the one named `from`, if that is still here. Of one that is here
-  // already, the gathered salience is taken over. REQUIRES: the pages have holders.
+  // Holds the pages of a checkpoint, computed from the one named `from`, if that is still here; not if they alone are
+  // more than the budget. Of one that is here already, the gathered salience is taken over. REQUIRES: the pages have
+  // holders.
   void Add(CachedPrefix prefix, const std::optional<ChainKey>& from);
 
   uint32_t num_pages() const { return num_pages_; }
@@ -69,11 +70,11 @@ class ContentCache {
 
   PagePool* const pool_;
   const uint32_t max_pages_;
-  std::list<Node> nodes_;                    // most recently used first; each stands behind the one it goes on from
+  std::list<Node> nodes_;  // most recently used first; each stands behind the one it goes on from
   std::map<ChainKey, Node*> by_name_;
-  std::map<uint32_t, uint32_t> ends_;        // how many checkpoints end there
-  std::vector<uint32_t> checkpoints_;        // [pages of the pool] that lie there
-  uint32_t num_pages_ = 0;                   // with at least one
+  std::map<uint32_t, uint32_t> ends_;  // how many checkpoints end there
+  std::vector<uint32_t> checkpoints_;  // [pages of the pool] that lie there
+  uint32_t num_pages_ = 0;             // with at least one
 };
 
 }  // namespace kedge

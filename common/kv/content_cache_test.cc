@@ -60,14 +60,14 @@ TEST_F(ContentCacheTest, TheLeastRecentlyUsedLeafGoesFirst) {
   Add(cache, 2, 1, 2);
   Add(cache, 3, 1, 2);
   Add(cache, 4, 0, 2);
-  cache.Find(Name(2));     // and with it 1
-  Add(cache, 5, 0, 2);     // 3 is the oldest
+  cache.Find(Name(2));  // and with it 1
+  Add(cache, 5, 0, 2);  // 3 is the oldest
   EXPECT_EQ(cache.Find(Name(3)), nullptr);
-  Add(cache, 6, 0, 2);     // then 4
+  Add(cache, 6, 0, 2);  // then 4
   EXPECT_EQ(cache.Find(Name(4)), nullptr);
   cache.Find(Name(5));
   cache.Find(Name(6));
-  Add(cache, 7, 0, 2);     // 1 has a follower: 2 goes, which it was used with
+  Add(cache, 7, 0, 2);  // 1 has a follower: 2 goes, which it was used with
   EXPECT_EQ(Present(cache), (std::set<int>{1, 5, 6, 7}));
 }
 

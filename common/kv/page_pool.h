@@ -2,8 +2,8 @@
 //
 // Requests reserve before they begin, so what they will hold is a number of pages first and becomes pages as rows come.
 // A page may have several holders: requests that share the rows of a beginning, and the cache. Reservations count as
-// if nothing were shared, and the cache takes none: it lives in what is not reserved or not used yet, and gives pages up
-// when a request takes one and none is free.
+// if nothing were shared, and the cache takes none: it lives in what is not reserved or not used yet, and gives pages
+// up when a request takes one and none is free.
 #ifndef KEDGE_COMMON_KV_PAGE_POOL_H_
 #define KEDGE_COMMON_KV_PAGE_POOL_H_
 
@@ -48,8 +48,8 @@ class PagePool {
 
   const uint32_t num_pages_;
   uint32_t reserved_ = 0;
-  std::vector<PageId> free_;        // nobody holds them
-  std::vector<uint32_t> holders_;   // [num_pages]
+  std::vector<PageId> free_;       // nobody holds them
+  std::vector<uint32_t> holders_;  // [num_pages]
   std::function<bool()> reclaim_;
 };
 

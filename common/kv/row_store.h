@@ -26,8 +26,8 @@ struct StoredRows {
 // Rows of the last page of R and of K where that page is not full: what RowStore::Adopt makes room for.
 std::vector<RowRef> RowsOfOpenPages(const StoredRows& rows);
 
-// R drops whole pages from its front as rows go out of sight; K only grows. A row stays as it was written until its page
-// is free, so others may share pages of which rows are still to come: they go on in a copy. Owned by one thread.
+// R drops whole pages from its front as rows go out of sight; K only grows. A row stays as it was written until its
+// page is free, so others may share pages of which rows are still to come: they go on in a copy. Owned by one thread.
 class RowStore {
  public:
   // `lease` covers PagesNeeded of the request.

@@ -80,9 +80,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::Range(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
                   "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
-  app->add_option("--cache-memory", flags->cache_memory_mib,
-                  "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
-                  "0: none (default: half)");
+  app->add_option(
+      "--cache-memory", flags->cache_memory_mib,
+      "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
+      "0: none (default: half)");
   app->add_option("--backend", flags->device.backend, "what computes; all but cpu are for tests")
       ->check(CLI::IsMember({"cpu", "reference", "deferred"}))
       ->capture_default_str();
@@ -144,10 +145,11 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   const RowShape& shape = device->row_shape();
   const uint64_t total_rows = uint64_t{device->num_pages()} * kPageRows;
   const uint32_t cache_pages = CachePages(flags, *device);
-  spdlog::info("model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({}), of which the cache may hold {} MiB",
-               config.name, flags.model, flags.adapter.empty() ? "" : ", adapter " + flags.adapter,
-               device->numerics_class(), total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(),
-               flags.kv_type, uint64_t{cache_pages} * kPageRows * shape.row_bytes() >> 20);
+  spdlog::info(
+      "model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({}), of which the cache may hold {} MiB",
+      config.name, flags.model, flags.adapter.empty() ? "" : ", adapter " + flags.adapter, device->numerics_class(),
+      total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type,
+      uint64_t{cache_pages} * kPageRows * shape.row_bytes() >> 20);
 
   KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
   if (!found.calibrated) {
