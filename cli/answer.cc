@@ -17,6 +17,7 @@ std::string AnswerJson(const Answer& answer) {
   json["finish_reason"] = answer.finish_reason;
   json["prompt_tokens"] = answer.prompt_tokens;
   json["completion_tokens"] = answer.completion_tokens;
+  json["cached_tokens"] = answer.cached_tokens;
   json["kept_rows"] = answer.kept_rows;
   json["kept_ranges"] = answer.kept_ranges;
   json["segment_bytes"] = answer.segment_bytes;
@@ -34,8 +35,9 @@ std::string WithCommas(uint64_t number) {
 }
 
 std::string AnswerSummary(const Answer& answer) {
-  std::string summary = absl::StrFormat("  tokens   %u prompt, %u output (%s)\n", answer.prompt_tokens,
-                                        answer.completion_tokens, answer.finish_reason);
+  std::string summary = absl::StrFormat("  tokens   %u prompt", answer.prompt_tokens);
+  if (answer.cached_tokens > 0) absl::StrAppendFormat(&summary, " (%u of them from a cache)", answer.cached_tokens);
+  absl::StrAppendFormat(&summary, ", %u output (%s)\n", answer.completion_tokens, answer.finish_reason);
   absl::StrAppendFormat(&summary, "  rows     %u kept of %u", answer.kept_rows, answer.prompt_tokens);
   if (answer.kept_rows > 0 && answer.kept_rows + 1 < answer.prompt_tokens && !answer.kept_ranges.empty()) {
     absl::StrAppendFormat(&summary, " (%.1f %%), in %u part%s of the prompt",
@@ -48,8 +50,8 @@ std::string AnswerSummary(const Answer& answer) {
                           WithCommas(answer.segment_bytes), WithCommas(answer.full_bytes),
                           100.0 * answer.segment_bytes / answer.full_bytes);
   } else {
-    absl::StrAppendFormat(&summary, "  bytes    none moved: the decode node computed the prompt; a full cache is %s",
-                          WithCommas(answer.full_bytes));
+    absl::StrAppendFormat(&summary, "  bytes    none moved: the decode node %s the prompt; a full cache is %s",
+                          answer.cached_tokens > 0 ? "had rows of" : "computed", WithCommas(answer.full_bytes));
   }
   absl::StrAppendFormat(&summary, "\n  time     %.3f s to the first token", absl::ToDoubleSeconds(answer.first_token));
   // The first token's time is prefill's; the others come at the decode node's pace.

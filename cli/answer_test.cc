@@ -39,6 +39,7 @@ TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
                          {"finish_reason", "stop"},
                          {"prompt_tokens", 1500},
                          {"completion_tokens", 3},
+                         {"cached_tokens", 0},
                          {"kept_rows", 200},
                          {"kept_ranges", {{0, 4}, {1304, 1500}}},
                          {"segment_bytes", 4608000},
@@ -69,6 +70,15 @@ TEST(AnswerTest, NothingMovedIsNoSaving) {
   answer.segment_bytes = 0;
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("none moved: the decode node computed the prompt"));
   EXPECT_THAT(AnswerSummary(answer), Not(HasSubstr("34,560,000 (")));
+}
+
+TEST(AnswerTest, WhatACacheHadIsSaid) {
+  Answer answer = SomeAnswer();
+  EXPECT_THAT(AnswerSummary(answer), Not(HasSubstr("cache)")));
+  answer.cached_tokens = 1024;
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("1500 prompt (1024 of them from a cache), 3 output"));
+  answer.segment_bytes = 0;
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("none moved: the decode node had rows of the prompt"));
 }
 
 TEST(AnswerTest, TheSummaryOfNothingDividesByNothing) {

@@ -24,8 +24,10 @@ struct DecodeEngine::Session {
   uint32_t pages = 0;
   absl::Time arrived;
   State state = State::kWaiting;
-  absl::Status failed;                 // to be told in the next turn
-  std::unique_ptr<Sequence> sequence;  // once the job has rows
+  absl::Status failed;                             // to be told in the next turn
+  std::shared_ptr<const PrefixWait> wait;          // for what another job computes
+  std::unique_ptr<Sequence> sequence;              // once the job has rows
+  std::unique_ptr<PrefixComputation> computation;  // once it runs
 
   // Receiving.
   uint32_t attempt = 0;  // candidates tried so far
@@ -51,6 +53,8 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       clock_(clock),
       post_(std::move(post)),
       pool_(device->num_pages()),
+      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
+             &options_.salience_heads, device, &pool_),
       pacer_(options.step_target, device->max_rows()) {}
 
 DecodeEngine::~DecodeEngine() = default;
@@ -99,10 +103,10 @@ absl::StatusOr<uint32_t> DecodeEngine::PagesOf(const DecodeJob& job, uint32_t fi
                                                    " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
 }
 
-// Whether the state before the last id is to be asked for.
+// Whether the state before the last id is to be asked for, unless rows of it are stored here.
 bool DecodeEngine::IsRemote(const Session& session) const {
-  const uint32_t missing = session.missing();
-  return missing > 0 && missing >= options_.min_remote_tokens && session.attempt < session.job.candidates.size();
+  return !ComputesHere({.missing = session.missing(), .candidates = session.attempt < session.job.candidates.size()},
+                       options_.row_source);
 }
 
 DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink> sink) {
@@ -132,30 +136,71 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
 }
 
 void DecodeEngine::Cancel(JobId id) {
-  sessions_.remove_if([id](const Session& session) { return session.id == id; });
+  sessions_.remove_if([id](const Session& session) {
+    if (session.id != id) return false;
+    if (session.computation != nullptr) session.computation->StoreHere();  // a chat may go on behind half an answer
+    return true;
+  });
 }
 
 void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInfo& finished) {
   const std::shared_ptr<DecodeSink> sink = std::move(session->sink);
+  if (PrefixComputation* const computation = session->computation.get(); computation != nullptr) {
+    if (status.ok()) {
+      computation->StoreHere();
+    } else {
+      computation->Abandon();
+    }
+  }
   sessions_.erase(session);  // rows first, so that whoever hears of the end finds them free
   sink->OnEnd(status, finished);
 }
 
+bool DecodeEngine::MayBegin(const Session& session) const {
+  return session.state == Session::State::kWaiting && session.failed.ok() &&
+         (session.wait == nullptr || session.wait->over());
+}
+
 void DecodeEngine::Admit() {
   for (Session& session : sessions_) {
-    if (session.state != Session::State::kWaiting || !session.failed.ok()) continue;
-    absl::StatusOr<PageLease> lease = pool_.Reserve(session.pages);
-    if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
-    session.sequence = std::make_unique<Sequence>(session.job.content, *std::move(lease), &options_.salience_heads);
-    if (session.began == absl::InfinitePast()) session.began = clock_->Now();
-    session.prefilled.queue_time = session.began - session.arrived;
-    if (IsRemote(session)) {
-      FetchNext(session);
-    } else {
-      session.prefilled.prefill_node.clear();
-      session.state = Session::State::kRunning;
-    }
+    if (!MayBegin(session)) continue;
+    if (session.pages > pool_.num_free()) return;  // in order of arrival: nobody overtakes, so nobody starves
+    Begin(session);
   }
+}
+
+// Gives a job its rows and starts it. REQUIRES: session.pages are free.
+void DecodeEngine::Begin(Session& session) {
+  const Content& content = session.job.content;
+  const uint32_t missing = session.missing();
+  std::optional<CachedPrefix> hit;
+  if (CheckChoosable(content, options_.salience_heads).ok()) hit = cache_.Find(content, missing);
+  const uint32_t stored = hit.has_value() ? hit->rows.end : 0;
+  uint32_t pages = session.pages;
+  bool here = !IsRemote(session);
+  if (here) {
+    session.wait = cache_.Await(content, missing, stored);
+    if (session.wait != nullptr) return;
+  } else if (hit.has_value() && ComputesHere({.missing = missing, .stored = stored}, options_.row_source)) {
+    const absl::StatusOr<uint32_t> needed = PagesOf(session.job, content.policy.prefill_full ? 0 : stored);
+    here = needed.ok() && *needed <= pool_.num_free();
+    if (here) pages = *needed;
+  }
+  session.sequence = std::make_unique<Sequence>(content, *pool_.Reserve(pages), &options_.salience_heads);
+  if (session.began == absl::InfinitePast()) session.began = clock_->Now();
+  session.prefilled.queue_time = session.began - session.arrived;
+  if (!here) return FetchNext(session);
+  session.prefilled.prefill_node.clear();
+  session.prefilled.cached_tokens = std::min(stored, content.prompt_length);
+  Run(session, hit);
+}
+
+void DecodeEngine::Run(Session& session, const std::optional<CachedPrefix>& hit) {
+  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(session.sequence.get(), hit);
+  session.failed = computation.status();
+  if (!computation.ok()) return;
+  session.computation = *std::move(computation);
+  session.state = Session::State::kRunning;
 }
 
 // Asks the next candidate. If there is none, the job waits for the rows that computing its prompt takes.
@@ -184,6 +229,7 @@ void DecodeEngine::FetchNext(Session& session) {
   std::erase_if(request.content.no_anchor_positions, [missing](uint32_t position) { return position >= missing; });
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
+  session.prefilled.cached_tokens = 0;
   session.call = source_->Fetch(candidate.address, request, session.job.deadline,
                                 [this, post = post_, id = session.id, attempt = session.attempt](StateEvent event) {
                                   // Any thread, perhaps after this engine's end: nothing of it is touched before the
@@ -217,6 +263,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
                   accepted->tokens_ahead);
   }
   if (const auto* head = std::get_if<StateHead>(&event.event)) {
+    session.prefilled.cached_tokens = std::min(head->cached_tokens, session.missing());
     return session.receiver->AcceptHeader(head->header.bytes, *device_);
   }
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
@@ -232,7 +279,8 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
     session.call.reset();
     session.receiver.reset();
     session.prefilled.prefill_time = clock_->Now() - session.began;
-    session.state = Session::State::kRunning;
+    Run(session, std::nullopt);
+    session.computation->StoreHere();
   }
   return absl::OkStatus();
 }
@@ -258,8 +306,9 @@ bool DecodeEngine::Turn() {
   Admit();
   GiveUpSilent();
   Step();
-  return std::any_of(sessions_.begin(), sessions_.end(),
-                     [](const Session& session) { return session.state == Session::State::kRunning; });
+  return std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+    return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
+  });
 }
 
 void DecodeEngine::Step() {
@@ -277,9 +326,12 @@ void DecodeEngine::Step() {
   const uint32_t count = static_cast<uint32_t>(running.size());
   if (count > device_->max_rows())
     std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
-  std::vector<uint32_t> ready;
-  for (const SessionIt session : running) ready.push_back(session->sequence->ready());
-  const std::vector<uint32_t> rows = DivideStep(ready, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
+  std::vector<Claim> claims;
+  for (const SessionIt session : running) {
+    claims.push_back({.ready = session->computation->ready(), .left = session->computation->left()});
+  }
+  const std::vector<uint32_t> rows =
+      DivideStep(claims, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   uint32_t total = 0;
   for (size_t i = 0; i < running.size(); ++i) {
@@ -299,6 +351,7 @@ void DecodeEngine::Step() {
       End(running[i], status);
       continue;
     }
+    running[i]->computation->Settle();
     running[i]->sequence->DropUnseen();
     if (running[i]->sequence->pending() == 0) TakeLogits(running[i], step->Logits(next_logits++));
   }
@@ -335,7 +388,8 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
 NodeStats DecodeEngine::stats() const {
   NodeStats stats{.steps = steps_,
                   .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
-                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows};
+                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
+                  .cached_rows = cache_.num_rows()};
   for (const Session& session : sessions_) {
     ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
     if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();

@@ -14,12 +14,14 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/engine/node_stats.h"
+#include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
 #include "common/model/sampler.h"
 #include "common/transfer/state_source.h"
+#include "decode/row_source.h"
 
 namespace kedge {
 
@@ -29,8 +31,10 @@ struct DecodeOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
-  uint32_t min_remote_tokens = 1;  // fewer missing tokens are computed here
-  uint32_t max_waiting = 256;      // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
+  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
+  uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
+  RowSourceLimits row_source;
+  uint32_t max_waiting = 256;  // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
@@ -55,6 +59,7 @@ struct PrefilledInfo {
   std::string prefill_node;                           // empty: computed here
   uint32_t kept_rows = 0;                             // of the state
   uint64_t segment_bytes = 0;                         // received, failed tries included
+  uint32_t cached_tokens = 0;                         // of the rows, that no node had to compute for this job
   absl::Duration queue_time;                          // until rows were reserved and a prefill node was asked
   absl::Duration prefill_time;                        // from there until the rows were here
   std::vector<PositionRange> kept_ranges;             // of the prompt, that its last row sees
@@ -77,13 +82,16 @@ class DecodeSink {
   virtual void OnEnd(const absl::Status& status, const FinishedInfo& finished) = 0;
 };
 
-// A job goes kWaiting (for rows) -> kReceiving (its state is on its way; a failed try starts the next) -> kRunning ->
-// gone, or kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill
-// node's failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may
-// have to wait once more: where a state is received, less is reserved than where a prompt is computed.
+// A job goes kWaiting (for rows, or for another job to compute the beginning that both share) -> kReceiving (its state
+// is on its way; a failed try starts the next) -> kRunning -> gone, or kWaiting -> kRunning where nothing is to be
+// received; it goes at any time when it is cancelled. No prefill node's failure fails a job: when all candidates have
+// been tried, the prompt is computed here, for which the job may have to wait once more: where a state is received,
+// less is reserved than where a prompt is computed.
 //
 // Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
-// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+// What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
+// next turn of a chat goes on from there. Owned by one thread: events in through Add, Cancel and `post`, everything
+// else in Turn.
 class DecodeEngine {
  public:
   using JobId = uint64_t;
@@ -97,7 +105,7 @@ class DecodeEngine {
   // Takes a job, or ends it at once with a status that names the field: kInvalidArgument, kFailedPrecondition (another
   // model), kResourceExhausted (queue full, or more rows than the node has). `sink` is released when the job goes.
   JobId Add(DecodeJob job, std::shared_ptr<DecodeSink> sink);
-  // Forgets a job; its rows are free at once. Unknown ids are ignored (the job may have ended).
+  // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
 
   // Admits what fits, gives up silent prefill nodes, runs one step over all running jobs and sends their tokens.
@@ -116,6 +124,9 @@ class DecodeEngine {
   bool IsRemote(const Session& session) const;
   void EndFailed();
   void Admit();
+  bool MayBegin(const Session& session) const;
+  void Begin(Session& session);
+  void Run(Session& session, const std::optional<CachedPrefix>& hit);
   void FetchNext(Session& session);
   void OnStateEvent(JobId id, uint32_t attempt, StateEvent event);
   absl::Status TakeStateEvent(Session& session, StateEvent event);
@@ -131,6 +142,7 @@ class DecodeEngine {
   const Clock* const clock_;
   const Post post_;
   PagePool pool_;
+  PrefixCache cache_;
   StepPacer pacer_;
   std::list<Session> sessions_;  // in order of arrival
   JobId next_id_ = 1;

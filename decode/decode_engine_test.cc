@@ -188,7 +188,7 @@ TEST_F(DecodeEngineTest, LateEventsOfAnEarlierTryAreIgnored) {
 }
 
 TEST_F(DecodeEngineTest, FewMissingTokensAreComputedHere) {
-  NewEngine({.min_remote_tokens = 50});
+  NewEngine({.row_source = {.min_remote_tokens = 50}});
   DecodeJob job = Job(30);
   job.candidates = {{"p1", "one:1"}};
   const auto sink = Add(job);
@@ -264,6 +264,81 @@ TEST_F(DecodeEngineTest, AReceivedStateTakesFewerRowsThanAPromptComputedHere) {
   Turns(2);
   ASSERT_TRUE(second->ended.has_value());
   EXPECT_EQ(second->ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(DecodeEngineTest, TheSamePromptAgainIsAskedOfNobody) {
+  NewEngine({.cache_pages = 64});
+  const auto first = Add(Job(100, 8));
+  Turns(20);
+  DecodeJob job = Job(101, 8);  // the prompt before and one token more
+  job.candidates = {{"p1", "one:1"}};
+  const auto second = Add(job);
+  Turns(20);
+  EXPECT_TRUE(source_.addresses.empty());
+  EXPECT_TRUE(second->ended.has_value() && second->ended->ok());
+  EXPECT_EQ(second->prefilled->prefill_node, "");
+  EXPECT_EQ(second->prefilled->cached_tokens, 100u);
+  EXPECT_EQ(second->prefilled->kept_rows, 100u);
+  EXPECT_EQ(first->prefilled->cached_tokens, 0u);
+  NewEngine({});
+  const auto alone = Add(Job(101, 8));
+  Turns(20);
+  EXPECT_EQ(second->ids, alone->ids);
+}
+
+TEST_F(DecodeEngineTest, WhatFollowsStoredRowsIsComputedHereIfItIsLittle) {
+  NewEngine({.cache_pages = 64, .row_source = {.max_continued_tokens = 50}});
+  Add(Job(100));
+  Turns(20);
+  DecodeJob job = Job(151);
+  job.candidates = {{"p1", "one:1"}};
+  const auto little = Add(job);
+  Turns(20);
+  EXPECT_TRUE(source_.addresses.empty());
+  EXPECT_EQ(little->prefilled->cached_tokens, 100u);
+  job = Job(230);
+  job.candidates = {{"p1", "one:1"}};
+  Add(job);
+  Turns(1);
+  EXPECT_EQ(source_.addresses.size(), 1u);
+}
+
+TEST_F(DecodeEngineTest, WhereRolesAgreeAnAnswerIsPartOfTheNextPrompt) {
+  for (const bool agree : {false, true}) {
+    NewEngine({.roles_agree = agree, .cache_pages = 64});
+    const auto first = Add(Job(100, 20));
+    Turns(40);
+    DecodeJob next = Job(100);
+    next.content.ids.insert(next.content.ids.end(), first->ids.begin(), first->ids.end());
+    next.content.ids.push_back(9);
+    next.content.prompt_length = 121;
+    const auto second = Add(next);
+    Turns(20);
+    EXPECT_EQ(second->prefilled->cached_tokens, agree ? 119u : 100u);  // the last token was never computed
+  }
+}
+
+TEST_F(DecodeEngineTest, PromptsComputedHereTogetherAreComputedOnce) {
+  NewEngine({.cache_pages = 64});
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  for (int i = 0; i < 3; ++i) sinks.push_back(Add(Job(300)));
+  EXPECT_EQ(engine_->stats().waiting, 2u);
+  Turns(30);
+  for (const auto& sink : sinks) EXPECT_EQ(sink->ids, sinks[0]->ids);
+  EXPECT_EQ(sinks[0]->ids.size(), 5u);
+  EXPECT_EQ(sinks[1]->prefilled->cached_tokens, 299u);
+}
+
+TEST_F(DecodeEngineTest, AnswersShareEveryStepWhateverIsComputedBesideThem) {
+  NewEngine({}, 400);
+  const auto one = Add(Job(1, 100)), two = Add(Job(2, 100));
+  Turns(5);
+  const size_t before = one->ids.size();
+  Add(Job(350));
+  Add(Job(360));
+  Turns(10);
+  EXPECT_EQ(one->ids.size(), before + 10);  // a token in every step
+  EXPECT_EQ(two->ids.size(), one->ids.size());
 }
 
 TEST_F(DecodeEngineTest, CancelFreesRowsAtOnceInEveryState) {

@@ -38,8 +38,11 @@ int main(int argc, char** argv) {
                          .service_name = "kedge.node.v1.DecodeService",
                          .add_flags =
                              [&](CLI::App* app) {
-                               app->add_option("--min-remote-tokens", options.min_remote_tokens,
+                               app->add_option("--min-remote-tokens", options.row_source.min_remote_tokens,
                                                "prompts with fewer missing tokens are computed here")
+                                   ->capture_default_str();
+                               app->add_option("--max-continued-tokens", options.row_source.max_continued_tokens,
+                                               "so many tokens behind rows that are stored here are computed here")
                                    ->capture_default_str();
                                app->add_option("--max-waiting", options.max_waiting,
                                                "requests that may wait for KV memory; beyond it they are refused")
@@ -50,6 +53,8 @@ int main(int argc, char** argv) {
                                options.fingerprint = context.fingerprint;
                                options.context_length = context.context_length;
                                options.salience_heads = context.salience_heads;
+                               options.roles_agree = context.roles_agree;
+                               options.cache_pages = context.cache_pages;
                                return std::make_unique<kedge::DecodeRole>(options, context);
                              }},
                         argc, argv);

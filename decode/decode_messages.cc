@@ -34,6 +34,7 @@ void DecodeMessageSink::OnPrefilled(const PrefilledInfo& info) {
   prefilled->set_queue_us(absl::ToInt64Microseconds(info.queue_time));
   prefilled->set_prefill_us(absl::ToInt64Microseconds(info.prefill_time));
   prefilled->set_numerics_class(numerics_class_);
+  prefilled->set_cached_tokens(info.cached_tokens);
   RangesToProto(info.kept_ranges, prefilled->mutable_kept_ranges());
   if (info.salient.has_value()) RangesToProto(*info.salient, prefilled->mutable_salient()->mutable_ranges());
   output_.message(std::move(response));

@@ -44,7 +44,7 @@ absl::StatusOr<std::vector<PrefixState>> ComputePrefix(Content content, absl::Sp
     const StateShape shape = ShapeAt(content, end);
     const uint32_t count = static_cast<uint32_t>(shape.num_rows());
     PrefixState& state = states.emplace_back(PrefixState{.end = end});
-    if (sequence.salience() != nullptr) state.salience = std::make_shared<Salience>(*sequence.salience());
+    if (sequence.salience() != nullptr) state.salience = sequence.salience()->Before(end);
     state.rows.resize(count * device->row_shape().row_bytes());
     if (count > 0) {
       KEDGE_RETURN_IF_ERROR(device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
@@ -74,7 +74,7 @@ absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Con
   if (state.end == 0) return sequence;
   if (is_complete) {
     KEDGE_RETURN_IF_ERROR(device->WriteRows(sequence->BeginComplete(state.end), state.rows)->Wait());
-    if (sequence->content().NeedsChoice() && state.salience != nullptr) sequence->TakeSalience(*state.salience);
+    if (sequence->content().NeedsChoice() && state.salience.has_value()) sequence->TakeSalience(*state.salience);
     return sequence;
   }
   const StateShape shape = sequence->BeginState(state.end);

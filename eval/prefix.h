@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -25,7 +26,7 @@ inline const Policy kFullAttention = {.recent = Policy::kAll};
 struct PrefixState {
   uint32_t end = 0;
   std::vector<uint8_t> rows;
-  std::shared_ptr<const Salience> salience;  // what was gathered on the way, under a policy that chooses
+  std::optional<EarlierSalience> salience;  // what was gathered on the way, under a policy that chooses
 };
 
 // Computes rows of `content` in steps of the device's size and reads State(end) out for each of `ends` (ascending, each

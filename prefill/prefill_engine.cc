@@ -1,5 +1,6 @@
 // Jobs wait in order of arrival for their rows, then share every step. Rows leave as soon as the step that computed
-// them is done. Tested by prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
+// them is done. A job that waits for another one's rows lets later ones pass: it holds nothing. Tested by
+// prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
 #include "prefill/prefill_engine.h"
 
 #include <algorithm>
@@ -18,13 +19,21 @@ struct PrefillEngine::Job {
   StateRequest request;
   std::shared_ptr<StateSink> sink;
   uint32_t pages;
-  absl::Time last_sent;                // the last sign of life
-  std::unique_ptr<Sequence> sequence;  // once the job has rows
+  absl::Time last_sent;                    // the last sign of life
+  std::shared_ptr<const PrefixWait> wait;  // for what another job computes
+  uint32_t cached = 0;                     // rows that were there when the job got its own
+  std::unique_ptr<Sequence> sequence;      // once the job has rows
+  std::unique_ptr<PrefixComputation> computation;
   std::optional<StateSender> sender;
 
-  uint32_t ready() const { return sequence != nullptr && !sink->Congested() ? sequence->ready() : 0; }
+  bool waits() const { return wait != nullptr && !wait->over(); }
+  Claim claim() const {
+    if (sequence == nullptr || sink->Congested()) return {};
+    return {.ready = computation->ready(), .left = computation->left()};
+  }
   uint32_t pending() const {
-    return sequence != nullptr ? sequence->pending() : static_cast<uint32_t>(request.content.ids.size());
+    if (sequence != nullptr) return sequence->pending();
+    return static_cast<uint32_t>(request.content.ids.size()) - (waits() ? wait->end() : 0);  // the rest is another's
   }
 };
 
@@ -33,6 +42,8 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       device_(device),
       clock_(clock),
       pool_(device->num_pages()),
+      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
+             &options_.salience_heads, device, &pool_),
       pacer_(options.step_target, device->max_rows()) {}
 
 PrefillEngine::~PrefillEngine() = default;
@@ -81,25 +92,40 @@ void PrefillEngine::Cancel(JobId id) {
 
 void PrefillEngine::End(std::list<Job>::iterator job, absl::Status status) {
   spdlog::debug("request {}: {}", job->request.request_id, status.ok() ? "state sent" : status.ToString());
+  if (!status.ok() && job->computation != nullptr) job->computation->Abandon();
   const std::shared_ptr<StateSink> sink = std::move(job->sink);
   jobs_.erase(job);  // rows first, so that whoever hears of the end finds them free
   sink->Send({StateEnded{std::move(status)}});
 }
 
 void PrefillEngine::Admit() {
-  for (Job& job : jobs_) {
-    if (job.sequence != nullptr) continue;
-    absl::StatusOr<PageLease> lease = pool_.Reserve(job.pages);
-    if (!lease.ok()) return;  // in order of arrival: nobody overtakes, so nobody starves
-    job.sequence = std::make_unique<Sequence>(job.request.content, *std::move(lease), &options_.salience_heads);
-    job.sender.emplace(job.sequence.get(), static_cast<uint32_t>(job.request.content.ids.size()), options_.fingerprint);
+  for (auto job = jobs_.begin(); job != jobs_.end();) {
+    const auto current = job++;
+    if (current->computation != nullptr) current->computation->set_paused(current->sink->Congested());
+    if (current->sequence != nullptr || current->waits()) continue;
+    if (current->pages > pool_.num_free()) return;  // in order of arrival: nobody overtakes, so nobody starves
+    Begin(current);
   }
 }
 
+void PrefillEngine::Begin(std::list<Job>::iterator job) {
+  const Content& content = job->request.content;
+  const uint32_t end = static_cast<uint32_t>(content.ids.size());
+  const std::optional<CachedPrefix> hit = cache_.Find(content, end);
+  job->cached = hit.has_value() ? hit->rows.end : 0;
+  job->wait = cache_.Await(content, end, job->cached);
+  if (job->wait != nullptr) return;
+  job->sequence = std::make_unique<Sequence>(content, *pool_.Reserve(job->pages), &options_.salience_heads);
+  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(job->sequence.get(), hit);
+  if (!computation.ok()) return End(job, computation.status());
+  job->computation = *std::move(computation);
+  job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
+}
+
 absl::Status PrefillEngine::Step() {
-  std::vector<uint32_t> ready;
-  for (const Job& job : jobs_) ready.push_back(job.ready());
-  const std::vector<uint32_t> rows = DivideStep(ready, pacer_.budget());
+  std::vector<Claim> claims;
+  for (const Job& job : jobs_) claims.push_back(job.claim());
+  const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
   std::vector<Slice> slices;
   uint32_t total = 0;
   size_t i = 0;
@@ -125,8 +151,9 @@ bool PrefillEngine::Turn() {
       continue;
     }
     if (current->sequence == nullptr) continue;
+    current->computation->Settle();
     if (std::optional<Payload> header = current->sender->TakeHeader(*device_)) {
-      current->sink->Send({StateHead{*std::move(header)}});
+      current->sink->Send({StateHead{*std::move(header), current->cached}});
       current->last_sent = clock_->Now();
     }
     absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(device_);
@@ -140,7 +167,9 @@ bool PrefillEngine::Turn() {
     if (current->sequence->pending() == 0) End(current, absl::OkStatus());
   }
   SendProgress();
-  return std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) { return job.ready() > 0; });
+  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+    return job.sequence != nullptr ? job.claim().ready > 0 : !job.waits() && job.pages <= pool_.num_free();
+  });
 }
 
 void PrefillEngine::SendProgress() {
@@ -155,7 +184,8 @@ void PrefillEngine::SendProgress() {
 NodeStats PrefillEngine::stats() const {
   NodeStats stats{.steps = steps_,
                   .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
-                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows};
+                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
+                  .cached_rows = cache_.num_rows()};
   for (const Job& job : jobs_) {
     ++(job.sequence != nullptr ? stats.running : stats.waiting);
     stats.waiting_tokens += job.pending();

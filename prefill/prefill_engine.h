@@ -1,5 +1,5 @@
-// The prefill node without its network: jobs in, states out. A cache that can compute will stand here; today every
-// state is computed.
+// The prefill node without its network: jobs in, states out. It is a cache that can compute: what is stored of a prompt
+// is taken, what another job is about to compute is waited for, and the rest is computed.
 #ifndef KEDGE_PREFILL_PREFILL_ENGINE_H_
 #define KEDGE_PREFILL_PREFILL_ENGINE_H_
 
@@ -13,6 +13,7 @@
 #include "common/base/clock.h"
 #include "common/base/payload.h"
 #include "common/engine/node_stats.h"
+#include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
 #include "common/engine/state_exchange.h"
 #include "common/engine/step.h"
@@ -28,7 +29,9 @@ struct PrefillOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: policies with `salient` are refused
   // --- Change speed ---
-  uint64_t max_waiting_tokens = 1 << 18;                       // of queued jobs; beyond it: RESOURCE_EXHAUSTED
+  bool roles_agree = false;               // the device computes a generated row to the same bits as a prompt row
+  uint32_t cache_pages = 0;               // most pages that stored beginnings of prompts hold; 0: none are stored
+  uint64_t max_waiting_tokens = 1 << 18;  // of queued jobs; beyond it: RESOURCE_EXHAUSTED
   absl::Duration step_target = absl::Milliseconds(150);        // length of a step
   absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
 };
@@ -42,8 +45,9 @@ class StateSink {
   virtual bool Congested() const = 0;
 };
 
-// A job goes kWaiting (no rows yet) -> kComputing -> gone; it goes at any time when it is cancelled. Owned by one
-// thread: events in through Add and Cancel, everything else in Turn.
+// A job waits (for rows, or for another job to compute the beginning that both share), computes, and is gone; it goes
+// at any time when it is cancelled. What it has computed stays in the cache, which holds no rows that a job has
+// reserved. Owned by one thread: events in through Add and Cancel, everything else in Turn.
 class PrefillEngine {
  public:
   using JobId = uint64_t;
@@ -56,7 +60,7 @@ class PrefillEngine {
   // kInvalidArgument, kFailedPrecondition (another model, KV type), kResourceExhausted (queue full, or more rows than
   // the node has). `sink` is released when the job goes.
   JobId Add(StateRequest request, std::shared_ptr<StateSink> sink);
-  // Forgets a job; its rows are free at once. Unknown ids are ignored (the job may have ended).
+  // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
 
   // Admits what fits, runs one step over all jobs, sends frames and signs of life. Returns whether work is left.
@@ -69,6 +73,8 @@ class PrefillEngine {
 
   absl::Status Check(const StateRequest& request) const;
   void Admit();
+  // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
+  void Begin(std::list<Job>::iterator job);
   absl::Status Step();
   void SendProgress();
   void End(std::list<Job>::iterator job, absl::Status status);
@@ -77,6 +83,7 @@ class PrefillEngine {
   StepDevice* const device_;
   const Clock* const clock_;
   PagePool pool_;
+  PrefixCache cache_;
   StepPacer pacer_;
   std::list<Job> jobs_;  // in order of arrival
   JobId next_id_ = 1;

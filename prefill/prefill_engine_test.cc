@@ -15,6 +15,7 @@ struct RecordingSink : public StateSink {
     } else if (std::holds_alternative<StateHead>(event.event)) {
       EXPECT_FALSE(header);
       header = true;
+      cached = std::get<StateHead>(event.event).cached_tokens;
     } else if (std::holds_alternative<StateFrame>(event.event)) {
       EXPECT_TRUE(header);
       ++frames;
@@ -28,21 +29,40 @@ struct RecordingSink : public StateSink {
   bool congested = false;
   std::optional<StateAccepted> accepted;
   bool header = false;
+  uint32_t cached = 0;
   int frames = 0;
   int progress = 0;
   std::optional<absl::Status> ended;
+};
+
+// Counts the rows that it computes.
+struct CountingDevice : public HashDevice {
+  using HashDevice::HashDevice;
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    rows += plan.rows.size();
+    return HashDevice::Launch(std::move(plan));
+  }
+  uint64_t rows = 0;
 };
 
 class PrefillEngineTest : public testing::Test {
  protected:
   PrefillEngineTest() { NewEngine(64); }
 
-  void NewEngine(uint32_t pages) {
+  void NewEngine(uint32_t pages, uint32_t cache_pages = 0) {
     engine_.reset();
-    device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
-    engine_ = std::make_unique<PrefillEngine>(
-        PrefillOptions{.fingerprint = "model", .context_length = 5000, .salience_heads = {.retrieval = {{0, 0}}}},
-        device_.get(), &clock_);
+    device_ =
+        std::make_unique<CountingDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model",
+                                                             .context_length = 5000,
+                                                             .salience_heads = {.retrieval = {{0, 0}}},
+                                                             .cache_pages = cache_pages},
+                                              device_.get(), &clock_);
+  }
+
+  void RunAll() {
+    while (engine_->Turn()) {
+    }
   }
 
   StateRequest Request(uint32_t tokens, Policy policy = {.recent = Policy::kAll}) {
@@ -58,7 +78,7 @@ class PrefillEngineTest : public testing::Test {
   }
 
   SimulatedClock clock_;
-  std::unique_ptr<HashDevice> device_;
+  std::unique_ptr<CountingDevice> device_;
   std::unique_ptr<PrefillEngine> engine_;
   PrefillEngine::JobId last_id_ = 0;
 };
@@ -170,6 +190,104 @@ TEST_F(PrefillEngineTest, AReducedPromptLeavesWhenItIsWhole) {
   EXPECT_TRUE(sink->header);
   EXPECT_GE(sink->frames, 1);
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(PrefillEngineTest, APromptGoesOnWhereWhatIsStoredEnds) {
+  NewEngine(200, 200);
+  const Policy window{.anchors = {7}, .sinks = 4, .recent = 40, .view = Policy::View::kAll};
+  const auto first = Add(Request(600, window));
+  RunAll();
+  EXPECT_EQ(first->cached, 0u);
+  EXPECT_EQ(device_->rows, 600u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  EXPECT_GT(engine_->stats().cached_rows, 0u);
+  StateRequest next = Request(700, window);  // the next turn of a chat
+  const auto second = Add(next);
+  RunAll();
+  EXPECT_EQ(second->cached, 600u);
+  EXPECT_EQ(device_->rows, 700u);
+  next.content.ids[550] = 8;
+  const auto third = Add(next);
+  RunAll();
+  EXPECT_EQ(third->cached, 512u);
+  const auto again = Add(Request(700, window));  // a state that is there as a whole
+  RunAll();
+  EXPECT_EQ(again->cached, 700u);
+  EXPECT_TRUE(again->ended->ok());
+  EXPECT_GE(again->frames, 1);
+  EXPECT_EQ(device_->rows, 700u + 188u);
+}
+
+TEST_F(PrefillEngineTest, EightClientsWithOneColdBeginningComputeItOnce) {
+  for (const bool full : {false, true}) {
+    NewEngine(1000, 1000);
+    Policy policy{.anchors = {7}, .sinks = 4, .recent = 40, .view = Policy::View::kAll};
+    policy.prefill_full = full;
+    std::vector<std::shared_ptr<RecordingSink>> sinks;
+    for (uint32_t i = 0; i < 8; ++i) {
+      StateRequest request = Request(1000 + i, policy);
+      request.content.prompt_length = 1001 + i;
+      std::fill(request.content.ids.begin() + 950, request.content.ids.end(), 10 + i);
+      sinks.push_back(Add(request));
+    }
+    engine_->Turn();
+    EXPECT_EQ(engine_->stats().running, 1u);
+    EXPECT_EQ(engine_->stats().waiting, 7u);
+    RunAll();
+    for (const auto& sink : sinks) EXPECT_TRUE(sink->ended.has_value() && sink->ended->ok());
+    EXPECT_EQ(device_->rows, 950u + 8 * 50 + 28);
+    EXPECT_EQ(sinks[0]->cached, 0u);
+    EXPECT_EQ(sinks[7]->cached, 950u);
+  }
+}
+
+TEST_F(PrefillEngineTest, WhatOthersWaitForGoesOnWithoutTheOneWhoBeganIt) {
+  NewEngine(200, 200);
+  const auto first = Add(Request(600));
+  engine_->Turn();
+  const auto second = Add(Request(600)), third = Add(Request(600));
+  const PrefillEngine::JobId third_id = last_id_;
+  engine_->Turn();
+  EXPECT_EQ(engine_->stats().running, 1u);
+  engine_->Cancel(third_id - 2);
+  engine_->Turn();
+  EXPECT_EQ(engine_->stats().running, 1u);
+  EXPECT_EQ(engine_->stats().waiting, 1u);
+  RunAll();
+  EXPECT_TRUE(second->ended->ok());
+  EXPECT_TRUE(third->ended->ok());
+  EXPECT_EQ(second->cached, 128u);
+  EXPECT_EQ(third->cached, 600u);
+  EXPECT_EQ(device_->rows, 600u);
+  EXPECT_FALSE(first->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, NobodyWaitsForASlowReceiver) {
+  NewEngine(200, 200);
+  const auto slow = Add(Request(600));
+  engine_->Turn();
+  const auto other = Add(Request(600));
+  engine_->Turn();
+  EXPECT_EQ(engine_->stats().waiting, 1u);
+  slow->congested = true;
+  RunAll();
+  EXPECT_TRUE(other->ended.has_value());
+  EXPECT_FALSE(slow->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, TheCacheNeverKeepsAJobWaitingOrFailing) {
+  NewEngine(34, 34);
+  for (uint32_t id = 1; id < 6; ++id) {
+    StateRequest request = Request(1000);  // 32 pages: nearly all
+    std::fill(request.content.ids.begin(), request.content.ids.end(), id);
+    const auto sink = Add(request);
+    engine_->Turn();
+    EXPECT_EQ(engine_->stats().running, 1u);
+    RunAll();
+    EXPECT_TRUE(sink->ended->ok());
+    EXPECT_EQ(sink->cached, 0u);
+  }
+  EXPECT_LE(engine_->stats().cached_rows, 34u * kPageRows);
 }
 
 TEST_F(PrefillEngineTest, QueueIsBounded) {

@@ -47,6 +47,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   heartbeat.set_waiting_requests(4);
   heartbeat.set_waiting_tokens(5);
   heartbeat.set_reserved_rows(6);
+  heartbeat.set_cached_rows(8);
   EXPECT_TRUE(registry_.Heartbeat(b, heartbeat));
   const ClusterSnapshot snapshot = registry_.Snapshot();
   EXPECT_EQ(snapshot.fingerprint, "f1");
@@ -61,6 +62,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   EXPECT_EQ(node.waiting_requests, 4u);
   EXPECT_EQ(node.waiting_tokens, 5u);
   EXPECT_EQ(node.reserved_rows, 6u);
+  EXPECT_EQ(node.cached_rows, 8u);
   EXPECT_EQ(node.total_rows, 100u);
   registry_.Remove(b);
   EXPECT_FALSE(registry_.Heartbeat(b, heartbeat));

@@ -16,6 +16,12 @@ bool WasTried(const NodeSnapshot& node, const PlacementQuery& query) {
 
 }  // namespace
 
+uint32_t PlacementQuery::Missing(uint64_t registration) const {
+  const auto it = std::find_if(held.begin(), held.end(),
+                               [&](const HeldPrefix& prefix) { return prefix.registration == registration; });
+  return tokens - (it == held.end() ? 0 : std::min(it->tokens, tokens));
+}
+
 double DecodeLoad(const NodeSnapshot& node) {
   const uint32_t requests = std::max(node.running_requests + node.waiting_requests, node.assigned_requests);
   const double share =
@@ -29,7 +35,9 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   const NodeSnapshot* best = nullptr;
   const auto rank = [&](const NodeSnapshot& node) {
     const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
-    return std::make_tuple(other_class, DecodeLoad(node), node.node_id);
+    const double missing =
+        query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
+    return std::make_tuple(other_class, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {
     if (!node.ready || node.role != NodeRole::kDecode || WasTried(node, query)) continue;
@@ -43,9 +51,11 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
       placement.prefill.push_back(node);
     }
   }
-  std::sort(placement.prefill.begin(), placement.prefill.end(), [](const NodeSnapshot& a, const NodeSnapshot& b) {
-    return std::make_tuple(PrefillLoad(a), a.node_id) < std::make_tuple(PrefillLoad(b), b.node_id);
-  });
+  const auto cost = [&](const NodeSnapshot& node) {
+    return std::make_tuple(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)}, node.node_id);
+  };
+  std::sort(placement.prefill.begin(), placement.prefill.end(),
+            [&](const NodeSnapshot& a, const NodeSnapshot& b) { return cost(a) < cost(b); });
   if (placement.prefill.size() > kMaxPrefillCandidates) placement.prefill.resize(kMaxPrefillCandidates);
   return placement;
 }

@@ -11,11 +11,21 @@
 
 namespace kedge {
 
+// A node that may still have rows of a text's first tokens.
+struct HeldPrefix {
+  uint64_t registration = 0;
+  uint32_t tokens = 0;
+};
+
 struct PlacementQuery {
   // Registrations of nodes that have been tried.
   std::vector<uint64_t> tried;
   // Nodes of this class go on bit for bit where one of the same class ended. Empty: any.
   std::string numerics_class;
+  uint32_t tokens = 0;           // of the text so far
+  std::vector<HeldPrefix> held;  // each node once
+  // Tokens that the node would have to compute.
+  uint32_t Missing(uint64_t registration) const;
 };
 
 struct Placement {
@@ -27,6 +37,8 @@ inline constexpr size_t kMaxPrefillCandidates = 4;
 
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
 // ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
+// Rows that a node has of the text count against its load: on a decode node the whole text as much as one request, on a
+// prefill node each token twice, because the request need not wait for it and nobody need compute it.
 // Returns nullopt when no decode node can take the call now.
 std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query);
 

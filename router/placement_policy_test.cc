@@ -78,6 +78,30 @@ TEST(PlacementPolicyTest, NamesPrefillNodesOfTheDecodeNodesClassOnly) {
   EXPECT_TRUE(Place(cluster, {.tried = {1}})->prefill.empty());
 }
 
+TEST(PlacementPolicyTest, WhoHasTheLongestBeginningIsPreferredWhileLoadAllows) {
+  ClusterSnapshot cluster;
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kDecode, "d2", 2),
+                   Node(NodeRole::kPrefill, "p1", 3), Node(NodeRole::kPrefill, "p2", 4)};
+  const PlacementQuery query{.tokens = 1000, .held = {{2, 640}, {4, 960}, {99, 1000}}};
+  EXPECT_EQ(query.Missing(2), 360u);
+  EXPECT_EQ(query.Missing(1), 1000u);
+  EXPECT_EQ(query.Missing(99), 0u);
+  EXPECT_EQ(Place(cluster, query)->decode.node_id, "d2");
+  EXPECT_EQ(Place(cluster, query)->prefill[0].node_id, "p2");
+
+  cluster.nodes[1].running_requests = 1;  // more than what its rows are worth
+  EXPECT_EQ(Place(cluster, query)->decode.node_id, "d1");
+  cluster.nodes[0].running_requests = 1;
+  EXPECT_EQ(Place(cluster, query)->decode.node_id, "d2");
+
+  cluster.nodes[3].waiting_tokens = 1900;
+  EXPECT_EQ(Place(cluster, query)->prefill[0].node_id, "p2");
+  cluster.nodes[3].waiting_tokens = 1950;
+  EXPECT_EQ(Place(cluster, query)->prefill[0].node_id, "p1");
+  cluster.nodes[1].ready = false;
+  EXPECT_EQ(Place(cluster, query)->decode.node_id, "d1");
+}
+
 TEST(PlacementPolicyTest, NodesThatAreNotReadyMayBecomeSo) {
   ClusterSnapshot cluster;
   EXPECT_FALSE(MayComeToPlace(cluster, {}));

@@ -15,8 +15,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/policy.h"
 #include "common/rpc/ranges.h"
-#include "router/placement_policy.h"
 
 namespace kedge {
 namespace {
@@ -53,6 +53,11 @@ void AddOnce(const std::string& id, std::vector<std::string>* ids) {
   if (std::find(ids->begin(), ids->end(), id) == ids->end()) ids->push_back(id);
 }
 
+bool ReducesPrompts(const std::string& canonical_policy) {
+  const absl::StatusOr<Policy> policy = ParsePolicy(canonical_policy, {});
+  return policy.ok() && policy->prefill_full;
+}
+
 void SetDuration(absl::Duration duration, google::protobuf::Duration* proto) {
   duration = std::max(duration, absl::ZeroDuration());
   proto->set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
@@ -70,6 +75,7 @@ RequestFlow::RequestFlow(const FlowEnvironment* environment, RouterRequest reque
                          absl::Time deadline, ResponseSink* sink)
     : environment_(environment),
       request_(std::move(request)),
+      decode_holds_(!ReducesPrompts(request_.policy)),
       seed_(request_.seed.has_value() ? *request_.seed : environment->draw_seed()),
       arrival_(arrival),
       deadline_(deadline),
@@ -107,9 +113,10 @@ void RequestFlow::PlaceCall(Run& run) {
   }
 
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
-  const PlacementQuery query{run.tried, run.numerics_class};
+  const uint32_t tokens = static_cast<uint32_t>(request_.prompt_ids.size() + run.assembler.ids().size());
+  const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(Prefixes(run))};
   const std::optional<Placement> placement = Place(cluster, query);
-  if (placement.has_value()) return StartCall(run, *placement, cluster.fingerprint);
+  if (placement.has_value()) return StartCall(run, *placement, query, cluster.fingerprint);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
@@ -121,7 +128,8 @@ void RequestFlow::PlaceCall(Run& run) {
       kNodePoll, [self = shared_from_this(), &run] { self->strand_.Post([self, &run] { self->PlaceCall(run); }); });
 }
 
-void RequestFlow::StartCall(Run& run, const Placement& placement, const std::string& fingerprint) {
+void RequestFlow::StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
+                            const std::string& fingerprint) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
   run.call_number = next_call_number_++;
@@ -130,10 +138,14 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const std::str
   run.call_numerics_class = node.numerics_class;
   run.call_start = environment_->clock->Now();
   run.ids_at_start = run.assembler.ids().size();
-  const uint64_t tokens = request_.prompt_ids.size() + run.ids_at_start;
-  run.decode_assignment = environment_->registry->Assign(node.registration, tokens);
+  run.decode_assignment = environment_->registry->Assign(node.registration, query.tokens);
+  // Noted before anything is there: who comes next with the same beginning waits for it at the same node.
+  const std::vector<uint64_t> prefixes = Prefixes(run);
+  if (decode_holds_) environment_->prefixes->Note(prefixes, node.registration);
   if (!placement.prefill.empty()) {
-    run.prefill_assignment = environment_->registry->Assign(placement.prefill[0].registration, tokens);
+    const uint64_t registration = placement.prefill[0].registration;
+    run.prefill_assignment = environment_->registry->Assign(registration, query.Missing(registration));
+    environment_->prefixes->Note(prefixes, registration);
   }
   DecodeEvents events;
   events.on_message = [self = shared_from_this(), &run,
@@ -157,6 +169,12 @@ void RequestFlow::WatchCall(Run& run, uint64_t call_number) {
       self->CallFailed(run, absl::UnavailableError("hangs"));
     });
   });
+}
+
+std::vector<uint64_t> RequestFlow::Prefixes(const Run& run) const {
+  std::vector<uint32_t> ids = request_.prompt_ids;
+  ids.insert(ids.end(), run.assembler.ids().begin(), run.assembler.ids().end());
+  return PrefixHashes(request_.policy, ids);
 }
 
 node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,
@@ -211,6 +229,7 @@ void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::Deco
       last_token_time_ = environment_->clock->Now();
       first_token_time_ = std::min(first_token_time_, last_token_time_);  // an answer without tokens
     }
+    if (decode_holds_) environment_->prefixes->Note(Prefixes(run), run.registration);  // and its answer
     EndCall(run, !message.has_finished());
   }
   Emit(run);
@@ -234,6 +253,8 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
     kept_rows_ = prefilled.kept_rows();
     full_bytes_ = request_.prompt_ids.size() * prefilled.row_bytes();
   }
+  // Of several completions one may have computed what the others find.
+  if (run.ids_at_start == 0) cached_tokens_ = std::min(cached_tokens_.value_or(UINT32_MAX), prefilled.cached_tokens());
   if (run.index == 0 && !prefill_timed_) {
     prefill_timed_ = true;
     queue_duration_ = run.call_start - arrival_ + absl::Microseconds(prefilled.queue_us());
@@ -337,6 +358,7 @@ void RequestFlow::FillPromptUsage(inference::v1::Usage* usage) const {
   usage->set_kept_rows(kept_rows_);
   usage->set_segment_bytes(segment_bytes_);
   usage->set_full_bytes(full_bytes_);
+  usage->set_cached_tokens(cached_tokens_.value_or(0));
 }
 
 void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) const {

@@ -18,6 +18,8 @@
 #include "router/completion.h"
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
+#include "router/placement_policy.h"
+#include "router/prefix_memory.h"
 #include "router/router_request.h"
 #include "router/strand.h"
 
@@ -45,6 +47,7 @@ struct FlowEnvironment {
   // A node's token ids are below this; more than the tokenizer's where the model's embedding is padded. 0: as many.
   uint32_t vocab_size = 0;
   NodeRegistry* registry = nullptr;
+  PrefixMemory* prefixes = nullptr;
   DecodeCaller* caller = nullptr;
   std::function<void(absl::Duration, std::function<void()>)> run_after;
   std::function<uint64_t()> draw_seed;
@@ -107,7 +110,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   // All of these run on the strand.
   void PlaceCall(Run& run);
   void WatchCall(Run& run, uint64_t call_number);
-  void StartCall(Run& run, const struct Placement& placement, const std::string& fingerprint);
+  void StartCall(Run& run, const Placement& placement, const PlacementQuery& query, const std::string& fingerprint);
   void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
   void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
@@ -120,7 +123,9 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void Finish(const absl::Status& status);
   bool AllFinished() const;
 
-  node::v1::DecodeRequest MakeDecodeRequest(const Run& run, const struct Placement& placement,
+  // Of the text so far.
+  std::vector<uint64_t> Prefixes(const Run& run) const;
+  node::v1::DecodeRequest MakeDecodeRequest(const Run& run, const Placement& placement,
                                             const std::string& fingerprint) const;
   void FillPromptUsage(inference::v1::Usage* usage) const;
   void FillSummary(inference::v1::GenerateStreamResponse* message) const;
@@ -128,6 +133,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
 
   const FlowEnvironment* const environment_;
   const RouterRequest request_;
+  const bool decode_holds_;  // decode nodes keep rows of the prompt for others: it is not reduced
   const uint64_t seed_;
   const absl::Time arrival_;
   const absl::Time deadline_;
@@ -146,6 +152,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   uint32_t kept_rows_ = 0;
   uint64_t full_bytes_ = 0;
   uint64_t segment_bytes_ = 0;
+  std::optional<uint32_t> cached_tokens_;
   uint32_t failovers_ = 0;
   bool numerics_changed_ = false;
   bool prefill_timed_ = false;  // the four below: of completion 0

@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "common/anchor/policy.h"
 #include "common/model/gguf.h"
 #include "common/rpc/protocol.h"
 #include "common/testing/tiny_model.h"
@@ -86,6 +87,7 @@ class RequestFlowTest : public testing::Test {
     environment_.clock = &clock_;
     environment_.tokenizer = tokenizer_.get();
     environment_.registry = &registry_;
+    environment_.prefixes = &prefixes_;
     environment_.caller = &caller_;
     environment_.run_after = [this](absl::Duration delay, std::function<void()> closure) {
       timers_.emplace(clock_.Now() + delay, std::move(closure));
@@ -166,6 +168,7 @@ class RequestFlowTest : public testing::Test {
   std::unique_ptr<const Tokenizer> tokenizer_;
   SimulatedClock clock_;
   NodeRegistry registry_{&clock_, "canonical"};
+  PrefixMemory prefixes_;
   FakeCaller caller_;
   FlowEnvironment environment_;
   std::multimap<absl::Time, std::function<void()>> timers_;
@@ -764,6 +767,64 @@ TEST_F(RequestFlowTest, AChoiceIsMadeOnceAndGivenToEveryOtherCall) {
   EXPECT_TRUE(sink_.merged.prompt_pieces(0).kept());
   EXPECT_FALSE(sink_.merged.prompt_pieces(1).kept());
   EXPECT_EQ(sink_.merged.prompt_pieces(1).text(), tokenizer_->TokenBytes(21));
+}
+
+TEST_F(RequestFlowTest, GoesWhereTheTextBeganAndItsAnswerWasWritten) {
+  AddNode("d1");
+  AddNode("d2");
+  AddNode("p1", node::v1::ROLE_PREFILL);
+  const uint64_t p2 = AddNode("p2", node::v1::ROLE_PREFILL);
+  request_.policy = CanonicalPolicy({.recent = 50});
+  request_.prompt_ids = std::vector<uint32_t>(3 * kPrefixBlock, 20);
+  request_.n = 2;
+  prefixes_.Note(PrefixHashes(request_.policy, request_.prompt_ids), p2);
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_EQ(caller_.calls[0]->node.node_id, "d1");
+  EXPECT_EQ(caller_.calls[1]->node.node_id, "d2") << "a request weighs as much as all rows";
+  EXPECT_EQ(caller_.calls[0]->request.prefill_candidates(0).node_id(), "p2");
+  SendFinished(0);
+  SendTokens(1, 0, std::vector<uint32_t>(kPrefixBlock, 21));
+  SendFinished(1);
+
+  request_.prompt_ids.insert(request_.prompt_ids.end(), kPrefixBlock, 21);  // the next turn
+  request_.n = 1;
+  sink_ = FakeSink();
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 3u);
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d2");
+}
+
+TEST_F(RequestFlowTest, WhereThePromptIsReducedDecodeNodesKeepNothingOfIt) {
+  AddNode("d1");
+  const uint64_t d2 = AddNode("d2");
+  Policy policy{.recent = 50};
+  policy.prefill_full = true;
+  request_.policy = CanonicalPolicy(policy);
+  request_.prompt_ids = std::vector<uint32_t>(3 * kPrefixBlock, 20);
+  {
+    const NodeRegistry::Assignment busy = registry_.Assign(registry_.Snapshot().nodes[0].registration, 1);
+    Start();
+  }
+  EXPECT_EQ(caller_.calls[0]->node.node_id, "d2");
+  EXPECT_TRUE(prefixes_.Find(PrefixHashes(request_.policy, request_.prompt_ids)).empty());
+  EXPECT_EQ(registry_.Snapshot().nodes[1].registration, d2);
+}
+
+TEST_F(RequestFlowTest, CachedTokensAreThoseThatNoCompletionHadToHaveComputed) {
+  AddNode("d1");
+  request_.n = 2;
+  Start();
+  const auto prefilled = [&](size_t call, uint32_t cached) {
+    DecodeResponse message;
+    message.mutable_prefilled()->set_numerics_class("cpu");
+    message.mutable_prefilled()->set_cached_tokens(cached);
+    caller_.calls[call]->events.on_message(message);
+    SendFinished(call);
+  };
+  prefilled(0, 2);
+  prefilled(1, 1);
+  EXPECT_EQ(sink_.messages.back().usage().cached_tokens(), 1u);
 }
 
 }  // namespace

@@ -50,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
                           .tokenizer = router->model_->tokenizer.get(),
                           .vocab_size = router->model_->vocab_size,
                           .registry = router->registry_.get(),
+                          .prefixes = &router->prefixes_,
                           .caller = router->caller_.get(),
                           .run_after = [timers](absl::Duration delay, std::function<void()> closure) {
                             timers->PostAfter(delay, std::move(closure));

@@ -53,6 +53,7 @@ class Router {
   std::unique_ptr<const RouterModel> model_;
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
+  PrefixMemory prefixes_;
   // Two: long prompts must not delay the timers, which see to requests under way.
   std::unique_ptr<Executor> parser_executor_;
   std::unique_ptr<Executor> timer_executor_;

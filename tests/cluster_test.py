@@ -73,16 +73,19 @@ class Process:
         return self.process.wait(timeout=20)
 
 
+NO_CACHE = ("--cache-memory", "0")  # where the same prompt is to be computed again
+
+
 class Cluster:
-    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL, flags=()):
-        """`flags`: of every program."""
+    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL, flags=(), node_flags=()):
+        """`flags`: of every program; `node_flags`: of nodes alone."""
         self.kv_memory = kv_memory
         self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy, *flags)
         self.address = self.router.address()
         self.nodes = {"prefill": [], "decode": []}
         for role, count in (("prefill", prefill), ("decode", decode)):
             for _ in range(count):
-                self.add(role, *flags, model=model)
+                self.add(role, *flags, *node_flags, model=model)
         self.channel = grpc.insecure_channel(self.address)
         self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)
         self.models = model_pb2_grpc.ModelServiceStub(self.channel)
@@ -209,6 +212,32 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(last.usage.prompt_tokens, 50)
         self.assertGreater(last.timings.total_duration.nanos + last.timings.total_duration.seconds, 0)
 
+    def test_the_next_turn_goes_on_behind_the_last_answer(self):
+        ids = random_ids(130, 61)
+        for turn in range(3):
+            answer = self.c.stub.Generate(request(ids, policy="window", max_tokens=30))
+            # Behind rows that are here nothing is asked for. The last token of an answer was never computed.
+            self.assertEqual(answer.usage.cached_tokens, 0 if turn == 0 else known)
+            self.assertEqual(answer.usage.segment_bytes > 0, turn == 0)
+            known = len(ids) + 29
+            ids = ids + list(answer.completions[0].token_ids) + random_ids(20, 70 + turn)
+        again = self.c.stub.Generate(request(ids, policy="window", max_tokens=1, logprobs=1))
+        self.assertEqual(again.usage.cached_tokens, known)
+        with running(prefill=1, decode=1, node_flags=NO_CACHE) as cold:
+            alone = cold.stub.Generate(request(ids, policy="window", max_tokens=1, logprobs=1))
+        self.assertEqual(alone.usage.cached_tokens, 0)
+        self.assertEqual(again.completions[0].logprobs, alone.completions[0].logprobs)
+
+    def test_a_cold_beginning_of_many_clients_is_computed_once(self):
+        beginning = random_ids(600, 81)
+        messages = [request(beginning + random_ids(30, 82 + i), policy=policy, max_tokens=4)
+                    for policy in ("full", "recent=40,prefill=full") for i in range(6)]
+        with concurrent.futures.ThreadPoolExecutor(12) as pool:
+            answers = list(pool.map(self.c.stub.Generate, messages))
+        cached = sorted(answer.usage.cached_tokens for answer in answers)
+        self.assertGreaterEqual(sum(cached), 10 * 512, cached)  # at worst each of two nodes computes it
+        self.assertGreater(sum(node.cached_rows for node in self.c.list()), 0)
+
     def test_text_and_chat_prompts_stream_valid_text(self):
         ids, text, last, _ = stream(self.c, request(text="The anchor is a device."))
         self.assertEqual(last.usage.completion_tokens, len(ids))
@@ -318,8 +347,8 @@ class ClusterTest(unittest.TestCase):
                       "--format", "json")
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
-        for key in ("text", "token_ids", "logprobs", "finish_reason", "prompt_tokens", "completion_tokens", "kept_rows",
-                    "segment_bytes", "full_bytes", "ttft_ms", "prefill_node", "decode_node"):
+        for key in ("text", "token_ids", "logprobs", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens",
+                    "kept_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node", "decode_node"):
             self.assertIn(key, answer)
         self.assertEqual(len(answer["logprobs"]), len(answer["token_ids"]))
         self.assertEqual(tool("health", "--router", self.c.address).returncode, 0)
@@ -332,7 +361,7 @@ class MediumModelTest(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.c = Cluster(model=MEDIUM_MODEL)
+        cls.c = Cluster(model=MEDIUM_MODEL, node_flags=NO_CACHE)
         stream(cls.c, request(random_ids(50, 1)))  # warm
 
     @classmethod
@@ -426,7 +455,7 @@ class FaultTest(unittest.TestCase):
             self.assertEqual(len(stream(c, request(ids=[20, 21]))[0]), 24)
 
     def test_killed_prefill_node_is_gone_around(self):
-        with running(prefill=2, decode=1, model=MEDIUM_MODEL) as c:
+        with running(prefill=2, decode=1, model=MEDIUM_MODEL, node_flags=NO_CACHE) as c:
             messages = [request(random_ids(700, 50 + i), policy="full", max_tokens=4) for i in range(8)]
             expected = [stream(c, message)[0] for message in messages]
             wait_for(lambda: c.reserved_rows() == 0, "the end of these answers in the heartbeats", 5)

@@ -2,7 +2,9 @@
 // type, head layout and KV type, whatever the policy, the chunks and the point where the prompt is cut; and `cpu`
 // agrees with the slow, obvious `reference`.
 #include <cmath>
+#include <map>
 
+#include "common/engine/prefix_cache.h"
 #include "common/engine/score.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
@@ -73,10 +75,9 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     ASSERT_EQ(whole.logprobs, steps.logprobs);
     ASSERT_EQ(whole.kept_rows, steps.kept_rows);
     for (int cut = 0; cut < 3; ++cut) {
-      const Score split =
-          ScoreSplit(content, kHeads, least + random() % (size + 1 - least), 1 + random() % 40, "tiny", first.get(),
-                     second.get())
-              .value();
+      const Score split = ScoreSplit(content, kHeads, least + random() % (size + 1 - least), 1 + random() % 40, "tiny",
+                                     first.get(), second.get())
+                              .value();
       ASSERT_EQ(whole.logprobs, split.logprobs);
     }
   }
@@ -97,7 +98,8 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
     const Score whole = ScoreWhole(content, kHeads, first.get()).value();
     for (uint32_t split = 0; split <= content.ids.size(); ++split) {
       for (const uint32_t chunk : {1u, 4u, 7u}) {
-        ASSERT_EQ(whole.logprobs, ScoreSplit(content, kHeads, split, chunk, "tiny", first.get(), second.get())->logprobs)
+        ASSERT_EQ(whole.logprobs,
+                  ScoreSplit(content, kHeads, split, chunk, "tiny", first.get(), second.get())->logprobs)
             << "split " << split << " chunk " << chunk;
       }
     }
@@ -150,6 +152,68 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
     ASSERT_TRUE(FinishStep(slices, step.get(), device.get()).ok());
     for (const auto& sequence : together) sequence->DropUnseen();
   }
+}
+
+// A row of an answer has the bits that it would have as part of a prompt, if MakeDevice says so.
+TEST_P(EqualityTest, RolesAgreeAsStated) {
+  for (uint32_t seed = 0; seed < 6; ++seed) {
+    std::mt19937 random(77 * GetParam() + seed);
+    Content content = RandomContent(model_.vocab_size, 150, random);
+    content.policy.prefill_full = content.policy.write_full = false;
+    content.policy.salient_millionths = 0;
+    content.turn_begin = 0;
+    content.pinned.clear();
+    const auto device = model_.Device(seed % 2 ? "deferred" : "cpu", KvType::kF16);
+    content.prompt_length = static_cast<uint32_t>(content.ids.size());
+    const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
+    content.prompt_length = 1;
+    const std::vector<double> as_answer = ScoreSteps(content, kHeads, device.get())->logprobs;
+    ASSERT_TRUE(!kRolesAgree || as_prompt == as_answer) << CanonicalPolicy(content.policy);
+  }
+}
+
+// Whoever goes on from stored rows computes the bits of whoever computes all rows.
+TEST_P(EqualityTest, AHitGivesTheSameBits) {
+  uint32_t hits = 0;
+  for (uint32_t seed = 0; seed < 8; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(3000 * GetParam() + seed);
+    const Content content = RandomContent(model_.vocab_size, 150, random);
+    SCOPED_TRACE(CanonicalPolicy(content.policy));
+    const auto device = model_.Device(seed % 2 ? "deferred" : "cpu", KvType::kF16);
+    PagePool pool(device->num_pages());
+    PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
+                      device.get(), &pool);
+    // The logits of every row, by position, from where the sequence begins.
+    const auto run = [&](const std::optional<CachedPrefix>& hit, bool store) {
+      std::map<uint32_t, std::vector<float>> rows;
+      Sequence sequence(content, pool.Reserve(PagesFor(content, 0, 20, 0)).value(), &kHeads);
+      const auto computation = cache.Start(&sequence, hit).value();
+      while (sequence.pending() > 0) {
+        const uint32_t first = sequence.position();
+        const Slice slice{&sequence, std::min<uint32_t>(computation->ready(), 1 + random() % 20), WantedLogits::kAll};
+        const auto step = LaunchStep({slice}, device.get());
+        EXPECT_TRUE(step->Wait().ok());
+        for (uint32_t row = first; row < sequence.position(); ++row) {
+          rows[row] = {step->Logits(row - first).begin(), step->Logits(row - first).end()};
+        }
+        EXPECT_TRUE(FinishStep({slice}, step.get(), device.get()).ok());
+        computation->Settle();
+        if (store) computation->StoreHere();
+        sequence.DropUnseen();
+      }
+      return rows;
+    };
+    const auto cold = run(std::nullopt, true);
+    for (uint32_t most = static_cast<uint32_t>(content.ids.size()); most > 0;) {
+      const std::optional<CachedPrefix> hit = cache.Find(content, most);
+      if (!hit.has_value()) break;
+      ++hits;
+      for (const auto& [position, logits] : run(hit, false)) ASSERT_EQ(logits, cold.at(position)) << position;
+      most = hit->rows.end - std::min<uint32_t>(hit->rows.end, 1 + random() % 40);
+    }
+  }
+  EXPECT_GT(hits, 10u);
 }
 
 // A merged adapter is the same model, to the bit, as a base that was written with the merged weights.

@@ -232,6 +232,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       .clock = &clock_,
       .tokenizer = tokenizer,
       .registry = &registry_,
+      .prefixes = &prefixes_,
       .caller = caller_.get(),
       .run_after = [this](absl::Duration delay,
                           std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },
@@ -246,10 +247,11 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   info.set_total_rows(uint64_t{options.pages} * kPageRows);
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
-    node->engine = std::make_unique<PrefillEngine>(
-        PrefillOptions{
-            .fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()},
-        &node->device, &clock_);
+    node->engine = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = kSimulatedModel,
+                                                                  .context_length = kSimulatedContext,
+                                                                  .salience_heads = SimulatedHeads(),
+                                                                  .cache_pages = options.cache_pages},
+                                                   &node->device, &clock_);
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -258,14 +260,17 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   }
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
-    node->engine = std::make_unique<DecodeEngine>(
-        DecodeOptions{
-            .fingerprint = kSimulatedModel, .context_length = kSimulatedContext, .salience_heads = SimulatedHeads()},
-        &node->device, source_.get(), &clock_, [this, alive = node->alive](std::function<void()> closure) {
-          Post([alive, closure = std::move(closure)] {
-            if (*alive) closure();
-          });
-        });
+    node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
+                                                                .context_length = kSimulatedContext,
+                                                                .salience_heads = SimulatedHeads(),
+                                                                .cache_pages = options.cache_pages,
+                                                                .row_source = {.max_continued_tokens = 64}},
+                                                  &node->device, source_.get(), &clock_,
+                                                  [this, alive = node->alive](std::function<void()> closure) {
+                                                    Post([alive, closure = std::move(closure)] {
+                                                      if (*alive) closure();
+                                                    });
+                                                  });
     info.set_role(node::v1::ROLE_DECODE);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -364,6 +369,13 @@ uint64_t SimulatedCluster::reserved_rows() const {
   uint64_t rows = 0;
   for (const auto& node : prefill_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
   for (const auto& node : decode_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
+  return rows;
+}
+
+uint64_t SimulatedCluster::cached_rows() const {
+  uint64_t rows = 0;
+  for (const auto& node : prefill_) rows += node->engine != nullptr ? node->engine->stats().cached_rows : 0;
+  for (const auto& node : decode_) rows += node->engine != nullptr ? node->engine->stats().cached_rows : 0;
   return rows;
 }
 

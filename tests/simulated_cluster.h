@@ -41,7 +41,8 @@ struct SimulationOptions {
   uint32_t seed = 0;
   int prefill_nodes = 2;
   int decode_nodes = 2;
-  uint32_t pages = 512;  // of each node
+  uint32_t pages = 512;        // of each node
+  uint32_t cache_pages = 200;  // of these, that the node's cache may hold
   uint32_t vocab_size = 0;
   Faults faults;
 };
@@ -78,8 +79,10 @@ class SimulatedCluster {
   void FreezePrefill(int index, bool frozen);
   void FreezeDecode(int index);
 
-  // Rows held or reserved on all live nodes; and reads of rows whose copies disagreed.
+  // Rows reserved on all live nodes, held by their caches, and reads of rows whose copies disagreed. A node whose pages
+  // have holders when it goes does not go: PagePool checks.
   uint64_t reserved_rows() const;
+  uint64_t cached_rows() const;
   uint64_t torn_rows() const;
   absl::Duration now() const { return clock_.Now() - start_; }
 
@@ -100,6 +103,7 @@ class SimulatedCluster {
   std::deque<std::function<void()>> queue_;  // what is under way; runs in order
   std::multimap<absl::Time, std::function<void()>> timers_;
   NodeRegistry registry_;
+  PrefixMemory prefixes_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<Caller> caller_;
   FlowEnvironment environment_;

@@ -47,6 +47,24 @@ class SimulationTest : public testing::Test {
     return request;
   }
 
+  // A request whose prompt begins like that of an earlier one, and may go on longer.
+  RouterRequest RequestLike(const RouterRequest& earlier, std::mt19937& random) {
+    RouterRequest request = RandomRequest(random, 1);
+    request.no_anchor_positions = earlier.no_anchor_positions;
+    request.pinned = earlier.pinned;
+    request.turn_begin = earlier.turn_begin;
+    request.policy = earlier.policy;
+    request.chooses = earlier.chooses;
+    request.prompt_ids = earlier.prompt_ids;
+    for (size_t i = random() % (request.prompt_ids.size() + 1); i < request.prompt_ids.size(); ++i) {
+      request.prompt_ids[i] = random() % vocab_size_;
+    }
+    for (uint32_t more = random() % 2 ? random() % 200 : 0; more > 0; --more) {
+      request.prompt_ids.push_back(random() % vocab_size_);
+    }
+    return request;
+  }
+
   // The answer of one device alone.
   std::vector<uint32_t> Expected(const RouterRequest& request) {
     HashDevice device({.num_pages = 512, .max_rows = 64, .vocab_size = vocab_size_});
@@ -67,8 +85,10 @@ class SimulationTest : public testing::Test {
 
   std::vector<Client> StartClients(int count, SimulatedCluster& cluster, std::mt19937& random) {
     std::vector<Client> clients(count);
-    for (Client& client : clients) {
-      client.request = RandomRequest(random);
+    for (int i = 0; i < count; ++i) {
+      Client& client = clients[i];
+      client.request =
+          i > 0 && random() % 2 ? RequestLike(clients[random() % i].request, random) : RandomRequest(random);
       client.flow = cluster.Start(client.request, &client.answer);
     }
     return clients;
@@ -117,7 +137,9 @@ TEST_F(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
       ASSERT_TRUE(client.answer.status.ok()) << client.answer.status;
       ASSERT_EQ(client.answer.token_ids, Expected(client.request)) << client.request.policy;
       // A prompt of one token has no rows before its last; every other one was computed by a prefill node.
-      EXPECT_EQ(client.answer.served_by.prefill_nodes.size(), client.request.prompt_ids.size() > 1 ? 1u : 0u);
+      if (client.answer.usage.cached_tokens() == 0) {
+        EXPECT_EQ(client.answer.served_by.prefill_nodes.size(), client.request.prompt_ids.size() > 1 ? 1u : 0u);
+      }
       EXPECT_EQ(client.answer.provenance.failovers(), 0u);
     }
     EXPECT_EQ(cluster.reserved_rows(), 0u);
@@ -243,6 +265,78 @@ TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) 
     EXPECT_EQ(huge.answer.status.code(), absl::StatusCode::kResourceExhausted) << huge.answer.status;
     ExpectRightText(clients);
     EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+}
+
+// Turn after turn of several chats at once, on few nodes with little memory, with and without faults.
+TEST_F(SimulationTest, ChatsGoOnFromWhatIsStored) {
+  uint64_t cached = 0, prompts = 0;
+  for (uint32_t seed = 0; seed < 24; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.pages = seed % 3 == 0 ? 60 : 512;
+    options.cache_pages = options.pages - random() % 50;
+    if (seed % 2) options.faults = {.drop_frame = 30, .flip_bit = 30, .silence = 20, .break_state = 10};
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> chats(4);
+    for (Client& chat : chats) chat.request = RandomRequest(random, 150);
+    for (int turn = 0; turn < 5; ++turn) {
+      for (Client& chat : chats) {
+        chat.answer = SimulatedAnswer();
+        chat.flow = cluster.Start(chat.request, &chat.answer);
+      }
+      if (seed % 4 == 3 && turn == 2) cluster.KillDecode(0);
+      ASSERT_TRUE(cluster.RunUntilFinished(Answers(chats)));
+      ExpectRightText(chats);
+      for (Client& chat : chats) {
+        const uint32_t size = static_cast<uint32_t>(chat.request.prompt_ids.size());
+        ASSERT_LT(chat.answer.usage.cached_tokens(), size);
+        if (turn > 0) {
+          cached += chat.answer.usage.cached_tokens();
+          prompts += size;
+        }
+        chat.request.turn_begin = size;
+        std::vector<uint32_t>& ids = chat.request.prompt_ids;
+        ids.insert(ids.end(), chat.answer.token_ids.begin(), chat.answer.token_ids.end());
+        for (uint32_t more = 1 + random() % 40; more > 0; --more) ids.push_back(random() % vocab_size_);
+      }
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_GT(cluster.cached_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
+  }
+  EXPECT_GT(cached, prompts / 2);
+}
+
+TEST_F(SimulationTest, ManyClientsWithOneColdBeginningGetTheirTexts) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.prefill_nodes = static_cast<int>(random() % 3);
+    SimulatedCluster cluster(options, tokenizer_.get());
+    const RouterRequest first = RandomRequest(random, 400);
+    std::vector<Client> clients(8);
+    for (Client& client : clients) {
+      client.request = RequestLike(first, random);
+      client.flow = cluster.Start(client.request, &client.answer);
+      if (random() % 4 == 0) cluster.Turn();
+    }
+    for (uint32_t turns = random() % 10; turns > 0; --turns) cluster.Turn();
+    std::vector<bool> cancelled;
+    for (Client& client : clients) {
+      cancelled.push_back(!client.answer.finished && random() % 3 == 0);
+      if (cancelled.back()) client.flow->Cancel(absl::CancelledError("client is gone"));
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (size_t i = 0; i < clients.size(); ++i) {
+      if (cancelled[i]) continue;
+      ASSERT_TRUE(clients[i].answer.status.ok()) << clients[i].answer.status;
+      ASSERT_EQ(clients[i].answer.token_ids, Expected(clients[i].request)) << first.policy;
+    }
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
   }
 }
 

@@ -35,6 +35,7 @@ ChainKey RootKey(const ChainRoot& root);
 struct RowBits {
   bool pinned = false;
   bool no_anchor = false;
+  friend bool operator==(const RowBits&, const RowBits&) = default;
 };
 
 // Owned by one thread. Copyable.

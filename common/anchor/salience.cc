@@ -85,16 +85,45 @@ void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> ma
   most = std::max(most, to_opening);
 }
 
-void Salience::Take(const Salience& earlier) {
-  // The last sequence of the earlier prompt may go on in this one: its rows so far count all the same.
-  const size_t count = outline_.sequences.size(), earlier_count = earlier.outline_.sequences.size();
-  KEDGE_CHECK(num_heads_ == earlier.num_heads_);
-  if (opening_ != earlier.opening_) return;  // it ends before they do, so none of its rows can look back at all of them
-  for (size_t i = 0; i < std::min(count, earlier_count); ++i) {
-    KEDGE_CHECK(outline_.sequences[i].begin == earlier.outline_.sequences[i].begin);
-    for (size_t head = 0; head < num_heads_; ++head) {
+std::vector<PositionRange> Salience::Opening() const {
+  std::vector<PositionRange> opening;
+  for (size_t i : opening_) opening.push_back(outline_.sequences[i]);
+  return opening;
+}
+
+size_t Salience::SequencesBefore(uint32_t end) const {
+  const auto& sequences = outline_.sequences;
+  return std::lower_bound(sequences.begin(), sequences.end(), end,
+                          [](const PositionRange& sequence, uint32_t end) { return sequence.begin < end; }) -
+         sequences.begin();
+}
+
+EarlierSalience Salience::Before(uint32_t end) const {
+  EarlierSalience earlier{.end = end, .opening = Opening()};
+  const size_t count = outline_.sequences.size(), before = SequencesBefore(end);
+  for (size_t head = 0; head < num_heads_; ++head) {
+    const auto back = back_.begin() + head * count;
+    earlier.back.insert(earlier.back.end(), back, back + before);
+  }
+  return earlier;
+}
+
+bool Salience::CanTake(const EarlierSalience& earlier) const {
+  if (earlier.end > last_.begin) return false;
+  const bool looks_back = !opening_.empty() && earlier.end > outline_.sequences[opening_.back()].end;
+  return !looks_back || earlier.opening == Opening();
+}
+
+void Salience::Take(const EarlierSalience& earlier) {
+  // The last sequence before `end` may go on in this prompt: its rows so far count all the same.
+  KEDGE_CHECK(CanTake(earlier));
+  if (earlier.opening != Opening()) return;  // of rows before the opening's end, none looks back
+  const size_t count = outline_.sequences.size(), before = SequencesBefore(earlier.end);
+  KEDGE_CHECK(earlier.back.size() == num_heads_ * before);
+  for (size_t head = 0; head < num_heads_; ++head) {
+    for (size_t i = 0; i < before; ++i) {
       uint32_t& most = back_[head * count + i];
-      most = std::max(most, earlier.back_[head * earlier_count + i]);
+      most = std::max(most, earlier.back[head * before + i]);
     }
   }
 }

@@ -43,6 +43,13 @@ absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 // the first one.
 uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass);
 
+// What the rows of a prompt before `end` have told, as far as it counts in every prompt that begins alike.
+struct EarlierSalience {
+  uint32_t end = 0;
+  std::vector<PositionRange> opening;  // sequences that open the last turn
+  std::vector<uint32_t> back;          // [heads][sequences that begin before `end`]: Salience::back_
+};
+
 // Gathers attention mass of one prompt and chooses. Pure arithmetic in whole numbers; ties go to the earlier sequence.
 // Owned by one thread. Copyable.
 class Salience {
@@ -60,9 +67,16 @@ class Salience {
   // (StepFuture::Mass). REQUIRES: position is observed, mass.size() == position + 1.
   void Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass);
 
-  // Takes over what was added to `earlier`, of a prompt that begins alike and ends before this one's last kLastRows, so
-  // that the rows that they share need not be added again.
-  void Take(const Salience& earlier);
+  // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.
+  EarlierSalience Before(uint32_t end) const;
+  // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not
+  // added: it ends before what is summed row by row, and looks back at the same sequences where that is asked of its
+  // rows.
+  bool CanTake(const EarlierSalience& earlier) const;
+  // REQUIRES: CanTake.
+  void Take(const EarlierSalience& earlier);
+  // No state at a later end can be taken (CanTake).
+  uint32_t latest_end() const { return last_.begin; }
 
   // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
   std::vector<PositionRange> Choose() const;
@@ -75,6 +89,8 @@ class Salience {
   std::vector<uint64_t> Asking() const;
   std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
   std::vector<uint64_t> LookingBack() const;
+  std::vector<PositionRange> Opening() const;
+  size_t SequencesBefore(uint32_t end) const;
   bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;

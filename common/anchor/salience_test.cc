@@ -128,10 +128,19 @@ TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
     earlier.Add(position, kRetrieval, Look(position, 0, mass));
     once.Add(position, kRetrieval, Look(position, 0, mass));
   }
-  twice.Take(earlier);
+  EXPECT_EQ(once.latest_end(), 1000 - Salience::kLastRows);
+  twice.Take(earlier.Before(606));
   for (Salience* salience : {&once, &twice}) salience->Add(607, kRetrieval, Look(607, 1, 600));
   EXPECT_EQ(twice.Scores(), once.Scores());
   EXPECT_GT(twice.Scores()[60], 0u);
+
+  EarlierSalience late{.end = 1000 - Salience::kLastRows + 1, .opening = earlier.Before(606).opening};
+  EXPECT_FALSE(once.CanTake(late)) << "the last rows are summed one by one";
+  Content another = whole;  // its rows look back at another turn's opening
+  another.turn_begin = 300;
+  EXPECT_FALSE(Salience(another, kKnown).CanTake(earlier.Before(606)));
+  another.turn_begin = 700;  // and here they do not yet
+  EXPECT_TRUE(Salience(another, kKnown).CanTake(earlier.Before(606)));
 }
 
 TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {

@@ -11,8 +11,9 @@ struct NodeStats {
   uint32_t running = 0;         // requests in the engine
   uint32_t waiting = 0;         // requests that wait for rows
   uint64_t waiting_tokens = 0;  // not yet computed, of all requests here
-  uint64_t reserved_rows = 0;   // held or reserved
+  uint64_t reserved_rows = 0;   // by requests, held or not
   uint64_t total_rows = 0;
+  uint64_t cached_rows = 0;  // held by the cache, which gives them up when requests need them
 };
 
 }  // namespace kedge

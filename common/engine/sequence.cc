@@ -50,7 +50,7 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
   plan->tables.push_back(rows_.tables());
 }
 
-void Sequence::TakeSalience(const Salience& earlier) {
+void Sequence::TakeSalience(const EarlierSalience& earlier) {
   KEDGE_CHECK(content_.NeedsChoice() && heads_ != nullptr);
   salience_.emplace(content_, *heads_);
   salience_->Take(earlier);
@@ -86,6 +86,31 @@ absl::Status Sequence::Reduce(StepDevice* device) {
   std::vector<uint8_t> bytes(kept.size() * device->row_shape().row_bytes());
   KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
   return device->WriteRows(std::move(to), bytes)->Wait();
+}
+
+std::optional<StoredRows> Sequence::Stored() const {
+  if (!content_.policy.prefill_full) {
+    return rows_.Stored(position(), tracker_.next_recent_begin(),
+                        static_cast<uint32_t>(tracker_.kept_positions().size()));
+  }
+  if (position() >= content_.prompt_length) return std::nullopt;
+  return rows_.Stored(position(), 0, 0);
+}
+
+absl::Status Sequence::Resume(const StoredRows& rows, StepDevice* device) {
+  KEDGE_CHECK(position() == 0);
+  if (content_.policy.prefill_full) {
+    KEDGE_CHECK(rows.end + 1 < content_.prompt_length);
+    while (position() < rows.end) tracker_.Next();
+  } else {
+    tracker_.AdvanceTo(rows.end);
+    KEDGE_CHECK(tracker_.next_recent_begin() == rows.recent_begin && tracker_.kept_positions().size() == rows.kept);
+  }
+  // Read before Adopt, which may take the pages.
+  std::vector<RowRef> from = RowsOfOpenPages(rows);
+  std::vector<uint8_t> bytes(from.size() * device->row_shape().row_bytes());
+  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
+  return device->WriteRows(rows_.Adopt(rows), bytes)->Wait();
 }
 
 std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first, uint32_t count) const {

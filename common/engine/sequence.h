@@ -51,9 +51,9 @@ class Sequence {
   // What the choice of salient sequences will stand on, so far; null if none is to be made here, or no step was
   // planned.
   const Salience* salience() const { return salience_.has_value() ? &*salience_ : nullptr; }
-  // Starts from what a sequence with the same beginning has gathered (Salience::Take). REQUIRES: a choice is to be
-  // made.
-  void TakeSalience(const Salience& earlier);
+  // Starts from what a sequence with the same beginning has gathered. REQUIRES: a choice is to be made, and
+  // Salience::CanTake.
+  void TakeSalience(const EarlierSalience& earlier);
 
   // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
   // want mass; returns how many of its own do. Takes their mass; once the prompt has been computed up to its last row,
@@ -62,6 +62,14 @@ class Sequence {
   // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
+
+  // --- Sharing ---
+  // The rows of State(position()) and all of K, or under `prefill=full` the complete rows of the prompt, in their
+  // pages; nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen.
+  std::optional<StoredRows> Stored() const;
+  // Goes on behind stored rows of this content's beginning (SharedContent). REQUIRES: position() == 0; under
+  // `prefill=full` rows.end < prompt_length - 1.
+  absl::Status Resume(const StoredRows& rows, StepDevice* device);
 
   // --- Sending ---
   // Whether State(p) of the ids is known: always, but under `prefill=full` only once the prompt is reduced.

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/shared_rows.h"
 #include "common/anchor/tracker.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
@@ -20,18 +21,13 @@ SegmentHeader StateHeader(const Content& content, uint32_t end, const std::strin
                        .numerics_class = device.numerics_class(),
                        .shape = device.row_shape(),
                        .end = end};
-  Chain chain(RootKey({.fingerprint = fingerprint,
+  const ChainRoot root{.fingerprint = fingerprint,
                        .canonical_policy = header.canonical_policy,
                        .kv_type = KvTypeName(header.shape.type),
-                       .numerics_class = header.numerics_class}));
+                       .numerics_class = header.numerics_class};
+  header.chain = NamePrefixes(content, root, {end}).front();
   AnchorTracker tracker(&content);
-  for (uint32_t i = 0; i < end; ++i) {
-    if (tracker.reduces_next()) tracker.Reduce();
-    const RowBits bits{.pinned = Contains(content.pinned, i), .no_anchor = content.NoAnchor(i)};
-    chain.Add(content.ids[i], bits, tracker.Next().closes);
-  }
-  if (tracker.reduces_next()) tracker.Reduce();
-  header.chain = chain.Key();
+  tracker.AdvanceTo(end);
   StateShape state = tracker.State();
   header.recent_begin = state.recent_begin;
   header.positions = std::move(state.kept);

@@ -14,26 +14,26 @@ constexpr uint32_t kOldestPromptShare = 4;  // one row in so many
 
 }  // namespace
 
-std::vector<uint32_t> DivideStep(absl::Span<const uint32_t> pending, uint32_t budget) {
-  std::vector<uint32_t> rows(pending.size(), 0);
+std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget) {
+  std::vector<uint32_t> rows(claims.size(), 0);
   std::vector<size_t> prompts;
-  for (size_t i = 0; i < pending.size(); ++i) {
-    if (pending[i] == 1 && budget > 0) {
+  for (size_t i = 0; i < claims.size(); ++i) {
+    if (claims[i].left == 1 && claims[i].ready == 1 && budget > 0) {
       rows[i] = 1;
       --budget;
-    } else if (pending[i] > 1) {
+    } else if (claims[i].ready > 0) {
       prompts.push_back(i);
     }
   }
   if (prompts.empty() || budget == 0) return rows;
 
   auto give = [&](size_t i, uint32_t most) {
-    const uint32_t more = std::min({most, budget, pending[i] - rows[i]});
+    const uint32_t more = std::min({most, budget, claims[i].ready - rows[i]});
     rows[i] += more;
     budget -= more;
   };
   give(prompts.front(), std::max(1u, budget / kOldestPromptShare));
-  std::stable_sort(prompts.begin(), prompts.end(), [&](size_t a, size_t b) { return pending[a] < pending[b]; });
+  std::stable_sort(prompts.begin(), prompts.end(), [&](size_t a, size_t b) { return claims[a].left < claims[b].left; });
   for (size_t i : prompts) give(i, budget);
   return rows;
 }

@@ -13,12 +13,18 @@
 
 namespace kedge {
 
-// Divides `budget` rows among requests with so many rows each that are ready (0: nothing to do), in order of arrival.
+// What a request wants of a step.
+struct Claim {
+  uint32_t ready = 0;  // rows that may be computed now; 0: nothing to do
+  uint32_t left = 0;   // rows until somebody has what he waits for, at least `ready`
+};
+
+// Divides `budget` rows among requests, in order of arrival.
 //
 // Requests that write, one row each, come first; then prompts with the fewest rows left, so that a short prompt
 // does not wait for a long one; but a quarter of what prompts get goes to the oldest of them, so that a long one does
-// not starve. Pure.
-std::vector<uint32_t> DivideStep(absl::Span<const uint32_t> pending, uint32_t budget);
+// not starve: it grows older until it is the oldest. Pure.
+std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget);
 
 // One request's part of a step.
 struct Slice {

@@ -1,8 +1,14 @@
 // Who holds which pages of KV memory: counting and ids alone, the memory belongs to the device.
+//
+// Requests reserve before they begin, so what they will hold is a number of pages first and becomes pages as rows come.
+// A page may have several holders: requests that share the rows of a beginning, and the cache. Reservations count as
+// if nothing were shared, and the cache takes none: it lives in what is not reserved or not used yet, and gives pages
+// up when a request takes one and none is free.
 #ifndef KEDGE_COMMON_KV_PAGE_POOL_H_
 #define KEDGE_COMMON_KV_PAGE_POOL_H_
 
 #include <cstdint>
+#include <functional>
 #include <utility>
 #include <vector>
 
@@ -13,10 +19,11 @@ namespace kedge {
 
 class PageLease;
 
-// All pages of one device. Owned by one thread; must outlive its leases.
+// All pages of one device. Owned by one thread; must outlive its leases and whoever holds pages.
 class PagePool {
  public:
   explicit PagePool(uint32_t num_pages);
+  ~PagePool();
   PagePool(const PagePool&) = delete;
   PagePool& operator=(const PagePool&) = delete;
 
@@ -24,12 +31,26 @@ class PagePool {
   absl::StatusOr<PageLease> Reserve(uint32_t pages);
 
   uint32_t num_pages() const { return num_pages_; }
-  uint32_t num_free() const { return static_cast<uint32_t>(free_.size()); }
+  // Pages that are not reserved.
+  uint32_t num_free() const { return num_pages_ - reserved_; }
+
+  // --- For the cache ---
+  // One more holder of a page. REQUIRES: it has one.
+  void Hold(PageId page);
+  // One holder less; without any, the page is free.
+  void Release(PageId page);
+  // Called when a page is to be taken and none is free: gives some hold up, and returns false if there is none left.
+  void set_reclaim(std::function<bool()> reclaim) { reclaim_ = std::move(reclaim); }
 
  private:
   friend class PageLease;
+  PageId TakeFree();
+
   const uint32_t num_pages_;
-  std::vector<PageId> free_;
+  uint32_t reserved_ = 0;
+  std::vector<PageId> free_;       // nobody holds them
+  std::vector<uint32_t> holders_;  // [num_pages]
+  std::function<bool()> reclaim_;
 };
 
 // Pages set apart for one request, given back when it dies. Steps run in order, so a page may be handed out again at
@@ -39,25 +60,27 @@ class PageLease {
   PageLease() = default;
   PageLease(PageLease&& other) noexcept { *this = std::move(other); }
   PageLease& operator=(PageLease&& other) noexcept;
-  ~PageLease() { Release(); }
+  // REQUIRES: every page was given back.
+  ~PageLease() { End(); }
 
-  // A page out of the lease. REQUIRES: num_unused() > 0 (reservations are upper bounds).
+  // A page that nobody holds. REQUIRES: num_unused() > 0 (reservations are upper bounds).
   PageId Take();
-  // Puts a page back into the lease, not into the pool. REQUIRES: taken from this lease.
-  void GiveBack(PageId page) { unused_.push_back(page); }
+  // Holds a page that somebody holds already. REQUIRES: num_unused() > 0.
+  void Share(PageId page);
+  // Ends the hold on a page; the lease may take another one for it. REQUIRES: taken or shared by this lease.
+  void GiveBack(PageId page);
 
   uint32_t num_pages() const { return num_pages_; }
-  uint32_t num_unused() const { return static_cast<uint32_t>(unused_.size()); }
+  uint32_t num_unused() const { return num_pages_ - held_; }
 
  private:
   friend class PagePool;
-  PageLease(PagePool* pool, std::vector<PageId> pages);
-  void Release();
+  PageLease(PagePool* pool, uint32_t pages) : pool_(pool), num_pages_(pages) {}
+  void End();
 
   PagePool* pool_ = nullptr;
   uint32_t num_pages_ = 0;
-  std::vector<PageId> all_;
-  std::vector<PageId> unused_;
+  uint32_t held_ = 0;
 };
 
 }  // namespace kedge

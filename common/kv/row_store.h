@@ -3,6 +3,7 @@
 #define KEDGE_COMMON_KV_ROW_STORE_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "common/anchor/tracker.h"
@@ -14,11 +15,26 @@ namespace kedge {
 // Pages that hold at most `needs` at any time, wherever R begins within a page.
 uint32_t PagesNeeded(const RowNeeds& needs);
 
-// R drops whole pages from its front as rows go out of sight; K only grows. Owned by one thread.
+// State(end), and every row of K before it, in the pages that hold them.
+struct StoredRows {
+  uint32_t end = 0;
+  uint32_t recent_begin = 0;  // R[recent_begin, end)
+  uint32_t kept = 0;          // K[0, kept)
+  PageTables pages;
+};
+
+// Rows of the last page of R and of K where that page is not full: what RowStore::Adopt makes room for.
+std::vector<RowRef> RowsOfOpenPages(const StoredRows& rows);
+
+// R drops whole pages from its front as rows go out of sight; K only grows. A row stays as it was written until its
+// page is free, so others may share pages of which rows are still to come: they go on in a copy. Owned by one thread.
 class RowStore {
  public:
   // `lease` covers PagesNeeded of the request.
   explicit RowStore(PageLease lease) : lease_(std::move(lease)) {}
+  RowStore(const RowStore&) = delete;
+  RowStore& operator=(const RowStore&) = delete;
+  ~RowStore() { Clear(); }
 
   // Makes room for a row in R. Rows come in ascending order of position; the first one may have any (a state that was
   // received begins at its recent span).
@@ -31,6 +47,14 @@ class RowStore {
   // Gives all rows up; the lease stays.
   void Clear();
 
+  // The pages of R[recent_begin, end) and K[0, kept); nullopt if rows of R were dropped, or never came. REQUIRES: those
+  // from the first that came up to `end`, and of K all, came.
+  std::optional<StoredRows> Stored(uint32_t end, uint32_t recent_begin, uint32_t kept) const;
+  // Goes on behind rows that somebody holds: shares their full pages, and takes pages for the rows of those that are
+  // not full. Returns where these are to be written, in the order of RowsOfOpenPages. Pages that only the cache holds
+  // may be free afterwards: copy out of them before. REQUIRES: there are no rows yet.
+  std::vector<RowRef> Adopt(const StoredRows& rows);
+
   // REQUIRES: the row is there.
   RowRef RecentRow(uint32_t position) const;
   RowRef KeptRow(uint32_t index) const;
@@ -40,6 +64,7 @@ class RowStore {
  private:
   PageLease lease_;
   PageTables tables_;
+  uint32_t first_recent_ = 0;  // the first row of R that came, dropped or not
 };
 
 }  // namespace kedge

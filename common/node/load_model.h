@@ -29,6 +29,10 @@ struct DeviceOptions {
 // A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.
 uint64_t DefaultKvBytes();
 
+// Every device of MakeDevice computes prompt rows and generated rows to the same bits (Role), so that an answer serves
+// as part of the next prompt. tests/equality_test.cc holds it.
+inline constexpr bool kRolesAgree = true;
+
 // Merges the adapter, if there is one. kInvalidArgument names the backend, or what is wrong with a file;
 // kResourceExhausted: no memory.
 absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options);

@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -42,6 +44,7 @@ struct Flags {
   std::string kv_type = "f16";
   std::string log_level = "info";
   uint64_t kv_memory_mib = 0;
+  std::optional<uint64_t> cache_memory_mib;
   DeviceOptions device;
   bool die_with_parent = false;
 };
@@ -77,6 +80,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::Range(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
                   "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
+  app->add_option(
+      "--cache-memory", flags->cache_memory_mib,
+      "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
+      "0: none (default: half)");
   app->add_flag("--weight-image,!--no-weight-image", flags->device.weight_image,
                 "share packed weights with other processes of this machine, in a file in the cache directory that takes "
                 "about as much space as the model (default: on)");
@@ -125,6 +132,12 @@ absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const ModelFiles& fil
   return CanonicalPolicy(policy);
 }
 
+uint32_t CachePages(const Flags& flags, const StepDevice& device) {
+  if (!flags.cache_memory_mib.has_value()) return device.num_pages() / 2;
+  const uint64_t pages = (*flags.cache_memory_mib << 20) / (device.row_shape().row_bytes() * kPageRows);
+  return static_cast<uint32_t>(std::min<uint64_t>(pages, device.num_pages()));
+}
+
 absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& files,
                    const std::string& canonical_policy, SignalWaiter* signals) {
   KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
@@ -134,9 +147,12 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, flags.device));
   const RowShape& shape = device->row_shape();
   const uint64_t total_rows = uint64_t{device->num_pages()} * kPageRows;
-  spdlog::info("model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({})", config.name, flags.model,
-               flags.adapter.empty() ? "" : ", adapter " + flags.adapter, device->numerics_class(),
-               total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type);
+  const uint32_t cache_pages = CachePages(flags, *device);
+  spdlog::info(
+      "model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({}), of which the cache may hold {} MiB",
+      config.name, flags.model, flags.adapter.empty() ? "" : ", adapter " + flags.adapter, device->numerics_class(),
+      total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type,
+      uint64_t{cache_pages} * kPageRows * shape.row_bytes() >> 20);
 
   KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
   if (!found.calibrated) {
@@ -149,6 +165,8 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
       program.make_engine({.fingerprint = fingerprint,
                            .context_length = static_cast<uint32_t>(config.context_length),
                            .salience_heads = found.heads,
+                           .roles_agree = kRolesAgree,
+                           .cache_pages = cache_pages,
                            .device = device.get(),
                            .loop = &loop,
                            .clock = &clock});

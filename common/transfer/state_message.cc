@@ -51,7 +51,7 @@ grpc::ByteBuffer EncodeStateEvent(const StateEvent& event) {
     return Encode(response, nullptr);
   }
   if (const auto* head = std::get_if<StateHead>(&event.event)) {
-    response.mutable_header();
+    response.mutable_header()->set_cached_tokens(head->cached_tokens);
     return Encode(response, &head->header);
   }
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
@@ -102,7 +102,7 @@ absl::StatusOr<StateEvent> DecodeStateEvent(grpc::ByteBuffer buffer) {
       event.event = StateAccepted{response.accepted().tokens_ahead()};
       return event;
     case PrefillResponse::kHeader:
-      event.event = StateHead{std::move(payload)};
+      event.event = StateHead{std::move(payload), response.header().cached_tokens()};
       return event;
     case PrefillResponse::kProgress:
       event.event = StateProgress{response.progress().computed()};

@@ -39,12 +39,13 @@ TEST(StateMessageTest, FramesSurviveWithoutBeingCopiedIntoAMessage) {
 TEST(StateMessageTest, IsAnOrdinaryProtoForEveryOtherReader) {
   const Payload header = Bytes(50);
   node::v1::PrefillResponse response;
-  ASSERT_TRUE(response.ParseFromString(Flat(EncodeStateEvent({StateHead{header}}))));
+  ASSERT_TRUE(response.ParseFromString(Flat(EncodeStateEvent({StateHead{header, 7}}))));
   EXPECT_TRUE(response.has_header());
   EXPECT_EQ(response.payload().size(), 50u);
   const absl::StatusOr<StateEvent> event = DecodeStateEvent(Buffer(response.SerializeAsString()));
   ASSERT_TRUE(event.ok());
   EXPECT_EQ(std::get<StateHead>(event->event).header.bytes, header.bytes);
+  EXPECT_EQ(std::get<StateHead>(event->event).cached_tokens, 7u);
 }
 
 TEST(StateMessageTest, TheOthersHaveNoPayload) {

@@ -30,7 +30,8 @@ struct StateAccepted {
   uint64_t tokens_ahead = 0;
 };
 struct StateHead {
-  Payload header;  // segment header
+  Payload header;              // segment header
+  uint32_t cached_tokens = 0;  // of the prompt, that the sender had already when it began with this request
 };
 struct StateProgress {
   uint32_t computed = 0;
