@@ -176,10 +176,12 @@ absl::StatusOr<std::unique_ptr<PrefixComputation>> PrefixCache::Start(Sequence* 
   }
   if (!enabled()) return computation;
   const uint32_t end = static_cast<uint32_t>(computation->shared_.ids.size());
-  const uint32_t turn_begin = sequence->content().turn_begin;
+  const Content& content = sequence->content();
+  const uint32_t choice_begin = content.NeedsChoice() ? Salience(content, *heads_).latest_end() : 0;
   std::vector<uint32_t> ends;
   for (uint32_t at = sequence->position() + 1; at <= end; ++at) {
-    if (at % kCheckpointTokens == 0 || (at == turn_begin && at >= kLeastTurnBegin) || at == end) ends.push_back(at);
+    const bool begins = at >= kLeastBegin && (at == content.turn_begin || at == choice_begin);
+    if (begins || at % kCheckpointTokens == 0 || at == end) ends.push_back(at);
   }
   computation->AddCheckpoints(ends);
   return computation;

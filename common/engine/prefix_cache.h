@@ -44,9 +44,10 @@ class PrefixWait {
 };
 
 // The rows of one sequence as they come. Steps end at checkpoints: every kCheckpointTokens, where the prompt's last
-// turn begins (what is before it many prompts share), at the end of what the sequence was started with, and where
-// somebody waits. If it ends earlier while somebody waits, it leaves a checkpoint where it stands, so nothing that is
-// still wanted is computed twice. Held by the request beside its sequence, which outlives it. Owned by one thread.
+// turn begins (what is before it many prompts share), at the last place from which a choice of salient sequences can
+// still be made, at the end of what the sequence was started with, and where somebody waits. If it ends earlier while
+// somebody waits, it leaves a checkpoint where it stands, so nothing that is still wanted is computed twice. Held by
+// the request beside its sequence, which outlives it. Owned by one thread.
 class PrefixComputation {
  public:
   ~PrefixComputation();
@@ -94,7 +95,7 @@ class PrefixComputation {
 class PrefixCache {
  public:
   static constexpr uint32_t kCheckpointTokens = 512;
-  static constexpr uint32_t kLeastTurnBegin = 64;       // a step of its own for fewer tokens costs more than they do
+  static constexpr uint32_t kLeastBegin = 64;           // a step of its own for fewer tokens costs more than they do
   static constexpr uint32_t kWorthWaiting = kPageRows;  // tokens more than what is stored
 
   // Both must outlive this. `heads`: by which the node chooses salient sequences.

@@ -166,6 +166,16 @@ TEST(PrefixCacheTest, CheckpointsComeEvery512TokensAndAtTheEndsOfTurns) {
   EXPECT_EQ(node.cache().Find(content, 1301)->rows.end, 1300u);
 }
 
+TEST(PrefixCacheTest, WhoMakesAChoiceAgainComputesTheRowsThatItStandsOn) {
+  Node node;
+  const Content content = Prompt(400, Salient());
+  const Outcome first = node.Run(content, std::nullopt);
+  const std::optional<CachedPrefix> hit = node.cache().Find(content, 398);
+  ASSERT_TRUE(hit.has_value());
+  EXPECT_EQ(hit->rows.end, 399 - Salience::kLastRows);
+  ExpectSame(first, node.Run(content, hit), hit->rows.end);
+}
+
 TEST(PrefixCacheTest, ReducedRowsAndWhatIsWrittenOverThemAreNeverFound) {
   Node node;
   node.store_everywhere = true;
@@ -211,8 +221,8 @@ TEST(PrefixCacheTest, CompleteRowsServeAnyPolicyThatReducesLaterAndFullAttention
   for (const Content* asked : {&other, &full}) {
     const std::optional<CachedPrefix> hit = node.cache().Find(*asked, 698);
     ASSERT_TRUE(hit.has_value());
-    EXPECT_EQ(hit->rows.end, 512u);
-    ExpectSame(Node(400, 0).Run(*asked, std::nullopt), node.Run(*asked, hit), 512);
+    EXPECT_EQ(hit->rows.end, 699 - Salience::kLastRows);
+    ExpectSame(Node(400, 0).Run(*asked, std::nullopt), node.Run(*asked, hit), hit->rows.end);
   }
   EXPECT_EQ(node.cache().Find(full, 699)->rows.end, 699u);
 }
