@@ -49,7 +49,8 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
   const auto ranks = [](const std::vector<HeadRank>& heads) {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (size_t i = 0; i < std::min(kShown, heads.size()); ++i) {
-      list.push_back({{"head", HeadText(heads[i].head)}, {"mean_reciprocal_rank", heads[i].rank},
+      list.push_back({{"head", HeadText(heads[i].head)},
+                      {"mean_reciprocal_rank", heads[i].rank},
                       {"attention", heads[i].attention}});
     }
     return list;

@@ -120,8 +120,7 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
                                .seed = round,
                                // Room for the template, and for a sentence that ends late.
                                .tokens = std::min(options.tokens, options.context_length / 4 * 3),
-                               .count_tokens =
-                                   [&](absl::string_view text) { return CountTokens(tokenizer, text); },
+                               .count_tokens = [&](absl::string_view text) { return CountTokens(tokenizer, text); },
                                .filler = filler};
     for (const RecallText& cases : {MakeSeparateFacts(recall), MakeCrowdedFacts(recall)}) {
       CalibrationText text;

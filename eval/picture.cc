@@ -49,7 +49,8 @@ std::string Panel(const SvgAxis& x, const SvgAxis& y, const std::vector<double>&
     if (line.points.empty()) continue;
     std::vector<std::string> places;
     for (const Point& point : line.points) places.push_back(absl::StrFormat("%.1f,%.1f", x(point.x), y(point.y)));
-    absl::StrAppendFormat(&svg, "<g fill=\"%s\" stroke=\"%s\">\n", SvgColour(line.number - 1), SvgColour(line.number - 1));
+    absl::StrAppendFormat(&svg, "<g fill=\"%s\" stroke=\"%s\">\n", SvgColour(line.number - 1),
+                          SvgColour(line.number - 1));
     absl::StrAppendFormat(&svg, "<polyline fill=\"none\" stroke-width=\"1.5\" points=\"%s\"/>\n",
                           absl::StrJoin(places, " "));
     for (const Point& point : line.points) {
@@ -103,12 +104,13 @@ std::string QualityPicture(const EvalResults& results) {
 
   const SvgAxis x{.from_value = least_share * 0.9, .to_value = 105, .from = kLeft, .to = kRight, .logarithmic = true};
   const std::vector<double> x_marks = Within(x, {0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100});
-  const SvgAxis y_recall{.from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
+  const SvgAxis y_recall{
+      .from_value = 0, .to_value = 100, .from = kTop + kPanelHeight, .to = kTop, .logarithmic = false};
   const SvgAxis y_ratio{.from_value = 0.95,
-                     .to_value = std::min(greatest_ratio * 1.05, kGreatestRatio),
-                     .from = kBottom,
-                     .to = kBottom - kPanelHeight,
-                     .logarithmic = true};
+                        .to_value = std::min(greatest_ratio * 1.05, kGreatestRatio),
+                        .from = kBottom,
+                        .to = kBottom - kPanelHeight,
+                        .logarithmic = true};
 
   std::string svg = SvgBegin(kWidth, kBottom + 50);
   absl::StrAppend(&svg, Panel(x, y_recall, x_marks, {0, 20, 40, 60, 80, 100}, "Right answers", " %", recall));
@@ -117,15 +119,17 @@ std::string QualityPicture(const EvalResults& results) {
                                            greatest_ratio > kGreatestRatio ? " (above 2: at the edge)" : ""),
                               "", perplexity));
   absl::StrAppend(&svg, SvgText((kLeft + kRight) / 2, kBottom + 38, "middle",
-                             "bytes that move, share of a full cache; a line joins a policy's prompt lengths"));
-  absl::StrAppend(&svg, SvgText(kNames, kTop, "start",
-                             absl::StrCat("prompts of ", absl::StrJoin(results.settings.lengths, ", "), " tokens;")));
+                                "bytes that move, share of a full cache; a line joins a policy's prompt lengths"));
+  absl::StrAppend(&svg,
+                  SvgText(kNames, kTop, "start",
+                          absl::StrCat("prompts of ", absl::StrJoin(results.settings.lengths, ", "), " tokens;")));
   absl::StrAppend(&svg, SvgText(kNames, kTop + 16, "start", "the large dot is the longest"));
   for (size_t i = 0; i < policies.size(); ++i) {
     const double y = kTop + 46 + 20 * static_cast<double>(i);
     absl::StrAppendFormat(&svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", kNames + 4, y - 4,
                           SvgColour(i));
-    absl::StrAppend(&svg, SvgText(kNames + 30, y, "end", absl::StrCat(i + 1)), SvgText(kNames + 36, y, "start", policies[i]));
+    absl::StrAppend(&svg, SvgText(kNames + 30, y, "end", absl::StrCat(i + 1)),
+                    SvgText(kNames + 36, y, "start", policies[i]));
   }
   return absl::StrCat(svg, kSvgEnd);
 }

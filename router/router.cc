@@ -46,16 +46,16 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
 
   Executor* const parsing = router->parser_executor_.get();
   Executor* const timers = router->timer_executor_.get();
-  router->environment_ = {.clock = &router->clock_,
-                          .tokenizer = router->model_->tokenizer.get(),
-                          .vocab_size = router->model_->vocab_size,
-                          .registry = router->registry_.get(),
-                          .prefixes = &router->prefixes_,
-                          .caller = router->caller_.get(),
-                          .run_after = [timers](absl::Duration delay, std::function<void()> closure) {
-                            timers->PostAfter(delay, std::move(closure));
-                          },
-                          .draw_seed = DrawSeed};
+  router->environment_ = {
+      .clock = &router->clock_,
+      .tokenizer = router->model_->tokenizer.get(),
+      .vocab_size = router->model_->vocab_size,
+      .registry = router->registry_.get(),
+      .prefixes = &router->prefixes_,
+      .caller = router->caller_.get(),
+      .run_after = [timers](absl::Duration delay,
+                            std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
+      .draw_seed = DrawSeed};
   router->inference_service_ =
       std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, parsing);
   router->model_service_ =

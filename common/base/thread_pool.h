@@ -13,8 +13,8 @@ namespace kedge {
 
 // Threads take items of a loop as they come to them, the calling thread among them; no queue, so a call costs about a
 // microsecond while the threads are awake. Where other processes hold the cores, a thread that is not running takes
-// nothing, and nobody waits for it. A thread that has nothing to do spins for at most 20 us and then sleeps. With at most
-// one thread everything runs inline. Owned by one thread.
+// nothing, and nobody waits for it. A thread that has nothing to do spins for at most 20 us and then sleeps. With at
+// most one thread everything runs inline. Owned by one thread.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);

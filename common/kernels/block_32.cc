@@ -32,8 +32,8 @@ Block32 ReadQ5(const uint8_t* block, bool has_minimum) {
 }
 
 // f16 d, f16 dmin, 12 bytes with 8 scales and 8 minima of 6 bits, [32 bytes of fifth bits,] 128 bytes of nibbles: bytes
-// 32 c to 32 c + 31 hold block 2c in their low nibbles and block 2c + 1 in their high ones; bit b of fifth-bit byte i is
-// that of value i of block b.
+// 32 c to 32 c + 31 hold block 2c in their low nibbles and block 2c + 1 in their high ones; bit b of fifth-bit byte i
+// is that of value i of block b.
 Block32 ReadQ45K(const uint8_t* block, int index, bool has_fifth_bit) {
   const uint8_t* packed = block + 4;
   int scale, minimum;
@@ -57,9 +57,9 @@ Block32 ReadQ45K(const uint8_t* block, int index, bool has_fifth_bit) {
   return out;
 }
 
-// 128 bytes of low nibbles, 64 bytes of the two bits above them, 16 scales, f16 d, for two halves of 128 values each: of
-// a half, block b (of 4) lies in nibbles (b < 2: low, else high) of bytes 32 (b % 2) to 32 (b % 2) + 31, and in bits 2b
-// and 2b + 1 of 32 bytes.
+// 128 bytes of low nibbles, 64 bytes of the two bits above them, 16 scales, f16 d, for two halves of 128 values each:
+// of a half, block b (of 4) lies in nibbles (b < 2: low, else high) of bytes 32 (b % 2) to 32 (b % 2) + 31, and in bits
+// 2b and 2b + 1 of 32 bytes.
 Block32 ReadQ6K(const uint8_t* block, int index) {
   const int half = index / 4, b = index % 4;
   const uint8_t* low = block + 64 * half + 32 * (b % 2);

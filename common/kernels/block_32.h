@@ -1,4 +1,4 @@
-// Quantised weights in the one form that all layouts with more than a scale and quants of 4 or 8 bits can be brought to.
+// Quantised weights in one form, to which all layouts with more than a scale and quants of 4 or 8 bits can be brought.
 #ifndef KEDGE_COMMON_KERNELS_BLOCK_32_H_
 #define KEDGE_COMMON_KERNELS_BLOCK_32_H_
 

@@ -32,11 +32,12 @@ double ExpDouble(double x) {
 }
 
 void ExpEach(absl::Span<double> x) {
-  constexpr double kRoundToInteger = 6755399441055744.0;  // 1.5 * 2^52: adding it leaves an integer in the low bits
+  constexpr double kRoundToInteger = 6755399441055744.0;   // 1.5 * 2^52: adding it leaves an integer in the low bits
   constexpr double kLn2High = 6.93147180369123816490e-01;  // 33 bits: n * kLn2High is exact
   constexpr double kLn2Rest = 1.90821492927058770002e-10;
-  constexpr double kCoefficients[] = {1,        1,         1. / 2,     1. / 6,       1. / 24,       1. / 120,       1. / 720,
-                                      1. / 5040, 1. / 40320, 1. / 362880, 1. / 3628800, 1. / 39916800, 1. / 479001600};
+  constexpr double kCoefficients[] = {
+      1,         1,          1. / 2,      1. / 6,       1. / 24,       1. / 120,      1. / 720,
+      1. / 5040, 1. / 40320, 1. / 362880, 1. / 3628800, 1. / 39916800, 1. / 479001600};
   const auto exp = [&](double value) {
     value = value < -700 ? -700 : value;
     const double shifted = value * kLog2E + kRoundToInteger;

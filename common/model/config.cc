@@ -362,7 +362,8 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
   // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
   // same size and time. Two seconds cover the coarsest clocks in use.
   if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
-  WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n")).IgnoreError();  // the next start hashes again
+  WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"))
+      .IgnoreError();  // the next start hashes again
 }
 
 }  // namespace

@@ -322,8 +322,8 @@ TEST(LoadConfig, NamesEachTensorOfAnotherShape) {
 TEST(LoadConfig, NamesTensorsOfUnsupportedTypes) {
   Parts matrix;
   matrix.SetTensor("blk.0.attn_q.weight", {32, 32}, static_cast<TensorType>(10));
-  EXPECT_THAT(matrix.Error(),
-              HasSubstr("tensor 'blk.0.attn_q.weight': found type 10; supported: F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K"));
+  EXPECT_THAT(matrix.Error(), HasSubstr("tensor 'blk.0.attn_q.weight': found type 10; supported: F32 F16 BF16 Q8_0 "
+                                        "Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K"));
   Parts norm;
   norm.SetTensor("output_norm.weight", {32}, TensorType::kQ8_0);
   EXPECT_THAT(norm.Error(), HasSubstr("tensor 'output_norm.weight': found Q8_0; supported: F32 F16 BF16"));

@@ -1,6 +1,6 @@
 // Sums run in a fixed order with our own exp and log, so that a draw does not depend on the machine: by id, or by
-// (value, id) where the tail is cut and order is needed anyway. A vocabulary is large beside a step of a small model, so
-// what touches every token is one pass of plain arithmetic. Tested by sampler_test.cc.
+// (value, id) where the tail is cut and order is needed anyway. A vocabulary is large beside a step of a small model,
+// so what touches every token is one pass of plain arithmetic. Tested by sampler_test.cc.
 #include "common/model/sampler.h"
 
 #include <algorithm>
@@ -123,7 +123,8 @@ void CutTopP(double share, double best, double temperature, std::vector<Candidat
 }
 
 // Draws from the softmax of values / temperature over what top-k, top-p and min-p leave. Tokens with less than e^-28 of
-// the best one's weight, which would come up once in 10^12 draws, are left out first: of a large vocabulary that is most.
+// the best one's weight, which would come up once in 10^12 draws, are left out first: of a large vocabulary that is
+// most.
 uint32_t Draw(absl::Span<const float> values, const SamplingParams& params, double uniform) {
   constexpr double kNever = 28;
   const double best = *std::max_element(values.begin(), values.end());

@@ -149,7 +149,8 @@ TEST(TransformerTest, CpuAgreesWithTheReferenceForHalves) {
 // models' sharp scores may double it, and logits have a deviation of 2.5: 0.1 in root mean square. Largest of 20,000
 // numbers: 5 deviations.
 TEST(TransformerTest, CpuAgreesWithTheReferenceForQuantizedWeights) {
-  for (TensorType type : {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1}) {
+  for (TensorType type :
+       {TensorType::kQ8_0, TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1}) {
     for (uint32_t seed = 40; seed <= 44; ++seed) {
       SCOPED_TRACE(testing::Message() << "seed " << seed << " " << TensorTypeName(type));
       std::mt19937 random(seed);

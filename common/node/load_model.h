@@ -23,7 +23,8 @@ struct DeviceOptions {
   int threads = 0;          // 0: one per core
   uint64_t kv_bytes = 0;    // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
   uint32_t max_rows = 256;  // of one step
-  bool weight_image = true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
+  bool weight_image =
+      true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
 };
 
 // A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.

@@ -84,9 +84,10 @@ void AddFlags(CLI::App* app, Flags* flags) {
       "--cache-memory", flags->cache_memory_mib,
       "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
       "0: none (default: half)");
-  app->add_flag("--weight-image,!--no-weight-image", flags->device.weight_image,
-                "share packed weights with other processes of this machine, in a file in the cache directory that takes "
-                "about as much space as the model (default: on)");
+  app->add_flag(
+      "--weight-image,!--no-weight-image", flags->device.weight_image,
+      "share packed weights with other processes of this machine, in a file in the cache directory that takes "
+      "about as much space as the model (default: on)");
   app->add_option("--backend", flags->device.backend, "what computes; all but cpu are for tests")
       ->check(CLI::IsMember({"cpu", "reference", "deferred"}))
       ->capture_default_str();

@@ -178,7 +178,8 @@ std::string Quantize(TensorType type, absl::Span<const float> values) {
       case TensorType::kQ8_0: bytes += QuantizeBlockQ8(&values[i]); break;
       case TensorType::kQ4_0: bytes += QuantizeBlockQ4_0(&values[i]); break;
       case TensorType::kQ4_1: bytes += QuantizeBlockQ4_1(&values[i]); break;
-      default: bytes += EncodeBlock(type, &values[i]);
+      default:
+        bytes += EncodeBlock(type, &values[i]);
     }
   }
   return bytes;

@@ -62,11 +62,11 @@ TEST(Quantize, ErrorStaysWithinHalfAStep) {
     // or 8 bits besides.
     float bound;
   };
-  for (const Case& c : {Case{TensorType::kF32, 0.0f}, Case{TensorType::kF16, 0.0011f}, Case{TensorType::kBF16, 0.0041f},
-                        Case{TensorType::kQ8_0, 0.0091f}, Case{TensorType::kQ4_0, 0.26f},
-                        Case{TensorType::kQ4_1, 0.138f}, Case{TensorType::kQ5_0, 0.126f},
-                        Case{TensorType::kQ5_1, 0.067f}, Case{TensorType::kQ4_K, 0.18f},
-                        Case{TensorType::kQ5_K, 0.11f}, Case{TensorType::kQ6_K, 0.036f}}) {
+  for (const Case& c :
+       {Case{TensorType::kF32, 0.0f}, Case{TensorType::kF16, 0.0011f}, Case{TensorType::kBF16, 0.0041f},
+        Case{TensorType::kQ8_0, 0.0091f}, Case{TensorType::kQ4_0, 0.26f}, Case{TensorType::kQ4_1, 0.138f},
+        Case{TensorType::kQ5_0, 0.126f}, Case{TensorType::kQ5_1, 0.067f}, Case{TensorType::kQ4_K, 0.18f},
+        Case{TensorType::kQ5_K, 0.11f}, Case{TensorType::kQ6_K, 0.036f}}) {
     const std::string bytes = Quantize(c.type, values);
     ASSERT_EQ(bytes.size(), values.size() / BlockSize(c.type) * BlockBytes(c.type)) << TensorTypeName(c.type);
     const std::vector<float> back = Dequantize(c.type, bytes, values.size());

@@ -22,7 +22,8 @@ std::string EncodeQ5(const float* values, bool has_minimum) {
     scale = (*high - *low) / 31;
     minimum = *low;
   } else {
-    const float* largest = std::max_element(values, values + 32, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
+    const float* largest =
+        std::max_element(values, values + 32, [](float a, float b) { return std::fabs(a) < std::fabs(b); });
     scale = *largest / -16;  // the end of the range that is one step longer
     minimum = -16 * scale;
   }

@@ -1,4 +1,4 @@
-// Encoders of the block layouts with fifth bits and of the K-quants. Only for tests: scales are found in one simple pass.
+// Encoders of the layouts with fifth bits and of the K-quants. Only for tests: scales are found in one simple pass.
 #ifndef KEDGE_COMMON_TESTING_QUANT_ENCODERS_H_
 #define KEDGE_COMMON_TESTING_QUANT_ENCODERS_H_
 

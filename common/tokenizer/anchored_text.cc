@@ -35,8 +35,7 @@ absl::StatusOr<std::vector<uint32_t>> EncodeWithAnchors(const Tokenizer& tokeniz
 
 absl::StatusOr<std::vector<uint32_t>> EncodePrompt(const Tokenizer& tokenizer, absl::string_view text,
                                                    absl::Span<const size_t> places, uint32_t anchor) {
-  KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
-                         EncodeWithAnchors(tokenizer, CutAtPlaces(text, places), anchor));
+  KEDGE_ASSIGN_OR_RETURN(std::vector<uint32_t> ids, EncodeWithAnchors(tokenizer, CutAtPlaces(text, places), anchor));
   if (tokenizer.bos_to_add().has_value()) ids.insert(ids.begin(), *tokenizer.bos_to_add());
   return ids;
 }

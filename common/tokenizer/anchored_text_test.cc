@@ -39,7 +39,8 @@ TEST(AnchoredTextTest, APromptBeginsAsTheTokenizerSays) {
   vocabulary.bos = vocabulary.Add("<s>", 3);
   vocabulary.add_bos = true;
   EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b"), (Ids{*vocabulary.bos, 'a', '.', ' ', 'b'}));
-  EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b", {2}, anchor), (Ids{*vocabulary.bos, 'a', '.', anchor, 'b'}));
+  EXPECT_EQ(*EncodePrompt(*MakeTokenizer(vocabulary), "a. b", {2}, anchor),
+            (Ids{*vocabulary.bos, 'a', '.', anchor, 'b'}));
   EXPECT_FALSE(EncodePrompt(*MakeTokenizer(vocabulary), "\xFF").ok());
 }
 

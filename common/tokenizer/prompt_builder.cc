@@ -80,9 +80,9 @@ PositionRange TokensOfBytes(absl::Span<const TextToken> tokens, size_t text_size
     return std::max(next, token.begin + 1) <= begin;
   };
   const auto first = std::partition_point(tokens.begin(), tokens.end(), ends_before);
-  const auto last = begin < end ? std::partition_point(first, tokens.end(),
-                                                       [&](const TextToken& token) { return token.begin < end; })
-                                : first;
+  const auto last =
+      begin < end ? std::partition_point(first, tokens.end(), [&](const TextToken& token) { return token.begin < end; })
+                  : first;
   return {static_cast<uint32_t>(first - tokens.begin()), static_cast<uint32_t>(last - tokens.begin())};
 }
 

@@ -110,8 +110,7 @@ void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys,
                              &values_[q * stride], stride);
       }
       kernels.accumulate(type, static_cast<int>(next - r) * heads, &weights_[r * heads * kPageRows], kPageRows,
-                         value_data, stride, seen_begin, seen_end, 0, stride / 8, &values_[r * heads * stride],
-                         stride);
+                         value_data, stride, seen_begin, seen_end, 0, stride / 8, &values_[r * heads * stride], stride);
     }
     r = next;
   }

@@ -1,6 +1,6 @@
 // Attention over one page, with AVX2. Scores and values are the same small product, sums[q][c] += a[q][i] * b[i][c]:
-// rows of b are loaded and converted once for up to 4 queries, and 16 columns at a time are summed in registers, each lane in
-// ascending order of i. Tested by kernels_test.cc.
+// rows of b are loaded and converted once for up to 4 queries, and 16 columns at a time are summed in registers, each
+// lane in ascending order of i. Tested by kernels_test.cc.
 #if defined(__x86_64__)
 #include <immintrin.h>
 
@@ -54,7 +54,7 @@ KEDGE_AVX2 inline void AccumulateColumns(const float* a, size_t a_stride, const 
 
 template <KvType kType, int kQueries>
 KEDGE_AVX2 void AccumulateQueries(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
-                                int block_begin, int block_end, float* sums, size_t sums_stride) {
+                                  int block_begin, int block_end, float* sums, size_t sums_stride) {
   int block = block_begin;
   for (; block + 2 <= block_end; block += 2) {
     AccumulateColumns<kType, kQueries, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);

@@ -1,6 +1,6 @@
-// Matrix products with AVX2. A vector holds one number of each of 8 outputs, half a panel, so every lane is one output's
-// chain and the result is that of the scalar code. Up to 4 rows of activations pass half a panel together: the weights
-// are read and unpacked once for all of them.
+// Matrix products with AVX2. A vector holds one number of each of 8 outputs, half a panel, so every lane is one
+// output's chain and the result is that of the scalar code. Up to 4 rows of activations pass half a panel together: the
+// weights are read and unpacked once for all of them.
 //
 // maddubs multiplies unsigned by signed bytes and adds pairs into 16 bits, with saturation. Quants of 4 bits: 8 such
 // sums of at most 2 * 15 * 127 stay below 2^15, so they are added in 16 bits and widened once. Signed bytes: |w|

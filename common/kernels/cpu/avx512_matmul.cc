@@ -1,11 +1,11 @@
-// Matrix products with AVX-512 and VNNI. A vector holds one number of each of a panel's 16 outputs, so every lane is one
-// output's chain and the result is that of the scalar code. Up to 6 rows of activations pass two panels together: 12
-// chains, and a weight and an activation are loaded once for 6 and for 2 products.
+// Matrix products with AVX-512 and VNNI. A vector holds one number of each of a panel's 16 outputs, so every lane is
+// one output's chain and the result is that of the scalar code. Up to 6 rows of activations pass two panels together:
+// 12 chains, and a weight and an activation are loaded once for 6 and for 2 products.
 //
 // dpbusd multiplies unsigned by signed bytes and adds 4 products to an int32, exactly. Quants of 8 bits are moved up by
 // 128 to become unsigned, and each sum begins with the -128 * (sum of activations) that this adds; quants of Q4_0 are
-// moved up by 8 in the file, those of Q6_K by 32. Where more rows pass than fit the registers, weights are brought to bytes and float scales
-// once for all of them. Tested by kernels_test.cc.
+// moved up by 8 in the file, those of Q6_K by 32. Where more rows pass than fit the registers, weights are brought to
+// bytes and float scales once for all of them. Tested by kernels_test.cc.
 #if defined(__x86_64__)
 #include <immintrin.h>
 

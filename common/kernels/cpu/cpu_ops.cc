@@ -31,7 +31,8 @@ constexpr size_t kRowBlockBytes = 256 * 1024;
 class CpuActivations final : public Activations {
  public:
   // Rows start at multiples of 16 columns: the last panel of a product writes whole vectors.
-  CpuActivations(int rows, int columns) : columns(columns), stride((size_t(columns) + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs) {
+  CpuActivations(int rows, int columns)
+      : columns(columns), stride((size_t(columns) + kPanelOutputs - 1) / kPanelOutputs * kPanelOutputs) {
     absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(rows * stride * sizeof(float));
     KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
     memory_ = *std::move(memory);

@@ -61,11 +61,16 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       avx2::SoftmaxPage,
   };
   static constexpr CpuKernels kAvx512VnniKernels = {
-      avx2::QuantizeRow,     avx512::MultiplyQuantized,
-      avx512::MultiplyFloat, avx2::RmsNorm,
-      avx2::Rope,            avx2::Add,
-      avx512::SwiGlu,        avx2::ToKv,
-      avx512::Accumulate,    avx512::FromKv,
+      avx2::QuantizeRow,
+      avx512::MultiplyQuantized,
+      avx512::MultiplyFloat,
+      avx2::RmsNorm,
+      avx2::Rope,
+      avx2::Add,
+      avx512::SwiGlu,
+      avx2::ToKv,
+      avx512::Accumulate,
+      avx512::FromKv,
       avx512::SoftmaxPage,
   };
   if (set == InstructionSet::kAvx2) return kAvx2Kernels;

@@ -44,12 +44,12 @@ enum class PanelForm {
   kF32,
   kF16,
   kBF16,
-  kBytes,            // Q8_0: weight = half scale * int8
-  kNibbles,          // Q4_0: half scale * (4 bits - 8)
-  kNibblesMinimum,   // Q4_1: half scale * 4 bits + half minimum
-  kNibblesFloat,     // Q4_K: the same with floats
-  kBytesFloat,       // Q5_0, Q5_1, Q5_K: float scale * (0..31) + float minimum
-  kBytesTwoScales,   // Q6_K: float scale * ((0..63) - 32), a scale for each 16 inputs
+  kBytes,           // Q8_0: weight = half scale * int8
+  kNibbles,         // Q4_0: half scale * (4 bits - 8)
+  kNibblesMinimum,  // Q4_1: half scale * 4 bits + half minimum
+  kNibblesFloat,    // Q4_K: the same with floats
+  kBytesFloat,      // Q5_0, Q5_1, Q5_K: float scale * (0..31) + float minimum
+  kBytesTwoScales,  // Q6_K: float scale * ((0..63) - 32), a scale for each 16 inputs
 };
 struct PanelView {
   PanelForm form;
@@ -68,9 +68,9 @@ struct CpuKernels {
   // --- Matrix products ---
   // Quantises x [inputs] into inputs / 32 blocks.
   void (*quantize_row)(const float* x, int inputs, QuantizedBlock* out);
-  // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each block
-  // in ascending order: sum += int32 product * (weight scale * activation scale), twice for two scales; then, where
-  // there are minima: sum += minimum * scaled_sum.
+  // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end); x: [rows][inputs / 32]. For each
+  // block in ascending order: sum += int32 product * (weight scale * activation scale), twice for two scales; then,
+  // where there are minima: sum += minimum * scaled_sum.
   void (*multiply_quantized)(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
                              int rows, float* out, size_t out_stride);
   // The same for float weights: sum += weight * x in ascending order of inputs.

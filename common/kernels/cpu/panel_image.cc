@@ -1,6 +1,6 @@
-// The file: a page with a header, then each matrix at a multiple of the page size. The header has a hash of the rest, so
-// a file that a crash left half on the disk is not taken. Space is allocated before it is written through a map, where a
-// full disk would be a signal. Tested by panel_image_test.cc.
+// The file: a page with a header, then each matrix at a multiple of the page size. The header has a hash of the rest,
+// so a file that a crash left half on the disk is not taken. Space is allocated before it is written through a map,
+// where a full disk would be a signal. Tested by panel_image_test.cc.
 #include "common/kernels/cpu/panel_image.h"
 
 #include <fcntl.h>

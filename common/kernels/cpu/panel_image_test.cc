@@ -42,7 +42,8 @@ class PanelImageTest : public testing::Test {
     }
     image.Finish();
     for (size_t i = 0; i < parts.size(); ++i) {
-      EXPECT_EQ(std::count(parts[i].data(), parts[i].data() + kSizes[i], kSizes[i] % 251), static_cast<long>(kSizes[i]));
+      EXPECT_EQ(std::count(parts[i].data(), parts[i].data() + kSizes[i], kSizes[i] % 251),
+                static_cast<long>(kSizes[i]));
     }
     return packed;
   }

@@ -1,5 +1,5 @@
-// Packing interleaves the rows of 16 outputs in units: of one number (floats, scales) or of 4 bytes (quants), which is what
-// one lane of an integer product takes. Tested by kernels_test.cc.
+// Packing interleaves the rows of 16 outputs in units: of one number (floats, scales) or of 4 bytes (quants), which is
+// what one lane of an integer product takes. Tested by kernels_test.cc.
 #include "common/kernels/cpu/panels.h"
 
 #include <cstring>
