@@ -412,7 +412,7 @@ class CacheTest(unittest.TestCase):
             cached = sorted(answer.usage.cached_tokens for answer in together)
             self.assertEqual(cached[0], 0)
             self.assertGreaterEqual(cached[1], 512, cached)
-            self.assertGreater(sum(node.cached_rows for node in c.list()), 0)
+            wait_for(lambda: sum(node.cached_rows for node in c.list()) > 0, "cached rows in the heartbeats", 5)
         with running(model=MEDIUM_MODEL, node_flags=NO_CACHE) as c:
             for message, answer in zip(messages, together):
                 alone = c.stub.Generate(message)
