@@ -114,9 +114,10 @@ void RequestFlow::PlaceCall(Run& run) {
 
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
   const uint32_t tokens = static_cast<uint32_t>(request_.prompt_ids.size() + run.assembler.ids().size());
-  const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(Prefixes(run))};
+  const std::vector<uint64_t> prefixes = Prefixes(run);
+  const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(prefixes)};
   const std::optional<Placement> placement = Place(cluster, query);
-  if (placement.has_value()) return StartCall(run, *placement, query, cluster.fingerprint);
+  if (placement.has_value()) return StartCall(run, *placement, query, prefixes, cluster.fingerprint);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
@@ -129,7 +130,7 @@ void RequestFlow::PlaceCall(Run& run) {
 }
 
 void RequestFlow::StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
-                            const std::string& fingerprint) {
+                            absl::Span<const uint64_t> prefixes, const std::string& fingerprint) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
   run.call_number = next_call_number_++;
@@ -140,7 +141,6 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   run.ids_at_start = run.assembler.ids().size();
   run.decode_assignment = environment_->registry->Assign(node.registration, query.tokens);
   // Noted before anything is there: who comes next with the same beginning waits for it at the same node.
-  const std::vector<uint64_t> prefixes = Prefixes(run);
   if (decode_holds_) environment_->prefixes->Note(prefixes, node.registration);
   if (!placement.prefill.empty()) {
     const uint64_t registration = placement.prefill[0].registration;

@@ -11,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "common/base/clock.h"
 #include "common/tokenizer/tokenizer.h"
 #include "kedge/inference/v1/inference.pb.h"
@@ -110,7 +111,9 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   // All of these run on the strand.
   void PlaceCall(Run& run);
   void WatchCall(Run& run, uint64_t call_number);
-  void StartCall(Run& run, const Placement& placement, const PlacementQuery& query, const std::string& fingerprint);
+  // `prefixes`: of the text so far.
+  void StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
+                 absl::Span<const uint64_t> prefixes, const std::string& fingerprint);
   void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
   void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
