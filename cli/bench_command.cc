@@ -4,15 +4,10 @@
 // Tested by main_test.sh and tests/bench_test.py.
 #include "cli/bench_command.h"
 
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "cli/child_process.h"
 #include "cli/console.h"
 
@@ -21,13 +16,7 @@ namespace {
 
 // A program of its own: it stands on Google Benchmark, which nothing that serves needs.
 int Kernels(std::vector<std::string> arguments) {
-  const std::string program = absl::StrCat(ProgramDirectory(), "/kedge-bench-kernels");
-  arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  execv(program.c_str(), argv.data());
-  SayError(absl::UnavailableError(absl::StrCat("cannot start ", program, ": ", strerror(errno))));
+  SayError(BecomeProgram("kedge-bench-kernels", std::move(arguments)));
   return kExitFailed;
 }
 

@@ -140,4 +140,14 @@ std::string ProgramDirectory() {
   return program.substr(0, program.rfind('/'));
 }
 
+absl::Status BecomeProgram(const std::string& name, std::vector<std::string> arguments) {
+  const std::string program = absl::StrCat(ProgramDirectory(), "/", name);
+  arguments.insert(arguments.begin(), program);
+  std::vector<char*> argv;
+  for (std::string& argument : arguments) argv.push_back(argument.data());
+  argv.push_back(nullptr);
+  execv(program.c_str(), argv.data());
+  return absl::UnavailableError(absl::StrCat("cannot start ", program, ": ", strerror(errno)));
+}
+
 }  // namespace kedge

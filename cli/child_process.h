@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 
@@ -54,6 +55,9 @@ class ChildProcess {
 
 // Directory of the running program (where kedge-router and the nodes lie), without a final slash.
 std::string ProgramDirectory();
+
+// Becomes the program of that name beside our own. Returns only if it cannot: kUnavailable names the program.
+absl::Status BecomeProgram(const std::string& name, std::vector<std::string> arguments);
 
 }  // namespace kedge
 

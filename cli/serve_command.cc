@@ -1,14 +1,12 @@
 // `kedge serve router|prefill|decode`: becomes that server. Its flags are its own: nothing is parsed here.
 //
 // Tested by main_test.sh.
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
@@ -38,13 +36,7 @@ int Serve(const std::string& role, std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--model", *model});
   }
   signal(SIGPIPE, SIG_DFL);  // ignored signals stay so through exec
-  const std::string program = absl::StrCat(ProgramDirectory(), "/kedge-", role);
-  arguments.insert(arguments.begin(), program);
-  std::vector<char*> argv;
-  for (std::string& argument : arguments) argv.push_back(argument.data());
-  argv.push_back(nullptr);
-  execv(program.c_str(), argv.data());
-  SayError(absl::UnavailableError(absl::StrCat("cannot start ", program, ": ", strerror(errno))));
+  SayError(BecomeProgram(absl::StrCat("kedge-", role), std::move(arguments)));
   return kExitFailed;
 }
 
