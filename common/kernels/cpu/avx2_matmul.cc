@@ -261,20 +261,8 @@ KEDGE_AVX2 void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
 
 KEDGE_AVX2 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
                                   int rows, float* out, size_t out_stride) {
-  switch (weights.form) {
-    case PanelForm::kNibbles:
-      return MultiplyForm<PanelForm::kNibbles>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kNibblesMinimum:
-      return MultiplyForm<PanelForm::kNibblesMinimum>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kNibblesFloat:
-      return MultiplyForm<PanelForm::kNibblesFloat>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kBytesFloat:
-      return MultiplyForm<PanelForm::kBytesFloat>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kBytesTwoScales:
-      return MultiplyForm<PanelForm::kBytesTwoScales>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    default:
-      return MultiplyForm<PanelForm::kBytes>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-  }
+  ForQuantizedForm(weights.form,
+                   [&](auto form) { MultiplyForm<form>(weights, panel_begin, panel_end, x, rows, out, out_stride); });
 }
 
 KEDGE_AVX2 void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride,

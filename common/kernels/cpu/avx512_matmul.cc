@@ -9,10 +9,11 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include <cstring>
+#include <algorithm>
 #include <vector>
 
 #include "common/kernels/cpu/avx512.h"
+#include "common/kernels/cpu/avx512_blocks.h"
 #include "common/kernels/cpu/avx512_math.h"
 #include "common/kernels/cpu/panels.h"
 
@@ -21,86 +22,32 @@ namespace {
 
 constexpr int kTileRows = 6;
 
-KEDGE_AVX512_INLINE __m512i Load(const void* data) { return _mm512_loadu_si512(data); }
+// Brings the panels that are multiplied next nearer, some lines with each block of the present ones: with many rows a
+// panel is multiplied for longer than it takes to read the next.
+class Prefetch {
+ public:
+  Prefetch() = default;
+  // [begin, end) during so many calls of Step.
+  Prefetch(const uint8_t* begin, const uint8_t* end, int steps)
+      : next_(begin), end_(end), step_bytes_(((end - begin) / steps + kLine) / kLine * kLine) {}
 
-// 4 bytes to all lanes.
-KEDGE_AVX512_INLINE __m512i Broadcast4(const int8_t* data) {
-  int32_t bytes;
-  std::memcpy(&bytes, data, sizeof(bytes));
-  return _mm512_set1_epi32(bytes);
-}
-
-constexpr bool HasFloatScales(PanelForm form) { return form >= PanelForm::kNibblesFloat; }
-// Parts of a block, each with a scale.
-constexpr int Parts(PanelForm form) { return form == PanelForm::kBytesTwoScales ? 2 : 1; }
-
-// One block of 32 inputs of a panel, as it was packed; the next one after Next().
-template <PanelForm kForm>
-struct PackedBlock {
-  const uint8_t* scales;
-  const uint8_t* quants;
-
-  // Weights 4g .. 4g + 3 of each output, unsigned.
-  KEDGE_AVX512_INLINE __m512i Group(int g) const {
-    if constexpr (kForm == PanelForm::kBytes) {
-      return _mm512_xor_si512(Load(quants + 64 * g), _mm512_set1_epi8(-128));
-    } else if constexpr (!IsNibbles(kForm)) {
-      return Load(quants + 64 * g);
-    } else {
-      const __m512i pairs = Load(quants + 64 * (g % 4));
-      return _mm512_and_si512(g < 4 ? pairs : _mm512_srli_epi16(pairs, 4), _mm512_set1_epi8(15));
+  KEDGE_AVX512_INLINE void Step() {
+    for (const uint8_t* stop = std::min(next_ + step_bytes_, end_); next_ < stop; next_ += kLine) {
+      _mm_prefetch(next_, _MM_HINT_T1);
     }
   }
-  // 0: the (first) scale of each output; 1: the minimum or the second scale.
-  KEDGE_AVX512_INLINE __m512 Scale(int index) const {
-    constexpr Number kNumber = HasFloatScales(kForm) ? Number::kF32 : Number::kF16;
-    return LoadNumbers<kNumber>(scales, index * kPanelOutputs);
-  }
-  KEDGE_AVX512_INLINE void Next() {
-    scales += PanelScalesBytes(kForm);
-    quants += PanelQuantsBytes(kForm);
-  }
+
+ private:
+  static constexpr int kLine = 64;
+  const uint8_t* next_ = nullptr;
+  const uint8_t* end_ = nullptr;
+  ptrdiff_t step_bytes_ = 0;
 };
-
-// The same, brought to bytes and floats.
-struct alignas(64) WideBlock {
-  uint8_t groups[8][64];
-  float scales[2][kPanelOutputs];
-};
-
-struct UnpackedBlock {
-  const WideBlock* block;
-
-  KEDGE_AVX512_INLINE __m512i Group(int g) const { return _mm512_load_si512(block->groups[g]); }
-  KEDGE_AVX512_INLINE __m512 Scale(int index) const { return _mm512_load_ps(block->scales[index]); }
-  KEDGE_AVX512_INLINE void Next() { ++block; }
-};
-
-template <PanelForm kForm>
-KEDGE_AVX512 void Unpack(PackedBlock<kForm> from, int blocks, WideBlock* to) {
-  for (int b = 0; b < blocks; ++b, from.Next(), ++to) {
-    KEDGE_UNROLL
-    for (int g = 0; g < 8; ++g) _mm512_store_si512(to->groups[g], from.Group(g));
-    _mm512_store_ps(to->scales[0], from.Scale(0));
-    if (HasMinimum(kForm) || Parts(kForm) == 2) _mm512_store_ps(to->scales[1], from.Scale(1));
-  }
-}
-
-// What the sum of products of a part begins with.
-template <PanelForm kForm>
-KEDGE_AVX512_INLINE __m512i Start(const QuantizedBlock& x, int part) {
-  if constexpr (HasMinimum(kForm)) return _mm512_setzero_si512();
-  const __m512i excess = _mm512_set1_epi32(x.excess);
-  if constexpr (kForm == PanelForm::kBytes) return excess;
-  if constexpr (kForm == PanelForm::kNibbles) return _mm512_srai_epi32(excess, 4);  // 8 instead of 128
-  const __m512i first = _mm512_set1_epi32(x.first_excess);
-  return _mm512_srai_epi32(part == 0 ? first : _mm512_sub_epi32(excess, first), 2);  // 32 instead of 128
-}
 
 // kRows rows against kPanels neighbouring panels; out: of the first output.
 template <PanelForm kForm, int kRows, int kPanels, typename Block>
 KEDGE_AVX512_INLINE void MultiplyTile(const Block* panels, int blocks, const QuantizedBlock* x, float* out,
-                                      size_t out_stride) {
+                                      size_t out_stride, Prefetch& prefetch) {
   constexpr int kParts = Parts(kForm);
   Block block[kPanels];
   __m512 sums[kRows][kPanels];
@@ -111,6 +58,7 @@ KEDGE_AVX512_INLINE void MultiplyTile(const Block* panels, int blocks, const Qua
     for (int r = 0; r < kRows; ++r) sums[r][p] = _mm512_setzero_ps();
   }
   for (int b = 0; b < blocks; ++b) {
+    prefetch.Step();
     KEDGE_UNROLL
     for (int part = 0; part < kParts; ++part) {
       __m512i products[kRows][kPanels];
@@ -157,44 +105,45 @@ KEDGE_AVX512_INLINE void MultiplyTile(const Block* panels, int blocks, const Qua
 
 template <PanelForm kForm, int kPanels, typename Block>
 KEDGE_AVX512 void MultiplyRows(const Block* panels, int blocks, const QuantizedBlock* x, int rows, float* out,
-                               size_t out_stride) {
+                               size_t out_stride, Prefetch prefetch = {}) {
   for (; rows >= kTileRows; rows -= kTileRows) {
-    MultiplyTile<kForm, kTileRows, kPanels>(panels, blocks, x, out, out_stride);
+    MultiplyTile<kForm, kTileRows, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     x += size_t(kTileRows) * blocks;
     out += kTileRows * out_stride;
   }
   switch (rows) {
     case 1:
-      return MultiplyTile<kForm, 1, kPanels>(panels, blocks, x, out, out_stride);
+      return MultiplyTile<kForm, 1, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     case 2:
-      return MultiplyTile<kForm, 2, kPanels>(panels, blocks, x, out, out_stride);
+      return MultiplyTile<kForm, 2, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     case 3:
-      return MultiplyTile<kForm, 3, kPanels>(panels, blocks, x, out, out_stride);
+      return MultiplyTile<kForm, 3, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     case 4:
-      return MultiplyTile<kForm, 4, kPanels>(panels, blocks, x, out, out_stride);
+      return MultiplyTile<kForm, 4, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     case 5:
-      return MultiplyTile<kForm, 5, kPanels>(panels, blocks, x, out, out_stride);
+      return MultiplyTile<kForm, 5, kPanels>(panels, blocks, x, out, out_stride, prefetch);
   }
 }
 
 template <PanelForm kForm, int kPanels>
-KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, const QuantizedBlock* x, int rows, float* out,
-                                 size_t out_stride) {
+KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, int panel_end, const QuantizedBlock* x, int rows,
+                                 float* out, size_t out_stride) {
   const int blocks = weights.inputs / 32;
   PackedBlock<kForm> packed[kPanels];
-  for (int p = 0; p < kPanels; ++p) {
-    packed[p].scales = weights.data + (panel + p) * weights.panel_bytes;
-    packed[p].quants = packed[p].scales + weights.quants;
-  }
+  for (int p = 0; p < kPanels; ++p) packed[p] = PackedBlock<kForm>(weights, panel + p);
   if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride);
   thread_local std::vector<WideBlock> wide;
   if (wide.size() < size_t(kPanels) * blocks) wide.resize(size_t(kPanels) * blocks);
   UnpackedBlock unpacked[kPanels];
   for (int p = 0; p < kPanels; ++p) {
     unpacked[p].block = &wide[size_t(p) * blocks];
-    Unpack(packed[p], blocks, &wide[size_t(p) * blocks]);
+    Unpack<kForm, false>(packed[p], blocks, &wide[size_t(p) * blocks]);
   }
-  MultiplyRows<kForm, kPanels>(unpacked, blocks, x, rows, out, out_stride);
+  const int next = panel + kPanels;
+  const Prefetch prefetch(weights.data + next * weights.panel_bytes,
+                          weights.data + std::min(next + kPanels, panel_end) * weights.panel_bytes,
+                          blocks * (rows / kTileRows));
+  MultiplyRows<kForm, kPanels>(unpacked, blocks, x, rows, out, out_stride, prefetch);
 }
 
 template <PanelForm kForm>
@@ -202,9 +151,9 @@ KEDGE_AVX512 void MultiplyForm(const PanelView& weights, int panel_begin, int pa
                                int rows, float* out, size_t out_stride) {
   int p = panel_begin;
   for (; p + 2 <= panel_end; p += 2) {
-    MultiplyPanels<kForm, 2>(weights, p, x, rows, out + p * kPanelOutputs, out_stride);
+    MultiplyPanels<kForm, 2>(weights, p, panel_end, x, rows, out + p * kPanelOutputs, out_stride);
   }
-  if (p < panel_end) MultiplyPanels<kForm, 1>(weights, p, x, rows, out + p * kPanelOutputs, out_stride);
+  if (p < panel_end) MultiplyPanels<kForm, 1>(weights, p, panel_end, x, rows, out + p * kPanelOutputs, out_stride);
 }
 
 // kRows rows against kPanels neighbouring panels.
@@ -264,22 +213,10 @@ KEDGE_AVX512 void MultiplyFloatType(const PanelView& weights, int panel_begin, i
 
 }  // namespace
 
-KEDGE_AVX512 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                                    int rows, float* out, size_t out_stride) {
-  switch (weights.form) {
-    case PanelForm::kNibbles:
-      return MultiplyForm<PanelForm::kNibbles>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kNibblesMinimum:
-      return MultiplyForm<PanelForm::kNibblesMinimum>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kNibblesFloat:
-      return MultiplyForm<PanelForm::kNibblesFloat>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kBytesFloat:
-      return MultiplyForm<PanelForm::kBytesFloat>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    case PanelForm::kBytesTwoScales:
-      return MultiplyForm<PanelForm::kBytesTwoScales>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-    default:
-      return MultiplyForm<PanelForm::kBytes>(weights, panel_begin, panel_end, x, rows, out, out_stride);
-  }
+void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
+                       float* out, size_t out_stride) {
+  ForQuantizedForm(weights.form,
+                   [&](auto form) { MultiplyForm<form>(weights, panel_begin, panel_end, x, rows, out, out_stride); });
 }
 
 KEDGE_AVX512 void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x,

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 #include "absl/types/span.h"
 #include "common/base/thread_pool.h"
@@ -39,6 +40,25 @@ constexpr bool IsNibbles(PanelForm form) {
   return form == PanelForm::kNibbles || form == PanelForm::kNibblesMinimum || form == PanelForm::kNibblesFloat;
 }
 constexpr size_t PanelQuantsBytes(PanelForm form) { return (IsNibbles(form) ? 16 : 32) * kPanelOutputs; }
+
+// function(form), the form as a constant of the compiler's. REQUIRES: IsQuantized(form).
+template <typename Function>
+void ForQuantizedForm(PanelForm form, Function function) {
+  switch (form) {
+    case PanelForm::kNibbles:
+      return function(std::integral_constant<PanelForm, PanelForm::kNibbles>());
+    case PanelForm::kNibblesMinimum:
+      return function(std::integral_constant<PanelForm, PanelForm::kNibblesMinimum>());
+    case PanelForm::kNibblesFloat:
+      return function(std::integral_constant<PanelForm, PanelForm::kNibblesFloat>());
+    case PanelForm::kBytesFloat:
+      return function(std::integral_constant<PanelForm, PanelForm::kBytesFloat>());
+    case PanelForm::kBytesTwoScales:
+      return function(std::integral_constant<PanelForm, PanelForm::kBytesTwoScales>());
+    default:
+      return function(std::integral_constant<PanelForm, PanelForm::kBytes>());
+  }
+}
 
 // A panel is 16 outputs.
 //   kF32, kF16, kBF16   hold one weight of each output, by inputs in ascending order.
