@@ -6,11 +6,10 @@
 #include "bench/plain_loops.h"
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 #endif
+
+#include "common/kernels/cpu/kernels.h"
 
 namespace kedge {
 namespace {
@@ -106,16 +105,6 @@ __attribute__((target("avx2,fma"))) void FmaFloat(uint64_t rounds) {
   }
 }
 
-// The processor has the tiles, and the kernel lets this process use them once it has asked.
-bool HasAmxInt8() {
-  constexpr unsigned kTile = 1u << 24, kInt8 = 1u << 25;  // EDX of leaf 7
-  constexpr long kRequestState = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM and the state's number
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  if ((edx & kTile) == 0 || (edx & kInt8) == 0) return false;
-  return syscall(SYS_arch_prctl, kRequestState, kTileData) == 0;
-}
-
 // Tiles 0 to 3 are sums of 16 x 16, 4 and 5 the left operands of 16 x 64 bytes, 6 and 7 the right ones: each product of
 // two tiles is 16 * 16 * 64 multiply-adds.
 void AmxInt8(uint64_t rounds) {
@@ -173,7 +162,7 @@ uint64_t ReadPlain(const uint8_t* data, size_t bytes) {
 const std::vector<MultiplyLoop>& Int8Loops() {
   static const std::vector<MultiplyLoop> loops = {
 #if defined(__x86_64__)
-    {"amx-int8", HasAmxInt8, AmxInt8, 4 * 16 * 16 * 64},
+    {"amx-int8", [] { return IsAvailable(InstructionSet::kAmxInt8); }, AmxInt8, 4 * 16 * 16 * 64},
     {"avx512-vnni", HasAvx512Vnni, Avx512VnniInt8, kSums * 64},
     {"avx2", HasAvx2, Avx2Int8, kSums * 32},
 #endif

@@ -303,7 +303,8 @@ class CpuOps final : public Ops {
   // and rows into blocks that stay in the cache while all panels of a thread pass by.
   void ForEachPanel(size_t work, int rows, size_t row_bytes, absl::Span<const Product> products,
                     absl::FunctionRef<void(const Product&, int begin, int end, int row, int count)> body) {
-    const int block = static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, 12) / 12 * 12);
+    const int block =
+        static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, kRowsAtOnce) / kRowsAtOnce * kRowsAtOnce);
     const auto range = [&](int begin, int end) {
       for (int row = 0; row < rows; row += block) {
         int first = 0;  // panel of the product at hand
@@ -322,7 +323,8 @@ class CpuOps final : public Ops {
     pool_.ParallelFor(panels, kPanelsAtOnce, range);
   }
 
-  // The kernels take two panels at a time, so no range of them begins at an odd one.
+  // The kernels take 4, 6 or 16 rows at a time, and two panels, so no range of panels begins at an odd one.
+  static constexpr int kRowsAtOnce = 48;
   static constexpr int kPanelsAtOnce = 2;
   static int PaddedPanels(const Product& product) {
     return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;

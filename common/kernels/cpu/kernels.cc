@@ -3,6 +3,7 @@
 #include "common/kernels/cpu/kernels.h"
 
 #include "common/base/check.h"
+#include "common/kernels/cpu/amx.h"
 #include "common/kernels/cpu/avx2.h"
 #include "common/kernels/cpu/avx512.h"
 #include "common/kernels/cpu/scalar.h"
@@ -14,8 +15,11 @@ bool IsAvailable(InstructionSet set) {
 #if defined(__x86_64__)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   if (set == InstructionSet::kAvx2) return avx2;
-  return avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+  if (set == InstructionSet::kAvx512Vnni) return avx512;
+  static const bool amx = amx::IsAvailable();
+  return avx512 && amx;
 #else
   return false;
 #endif
@@ -37,6 +41,8 @@ std::string_view InstructionSetName(InstructionSet set) {
       return "avx2";
     case InstructionSet::kAvx512Vnni:
       return "avx512-vnni";
+    case InstructionSet::kAmxInt8:
+      return "amx-int8";
   }
   return "";
 }
@@ -73,8 +79,14 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       avx512::FromKv,
       avx512::SoftmaxPage,
   };
+  static constexpr CpuKernels kAmxInt8Kernels = [] {
+    CpuKernels kernels = kAvx512VnniKernels;
+    kernels.multiply_quantized = amx::MultiplyQuantized;
+    return kernels;
+  }();
   if (set == InstructionSet::kAvx2) return kAvx2Kernels;
   if (set == InstructionSet::kAvx512Vnni) return kAvx512VnniKernels;
+  if (set == InstructionSet::kAmxInt8) return kAmxInt8Kernels;
 #endif
   return kScalarKernels;
 }

@@ -18,14 +18,14 @@
 
 namespace kedge {
 
-enum class InstructionSet { kScalar, kAvx2, kAvx512Vnni };
+enum class InstructionSet { kScalar, kAvx2, kAvx512Vnni, kAmxInt8 };
 inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
-                                                      InstructionSet::kAvx512Vnni};
+                                                      InstructionSet::kAvx512Vnni, InstructionSet::kAmxInt8};
 
 // Whether this machine runs it, and the fastest of those.
 bool IsAvailable(InstructionSet set);
 InstructionSet BestInstructionSet();
-// "scalar", "avx2", "avx512-vnni".
+// "scalar", "avx2", "avx512-vnni", "amx-int8".
 std::string_view InstructionSetName(InstructionSet set);
 
 // 32 activations in 8 bits: x = scale * value, rounded to nearest even, values in [-127, 127].

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_replace.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/exp.h"
 #include "common/kernels/cpu/panels.h"
@@ -49,9 +50,10 @@ class VectorKernelsTest : public testing::TestWithParam<InstructionSet> {
   const CpuKernels& Vector() { return KernelsFor(GetParam()); }
 };
 
-INSTANTIATE_TEST_SUITE_P(Sets, VectorKernelsTest, testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512Vnni),
+INSTANTIATE_TEST_SUITE_P(Sets, VectorKernelsTest,
+                         testing::Values(InstructionSet::kAvx2, InstructionSet::kAvx512Vnni, InstructionSet::kAmxInt8),
                          [](const auto& set) {
-                           return set.param == InstructionSet::kAvx2 ? std::string("Avx2") : "Avx512Vnni";
+                           return absl::StrReplaceAll(std::string(InstructionSetName(set.param)), {{"-", "_"}});
                          });
 
 TEST_P(VectorKernelsTest, QuantizedRowsHaveTheSameBits) {
@@ -75,7 +77,7 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
     for (int inputs : {32, 96, 320, 768}) {
       if (inputs % BlockSize(type) != 0) continue;
       for (int outputs : {16, 32, 80}) {
-        for (int rows : {1, 2, 3, 4, 5, 6, 7, 11, 14}) {
+        for (int rows : {1, 2, 3, 4, 5, 6, 7, 11, 14, 16, 39}) {
           const std::string data = Quantize(type, RandomFloats(random, size_t(outputs) * inputs));
           const auto* bytes = reinterpret_cast<const uint8_t*>(data.data());
           const CpuMatrix matrix(type, outputs, inputs, absl::MakeConstSpan(bytes, data.size()), pool);
