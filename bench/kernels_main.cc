@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -222,6 +223,7 @@ int Main(int argc, char** argv) {
   double seconds = 0.2;
   int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   int megabytes = 100;
+  std::string backend = "cpu";
   app.add_option("--filter", filter, "Regular expression of names: MatMul/Q8_0, Attention")
       ->type_name("EXPRESSION")
       ->capture_default_str();
@@ -232,6 +234,9 @@ int Main(int argc, char** argv) {
   app.add_option("--threads", threads, "Threads that compute (default: one per core)")
       ->check(CLI::Range(1, 1024).description(""))
       ->type_name("N");
+  app.add_option("--backend", backend,
+                 "What computes; cpu:avx2 and the like take other instructions than the best that the machine has")
+      ->capture_default_str();
   app.add_option("--weights", megabytes,
                  "MB of weights of each shape, and of the buffer of the plain read; the default model has 98")
       ->check(CLI::Range(1, 1 << 16).description(""))
@@ -247,8 +252,11 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  auto ops = CreateOps("cpu", threads);
-  KEDGE_CHECK(ops.ok());
+  auto ops = CreateOps(backend, threads);
+  if (!ops.ok()) {
+    std::fprintf(stderr, "kedge: %s\n", std::string(ops.status().message()).c_str());
+    return 2;
+  }
   Context context{.ops = ops->get(),
                   .limits = MeasureLimits(threads, size_t{1000000} * megabytes),
                   .weight_bytes = size_t{1000000} * megabytes};

@@ -44,6 +44,7 @@ struct BenchEngineFlags {
   uint32_t repeat = 3;
   uint32_t written = 0;
   int threads = 0;
+  std::string backend = "cpu";
   AnswerFormat format = AnswerFormat::kText;
 };
 
@@ -96,7 +97,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
   KEDGE_ASSIGN_OR_RETURN(const ModelCost cost, CostOf(*files.base));
 
-  DeviceOptions device_options{.threads = flags.threads};
+  DeviceOptions device_options{.backend = flags.backend, .threads = flags.threads};
   if (device_options.threads == 0) {
     device_options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
@@ -142,6 +143,10 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
       ->check(CLI::Range(1u, 100000u));
   command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  command
+      ->add_option("--backend", flags->backend,
+                   "what computes; cpu:avx2 and the like take other instructions than the best that the machine has")
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

@@ -1,14 +1,16 @@
-// The central claim on real arithmetic: whole = steps = split to the bit, on `cpu` and `deferred`, for every weight
-// type, head layout and KV type, whatever the policy, the chunks and the point where the prompt is cut; and `cpu`
-// agrees with the slow, obvious `reference`.
+// The central claim on real arithmetic: whole = steps = split to the bit, on `cpu` with all instructions that the
+// machine has, mixed, and `deferred`, for every weight type, head layout and KV type, whatever the policy, the chunks
+// and the point where the prompt is cut; and `cpu` agrees with the slow, obvious `reference`.
 #include <cmath>
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "common/engine/prefix_cache.h"
 #include "common/engine/score.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
 #include "common/engine/testing.h"
+#include "common/kernels/cpu/kernels.h"
 #include "common/kv/page_pool.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -49,6 +51,15 @@ std::vector<TinyModelOptions> Models() {
   return models;
 }
 
+// The cpu backend with any instructions that this machine has.
+std::string AnyCpu(std::mt19937& random) {
+  std::vector<std::string> backends;
+  for (InstructionSet set : kInstructionSets) {
+    if (IsAvailable(set)) backends.push_back(absl::StrCat("cpu:", std::string(InstructionSetName(set))));
+  }
+  return backends[random() % backends.size()];
+}
+
 class EqualityTest : public testing::TestWithParam<int> {
  protected:
   EqualityTest() : model_(Models()[GetParam()]) {}
@@ -67,9 +78,8 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     SCOPED_TRACE(CanonicalPolicy(content.policy));
     const uint32_t size = static_cast<uint32_t>(content.ids.size());
     const uint32_t least = content.policy.prefill_full ? std::max(content.prompt_length, 1u) - 1 : 0;
-    const std::string backend = seed % 2 ? "deferred" : "cpu";
-    const auto first = model_.Device(backend, kv_type);
-    const auto second = model_.Device("cpu", kv_type, 1);  // other threads, same bits
+    const auto first = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), kv_type);
+    const auto second = model_.Device(AnyCpu(random), kv_type, 1);  // other threads and instructions, same bits
     const Score whole = ScoreWhole(content, kHeads, first.get()).value();
     const Score steps = ScoreSteps(content, kHeads, second.get()).value();
     ASSERT_EQ(whole.logprobs, steps.logprobs);
@@ -109,7 +119,7 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
 // A request's rows have the same bits alone and in any company.
 TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   std::mt19937 random(GetParam());
-  const auto device = model_.Device(GetParam() % 2 ? "deferred" : "cpu", KvType::kF16);
+  const auto device = model_.Device(GetParam() % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
   PagePool pool(device->num_pages());
   std::vector<Content> contents;
   std::vector<std::vector<std::vector<float>>> alone;  // [request][row] logits
@@ -163,7 +173,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     content.policy.salient_millionths = 0;
     content.turn_begin = 0;
     content.pinned.clear();
-    const auto device = model_.Device(seed % 2 ? "deferred" : "cpu", KvType::kF16);
+    const auto device = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
     const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
     content.prompt_length = 1;
@@ -180,7 +190,7 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     std::mt19937 random(3000 * GetParam() + seed);
     const Content content = RandomContent(model_.vocab_size, 150, random);
     SCOPED_TRACE(CanonicalPolicy(content.policy));
-    const auto device = model_.Device(seed % 2 ? "deferred" : "cpu", KvType::kF16);
+    const auto device = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
     PagePool pool(device->num_pages());
     PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
                       device.get(), &pool);
@@ -268,7 +278,7 @@ TEST_P(EqualityTest, CpuAgreesWithTheReference) {
   for (uint32_t seed = 0; seed < 4; ++seed) {
     std::mt19937 random(500 + seed);
     Content content = RandomContent(model_.vocab_size, 60, random);
-    const auto cpu = model_.Device("cpu", KvType::kF32);
+    const auto cpu = model_.Device(AnyCpu(random), KvType::kF32);
     const auto reference = model_.Device("reference", KvType::kF32);
     const Score a = ScoreWhole(content, kHeads, cpu.get()).value();
     content.salient = a.salient;  // where attention nearly ties, the two may choose otherwise

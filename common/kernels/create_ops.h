@@ -11,8 +11,9 @@
 
 namespace kedge {
 
-// `backend`: "cpu" or "reference"; kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the
-// reference has one. `image_path`: CpuOptions::image_path.
+// `backend`: "cpu", "reference", or "cpu:avx2" and the like (InstructionSetName), for measurements and tests: else
+// `cpu` takes the best instructions that the machine has. kInvalidArgument lists the names. `threads`: of `cpu`, the
+// caller's included; the reference has one. `image_path`: CpuOptions::image_path.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
                                                const std::string& image_path = "");
 

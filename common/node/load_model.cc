@@ -48,10 +48,6 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   const bool deferred = options.backend == "deferred";
   const int threads =
       options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  if (!deferred && options.backend != "cpu" && options.backend != "reference") {
-    return absl::InvalidArgumentError(
-        absl::StrCat("backend: \"", options.backend, "\" is unknown; known are cpu, deferred and reference"));
-  }
   KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads, image));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));

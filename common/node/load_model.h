@@ -17,7 +17,7 @@ namespace kedge {
 
 struct DeviceOptions {
   // --- Change results ---
-  std::string backend = "cpu";  // cpu, reference, or deferred (cpu that computes only when waited for)
+  std::string backend = "cpu";  // of CreateOps, or deferred (cpu that computes only when waited for)
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
   int threads = 0;          // 0: one per core
