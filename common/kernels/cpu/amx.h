@@ -12,11 +12,11 @@ bool IsAvailable();
 
 // As in CpuKernels.
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride);
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next);
 
 // The same with plain code in place of the tile instructions: for tests on processors that have AVX-512 alone.
 void MultiplyQuantizedEmulated(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                               int rows, float* out, size_t out_stride);
+                               int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next);
 
 }  // namespace kedge::amx
 

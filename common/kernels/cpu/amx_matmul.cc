@@ -80,9 +80,9 @@ KEDGE_AVX512 void MultiplyForm(const PanelView& weights, int panel_begin, int pa
 
 template <typename Tiles>
 void Multiply(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows, float* out,
-              size_t out_stride) {
+              size_t out_stride, absl::Span<const uint8_t> next) {
   if (rows < kTileRows) {
-    return avx512::MultiplyQuantized(weights, panel_begin, panel_end, x, rows, out, out_stride);
+    return avx512::MultiplyQuantized(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
   }
   ForQuantizedForm(weights.form, [&](auto form) {
     MultiplyForm<Tiles, form>(weights, panel_begin, panel_end, x, rows, out, out_stride);
@@ -101,13 +101,13 @@ bool IsAvailable() {
 }
 
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride) {
-  Multiply<HardwareTiles>(weights, panel_begin, panel_end, x, rows, out, out_stride);
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next) {
+  Multiply<HardwareTiles>(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
 }
 
 void MultiplyQuantizedEmulated(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                               int rows, float* out, size_t out_stride) {
-  Multiply<EmulatedTiles>(weights, panel_begin, panel_end, x, rows, out, out_stride);
+                               int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next) {
+  Multiply<EmulatedTiles>(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
 }
 
 }  // namespace kedge::amx

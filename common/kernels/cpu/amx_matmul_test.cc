@@ -45,8 +45,8 @@ TEST(AmxMatMulTest, ProductsHaveTheBitsOfTheScalarCode) {
         scalar.quantize_row(RandomFloats(random, inputs).data(), inputs, &x[size_t(r) * blocks]);
       }
       std::vector<float> expected(size_t(rows) * stride), actual(expected);
-      scalar.multiply_quantized(matrix.view(), 1, matrix.panels(), x.data(), rows, expected.data(), stride);
-      amx::MultiplyQuantizedEmulated(matrix.view(), 1, matrix.panels(), x.data(), rows, actual.data(), stride);
+      scalar.multiply_quantized(matrix.view(), 1, matrix.panels(), x.data(), rows, expected.data(), stride, {});
+      amx::MultiplyQuantizedEmulated(matrix.view(), 1, matrix.panels(), x.data(), rows, actual.data(), stride, {});
       ASSERT_EQ(std::memcmp(actual.data(), expected.data(), actual.size() * sizeof(float)), 0)
           << TensorTypeName(type) << " " << rows;
     }

@@ -9,7 +9,7 @@ namespace kedge::avx512 {
 
 // As in CpuKernels.
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride);
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next);
 void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride, int rows,
                    float* out, size_t out_stride);
 void SwiGlu(const float* up, int size, float* gate);

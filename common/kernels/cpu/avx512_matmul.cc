@@ -22,14 +22,14 @@ namespace {
 
 constexpr int kTileRows = 6;
 
-// Brings the panels that are multiplied next nearer, some lines with each block of the present ones: with many rows a
-// panel is multiplied for longer than it takes to read the next.
+// Brings what is read next nearer, some lines with each block of the present panels: with many rows a panel is
+// multiplied for longer than it takes to read the next one.
 class Prefetch {
  public:
   Prefetch() = default;
-  // [begin, end) during so many calls of Step.
-  Prefetch(const uint8_t* begin, const uint8_t* end, int steps)
-      : next_(begin), end_(end), step_bytes_(((end - begin) / steps + kLine) / kLine * kLine) {}
+  // All of it during so many calls of Step.
+  Prefetch(absl::Span<const uint8_t> data, int steps)
+      : next_(data.data()), end_(next_ + data.size()), step_bytes_((data.size() / steps + kLine) / kLine * kLine) {}
 
   KEDGE_AVX512_INLINE void Step() {
     for (const uint8_t* stop = std::min(next_ + step_bytes_, end_); next_ < stop; next_ += kLine) {
@@ -105,7 +105,7 @@ KEDGE_AVX512_INLINE void MultiplyTile(const Block* panels, int blocks, const Qua
 
 template <PanelForm kForm, int kPanels, typename Block>
 KEDGE_AVX512 void MultiplyRows(const Block* panels, int blocks, const QuantizedBlock* x, int rows, float* out,
-                               size_t out_stride, Prefetch prefetch = {}) {
+                               size_t out_stride, Prefetch prefetch) {
   for (; rows >= kTileRows; rows -= kTileRows) {
     MultiplyTile<kForm, kTileRows, kPanels>(panels, blocks, x, out, out_stride, prefetch);
     x += size_t(kTileRows) * blocks;
@@ -126,12 +126,12 @@ KEDGE_AVX512 void MultiplyRows(const Block* panels, int blocks, const QuantizedB
 }
 
 template <PanelForm kForm, int kPanels>
-KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, int panel_end, const QuantizedBlock* x, int rows,
-                                 float* out, size_t out_stride) {
+KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, const QuantizedBlock* x, int rows, float* out,
+                                 size_t out_stride, absl::Span<const uint8_t> next) {
   const int blocks = weights.inputs / 32;
   PackedBlock<kForm> packed[kPanels];
   for (int p = 0; p < kPanels; ++p) packed[p] = PackedBlock<kForm>(weights, panel + p);
-  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride);
+  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride, Prefetch());
   thread_local std::vector<WideBlock> wide;
   if (wide.size() < size_t(kPanels) * blocks) wide.resize(size_t(kPanels) * blocks);
   UnpackedBlock unpacked[kPanels];
@@ -139,21 +139,18 @@ KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, int panel_
     unpacked[p].block = &wide[size_t(p) * blocks];
     Unpack<kForm, false>(packed[p], blocks, &wide[size_t(p) * blocks]);
   }
-  const int next = panel + kPanels;
-  const Prefetch prefetch(weights.data + next * weights.panel_bytes,
-                          weights.data + std::min(next + kPanels, panel_end) * weights.panel_bytes,
-                          blocks * (rows / kTileRows));
+  const Prefetch prefetch(next, blocks * (rows / kTileRows));
   MultiplyRows<kForm, kPanels>(unpacked, blocks, x, rows, out, out_stride, prefetch);
 }
 
 template <PanelForm kForm>
 KEDGE_AVX512 void MultiplyForm(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                               int rows, float* out, size_t out_stride) {
+                               int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next) {
   int p = panel_begin;
   for (; p + 2 <= panel_end; p += 2) {
-    MultiplyPanels<kForm, 2>(weights, p, panel_end, x, rows, out + p * kPanelOutputs, out_stride);
+    MultiplyPanels<kForm, 2>(weights, p, x, rows, out + p * kPanelOutputs, out_stride, next);
   }
-  if (p < panel_end) MultiplyPanels<kForm, 1>(weights, p, panel_end, x, rows, out + p * kPanelOutputs, out_stride);
+  if (p < panel_end) MultiplyPanels<kForm, 1>(weights, p, x, rows, out + p * kPanelOutputs, out_stride, next);
 }
 
 // kRows rows against kPanels neighbouring panels.
@@ -214,9 +211,10 @@ KEDGE_AVX512 void MultiplyFloatType(const PanelView& weights, int panel_begin, i
 }  // namespace
 
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride) {
-  ForQuantizedForm(weights.form,
-                   [&](auto form) { MultiplyForm<form>(weights, panel_begin, panel_end, x, rows, out, out_stride); });
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next) {
+  ForQuantizedForm(weights.form, [&](auto form) {
+    MultiplyForm<form>(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
+  });
 }
 
 KEDGE_AVX512 void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x,

@@ -25,8 +25,6 @@ namespace {
 
 // Elementary operations below which one thread is faster than several.
 constexpr size_t kWorthThreads = 32 * 1024;
-// Activations that pass the panels together should stay in the second-level cache.
-constexpr size_t kRowBlockBytes = 256 * 1024;
 
 class CpuActivations final : public Activations {
  public:
@@ -119,15 +117,13 @@ class CpuOps final : public Ops {
       if (quantized_.size() < rows * blocks) quantized_.resize(rows * blocks);
       ForEachRow(rows, inputs, [&](int r) { kernels_.quantize_row(Cast(x).row(r), inputs, &quantized_[r * blocks]); });
     }
-    const size_t row_bytes = quantized ? sizeof(QuantizedBlock) * blocks : sizeof(float) * inputs;
-    ForEachPanel(work, rows, row_bytes, products, [&](const Product& product, int begin, int end, int row, int count) {
+    ForEachPanel(work, rows, products, [&](const Product& product, int begin, int end, absl::Span<const uint8_t> next) {
       const CpuMatrix& matrix = Cast(*product.weights);
       CpuActivations& out = Cast(*product.out);
       if (IsQuantized(matrix.form())) {
-        kernels_.multiply_quantized(matrix.view(), begin, end, &quantized_[row * blocks], count, out.row(row),
-                                    out.stride);
+        kernels_.multiply_quantized(matrix.view(), begin, end, quantized_.data(), rows, out.row(0), out.stride, next);
       } else {
-        kernels_.multiply_float(matrix.view(), begin, end, Cast(x).row(row), Cast(x).stride, count, out.row(row),
+        kernels_.multiply_float(matrix.view(), begin, end, Cast(x).row(0), Cast(x).stride, rows, out.row(0),
                                 out.stride);
       }
     });
@@ -299,33 +295,49 @@ class CpuOps final : public Ops {
     pool_.ParallelFor(rows, 1, range);
   }
 
-  // body(product, first panel, end, first row, number of rows): the panels of all products are split among the threads,
-  // and rows into blocks that stay in the cache while all panels of a thread pass by.
-  void ForEachPanel(size_t work, int rows, size_t row_bytes, absl::Span<const Product> products,
-                    absl::FunctionRef<void(const Product&, int begin, int end, int row, int count)> body) {
-    const int block =
-        static_cast<int>(std::max<size_t>(kRowBlockBytes / row_bytes, kRowsAtOnce) / kRowsAtOnce * kRowsAtOnce);
-    const auto range = [&](int begin, int end) {
-      for (int row = 0; row < rows; row += block) {
-        int first = 0;  // panel of the product at hand
-        for (const Product& product : products) {
-          const int next = first + PaddedPanels(product);
-          const int from = std::max(begin, first) - first;
-          const int to = std::min({end, next, first + Cast(*product.weights).panels()}) - first;
-          if (from < to) body(product, from, to, row, std::min(block, rows - row));
-          first = next;
-        }
+  // body(product, first panel, end, what is probably read next): the panels of all products, one product after another,
+  // are split among the threads.
+  void ForEachPanel(size_t work, int rows, absl::Span<const Product> products,
+                    absl::FunctionRef<void(const Product&, int, int, absl::Span<const uint8_t>)> body) {
+    const auto range = [&](int begin, int end, absl::Span<const uint8_t> next) {
+      int first = 0;  // panel of the product at hand
+      for (const Product& product : products) {
+        const int from = std::max(begin, first) - first;
+        const int to = std::min(end - first, Cast(*product.weights).panels());
+        if (from < to) body(product, from, to, next);
+        first += PaddedPanels(product);
       }
     };
     int panels = 0;
     for (const Product& product : products) panels += PaddedPanels(product);
-    if (work < kWorthThreads) return range(0, panels);
-    pool_.ParallelFor(panels, kPanelsAtOnce, range);
+    if (work < kWorthThreads) return range(0, panels, {});
+    if (rows < kManyRows) {
+      return pool_.ParallelFor(panels, kPanelsAtOnce, [&](int begin, int end) { range(begin, end, {}); });
+    }
+    pool_.Run(panels / kPanelsAtOnce, [&](int, int item) {
+      const int begin = item * kPanelsAtOnce;
+      range(begin, begin + kPanelsAtOnce, Panels(products, begin + pool_.threads() * kPanelsAtOnce));
+    });
   }
 
-  // The kernels take 4, 6 or 16 rows at a time, and two panels, so no range of panels begins at an odd one.
-  static constexpr int kRowsAtOnce = 48;
+  // The memory of kPanelsAtOnce panels, counted through all products; empty behind the last.
+  static absl::Span<const uint8_t> Panels(absl::Span<const Product> products, int begin) {
+    for (const Product& product : products) {
+      const CpuMatrix& matrix = Cast(*product.weights);
+      if (begin < matrix.panels()) {
+        const PanelView view = matrix.view();
+        return {view.data + begin * view.panel_bytes,
+                std::min(kPanelsAtOnce, matrix.panels() - begin) * view.panel_bytes};
+      }
+      begin = std::max(begin - PaddedPanels(product), 0);
+    }
+    return {};
+  }
+
+  // The kernels take two panels at a time, so no range of them begins at an odd one. With many rows a thread takes no
+  // more at once: it multiplies them for longer than it takes to fetch the next.
   static constexpr int kPanelsAtOnce = 2;
+  static constexpr int kManyRows = 8;
   static int PaddedPanels(const Product& product) {
     return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;
   }

@@ -86,8 +86,8 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
           if (IsQuantized(FormOf(type))) {
             std::vector<QuantizedBlock> blocks(size_t(rows) * inputs / 32);
             for (int r = 0; r < rows; ++r) Scalar().quantize_row(&x[r * inputs], inputs, &blocks[r * inputs / 32]);
-            Scalar().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, a.data(), outputs);
-            Vector().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, b.data(), outputs);
+            Scalar().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, a.data(), outputs, {});
+            Vector().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, b.data(), outputs, {});
           } else {
             Scalar().multiply_float(matrix.view(), 0, matrix.panels(), x.data(), inputs, rows, a.data(), outputs);
             Vector().multiply_float(matrix.view(), 0, matrix.panels(), x.data(), inputs, rows, b.data(), outputs);
@@ -127,7 +127,7 @@ TEST_P(VectorKernelsTest, ExtremeQuantsAreExact) {
         Scalar().quantize_row(x.data(), inputs, blocks.data());
         for (const CpuKernels* kernels : {&Scalar(), &Vector()}) {
           std::vector<float> out(kPanelOutputs);
-          kernels->multiply_quantized(matrix.view(), 0, 1, blocks.data(), 1, out.data(), kPanelOutputs);
+          kernels->multiply_quantized(matrix.view(), 0, 1, blocks.data(), 1, out.data(), kPanelOutputs, {});
           // Of K-quants, product and minimum may each be 16 times larger than the weights.
           for (float value : out) ASSERT_NEAR(value, expected, 1e-5 * (16 * magnitudes + 64)) << TensorTypeName(type);
         }
@@ -303,7 +303,7 @@ TEST(PanelsTest, EveryWeightCountsOnceAtItsPlace) {
         if (IsQuantized(FormOf(type))) {
           std::vector<QuantizedBlock> blocks(inputs / 32);
           Scalar().quantize_row(x.data(), inputs, blocks.data());
-          Scalar().multiply_quantized(matrix.view(), 0, 3, blocks.data(), 1, out.data(), 48);
+          Scalar().multiply_quantized(matrix.view(), 0, 3, blocks.data(), 1, out.data(), 48, {});
         } else {
           Scalar().multiply_float(matrix.view(), 0, 3, x.data(), inputs, 1, out.data(), 48);
         }

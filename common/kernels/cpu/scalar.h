@@ -9,7 +9,7 @@ namespace kedge::scalar {
 // As in CpuKernels.
 void QuantizeRow(const float* x, int inputs, QuantizedBlock* out);
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride);
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next);
 void MultiplyFloat(const PanelView& weights, int panel_begin, int panel_end, const float* x, size_t x_stride, int rows,
                    float* out, size_t out_stride);
 void RmsNorm(const float* x, const float* weight, float epsilon, int size, float* out);

@@ -68,7 +68,7 @@ void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
 }
 
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
-                       float* out, size_t out_stride) {
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next) {
   const int blocks = weights.inputs / 32;
   const PanelForm form = weights.form;
   const int parts = form == PanelForm::kBytesTwoScales ? 2 : 1;  // of a block, each with a scale
