@@ -241,7 +241,6 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   command
       ->add_option("--backend", flags->backend,
                    "cpu, reference or deferred; cpu:avx2 and the like take other instructions than the best")
-      ->check(CLI::IsMember({"cpu", "deferred", "reference"}))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

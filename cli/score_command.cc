@@ -206,7 +206,6 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   command
       ->add_option("--backend", options->backend,
                    "cpu, reference or deferred; cpu:avx2 and the like take other instructions than the best")
-      ->check(CLI::IsMember({"cpu", "deferred", "reference"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

@@ -28,7 +28,7 @@ using avx512::WideBlock;
 // 16 rows against a panel.
 template <typename Tiles, PanelForm kForm>
 KEDGE_AVX512 void MultiplyTile(const WideBlock* weights, int blocks, const QuantizedBlock* x, float* out,
-                               size_t out_stride) {
+                               size_t out_stride, avx512::Prefetch& prefetch) {
   constexpr int kParts = avx512::Parts(kForm);
   constexpr int kInputs = 32 / kParts;
   // Of neighbouring parts in turn: one is read while the next is written.
@@ -37,6 +37,7 @@ KEDGE_AVX512 void MultiplyTile(const WideBlock* weights, int blocks, const Quant
   KEDGE_UNROLL
   for (int r = 0; r < kTileRows; ++r) sums[r] = _mm512_setzero_ps();
   for (int b = 0; b < blocks; ++b) {
+    prefetch.Step();
     KEDGE_UNROLL
     for (int part = 0; part < kParts; ++part) {
       auto& product = products[(b * kParts + part) % 2];
@@ -62,17 +63,18 @@ KEDGE_AVX512 void MultiplyTile(const WideBlock* weights, int blocks, const Quant
 
 template <typename Tiles, PanelForm kForm>
 KEDGE_AVX512 void MultiplyForm(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                               int rows, float* out, size_t out_stride) {
+                               int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next) {
   const int blocks = weights.inputs / 32;
   thread_local std::vector<WideBlock> wide;
   if (wide.size() < size_t(blocks)) wide.resize(blocks);
+  avx512::Prefetch prefetch(next, blocks * (rows / kTileRows) * (panel_end - panel_begin));
   Tiles::Begin();
   for (int p = panel_begin; p < panel_end; ++p) {
     avx512::Unpack<kForm, true>(avx512::PackedBlock<kForm>(weights, p), blocks, wide.data());
     for (int r = 0; r < rows; r += kTileRows) {
       const int row = std::min(r, rows - kTileRows);
       MultiplyTile<Tiles, kForm>(wide.data(), blocks, x + size_t(row) * blocks,
-                                 out + row * out_stride + p * kPanelOutputs, out_stride);
+                                 out + row * out_stride + p * kPanelOutputs, out_stride, prefetch);
     }
   }
   Tiles::End();
@@ -85,7 +87,7 @@ void Multiply(const PanelView& weights, int panel_begin, int panel_end, const Qu
     return avx512::MultiplyQuantized(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
   }
   ForQuantizedForm(weights.form, [&](auto form) {
-    MultiplyForm<Tiles, form>(weights, panel_begin, panel_end, x, rows, out, out_stride);
+    MultiplyForm<Tiles, form>(weights, panel_begin, panel_end, x, rows, out, out_stride, next);
   });
 }
 

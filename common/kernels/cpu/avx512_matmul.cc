@@ -22,28 +22,6 @@ namespace {
 
 constexpr int kTileRows = 6;
 
-// Brings what is read next nearer, some lines with each block of the present panels: with many rows a panel is
-// multiplied for longer than it takes to read the next one.
-class Prefetch {
- public:
-  Prefetch() = default;
-  // All of it during so many calls of Step.
-  Prefetch(absl::Span<const uint8_t> data, int steps)
-      : next_(data.data()), end_(next_ + data.size()), step_bytes_((data.size() / steps + kLine) / kLine * kLine) {}
-
-  KEDGE_AVX512_INLINE void Step() {
-    for (const uint8_t* stop = std::min(next_ + step_bytes_, end_); next_ < stop; next_ += kLine) {
-      _mm_prefetch(next_, _MM_HINT_T1);
-    }
-  }
-
- private:
-  static constexpr int kLine = 64;
-  const uint8_t* next_ = nullptr;
-  const uint8_t* end_ = nullptr;
-  ptrdiff_t step_bytes_ = 0;
-};
-
 // kRows rows against kPanels neighbouring panels; out: of the first output.
 template <PanelForm kForm, int kRows, int kPanels, typename Block>
 KEDGE_AVX512_INLINE void MultiplyTile(const Block* panels, int blocks, const QuantizedBlock* x, float* out,
