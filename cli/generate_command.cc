@@ -20,7 +20,11 @@ struct Options {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-int Generate(const Options& options) {
+int Generate(Options options) {
+  if (absl::Status status = ReadPrompt(&options.prompt); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   StopSignals signals;
   Client client(options.router);
   absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);

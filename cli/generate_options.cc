@@ -133,9 +133,17 @@ absl::Status CheckUtf8(absl::string_view flag, absl::string_view text) {
 
 }  // namespace
 
+absl::Status ReadPrompt(PromptOptions* options) {
+  using Source = PromptOptions::Source;
+  if (options->source == Source::kFile) {
+    KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckUtf8(options->source == Source::kFile ? "--prompt-file" : "--prompt", options->prompt));
+  return CheckUtf8("--system", options->system);
+}
+
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
                                       bool is_chat_model) {
-  using Source = PromptOptions::Source;
   GenerateCall call = sampling.call;
   call.prompt_pieces = prompt.show_kept;
   for (const std::string& text : prompt.pins) {
@@ -145,19 +153,13 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (sampling.timeout_seconds > 0) call.timeout = absl::Seconds(sampling.timeout_seconds);
   KEDGE_ASSIGN_OR_RETURN(call.stop_token_ids, ParseTokenList(sampling.stop_token_ids));
 
-  if (prompt.source == Source::kTokens) {
+  if (prompt.source == PromptOptions::Source::kTokens) {
     KEDGE_ASSIGN_OR_RETURN(call.prompt, ParseTokenList(prompt.tokens));
     return call;
   }
-  std::string text = prompt.prompt;
-  if (prompt.source == Source::kFile) {
-    KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(prompt.prompt_file));
-  }
-  KEDGE_RETURN_IF_ERROR(CheckUtf8(prompt.source == Source::kFile ? "--prompt-file" : "--prompt", text));
-  KEDGE_RETURN_IF_ERROR(CheckUtf8("--system", prompt.system));
   if (prompt.raw || !is_chat_model) {
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
-    call.prompt = std::move(text);
+    call.prompt = prompt.prompt;
     for (const std::string& span : prompt.anchor_spans) {
       KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
     }
@@ -168,7 +170,7 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   }
   std::vector<ChatTurn> turns;
   if (!prompt.system.empty()) turns.push_back({"system", prompt.system});
-  turns.push_back({"user", std::move(text)});
+  turns.push_back({"user", prompt.prompt});
   call.prompt = std::move(turns);
   return call;
 }

@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "common/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -29,7 +30,10 @@ struct Parsed {
     } catch (const CLI::ParseError&) {
     }
   }
-  absl::StatusOr<GenerateCall> Call(bool is_chat_model = true) { return MakeCall(prompt, sampling, is_chat_model); }
+  absl::StatusOr<GenerateCall> Call(bool is_chat_model = true) {
+    KEDGE_RETURN_IF_ERROR(ReadPrompt(&prompt));
+    return MakeCall(prompt, sampling, is_chat_model);
+  }
 };
 
 std::string TextOf(const GenerateCall& call) { return std::get<std::string>(call.prompt); }
@@ -167,7 +171,19 @@ TEST(GenerateOptionsTest, AFileIsTakenByteForByte) {
   std::string path = testing::TempDir() + "/prompt.txt";
   std::ofstream(path) << "One.\nTwo.\n";
   EXPECT_EQ(TextOf(*Parsed({"--prompt-file", path}).Call(false)), "One.\nTwo.\n");
-  EXPECT_EQ(Parsed({"--prompt-file", path + ".gone"}).Call().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(GenerateOptionsTest, WhatIsWrongWithTextsIsFoundBeforeAServerIsNeeded) {
+  const std::string path = testing::TempDir() + "/latin1.txt";
+  std::ofstream(path) << "Gr\xFC\xDF e";
+  const auto check = [](std::vector<std::string> arguments) {
+    Parsed parsed(std::move(arguments));
+    return ReadPrompt(&parsed.prompt);
+  };
+  EXPECT_EQ(check({"--prompt-file", path + ".gone"}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(check({"--prompt-file", path}).message(), "--prompt-file: is not valid UTF-8 at byte 2");
+  EXPECT_EQ(check({"--prompt", "a\xFF"}).message(), "--prompt: is not valid UTF-8 at byte 1");
+  EXPECT_EQ(check({"--prompt", "a", "--system", "\xFF"}).message(), "--system: is not valid UTF-8 at byte 0");
 }
 
 }  // namespace

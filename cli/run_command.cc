@@ -23,7 +23,11 @@ struct Options {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-int Run(const Options& options) {
+int Run(Options options) {
+  if (absl::Status status = ReadPrompt(&options.prompt); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   StopSignals signals;
   absl::StatusOr<Cluster> cluster = StartLocalCluster(options.cluster, /*default_port=*/0, signals);
   if (!cluster.ok()) {

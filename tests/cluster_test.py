@@ -574,6 +574,12 @@ class FaultTest(unittest.TestCase):
         self.assertIn("prefill-", result.stderr)
         self.assertIn("decode-", result.stderr)
 
+    def test_run_reads_the_prompt_before_it_starts_anything(self):
+        result = tool("run", "--prompt-file", os.path.join(TMP, "missing.txt"), "--model", MODEL)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("missing.txt", result.stderr)
+        self.assertNotIn("starting", result.stderr)
+
     def test_run_takes_an_adapter(self):
         command = ("run", "Hello there.", "--model", MODEL, "--max-tokens", "8", "--ignore-eos", "--format", "json")
         plain = tool(*command)
