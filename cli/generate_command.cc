@@ -27,9 +27,9 @@ int Generate(Options options) {
   }
   StopSignals signals;
   Client client(options.router);
-  absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
-  if (answer.ok()) return kExitOk;
-  SayError(answer.status());
+  absl::Status status = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  if (status.ok()) return kExitOk;
+  SayError(status);
   return kExitFailed;
 }
 
