@@ -325,10 +325,10 @@ TEST_F(ClientTest, AModelWithoutTemplateGetsPlainText) {
 }
 
 TEST_F(ClientTest, AnErrorPrintsNothingOnStdout) {
-  inference_.failure = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "temperature: not a number");
+  inference_.failure = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "sampling_params.temperature: is NaN");
   absl::Status status;
   EXPECT_EQ(Printed(TextPrompt("What?"), AnswerFormat::kJson, &status), "");
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status, absl::InvalidArgumentError("--temperature: is NaN"));
 }
 
 TEST_F(ClientTest, ASignalCancelsAndKeepsWhatWasWritten) {

@@ -44,7 +44,7 @@ absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions
   if (format == AnswerFormat::kText && !at_line_start) WriteOut("\n");
   if (!readable) return absl::CancelledError("nobody reads the answer any more");
   if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");
-  KEDGE_RETURN_IF_ERROR(answer.status());
+  if (!answer.ok()) return NameFlag(answer.status());
   if (format == AnswerFormat::kJson) WriteOut(AnswerJson(*answer) + "\n");
   if (prompt.show_kept) WriteErr(MarkedPrompt(*answer, isatty(STDERR_FILENO)) + "\n");
   const std::string summary = AnswerSummary(*answer);

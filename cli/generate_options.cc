@@ -1,4 +1,5 @@
-// Values are checked here as far as their form goes; ranges are the server's business, which names the field.
+// Values are checked here as far as their form goes; ranges are the server's business, which names the field: NameFlag.
+// The flag of a field of SamplingParams has the field's name.
 //
 // Tested by generate_options_test.cc.
 #include "cli/generate_options.h"
@@ -6,7 +7,10 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
@@ -173,6 +177,28 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   turns.push_back({"user", prompt.prompt});
   call.prompt = std::move(turns);
   return call;
+}
+
+absl::Status NameFlag(const absl::Status& refusal) {
+  if (!absl::IsInvalidArgument(refusal)) return refusal;
+  static constexpr std::pair<absl::string_view, absl::string_view> kFlags[] = {
+      {"request_id", "--request-id"},
+      {"text", "the prompt"},
+      {"messages", "the prompt"},
+      {"token_ids", "--tokens"},
+      {"token_ids.ids", "--tokens"},
+      {"cache_options.policy", "--policy"},
+      {"cache_options.pinned", "--pin"},
+      {"cache_options.anchor_spans", "--anchor-span"},
+  };
+  const absl::string_view message = refusal.message();
+  absl::string_view field = message.substr(0, message.find_first_of(":["));
+  const absl::string_view rest = message.substr(field.size());  // ": is ...", or "[0].begin: is ..."
+  for (const auto& [name, flag] : kFlags) {
+    if (field == name) return absl::InvalidArgumentError(absl::StrCat(flag, rest));
+  }
+  if (!absl::ConsumePrefix(&field, "sampling_params.")) return refusal;
+  return absl::InvalidArgumentError(absl::StrCat("--", absl::StrReplaceAll(field, {{"_", "-"}}), rest));
 }
 
 }  // namespace kedge

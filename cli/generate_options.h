@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "cli/client.h"
@@ -58,6 +59,10 @@ void AddRouterOption(CLI::App* command, std::string* router);
 // The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
 // kInvalidArgument: --system, and no chat model. REQUIRES: ReadPrompt has succeeded.
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling, bool is_chat_model);
+
+// A router's refusal with the flag in place of the request's field that it begins with: who typed the one need not know
+// the other. Other errors stay as they are.
+absl::Status NameFlag(const absl::Status& refusal);
 
 // Whether MakeCall will look at `is_chat_model`.
 bool MayBeChat(const PromptOptions& prompt);

@@ -186,5 +186,25 @@ TEST(GenerateOptionsTest, WhatIsWrongWithTextsIsFoundBeforeAServerIsNeeded) {
   EXPECT_EQ(check({"--prompt", "a", "--system", "\xFF"}).message(), "--system: is not valid UTF-8 at byte 0");
 }
 
+TEST(GenerateOptionsTest, ARefusalNamesTheFlagOfItsField) {
+  const auto named = [](absl::string_view message) {
+    return std::string(NameFlag(absl::InvalidArgumentError(message)).message());
+  };
+  EXPECT_EQ(named("sampling_params.max_tokens: is 0; must be at least 1"), "--max-tokens: is 0; must be at least 1");
+  EXPECT_EQ(named("sampling_params.stop[1]: is empty"), "--stop[1]: is empty");
+  EXPECT_EQ(named("cache_options.pinned[0].message: 3 is not below the 2 messages"),
+            "--pin[0].message: 3 is not below the 2 messages");
+  EXPECT_EQ(named("cache_options.anchor_spans: the policy inserts no anchors"),
+            "--anchor-span: the policy inserts no anchors");
+  EXPECT_EQ(named("cache_options.policy: unknown key"), "--policy: unknown key");
+  EXPECT_EQ(named("token_ids.ids[1]: token id 9 is out of range"), "--tokens[1]: token id 9 is out of range");
+  EXPECT_EQ(named("messages: has at least 9 tokens"), "the prompt: has at least 9 tokens");
+  for (absl::string_view other : {"", "decode node d1: content.ids: x", "text is no field here", "texts: x"}) {
+    EXPECT_EQ(named(other), other);
+  }
+  const absl::Status lost = absl::UnavailableError("text: x");
+  EXPECT_EQ(NameFlag(lost), lost);
+}
+
 }  // namespace
 }  // namespace kedge
