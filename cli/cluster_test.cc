@@ -120,8 +120,8 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
                                             " --threads 3 --kv-memory 96 --cache-memory 0 --kv-type f32 "
-                                            "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf --policy window,recent=64 "
-                                            "--die-with-parent\n"));
+                                            "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
+                                            "--policy window,recent=64 --die-with-parent\n"));
   }
   EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
 }
