@@ -23,6 +23,11 @@ struct Figure {
   double share_of_limit = 0;
 };
 
+double ShareOfFullCache(const RunKey& run, const EngineRun& measured) {
+  const uint64_t pages = (std::max(run.context, 1u) + kPageRows - 1) / kPageRows;
+  return static_cast<double>(measured.held_pages) / static_cast<double>(run.streams * pages);
+}
+
 Figure FigureOf(const Work& work, const EngineRun& run, const ModelCost& cost, const Limits& limits, size_t row_bytes) {
   if (work.kind == Work::Kind::kPrompt) {
     const double seconds = absl::ToDoubleSeconds(run.prompt_time);
@@ -113,6 +118,7 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
             if (bench.rows[i].work != WorkName(work) || bench.rows[i].policy != policy.text) continue;
             bench.rows[i].tokens_per_second.push_back(figure.tokens_per_second);
             shares[i].push_back(figure.share_of_limit);
+            bench.rows[i].share_of_full_cache = ShareOfFullCache(run, measured);  // the same in each repetition
           }
         }
       }
@@ -136,7 +142,8 @@ std::string EngineBenchJson(const EngineBench& bench) {
                             {"policy", row.policy},
                             {"tokens_per_s", Median(row.tokens_per_second)},
                             {"runs", row.tokens_per_second},
-                            {"share_of_limit", row.share_of_limit}});
+                            {"share_of_limit", row.share_of_limit},
+                            {"share_of_full_cache", row.share_of_full_cache}});
   }
   return json.dump() + "\n";
 }
@@ -146,10 +153,11 @@ std::string EngineBenchText(const EngineBench& bench) {
       "%s; this machine reached: reads %.1f GB/s, int8 (%s) %.2f TOPS, float (%s) %.2f TFLOPS\n\n",
       bench.numerics_class, bench.limits.read_bytes * 1e-9, bench.limits.int8_instruction,
       2e-12 * bench.limits.int8_products, bench.limits.float_instruction, 2e-12 * bench.limits.float_products);
-  absl::StrAppendFormat(&text, "%-20s %-24s %12s %14s\n", "work", "policy", "tokens/s", "share of limit");
+  absl::StrAppendFormat(&text, "%-20s %-24s %12s %14s %13s\n", "work", "policy", "tokens/s", "share of limit",
+                        "of full cache");
   for (const EngineRow& row : bench.rows) {
-    absl::StrAppendFormat(&text, "%-20s %-24s %12.1f %12.1f %%\n", row.work, row.policy, Median(row.tokens_per_second),
-                          100 * row.share_of_limit);
+    absl::StrAppendFormat(&text, "%-20s %-24s %12.1f %12.1f %% %11.1f %%\n", row.work, row.policy,
+                          Median(row.tokens_per_second), 100 * row.share_of_limit, 100 * row.share_of_full_cache);
   }
   return text;
 }

@@ -33,6 +33,8 @@ struct EngineRow {
   // Decode: bytes of weights and visible rows per second over the read rate; prompts: multiply-adds of the products
   // per second over the rate of the plain int8 loop. Of the median repetition.
   double share_of_limit = 0;
+  // KV memory that is held behind the prompts, before anything is written, over that of all their rows; in pages.
+  double share_of_full_cache = 0;
 };
 
 struct EngineBench {
@@ -77,7 +79,7 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
                                            const std::function<void(const std::string&)>& progress, StepDevice* device);
 
 // One JSON object on one line: {"numerics_class", "limits", "rows": [{"work", "policy", "tokens_per_s", "runs",
-// "share_of_limit"}]}.
+// "share_of_limit", "share_of_full_cache"}]}.
 std::string EngineBenchJson(const EngineBench& bench);
 std::string EngineBenchText(const EngineBench& bench);
 

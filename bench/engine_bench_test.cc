@@ -99,5 +99,15 @@ TEST_F(TinyEngineBenchTest, SharesAreOfTheWorkThatMustBeDone) {
   EXPECT_NEAR(decode.share_of_limit, bytes * decode.tokens_per_second[0] / 1e9, 1e-9);
 }
 
+TEST_F(TinyEngineBenchTest, WhatAPolicyHoldsIsAShareOfAllPages) {
+  const auto bench = Run({.works = {{.kind = Work::Kind::kDecode, .streams = 2, .context = 200}},
+                          .policies = {{"full", {.recent = Policy::kAll}}, {"few", {.sinks = 2, .recent = 8}}},
+                          .repeat = 2,
+                          .written = 1});
+  ASSERT_TRUE(bench.ok()) << bench.status();
+  EXPECT_EQ(bench->rows[0].share_of_full_cache, 1);
+  EXPECT_DOUBLE_EQ(bench->rows[1].share_of_full_cache, 2.0 / 7);  // pages of sinks and of rows 193..199; of 200 rows
+}
+
 }  // namespace
 }  // namespace kedge

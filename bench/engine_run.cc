@@ -80,6 +80,7 @@ absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, cons
     KEDGE_RETURN_IF_ERROR(ReadPrompt(sequence.get(), device));
   }
   run.prompt_time = prompt_time.elapsed();
+  for (const std::unique_ptr<Sequence>& sequence : sequences) run.held_pages += sequence->num_pages();
 
   std::vector<Slice> slices;
   for (const std::unique_ptr<Sequence>& sequence : sequences) slices.push_back({.sequence = sequence.get(), .rows = 1});

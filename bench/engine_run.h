@@ -23,6 +23,7 @@ struct EngineStream {
 
 struct EngineRun {
   absl::Duration prompt_time;  // of all prompts, the last rows with their logits included
+  uint64_t held_pages = 0;     // by all streams, once the prompts are read: what an idle session holds
   absl::Duration decode_time;
   uint64_t decode_steps = 0;
   uint64_t decode_rows = 0;

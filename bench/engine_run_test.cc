@@ -39,6 +39,7 @@ TEST(EngineRunTest, UnderFullAttentionEveryRowIsShown) {
   EXPECT_EQ(run->decode_steps, 4u);
   EXPECT_EQ(run->decode_rows, 4u);
   EXPECT_EQ(run->visible_rows, 51u + 52 + 53 + 54);
+  EXPECT_EQ(run->held_pages, 2u);  // of 50 rows
   EXPECT_EQ(device.rows, 54u);
   EXPECT_EQ(device.logits, 5u);  // the prompt's last row, and each written one
   EXPECT_GT(run->prompt_time, absl::ZeroDuration());
@@ -51,6 +52,7 @@ TEST(EngineRunTest, AWindowShowsSinksAndRecentRows) {
   const auto run = RunEngine({Stream(100, 3, {.sinks = 4, .recent = 10})}, {}, &device);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->visible_rows, 3u * 14);
+  EXPECT_EQ(run->held_pages, 1u + 2);  // of the sinks, and of rows 64..99, the last ten of which are in sight
 }
 
 TEST(EngineRunTest, StreamsShareSteps) {
@@ -61,6 +63,7 @@ TEST(EngineRunTest, StreamsShareSteps) {
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_EQ(run->decode_steps, 5u);
   EXPECT_EQ(run->decode_rows, 10u);
+  EXPECT_EQ(run->held_pages, 1u + 1);
   EXPECT_EQ(device.rows, 60u);
 }
 
@@ -77,6 +80,7 @@ TEST(EngineRunTest, APolicyThatChoosesReadsThePromptInFull) {
   const auto run = RunEngine({Stream(300, 2, policy)}, kHeads, &device);
   ASSERT_TRUE(run.ok()) << run.status();
   EXPECT_LT(run->visible_rows, 2u * 150);
+  EXPECT_LT(run->held_pages * kPageRows, 150u);
   EXPECT_EQ(device.rows, 302u);
   EXPECT_FALSE(RunEngine({Stream(150, 2, policy)}, {}, &device).ok());  // without heads nothing can be chosen
 }

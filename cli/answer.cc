@@ -3,11 +3,37 @@
 // Tested by answer_test.cc.
 #include "cli/answer.h"
 
+#include <algorithm>
+#include <set>
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "common/anchor/policy.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
+namespace {
+
+// The keys that differ from their defaults, as the presets are written; many anchors are counted.
+std::string ShortPolicy(const std::string& canonical) {
+  constexpr size_t kMostAnchors = 4;
+  const std::string without_keys = CanonicalPolicy(Policy());
+  const std::set<absl::string_view> defaults = absl::StrSplit(without_keys, ',');
+  std::vector<std::string> words;
+  for (absl::string_view word : absl::StrSplit(canonical, ',')) {
+    if (defaults.contains(word)) continue;
+    const size_t anchors = static_cast<size_t>(std::count(word.begin(), word.end(), '+')) + 1;
+    words.push_back(anchors > kMostAnchors ? absl::StrCat("anchors=", anchors, " tokens") : std::string(word));
+  }
+  return absl::StrJoin(words, ",");
+}
+
+}  // namespace
 
 std::string AnswerJson(const Answer& answer) {
   nlohmann::ordered_json json;
@@ -15,6 +41,7 @@ std::string AnswerJson(const Answer& answer) {
   json["token_ids"] = answer.token_ids;
   json["logprobs"] = answer.logprobs;
   json["finish_reason"] = answer.finish_reason;
+  json["policy"] = answer.policy;
   json["prompt_tokens"] = answer.prompt_tokens;
   json["completion_tokens"] = answer.completion_tokens;
   json["cached_tokens"] = answer.cached_tokens;
@@ -38,6 +65,7 @@ std::string AnswerSummary(const Answer& answer) {
   std::string summary = absl::StrFormat("  tokens   %u prompt", answer.prompt_tokens);
   if (answer.cached_tokens > 0) absl::StrAppendFormat(&summary, " (%u of them from a cache)", answer.cached_tokens);
   absl::StrAppendFormat(&summary, ", %u output (%s)\n", answer.completion_tokens, answer.finish_reason);
+  if (!answer.policy.empty()) absl::StrAppend(&summary, "  policy   ", ShortPolicy(answer.policy), "\n");
   absl::StrAppendFormat(&summary, "  rows     %u kept of %u", answer.kept_rows, answer.prompt_tokens);
   if (answer.kept_rows > 0 && answer.kept_rows + 1 < answer.prompt_tokens && !answer.kept_ranges.empty()) {
     absl::StrAppendFormat(&summary, " (%.1f %%), in %u part%s of the prompt",

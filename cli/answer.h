@@ -23,6 +23,7 @@ struct Answer {
   std::vector<uint32_t> token_ids;  // without the token that ended it
   std::vector<float> logprobs;      // natural logarithms, as long as token_ids
   std::string finish_reason;        // "stop" or "length"
+  std::string policy;               // in its canonical form
   uint32_t prompt_tokens = 0;
   uint32_t completion_tokens = 0;
   uint32_t kept_rows = 0;
@@ -38,7 +39,7 @@ struct Answer {
   std::string decode_node;
 };
 
-// One JSON object (one line, no line feed): text, token_ids, logprobs, finish_reason, prompt_tokens,
+// One JSON object (one line, no line feed): text, token_ids, logprobs, finish_reason, policy, prompt_tokens,
 // completion_tokens, cached_tokens, kept_rows, kept_ranges, segment_bytes, full_bytes, ttft_ms, prefill_node,
 // decode_node.
 std::string AnswerJson(const Answer& answer);

@@ -1,5 +1,6 @@
 #include "cli/answer.h"
 
+#include "common/anchor/policy.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -16,6 +17,9 @@ Answer SomeAnswer() {
   answer.token_ids = {5, 0, 49151};
   answer.logprobs = {-0.5f, -1.25f, 0.0f};
   answer.finish_reason = "stop";
+  answer.policy =
+      "anchors=14+30+33,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
+      "write=anchored";
   answer.prompt_tokens = 1500;
   answer.completion_tokens = 3;
   answer.kept_rows = 200;
@@ -30,13 +34,15 @@ Answer SomeAnswer() {
 }
 
 TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
-  std::string line = AnswerJson(SomeAnswer());
+  const Answer answer = SomeAnswer();
+  std::string line = AnswerJson(answer);
   EXPECT_THAT(line, Not(HasSubstr("\n")));
   nlohmann::json json = nlohmann::json::parse(line);
   nlohmann::json want = {{"text", "Grüße \"an\" alle\n"},
                          {"token_ids", {5, 0, 49151}},
                          {"logprobs", {-0.5, -1.25, 0.0}},
                          {"finish_reason", "stop"},
+                         {"policy", answer.policy},
                          {"prompt_tokens", 1500},
                          {"completion_tokens", 3},
                          {"cached_tokens", 0},
@@ -63,6 +69,18 @@ TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
   EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache is 34,560,000 (13.3 %)"));
   EXPECT_THAT(summary, HasSubstr("0.250 s to the first token, then 4.0 tokens/s"));
   EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
+}
+
+TEST(AnswerTest, TheSummaryNamesThePolicyAsItsPresetIsWritten) {
+  Answer answer = SomeAnswer();
+  EXPECT_THAT(
+      AnswerSummary(answer),
+      HasSubstr("\n  policy   anchors=14+30+33,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,"
+                "salient=0.07\n"));
+  answer.policy = CanonicalPolicy({.recent = Policy::kAll});
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   recent=all\n"));
+  answer.policy = CanonicalPolicy({.anchors = {1, 2, 3, 4, 5}, .sinks = 4});
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   anchors=5 tokens,sinks=4\n"));
 }
 
 TEST(AnswerTest, NothingMovedIsNoSaving) {

@@ -121,7 +121,7 @@ class Conversation {
       return true;
     }
     turns_.pop_back();  // as if it had not been asked
-    if (!stopped) SayError(answer.status());
+    if (!stopped) SayError(NameFlag(answer.status()));
     return stopped;
   }
 

@@ -128,6 +128,7 @@ std::string Merge(const v1::GenerateStreamResponse& message, Answer* answer) {
     answer->full_bytes = usage.full_bytes();
   }
   if (message.has_provenance()) {
+    answer->policy = message.provenance().policy();
     for (const v1::TokenRange& range : message.provenance().kept_ranges()) {
       answer->kept_ranges.push_back({range.begin(), range.end()});
     }

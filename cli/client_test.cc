@@ -55,6 +55,7 @@ class FakeInference : public v1::InferenceService::Service {
     usage->set_kept_rows(8);
     usage->set_segment_bytes(1000);
     usage->set_full_bytes(2000);
+    last.mutable_provenance()->set_policy("recent=all");
     context->AddTrailingMetadata("kedge-prefill-node", "prefill-0");
     context->AddTrailingMetadata("kedge-decode-node", "decode-0");
     writer->Write(last);
@@ -125,8 +126,8 @@ class ClientTest : public testing::Test {
   std::string Printed(const PromptOptions& prompt, AnswerFormat format, absl::Status* status = nullptr) {
     StopSignals signals;
     testing::internal::CaptureStdout();
-    absl::StatusOr<Answer> answer = GenerateAndPrint(prompt, SamplingOptions(), format, client_.get(), &signals);
-    if (status != nullptr) *status = answer.status();
+    absl::Status result = GenerateAndPrint(prompt, SamplingOptions(), format, client_.get(), &signals);
+    if (status != nullptr) *status = result;
     return testing::internal::GetCapturedStdout();
   }
 
@@ -159,6 +160,7 @@ TEST_F(ClientTest, GathersTheAnswerFromItsMessages) {
   EXPECT_THAT(answer->token_ids, ElementsAre(11, 12));
   EXPECT_THAT(answer->logprobs, ElementsAre(-0.5f, -0.25f));
   EXPECT_EQ(answer->finish_reason, "stop");
+  EXPECT_EQ(answer->policy, "recent=all");
   EXPECT_EQ(answer->prompt_tokens, 9u);
   EXPECT_EQ(answer->completion_tokens, 2u);
   EXPECT_EQ(answer->kept_rows, 8u);
@@ -306,6 +308,16 @@ TEST_F(ClientTest, JsonIsOneObjectAtTheEnd) {
   EXPECT_EQ(json["decode_node"], "decode-0");
 }
 
+TEST_F(ClientTest, TheSummaryFollowsOnStderrInBothForms) {
+  for (const AnswerFormat format : {AnswerFormat::kText, AnswerFormat::kJson}) {
+    testing::internal::CaptureStderr();
+    Printed(TextPrompt("What?"), format);
+    const std::string errors = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(errors, HasSubstr("kedge: done\n  tokens   9 prompt, 2 output (stop)\n  policy   recent=all\n"));
+    EXPECT_THAT(errors, HasSubstr("prefill prefill-0, decode decode-0\n"));
+  }
+}
+
 TEST_F(ClientTest, AModelWithoutTemplateGetsPlainText) {
   models_.chat_template = "";
   Printed(TextPrompt("What?"), AnswerFormat::kText);
@@ -313,10 +325,10 @@ TEST_F(ClientTest, AModelWithoutTemplateGetsPlainText) {
 }
 
 TEST_F(ClientTest, AnErrorPrintsNothingOnStdout) {
-  inference_.failure = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "temperature: not a number");
+  inference_.failure = grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "sampling_params.temperature: is NaN");
   absl::Status status;
   EXPECT_EQ(Printed(TextPrompt("What?"), AnswerFormat::kJson, &status), "");
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status, absl::InvalidArgumentError("--temperature: is NaN"));
 }
 
 TEST_F(ClientTest, ASignalCancelsAndKeepsWhatWasWritten) {
@@ -329,7 +341,7 @@ TEST_F(ClientTest, ASignalCancelsAndKeepsWhatWasWritten) {
   });
   testing::internal::CaptureStdout();
   absl::Status status =
-      GenerateAndPrint(TextPrompt("a"), SamplingOptions(), AnswerFormat::kText, client_.get(), &signals).status();
+      GenerateAndPrint(TextPrompt("a"), SamplingOptions(), AnswerFormat::kText, client_.get(), &signals);
   killer.join();
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "An an\n");
   EXPECT_EQ(status.code(), absl::StatusCode::kCancelled);

@@ -125,6 +125,9 @@ absl::Status Cluster::StartNodes() {
                                             "--node-id",   name,
                                             "--threads",   absl::StrCat(options_.threads),
                                             "--kv-memory", absl::StrCat(options_.kv_memory_mib)};
+      if (options_.cache_memory_mib.has_value()) {
+        arguments.insert(arguments.end(), {"--cache-memory", absl::StrCat(*options_.cache_memory_mib)});
+      }
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
       KEDGE_RETURN_IF_ERROR(StartMember(name, "kedge-" + role, std::move(arguments)));
     }

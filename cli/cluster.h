@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,8 @@ struct ClusterOptions {
   std::string kv_type;         // empty: the nodes' default
   int threads = 0;             // of each node; 0: see DefaultThreads
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
+  // Of it, for rows of earlier requests; 0: none. Without: the nodes' default.
+  std::optional<uint64_t> cache_memory_mib;
 
   // Where kedge-router, kedge-prefill and kedge-decode lie.
   std::string program_directory;

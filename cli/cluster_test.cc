@@ -110,6 +110,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.kv_type = "f32";
   options_.threads = 3;
   options_.kv_memory_mib = 96;
+  options_.cache_memory_mib = 0;
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
@@ -118,9 +119,9 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
             "--policy window,recent=64 --die-with-parent\n");
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
-                                            " --threads 3 --kv-memory 96 --kv-type f32 --model /models/tiny model.gguf "
-                                            "--adapter /models/tiny adapter.gguf --policy window,recent=64 "
-                                            "--die-with-parent\n"));
+                                            " --threads 3 --kv-memory 96 --cache-memory 0 --kv-type f32 "
+                                            "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
+                                            "--policy window,recent=64 --die-with-parent\n"));
   }
   EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
 }
@@ -132,7 +133,7 @@ TEST_F(ClusterTest, NodesShareTheMemoryWhereNobodySaid) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   const std::string flag = absl::StrCat("--kv-memory ", DefaultKvMemoryMib(DefaultKvBytes(), 4), " ");
   for (const char* name : {"prefill-0", "prefill-1", "decode-0", "decode-1"}) {
-    EXPECT_THAT(Arguments(name), HasSubstr(flag));
+    EXPECT_THAT(Arguments(name), AllOf(HasSubstr(flag), Not(HasSubstr("--cache-memory"))));
   }
 }
 

@@ -20,12 +20,16 @@ struct Options {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-int Generate(const Options& options) {
+int Generate(Options options) {
+  if (absl::Status status = ReadPrompt(&options.prompt); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   StopSignals signals;
   Client client(options.router);
-  absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
-  if (answer.ok()) return kExitOk;
-  SayError(answer.status());
+  absl::Status status = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  if (status.ok()) return kExitOk;
+  SayError(status);
   return kExitFailed;
 }
 

@@ -5,8 +5,13 @@
 
 #include <unistd.h>
 
+#include <string>
+
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "cli/answer.h"
 #include "cli/console.h"
 #include "common/base/status.h"
 
@@ -17,8 +22,8 @@ constexpr absl::Duration kModelInfoTimeout = absl::Seconds(10);
 
 }  // namespace
 
-absl::StatusOr<Answer> GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions& sampling,
-                                        AnswerFormat format, Client* client, StopSignals* signals) {
+absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions& sampling, AnswerFormat format,
+                              Client* client, StopSignals* signals) {
   bool is_chat_model = false;
   if (MayBeChat(prompt)) {
     KEDGE_ASSIGN_OR_RETURN(ModelInfo info, client->GetModelInfo(kModelInfoTimeout));
@@ -39,10 +44,12 @@ absl::StatusOr<Answer> GenerateAndPrint(const PromptOptions& prompt, const Sampl
   if (format == AnswerFormat::kText && !at_line_start) WriteOut("\n");
   if (!readable) return absl::CancelledError("nobody reads the answer any more");
   if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");
-  KEDGE_RETURN_IF_ERROR(answer.status());
+  if (!answer.ok()) return NameFlag(answer.status());
   if (format == AnswerFormat::kJson) WriteOut(AnswerJson(*answer) + "\n");
   if (prompt.show_kept) WriteErr(MarkedPrompt(*answer, isatty(STDERR_FILENO)) + "\n");
-  return answer;
+  const std::string summary = AnswerSummary(*answer);
+  Say(absl::StrCat("done\n", absl::StripSuffix(summary, "\n")));
+  return absl::OkStatus();
 }
 
 }  // namespace kedge

@@ -1,4 +1,5 @@
-// Values are checked here as far as their form goes; ranges are the server's business, which names the field.
+// Values are checked here as far as their form goes; ranges are the server's business, which names the field: NameFlag.
+// The flag of a field of SamplingParams has the field's name.
 //
 // Tested by generate_options_test.cc.
 #include "cli/generate_options.h"
@@ -6,7 +7,10 @@
 #include <utility>
 
 #include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
@@ -133,9 +137,17 @@ absl::Status CheckUtf8(absl::string_view flag, absl::string_view text) {
 
 }  // namespace
 
+absl::Status ReadPrompt(PromptOptions* options) {
+  using Source = PromptOptions::Source;
+  if (options->source == Source::kFile) {
+    KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckUtf8(options->source == Source::kFile ? "--prompt-file" : "--prompt", options->prompt));
+  return CheckUtf8("--system", options->system);
+}
+
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
                                       bool is_chat_model) {
-  using Source = PromptOptions::Source;
   GenerateCall call = sampling.call;
   call.prompt_pieces = prompt.show_kept;
   for (const std::string& text : prompt.pins) {
@@ -145,19 +157,13 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (sampling.timeout_seconds > 0) call.timeout = absl::Seconds(sampling.timeout_seconds);
   KEDGE_ASSIGN_OR_RETURN(call.stop_token_ids, ParseTokenList(sampling.stop_token_ids));
 
-  if (prompt.source == Source::kTokens) {
+  if (prompt.source == PromptOptions::Source::kTokens) {
     KEDGE_ASSIGN_OR_RETURN(call.prompt, ParseTokenList(prompt.tokens));
     return call;
   }
-  std::string text = prompt.prompt;
-  if (prompt.source == Source::kFile) {
-    KEDGE_ASSIGN_OR_RETURN(text, ReadFileOrStdin(prompt.prompt_file));
-  }
-  KEDGE_RETURN_IF_ERROR(CheckUtf8(prompt.source == Source::kFile ? "--prompt-file" : "--prompt", text));
-  KEDGE_RETURN_IF_ERROR(CheckUtf8("--system", prompt.system));
   if (prompt.raw || !is_chat_model) {
     if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
-    call.prompt = std::move(text);
+    call.prompt = prompt.prompt;
     for (const std::string& span : prompt.anchor_spans) {
       KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
     }
@@ -168,9 +174,31 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   }
   std::vector<ChatTurn> turns;
   if (!prompt.system.empty()) turns.push_back({"system", prompt.system});
-  turns.push_back({"user", std::move(text)});
+  turns.push_back({"user", prompt.prompt});
   call.prompt = std::move(turns);
   return call;
+}
+
+absl::Status NameFlag(const absl::Status& refusal) {
+  if (!absl::IsInvalidArgument(refusal)) return refusal;
+  static constexpr std::pair<absl::string_view, absl::string_view> kFlags[] = {
+      {"request_id", "--request-id"},
+      {"text", "the prompt"},
+      {"messages", "the prompt"},
+      {"token_ids", "--tokens"},
+      {"token_ids.ids", "--tokens"},
+      {"cache_options.policy", "--policy"},
+      {"cache_options.pinned", "--pin"},
+      {"cache_options.anchor_spans", "--anchor-span"},
+  };
+  const absl::string_view message = refusal.message();
+  absl::string_view field = message.substr(0, message.find_first_of(":["));
+  const absl::string_view rest = message.substr(field.size());  // ": is ...", or "[0].begin: is ..."
+  for (const auto& [name, flag] : kFlags) {
+    if (field == name) return absl::InvalidArgumentError(absl::StrCat(flag, rest));
+  }
+  if (!absl::ConsumePrefix(&field, "sampling_params.")) return refusal;
+  return absl::InvalidArgumentError(absl::StrCat("--", absl::StrReplaceAll(field, {{"_", "-"}}), rest));
 }
 
 }  // namespace kedge

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "cli/client.h"
@@ -37,6 +38,10 @@ struct PromptOptions {
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
+// Puts the text of --prompt-file into `prompt`, and checks that texts are valid UTF-8: needs no server, so it comes
+// before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names the flag.
+absl::Status ReadPrompt(PromptOptions* options);
+
 // For CLI11's check(): why `text` is no list of token ids; empty if it is one.
 std::string CheckTokenList(const std::string& text);
 
@@ -52,8 +57,12 @@ inline constexpr char kAnswerFormatHelp[] = "text: as it comes; json: one object
 void AddRouterOption(CLI::App* command, std::string* router);
 
 // The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
-// kInvalidArgument: --system, and no chat model; kNotFound or kUnavailable: the file.
+// kInvalidArgument: --system, and no chat model. REQUIRES: ReadPrompt has succeeded.
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling, bool is_chat_model);
+
+// A router's refusal with the flag in place of the request's field that it begins with: who typed the one need not know
+// the other. Other errors stay as they are.
+absl::Status NameFlag(const absl::Status& refusal);
 
 // Whether MakeCall will look at `is_chat_model`.
 bool MayBeChat(const PromptOptions& prompt);

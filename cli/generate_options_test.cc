@@ -2,6 +2,7 @@
 
 #include <fstream>
 
+#include "common/base/status.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -29,7 +30,10 @@ struct Parsed {
     } catch (const CLI::ParseError&) {
     }
   }
-  absl::StatusOr<GenerateCall> Call(bool is_chat_model = true) { return MakeCall(prompt, sampling, is_chat_model); }
+  absl::StatusOr<GenerateCall> Call(bool is_chat_model = true) {
+    KEDGE_RETURN_IF_ERROR(ReadPrompt(&prompt));
+    return MakeCall(prompt, sampling, is_chat_model);
+  }
 };
 
 std::string TextOf(const GenerateCall& call) { return std::get<std::string>(call.prompt); }
@@ -167,7 +171,39 @@ TEST(GenerateOptionsTest, AFileIsTakenByteForByte) {
   std::string path = testing::TempDir() + "/prompt.txt";
   std::ofstream(path) << "One.\nTwo.\n";
   EXPECT_EQ(TextOf(*Parsed({"--prompt-file", path}).Call(false)), "One.\nTwo.\n");
-  EXPECT_EQ(Parsed({"--prompt-file", path + ".gone"}).Call().status().code(), absl::StatusCode::kNotFound);
+}
+
+TEST(GenerateOptionsTest, WhatIsWrongWithTextsIsFoundBeforeAServerIsNeeded) {
+  const std::string path = testing::TempDir() + "/latin1.txt";
+  std::ofstream(path) << "Gr\xFC\xDF e";
+  const auto check = [](std::vector<std::string> arguments) {
+    Parsed parsed(std::move(arguments));
+    return ReadPrompt(&parsed.prompt);
+  };
+  EXPECT_EQ(check({"--prompt-file", path + ".gone"}).code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(check({"--prompt-file", path}).message(), "--prompt-file: is not valid UTF-8 at byte 2");
+  EXPECT_EQ(check({"--prompt", "a\xFF"}).message(), "--prompt: is not valid UTF-8 at byte 1");
+  EXPECT_EQ(check({"--prompt", "a", "--system", "\xFF"}).message(), "--system: is not valid UTF-8 at byte 0");
+}
+
+TEST(GenerateOptionsTest, ARefusalNamesTheFlagOfItsField) {
+  const auto named = [](absl::string_view message) {
+    return std::string(NameFlag(absl::InvalidArgumentError(message)).message());
+  };
+  EXPECT_EQ(named("sampling_params.max_tokens: is 0; must be at least 1"), "--max-tokens: is 0; must be at least 1");
+  EXPECT_EQ(named("sampling_params.stop[1]: is empty"), "--stop[1]: is empty");
+  EXPECT_EQ(named("cache_options.pinned[0].message: 3 is not below the 2 messages"),
+            "--pin[0].message: 3 is not below the 2 messages");
+  EXPECT_EQ(named("cache_options.anchor_spans: the policy inserts no anchors"),
+            "--anchor-span: the policy inserts no anchors");
+  EXPECT_EQ(named("cache_options.policy: unknown key"), "--policy: unknown key");
+  EXPECT_EQ(named("token_ids.ids[1]: token id 9 is out of range"), "--tokens[1]: token id 9 is out of range");
+  EXPECT_EQ(named("messages: has at least 9 tokens"), "the prompt: has at least 9 tokens");
+  for (absl::string_view other : {"", "decode node d1: content.ids: x", "text is no field here", "texts: x"}) {
+    EXPECT_EQ(named(other), other);
+  }
+  const absl::Status lost = absl::UnavailableError("text: x");
+  EXPECT_EQ(NameFlag(lost), lost);
 }
 
 }  // namespace

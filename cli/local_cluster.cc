@@ -88,6 +88,12 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
                    "MiB for KV rows of each node (default: at most half of the memory and 8192, shared)")
       ->check(CLI::Range(1, 1 << 30).description(""))
       ->type_name("MIB");
+  command
+      ->add_option("--cache-memory", options->cache_memory_mib,
+                   "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs "
+                   "them; 0: none (default: half)")
+      ->check(CLI::Range(0, 1 << 30).description(""))
+      ->type_name("MIB");
 }
 
 namespace {
@@ -124,6 +130,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.kv_type = options.kv_type;
   cluster.threads = options.threads;
   cluster.kv_memory_mib = options.kv_memory_mib;
+  cluster.cache_memory_mib = options.cache_memory_mib;
   cluster.program_directory = ProgramDirectory();
   cluster.log_directory = NewLogDirectory();
   Say(absl::StrCat("starting a router, prefill nodes: ", options.num_prefill, ", decode nodes: ", options.num_decode,

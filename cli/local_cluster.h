@@ -3,6 +3,7 @@
 #define KEDGE_CLI_LOCAL_CLUSTER_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -24,6 +25,7 @@ struct LocalClusterOptions {
   std::string kv_type;
   int threads = 0;
   uint64_t kv_memory_mib = 0;
+  std::optional<uint64_t> cache_memory_mib;
 };
 
 // `port_help` says which port is taken when none is given.

@@ -4,7 +4,6 @@
 #include <memory>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "cli/client.h"
 #include "cli/commands.h"
 #include "cli/console.h"
@@ -23,7 +22,11 @@ struct Options {
   AnswerFormat format = AnswerFormat::kText;
 };
 
-int Run(const Options& options) {
+int Run(Options options) {
+  if (absl::Status status = ReadPrompt(&options.prompt); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   StopSignals signals;
   absl::StatusOr<Cluster> cluster = StartLocalCluster(options.cluster, /*default_port=*/0, signals);
   if (!cluster.ok()) {
@@ -31,16 +34,14 @@ int Run(const Options& options) {
     return kExitFailed;
   }
   Client client(cluster->LocalAddress());
-  absl::StatusOr<Answer> answer = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
-  if (!answer.ok()) {
-    SayError(answer.status());
+  absl::Status status = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  if (!status.ok()) {
+    SayError(status);
     for (const Cluster::Ended& ended : cluster->Poll()) {
       Say(absl::StrCat(ended.name, " ended with ", ended.how, "; log: ", ended.log));
     }
     return kExitFailed;
   }
-  std::string summary = AnswerSummary(*answer);
-  Say(absl::StrCat("done\n", absl::StripSuffix(summary, "\n")));
   return kExitOk;
 }
 

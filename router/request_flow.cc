@@ -8,7 +8,7 @@
 // Tokens come with their place in the answer: a repeated one is dropped, a missing one fails the call. So whatever a
 // node does, the client gets each token of the answer once and in order, or an error.
 //
-// Tested by request_flow_test.cc.
+// Tested by request_flow_test.cc and request_flow_failover_test.cc.
 #include "router/request_flow.h"
 
 #include <algorithm>

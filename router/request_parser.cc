@@ -349,6 +349,10 @@ absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& p
     if (parsed->max_tokens == 0) {
       return absl::InvalidArgumentError("sampling_params.max_tokens: is 0; must be at least 1");
     }
+    if (parsed->max_tokens > model_->context_length) {
+      return absl::InvalidArgumentError(absl::StrCat("sampling_params.max_tokens: is ", parsed->max_tokens,
+                                                     "; must be at most the context, ", model_->context_length));
+    }
   }
   parsed->min_tokens = params.min_tokens();
   if (parsed->min_tokens > parsed->max_tokens) {

@@ -157,6 +157,8 @@ TEST_F(RequestParserTest, RefusesWrongSamplingParamsAndNamesTheField) {
   ExpectSamplingRefused("sampling_params.presence_penalty: is NaN", [&](auto* s) { s->set_presence_penalty(nan); });
   ExpectSamplingRefused("sampling_params.repetition_penalty: is 0;", [](auto* s) { s->set_repetition_penalty(0); });
   ExpectSamplingRefused("sampling_params.max_tokens: is 0;", [](auto* s) { s->set_max_tokens(0); });
+  ExpectSamplingRefused("sampling_params.max_tokens: is 513; must be at most the context, 512",
+                        [](auto* s) { s->set_max_tokens(513); });
   ExpectSamplingRefused("sampling_params.min_tokens: is 5; must be at most max_tokens, 4", [](auto* s) {
     s->set_max_tokens(4);
     s->set_min_tokens(5);
@@ -219,7 +221,7 @@ TEST_F(RequestParserTest, RefusesEmptyPromptsAndTokenIdsOutOfRange) {
 TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
   GenerateRequest request;
   for (int i = 0; i < 511; ++i) request.mutable_token_ids()->add_ids(20);
-  request.mutable_sampling_params()->set_max_tokens(100);
+  request.mutable_sampling_params()->set_max_tokens(512);
   request.mutable_sampling_params()->set_min_tokens(50);
   EXPECT_EQ(ParseOk(request).max_tokens, 1u);
   EXPECT_EQ(ParseOk(request).min_tokens, 1u);

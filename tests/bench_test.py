@@ -29,6 +29,7 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(len(row["runs"]), 2)
             self.assertGreater(row["tokens_per_s"], 0)
             self.assertGreater(row["share_of_limit"], 0)
+            self.assertGreater(row["share_of_full_cache"], 0)
 
     def test_engine_names_what_is_wrong(self):
         for arguments, text in ((["--works", "prompt_9000"], "512"), (["--works", "walk"], "walk"),

@@ -339,8 +339,9 @@ class ClusterTest(unittest.TestCase):
                       "--format", "json")
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
-        for key in ("text", "token_ids", "logprobs", "finish_reason", "prompt_tokens", "completion_tokens", "cached_tokens",
-                    "kept_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node", "decode_node"):
+        for key in ("text", "token_ids", "logprobs", "finish_reason", "policy", "prompt_tokens", "completion_tokens",
+                    "cached_tokens", "kept_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node",
+                    "decode_node"):
             self.assertIn(key, answer)
         self.assertEqual(len(answer["logprobs"]), len(answer["token_ids"]))
         self.assertEqual(tool("health", "--router", self.c.address).returncode, 0)
@@ -573,6 +574,12 @@ class FaultTest(unittest.TestCase):
         self.assertTrue(result.stdout.strip())
         self.assertIn("prefill-", result.stderr)
         self.assertIn("decode-", result.stderr)
+
+    def test_run_reads_the_prompt_before_it_starts_anything(self):
+        result = tool("run", "--prompt-file", os.path.join(TMP, "missing.txt"), "--model", MODEL)
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("missing.txt", result.stderr)
+        self.assertNotIn("starting", result.stderr)
 
     def test_run_takes_an_adapter(self):
         command = ("run", "Hello there.", "--model", MODEL, "--max-tokens", "8", "--ignore-eos", "--format", "json")

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_ENGINE_SEQUENCE_H_
 #define KEDGE_COMMON_ENGINE_SEQUENCE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <utility>
@@ -42,6 +43,8 @@ class Sequence {
   uint32_t pending() const { return static_cast<uint32_t>(content_.ids.size()) - position(); }
   // Of the pending rows, those that the next step may take: none goes beyond a reduction.
   uint32_t ready() const;
+  // Pages that hold its rows.
+  size_t num_pages() const { return rows_.num_pages(); }
 
   // Adds an id after the last one.
   void Append(uint32_t id) { content_.ids.push_back(id); }

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_KV_ROW_STORE_H_
 #define KEDGE_COMMON_KV_ROW_STORE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -60,6 +61,7 @@ class RowStore {
   RowRef KeptRow(uint32_t index) const;
 
   const PageTables& tables() const { return tables_; }
+  size_t num_pages() const { return tables_.recent.size() + tables_.kept.size(); }
 
  private:
   PageLease lease_;
