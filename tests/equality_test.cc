@@ -78,8 +78,10 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     SCOPED_TRACE(CanonicalPolicy(content.policy));
     const uint32_t size = static_cast<uint32_t>(content.ids.size());
     const uint32_t least = content.policy.prefill_full ? std::max(content.prompt_length, 1u) - 1 : 0;
-    const auto first = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), kv_type);
-    const auto second = model_.Device(AnyCpu(random), kv_type, 1);  // other threads and instructions, same bits
+    const std::string backends[] = {seed % 2 ? "deferred" : AnyCpu(random), AnyCpu(random)};
+    SCOPED_TRACE(absl::StrCat(backends[0], " and ", backends[1]));
+    const auto first = model_.Device(backends[0], kv_type);
+    const auto second = model_.Device(backends[1], kv_type, 1);  // other threads and instructions, same bits
     const Score whole = ScoreWhole(content, kHeads, first.get()).value();
     const Score steps = ScoreSteps(content, kHeads, second.get()).value();
     ASSERT_EQ(whole.logprobs, steps.logprobs);
@@ -119,7 +121,9 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
 // A request's rows have the same bits alone and in any company.
 TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   std::mt19937 random(GetParam());
-  const auto device = model_.Device(GetParam() % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
+  const std::string backend = GetParam() % 2 ? "deferred" : AnyCpu(random);
+  SCOPED_TRACE(backend);
+  const auto device = model_.Device(backend, KvType::kF16);
   PagePool pool(device->num_pages());
   std::vector<Content> contents;
   std::vector<std::vector<std::vector<float>>> alone;  // [request][row] logits
@@ -173,7 +177,9 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     content.policy.salient_millionths = 0;
     content.turn_begin = 0;
     content.pinned.clear();
-    const auto device = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
+    const std::string backend = seed % 2 ? "deferred" : AnyCpu(random);
+    SCOPED_TRACE(backend);
+    const auto device = model_.Device(backend, KvType::kF16);
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
     const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
     content.prompt_length = 1;
@@ -190,7 +196,9 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     std::mt19937 random(3000 * GetParam() + seed);
     const Content content = RandomContent(model_.vocab_size, 150, random);
     SCOPED_TRACE(CanonicalPolicy(content.policy));
-    const auto device = model_.Device(seed % 2 ? "deferred" : AnyCpu(random), KvType::kF16);
+    const std::string backend = seed % 2 ? "deferred" : AnyCpu(random);
+    SCOPED_TRACE(backend);
+    const auto device = model_.Device(backend, KvType::kF16);
     PagePool pool(device->num_pages());
     PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
                       device.get(), &pool);
@@ -278,7 +286,9 @@ TEST_P(EqualityTest, CpuAgreesWithTheReference) {
   for (uint32_t seed = 0; seed < 4; ++seed) {
     std::mt19937 random(500 + seed);
     Content content = RandomContent(model_.vocab_size, 60, random);
-    const auto cpu = model_.Device(AnyCpu(random), KvType::kF32);
+    const std::string backend = AnyCpu(random);
+    SCOPED_TRACE(backend);
+    const auto cpu = model_.Device(backend, KvType::kF32);
     const auto reference = model_.Device("reference", KvType::kF32);
     const Score a = ScoreWhole(content, kHeads, cpu.get()).value();
     content.salient = a.salient;  // where attention nearly ties, the two may choose otherwise

@@ -1,4 +1,4 @@
-// The kernel for processors with AMX-INT8: products of many rows. All others are those of AVX-512, which every such
+// For processors with AMX-INT8: products of many rows. All other kernels are those of AVX-512, which every such
 // processor has.
 #ifndef KEDGE_COMMON_KERNELS_CPU_AMX_H_
 #define KEDGE_COMMON_KERNELS_CPU_AMX_H_
@@ -7,16 +7,13 @@
 
 namespace kedge::amx {
 
-// Whether the processor has the tiles and the kernel lets this process use them, for which it is asked.
+// Whether the processor has the tiles, and the operating system lets this process use them once it is asked: from then
+// on it does, and the process's signal frames are larger by 8 KiB.
 bool IsAvailable();
 
 // As in CpuKernels.
 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
                        float* out, size_t out_stride, absl::Span<const uint8_t> next);
-
-// The same with plain code in place of the tile instructions: for tests on processors that have AVX-512 alone.
-void MultiplyQuantizedEmulated(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                               int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next);
 
 }  // namespace kedge::amx
 

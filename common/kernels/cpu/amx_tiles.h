@@ -1,5 +1,4 @@
-// The one operation on tiles that products need, by the instructions and by plain code. Included by amx_matmul.cc and
-// its test.
+// The one operation on tiles that products need, by the instructions and by plain code.
 //
 // The instructions are written as assembly that says that it reads and writes memory: the intrinsics of gcc 12 do not
 // (their tile registers and what they load and store are invisible to the optimiser).
@@ -15,12 +14,13 @@ namespace kedge::amx {
 
 inline constexpr int kTileRows = 16;
 
-// out[r][o] = sum over i < kInputs of a[r][i] * b[i / 4][o][i % 4], for 16 rows and 16 outputs; kInputs is 32 or 16.
-// Rows of `a` are a_stride bytes apart; b is [kInputs / 4][16][4]. Exact: no sum comes near 2^31.
+// Multiply: out[r][o] = sum over i < kInputs of a[r][i] * b[i / 4][o][i % 4], for 16 rows and 16 outputs; kInputs is 32
+// or 16. Rows of `a` are a_stride bytes apart; b is [kInputs / 4][16][4]. Exact: no sum comes near 2^31. To be called
+// between Begin and End, on one thread.
+template <int kInputs>
 struct EmulatedTiles {
   static void Begin() {}
   static void End() {}
-  template <int kInputs>
   static void Multiply(const int8_t* a, size_t a_stride, const int8_t* b, int32_t* out) {
     for (int r = 0; r < kTileRows; ++r) {
       for (int o = 0; o < kPanelOutputs; ++o) {
@@ -34,43 +34,33 @@ struct EmulatedTiles {
 
 #if defined(__x86_64__)
 
-// As ldtilecfg takes it. Tile 0: sums; 1 and 2: 32 inputs of rows and of outputs; 3 and 4: 16 inputs.
+// As ldtilecfg takes it.
 struct alignas(64) TileShapes {
   uint8_t palette = 1;
   uint8_t start_row = 0;
   uint8_t reserved[14] = {};
-  uint16_t row_bytes[16] = {64, 32, 64, 16, 64};
-  uint8_t rows[16] = {16, 16, 8, 16, 4};
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
 };
-inline constexpr TileShapes kTileShapes;
 
-// Begin gives a thread its tiles, End takes them away: until then each switch of threads saves 8 KiB more.
+// Begin gives the thread its tiles, End takes them away: until then each switch of threads saves 8 KiB more.
+template <int kInputs>
 struct HardwareTiles {
-  static void Begin() { asm volatile("ldtilecfg %0" ::"m"(kTileShapes) : "memory"); }
+  // Tile 0: sums; 1: rows of activations; 2: 16 outputs.
+  static constexpr TileShapes kShapes = {.row_bytes = {64, kInputs, 64}, .rows = {16, 16, kInputs / 4}};
+
+  static void Begin() { asm volatile("ldtilecfg %0" ::"m"(kShapes) : "memory"); }
   static void End() { asm volatile("tilerelease" ::: "memory"); }
-  template <int kInputs>
   static void Multiply(const int8_t* a, size_t a_stride, const int8_t* b, int32_t* out) {
-    static_assert(kInputs == 32 || kInputs == 16);
     constexpr size_t kLine = 64;
-    if constexpr (kInputs == 32) {
-      asm volatile(
-          "tilezero %%tmm0\n\t"
-          "tileloadd (%0,%1,1), %%tmm1\n\t"
-          "tileloadd (%2,%4,1), %%tmm2\n\t"
-          "tdpbssd %%tmm2, %%tmm1, %%tmm0\n\t"
-          "tilestored %%tmm0, (%3,%4,1)" ::"r"(a),
-          "r"(a_stride), "r"(b), "r"(out), "r"(kLine)
-          : "memory");
-    } else {
-      asm volatile(
-          "tilezero %%tmm0\n\t"
-          "tileloadd (%0,%1,1), %%tmm3\n\t"
-          "tileloadd (%2,%4,1), %%tmm4\n\t"
-          "tdpbssd %%tmm4, %%tmm3, %%tmm0\n\t"
-          "tilestored %%tmm0, (%3,%4,1)" ::"r"(a),
-          "r"(a_stride), "r"(b), "r"(out), "r"(kLine)
-          : "memory");
-    }
+    asm volatile(
+        "tilezero %%tmm0\n\t"
+        "tileloadd (%0,%1,1), %%tmm1\n\t"
+        "tileloadd (%2,%4,1), %%tmm2\n\t"
+        "tdpbssd %%tmm2, %%tmm1, %%tmm0\n\t"
+        "tilestored %%tmm0, (%3,%4,1)" ::"r"(a),
+        "r"(a_stride), "r"(b), "r"(out), "r"(kLine)
+        : "memory");
   }
 };
 

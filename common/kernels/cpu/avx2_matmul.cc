@@ -259,8 +259,8 @@ KEDGE_AVX2 void QuantizeRow(const float* x, int inputs, QuantizedBlock* out) {
   }
 }
 
-KEDGE_AVX2 void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
-                                  int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next) {
+void MultiplyQuantized(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x, int rows,
+                       float* out, size_t out_stride, absl::Span<const uint8_t> next) {
   ForQuantizedForm(weights.form,
                    [&](auto form) { MultiplyForm<form>(weights, panel_begin, panel_end, x, rows, out, out_stride); });
 }

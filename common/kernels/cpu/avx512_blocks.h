@@ -113,22 +113,19 @@ KEDGE_AVX512_INLINE __m512i Start(const QuantizedBlock& x, int part) {
 // multiplied for longer than it takes to read the next one.
 class Prefetch {
  public:
-  Prefetch() = default;
-  // All of it during so many calls of Step.
-  Prefetch(absl::Span<const uint8_t> data, int steps)
-      : next_(data.data()), end_(next_ + data.size()), step_bytes_((data.size() / steps + kLine) / kLine * kLine) {}
+  // All of `data` during so many calls of Step.
+  Prefetch(absl::Span<const uint8_t> data, int steps) : left_(data), step_bytes_(data.size() / steps + 1) {}
 
   KEDGE_AVX512_INLINE void Step() {
-    for (const uint8_t* stop = std::min(next_ + step_bytes_, end_); next_ < stop; next_ += kLine) {
-      _mm_prefetch(next_, _MM_HINT_T1);
-    }
+    const size_t bytes = std::min((step_bytes_ + kLine - 1) / kLine * kLine, left_.size());
+    for (size_t i = 0; i < bytes; i += kLine) _mm_prefetch(left_.data() + i, _MM_HINT_T1);
+    left_.remove_prefix(bytes);
   }
 
  private:
-  static constexpr int kLine = 64;
-  const uint8_t* next_ = nullptr;
-  const uint8_t* end_ = nullptr;
-  ptrdiff_t step_bytes_ = 0;
+  static constexpr size_t kLine = 64;
+  absl::Span<const uint8_t> left_;
+  size_t step_bytes_;
 };
 
 }  // namespace kedge::avx512

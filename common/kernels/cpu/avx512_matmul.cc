@@ -109,7 +109,7 @@ KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, const Quan
   const int blocks = weights.inputs / 32;
   PackedBlock<kForm> packed[kPanels];
   for (int p = 0; p < kPanels; ++p) packed[p] = PackedBlock<kForm>(weights, panel + p);
-  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride, Prefetch());
+  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride, Prefetch({}, 1));
   thread_local std::vector<WideBlock> wide;
   if (wide.size() < size_t(kPanels) * blocks) wide.resize(size_t(kPanels) * blocks);
   UnpackedBlock unpacked[kPanels];

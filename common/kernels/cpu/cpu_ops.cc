@@ -320,7 +320,8 @@ class CpuOps final : public Ops {
     });
   }
 
-  // The memory of kPanelsAtOnce panels, counted through all products; empty behind the last.
+  // The memory of kPanelsAtOnce panels from `begin` on, a multiple of these, counted through all products; empty behind
+  // the last.
   static absl::Span<const uint8_t> Panels(absl::Span<const Product> products, int begin) {
     for (const Product& product : products) {
       const CpuMatrix& matrix = Cast(*product.weights);
@@ -329,15 +330,16 @@ class CpuOps final : public Ops {
         return {view.data + begin * view.panel_bytes,
                 std::min(kPanelsAtOnce, matrix.panels() - begin) * view.panel_bytes};
       }
-      begin = std::max(begin - PaddedPanels(product), 0);
+      begin -= PaddedPanels(product);
     }
     return {};
   }
 
-  // The kernels take two panels at a time, so no range of them begins at an odd one. With many rows a thread takes no
-  // more at once: it multiplies them for longer than it takes to fetch the next.
+  // The kernels take two panels at a time, so no range of them begins at an odd one.
   static constexpr int kPanelsAtOnce = 2;
-  static constexpr int kManyRows = 8;
+  // With so many rows (more than kernels multiply with packed weights) a thread takes no more panels at once: it
+  // multiplies them for longer than it takes to fetch the next. With fewer, reading long ranges is what counts.
+  static constexpr int kManyRows = 7;
   static int PaddedPanels(const Product& product) {
     return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;
   }

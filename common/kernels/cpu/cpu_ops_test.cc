@@ -146,7 +146,36 @@ TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
   }
 }
 
-// Large enough that rows pass in several blocks and all threads take part.
+// Of one, three and five panels, so that pairs of panels end within a product.
+TEST(CpuOpsTest, SeveralProductsAtOnceAreThoseOfEach) {
+  std::mt19937 random(4);
+  constexpr int kInputs = 512;
+  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+    for (int rows : {1, 9, 40}) {
+      const std::vector<float> x = RandomFloats(random, rows * kInputs, 2);
+      const std::unique_ptr<Activations> in = Upload(*ops, x, kInputs);
+      std::vector<std::string> weights;
+      std::vector<std::unique_ptr<WeightMatrix>> matrices;
+      std::vector<std::unique_ptr<Activations>> outs;
+      std::vector<Ops::Product> products;
+      for (int outputs : {16, 48, 80}) {
+        weights.push_back(Quantize(TensorType::kQ4_1, RandomFloats(random, outputs * kInputs)));
+        matrices.push_back(ops->LoadMatrix(TensorType::kQ4_1, outputs, kInputs, Bytes(weights.back())));
+        outs.push_back(ops->NewActivations(rows, outputs));
+        products.push_back({matrices.back().get(), outs.back().get()});
+      }
+      ops->MatMul(rows, *in, products);
+      for (size_t i = 0; i < products.size(); ++i) {
+        const int outputs = std::vector{16, 48, 80}[i];
+        ASSERT_TRUE(SameBits(Download(*ops, *outs[i], rows, outputs),
+                             Product(*ops, TensorType::kQ4_1, weights[i], outputs, kInputs, x)))
+            << rows << " rows, product " << i;
+      }
+    }
+  }
+}
+
+// Large enough that all threads take part.
 TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
   std::mt19937 random(3);
   const int rows = 70;

@@ -69,10 +69,10 @@ struct CpuKernels {
   // --- Matrix products ---
   // Quantises x [inputs] into inputs / 32 blocks.
   void (*quantize_row)(const float* x, int inputs, QuantizedBlock* out);
-  // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end), at least one; x: [rows][inputs / 32].
-  // For each block in ascending order: sum += int32 product * (weight scale * activation scale), twice for two scales;
-  // then, where there are minima: sum += minimum * scaled_sum. `next` is what will probably be read next: with many
-  // rows it is fetched meanwhile.
+  // out[r][16 p .. 16 p + 15] = panel p * x[r] for panels [panel_begin, panel_end), at least one; x: [rows][inputs /
+  // 32]. For each block in ascending order: sum += int32 product * (weight scale * activation scale), twice for two
+  // scales; then, where there are minima: sum += minimum * scaled_sum. `next` is what will probably be read next: it
+  // may be fetched meanwhile.
   void (*multiply_quantized)(const PanelView& weights, int panel_begin, int panel_end, const QuantizedBlock* x,
                              int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next);
   // The same for float weights: sum += weight * x in ascending order of inputs.

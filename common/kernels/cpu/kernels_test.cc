@@ -87,7 +87,8 @@ TEST_P(VectorKernelsTest, ProductsHaveTheSameBits) {
             std::vector<QuantizedBlock> blocks(size_t(rows) * inputs / 32);
             for (int r = 0; r < rows; ++r) Scalar().quantize_row(&x[r * inputs], inputs, &blocks[r * inputs / 32]);
             Scalar().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, a.data(), outputs, {});
-            Vector().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, b.data(), outputs, {});
+            Vector().multiply_quantized(matrix.view(), 0, matrix.panels(), blocks.data(), rows, b.data(), outputs,
+                                        {matrix.view().data, 1 + random() % matrix.view().panel_bytes});
           } else {
             Scalar().multiply_float(matrix.view(), 0, matrix.panels(), x.data(), inputs, rows, a.data(), outputs);
             Vector().multiply_float(matrix.view(), 0, matrix.panels(), x.data(), inputs, rows, b.data(), outputs);
@@ -123,13 +124,16 @@ TEST_P(VectorKernelsTest, ExtremeQuantsAreExact) {
           expected += double{weights[i]} * x[i];
           magnitudes += std::abs(weights[i]);
         }
-        std::vector<QuantizedBlock> blocks(inputs / 32);
-        Scalar().quantize_row(x.data(), inputs, blocks.data());
+        constexpr int kRows = 16;  // packed weights serve one row, unpacked ones many
+        std::vector<QuantizedBlock> blocks(kRows * inputs / 32);
+        for (int r = 0; r < kRows; ++r) Scalar().quantize_row(x.data(), inputs, &blocks[r * inputs / 32]);
         for (const CpuKernels* kernels : {&Scalar(), &Vector()}) {
-          std::vector<float> out(kPanelOutputs);
-          kernels->multiply_quantized(matrix.view(), 0, 1, blocks.data(), 1, out.data(), kPanelOutputs, {});
-          // Of K-quants, product and minimum may each be 16 times larger than the weights.
-          for (float value : out) ASSERT_NEAR(value, expected, 1e-5 * (16 * magnitudes + 64)) << TensorTypeName(type);
+          for (int rows : {1, kRows}) {
+            std::vector<float> out(rows * kPanelOutputs);
+            kernels->multiply_quantized(matrix.view(), 0, 1, blocks.data(), rows, out.data(), kPanelOutputs, {});
+            // Of K-quants, product and minimum may each be 16 times larger than the weights.
+            for (float value : out) ASSERT_NEAR(value, expected, 1e-5 * (16 * magnitudes + 64)) << TensorTypeName(type);
+          }
         }
       }
     }
