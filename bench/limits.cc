@@ -6,19 +6,19 @@
 #include <chrono>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <new>
 
 #include "absl/functional/function_ref.h"
+#include "absl/status/statusor.h"
 #include "bench/plain_loops.h"
+#include "common/base/check.h"
 #include "common/base/thread_pool.h"
+#include "common/kernels/lazy_memory.h"
 
 namespace kedge {
 namespace {
 
 constexpr int kPasses = 5;
 constexpr double kPassSeconds = 0.02;
-constexpr size_t kAlignment = 256;  // of each thread's part, so that a round of reads never ends within it
 
 // Seconds of one call on all threads at once.
 double Time(ThreadPool* pool, absl::FunctionRef<void(int part)> body) {
@@ -40,20 +40,18 @@ double BestRate(ThreadPool* pool, const MultiplyLoop& loop) {
 }
 
 double BestReadRate(ThreadPool* pool, size_t bytes) {
-  const size_t part = (bytes / pool->threads() + kAlignment - 1) / kAlignment * kAlignment;
-  struct Delete {
-    void operator()(uint8_t* data) const { ::operator delete[](data, std::align_val_t{kAlignment}); }
-  };
+  const size_t part = (bytes / pool->threads() + kReadUnit - 1) / kReadUnit * kReadUnit;
   const size_t size = part * pool->threads();
-  const std::unique_ptr<uint8_t[], Delete> buffer(new (std::align_val_t{kAlignment}) uint8_t[size]);
-  std::memset(buffer.get(), 1, size);  // pages that were never written are one page of zeros
+  absl::StatusOr<LazyMemory> buffer = LazyMemory::Allocate(size);  // as weights lie: in large pages
+  KEDGE_CHECK(buffer.ok());
+  std::memset(buffer->data(), 1, size);  // pages that were never written are one page of zeros
   const int turns = static_cast<int>(std::max<size_t>(1, (size_t{64} << 20) / size));
   std::atomic<uint64_t> sink{0};
   double best = 0;
   for (int pass = 0; pass < kPasses; ++pass) {
     const double seconds = Time(pool, [&](int thread) {
       uint64_t sum = 0;
-      for (int turn = 0; turn < turns; ++turn) sum += ReadOnce(buffer.get() + part * thread, part);
+      for (int turn = 0; turn < turns; ++turn) sum += ReadOnce(buffer->data() + part * thread, part);
       sink.fetch_add(sum, std::memory_order_relaxed);  // only so that the sum is used
     });
     best = std::max(best, static_cast<double>(size) * turns / seconds);

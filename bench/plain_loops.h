@@ -20,8 +20,9 @@ struct MultiplyLoop {
 const std::vector<MultiplyLoop>& Int8Loops();
 const std::vector<MultiplyLoop>& FloatLoops();
 
-// Reads all of it once. Returns the bits that are set anywhere, so that no read can be left out. REQUIRES: 256 divides
-// the address and the size.
+// Reads all of it once. Returns the bits that are set anywhere, so that no read can be left out. REQUIRES: 64 divides
+// the address, kReadUnit the size.
+inline constexpr size_t kReadUnit = 512;
 uint64_t ReadOnce(const uint8_t* data, size_t bytes);
 
 }  // namespace kedge
