@@ -53,10 +53,10 @@ using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string
 // Owned by one thread, which must be the main thread (see ChildProcess).
 class Cluster {
  public:
-  // Returns once an answer can be given: the router serves and each node is ready. Without decode nodes of its own, once
-  // the router answers. kUnavailable, with the last lines
-  // of its log, when a process ends before; kAlreadyExists when a port that was asked for is taken; kCancelled soon
-  // after `cancelled` turns true; kDeadlineExceeded.
+  // Returns once an answer can be given: the router serves and each node is ready. Without decode nodes of its own it
+  // returns once the router answers. kUnavailable, with the last lines of its log, when a process ends before;
+  // kAlreadyExists when a port that was asked for is taken; kCancelled soon after `cancelled` turns true;
+  // kDeadlineExceeded.
   static absl::StatusOr<Cluster> Start(const ClusterOptions& options, const ClusterProbe& probe,
                                        const std::function<bool()>& cancelled);
   ~Cluster();

@@ -29,6 +29,7 @@ using inference::v1::GenerateStreamResponse;
 using node::v1::DecodeRequest;
 using node::v1::DecodeResponse;
 
+constexpr absl::Duration kConnectTimeout = absl::Seconds(10);
 constexpr uint32_t kPromptId = 1;  // of the prompt's only token, which nobody reads
 
 // The router's side of the two.
@@ -159,7 +160,10 @@ class ReadersOf : public TokenReaders {
   ReadersOf(const std::string& address, uint32_t clients, const GivenAnswer* answer, const Clock* clock)
       : answer_(answer), clock_(clock) {
     for (uint32_t i = 0; i < clients; ++i) {
-      stubs_.push_back(Way::Service::NewStub(NewChannel(address, {.own_connection = true})));
+      const std::shared_ptr<grpc::Channel> channel = NewChannel(address, {.own_connection = true});
+      // One after another: hundreds at once keep each other from being ready in time. A failure shows in the call.
+      channel->WaitForConnected(DeadlineTo(absl::Now() + kConnectTimeout));
+      stubs_.push_back(Way::Service::NewStub(channel));
     }
   }
   ~ReadersOf() override {

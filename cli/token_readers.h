@@ -31,11 +31,11 @@ class TokenReaders {
   virtual absl::StatusOr<ReadTokens> Wait() = 0;
 };
 
-// Clients of a router, which read text alone. `answer` and `clock` must outlive the result.
+// Connected clients of a router, which read text alone. `answer` and `clock` must outlive the result.
 std::unique_ptr<TokenReaders> ReadersOfRouter(const std::string& address, uint32_t clients, const GivenAnswer* answer,
                                               const Clock* clock);
 
-// Clients that call a decode node themselves, and read the messages that the router reads otherwise.
+// Connected clients that call a decode node themselves, and read the messages that the router reads otherwise.
 std::unique_ptr<TokenReaders> ReadersOfNode(const std::string& address, uint32_t clients, const GivenAnswer* answer,
                                             const Clock* clock);
 
