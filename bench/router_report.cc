@@ -43,15 +43,14 @@ WayFigures FiguresOf(const std::vector<RouterRun>& runs) {
       .cpu_us_per_token = MedianOf(runs, [](const RouterRun& run) { return 1e6 * run.cpu_seconds / run.tokens(); })};
 }
 
-std::vector<double> AddedMs(const RouterRow& row) {
+// What `runs` took above their neighbours of `direct`, in the median of the tokens.
+std::vector<double> AddedMs(const std::vector<RouterRun>& runs, const std::vector<RouterRun>& direct) {
   std::vector<double> added;
-  for (size_t i = 0; i < row.routed.size(); ++i) {
-    added.push_back(Median(row.routed[i].delay_ms) - Median(row.direct[i].delay_ms));
-  }
+  for (size_t i = 0; i < runs.size(); ++i) added.push_back(Median(runs[i].delay_ms) - Median(direct[i].delay_ms));
   return added;
 }
 
-nlohmann::ordered_json WayJson(const WayFigures& way) {
+nlohmann::ordered_json DirectJson(const WayFigures& way) {
   return {{"p50_ms", way.p50_ms},
           {"p90_ms", way.p90_ms},
           {"p99_ms", way.p99_ms},
@@ -59,9 +58,27 @@ nlohmann::ordered_json WayJson(const WayFigures& way) {
           {"tokens_per_message", way.tokens_per_message}};
 }
 
-std::string WayLine(absl::string_view work, absl::string_view way, const WayFigures& figures) {
+nlohmann::ordered_json ThroughJson(const std::vector<RouterRun>& runs, const std::vector<RouterRun>& direct) {
+  const WayFigures way = FiguresOf(runs);
+  nlohmann::ordered_json json = DirectJson(way);
+  json["added_p50_ms"] = Median(AddedMs(runs, direct));
+  json["added_p50_runs_ms"] = AddedMs(runs, direct);
+  json["cpu_us_per_token"] = way.cpu_us_per_token;
+  json["tokens_per_core_s"] = 1e6 / way.cpu_us_per_token;
+  return json;
+}
+
+std::string DirectLine(absl::string_view work, absl::string_view way, const WayFigures& figures) {
   return absl::StrFormat("%-10s %-7s %9.3f %9.3f %9.3f %10.0f %10.2f", work, way, figures.p50_ms, figures.p90_ms,
                          figures.p99_ms, figures.tokens_per_second, figures.tokens_per_message);
+}
+
+std::string ThroughLine(absl::string_view way, const std::vector<RouterRun>& runs,
+                        const std::vector<RouterRun>& direct) {
+  const WayFigures figures = FiguresOf(runs);
+  return absl::StrCat(DirectLine("", way, figures),
+                      absl::StrFormat(" %9.3f %9.1f %13.0f", Median(AddedMs(runs, direct)), figures.cpu_us_per_token,
+                                      1e6 / figures.cpu_us_per_token));
 }
 
 }  // namespace
@@ -86,28 +103,22 @@ std::string RouterReportJson(absl::Span<const RouterRow> rows) {
   nlohmann::ordered_json json;
   json["rows"] = nlohmann::ordered_json::array();
   for (const RouterRow& row : rows) {
-    const WayFigures routed = FiguresOf(row.routed);
-    nlohmann::ordered_json router = WayJson(routed);
-    router["cpu_us_per_token"] = routed.cpu_us_per_token;
-    router["tokens_per_core_s"] = 1e6 / routed.cpu_us_per_token;
     json["rows"].push_back({{"work", RouterWorkName(row.work)},
-                            {"direct", WayJson(FiguresOf(row.direct))},
-                            {"router", std::move(router)},
-                            {"added_p50_ms", Median(AddedMs(row))},
-                            {"runs", AddedMs(row)}});
+                            {"direct", DirectJson(FiguresOf(row.direct))},
+                            {"relay", ThroughJson(row.relayed, row.direct)},
+                            {"router", ThroughJson(row.routed, row.direct)}});
   }
   return json.dump() + "\n";
 }
 
 std::string RouterReportText(absl::Span<const RouterRow> rows) {
-  std::string text = absl::StrFormat("%-10s %-7s %9s %9s %9s %10s %10s %14s %13s\n", "work", "way", "p50 ms", "p90 ms",
-                                     "p99 ms", "tokens/s", "a message", "router CPU us", "tokens/s core");
+  std::string text =
+      absl::StrFormat("%-10s %-7s %9s %9s %9s %10s %10s %9s %9s %13s\n", "work", "way", "p50 ms", "p90 ms", "p99 ms",
+                      "tokens/s", "a message", "added ms", "CPU us", "tokens/s core");
   for (const RouterRow& row : rows) {
-    const WayFigures routed = FiguresOf(row.routed);
-    absl::StrAppend(&text, WayLine(RouterWorkName(row.work), "direct", FiguresOf(row.direct)), "\n");
-    absl::StrAppend(&text, WayLine("", "router", routed));
-    absl::StrAppendFormat(&text, " %14.1f %13.0f\n", routed.cpu_us_per_token, 1e6 / routed.cpu_us_per_token);
-    absl::StrAppendFormat(&text, "%-10s %-7s %9.3f\n", "", "added", Median(AddedMs(row)));
+    absl::StrAppend(&text, DirectLine(RouterWorkName(row.work), "direct", FiguresOf(row.direct)), "\n",
+                    ThroughLine("relay", row.relayed, row.direct), "\n", ThroughLine("router", row.routed, row.direct),
+                    "\n");
   }
   return text;
 }

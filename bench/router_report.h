@@ -20,7 +20,7 @@ struct RouterRun {
   std::vector<double> delay_ms;  // of each token, from its writing to its reading
   uint64_t messages = 0;         // in which they were read
   double seconds = 0;            // from the first writing to the last reading
-  double cpu_seconds = 0;        // of the router meanwhile; 0 without one
+  double cpu_seconds = 0;        // of the process between node and clients meanwhile; 0 without one
 
   double tokens() const { return static_cast<double>(delay_ms.size()); }
 };
@@ -28,16 +28,18 @@ struct RouterRun {
 // REQUIRES: `written` and `read` have the same shape, and at least one token.
 RouterRun RouterRunOf(const TokenTimes& written, const TokenTimes& read, uint64_t messages, absl::Duration cpu);
 
-// One work; direct[i] and routed[i] were measured one after the other.
+// One work. The i-th of each were measured one after the other.
 struct RouterRow {
   RouterWork work;
-  std::vector<RouterRun> direct;
-  std::vector<RouterRun> routed;
+  std::vector<RouterRun> direct;   // clients call the node themselves
+  std::vector<RouterRun> relayed;  // through a process that only passes messages on
+  std::vector<RouterRun> routed;   // through the router
 };
 
 // One JSON object on one line: {"rows": [{"work", "direct": {"p50_ms", "p90_ms", "p99_ms", "tokens_per_s",
-// "tokens_per_message"}, "router": {the same, "cpu_us_per_token", "tokens_per_core_s"}, "added_p50_ms", "runs"}]}.
-// Each figure is the median of the repetitions; "runs" are those of "added_p50_ms", in order.
+// "tokens_per_message"}, "relay": {the same, "added_p50_ms", "added_p50_runs_ms", "cpu_us_per_token",
+// "tokens_per_core_s"}, "router": {as relay}}]}. Each figure is the median of the repetitions; what is added to the
+// median delay is so within each repetition, and "added_p50_runs_ms" has them in order.
 std::string RouterReportJson(absl::Span<const RouterRow> rows);
 std::string RouterReportText(absl::Span<const RouterRow> rows);
 

@@ -23,6 +23,8 @@ RouterRun RunWith(std::vector<double> delays_ms, uint64_t messages, absl::Durati
 RouterRow Example() {
   return {.work = {2, 10},
           .direct = {RunWith({1, 1, 1, 1}, 4, {}), RunWith({3, 3, 3, 3}, 4, {}), RunWith({2, 2, 2, 2}, 4, {})},
+          .relayed = {RunWith({2, 2, 2, 2}, 4, absl::Milliseconds(1)), RunWith({3, 3, 3, 3}, 4, absl::Milliseconds(1)),
+                      RunWith({2, 2, 2, 2}, 4, absl::Milliseconds(1))},
           .routed = {RunWith({2, 2, 2, 100}, 2, absl::Milliseconds(4)), RunWith({9, 9, 9, 9}, 2, absl::Milliseconds(8)),
                      RunWith({4, 4, 4, 4}, 2, absl::Milliseconds(2))}};
 }
@@ -48,17 +50,20 @@ TEST(RouterReportTest, JsonHasMediansOfTheRepetitions) {
   EXPECT_NEAR(row["router"]["cpu_us_per_token"].get<double>(), 1000, 1e-6);
   EXPECT_NEAR(row["router"]["tokens_per_core_s"].get<double>(), 1000, 1e-6);
   // What a repetition added is told of its own pair: 1, 6 and 2.
-  EXPECT_NEAR(row["added_p50_ms"].get<double>(), 2, 1e-6);
-  ASSERT_EQ(row["runs"].size(), 3u);
-  EXPECT_NEAR(row["runs"][1].get<double>(), 6, 1e-6);
+  EXPECT_NEAR(row["router"]["added_p50_ms"].get<double>(), 2, 1e-6);
+  ASSERT_EQ(row["router"]["added_p50_runs_ms"].size(), 3u);
+  EXPECT_NEAR(row["router"]["added_p50_runs_ms"][1].get<double>(), 6, 1e-6);
+  EXPECT_NEAR(row["relay"]["added_p50_ms"].get<double>(), 0, 1e-6);  // 1, 0 and 0
+  EXPECT_NEAR(row["relay"]["cpu_us_per_token"].get<double>(), 250, 1e-6);
   EXPECT_FALSE(row["direct"].contains("cpu_us_per_token"));
 }
 
 TEST(RouterReportTest, TextHasThreeLinesForAWork) {
   const std::string text = RouterReportText({Example()});
   EXPECT_THAT(text, HasSubstr("\n2x10       direct      2.000     2.000     2.000         39       1.00\n"));
+  EXPECT_THAT(text, HasSubstr("\n           relay       2.000 "));
   EXPECT_THAT(text, HasSubstr("\n           router      4.000 "));
-  EXPECT_THAT(text, HasSubstr("        1000.0          1000\n           added       2.000\n"));
+  EXPECT_THAT(text, HasSubstr("     2.000    1000.0          1000\n"));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// Protos to plain values and back; with token_node.cc and token_readers.cc the only files of the tool that include gRPC.
+// Protos to plain values and back; but for token_*.cc, which `bench router` measures with, the only file of the tool
+// that includes gRPC.
 //
 // Generate always asks for token ids and for the log probability of each: that is cheap, and the JSON form, the time
 // to the first token and the counts need them.

@@ -1,7 +1,8 @@
-// Node and clients without a router between them.
+// Node and clients without a router between them, but for a relay.
 #include "cli/token_node.h"
 
 #include "cli/token_readers.h"
+#include "cli/token_relay.h"
 #include "common/base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -60,6 +61,20 @@ TEST_F(TokenNodeTest, TokensThatWaitTravelTogether) {
   const auto read = readers->Wait();
   ASSERT_TRUE(read.ok()) << read.status();
   EXPECT_LT(read->messages, 5000u);
+}
+
+TEST_F(TokenNodeTest, ARelayPassesTokensAndEndsOn) {
+  const std::unique_ptr<TokenRelay> relay = *TokenRelay::Start(node_->address());
+  const auto readers = ReadersOfNode(relay->address(), 3, &answer_, &clock_);
+  for (uint32_t tokens : {3u, 2u}) {
+    readers->Ask(tokens, absl::Seconds(30));
+    ASSERT_TRUE(node_->WaitForStreams(3, absl::Seconds(30)).ok());
+    ASSERT_TRUE(node_->Send(tokens, absl::Milliseconds(5), Never).ok());
+    const auto read = readers->Wait();
+    ASSERT_TRUE(read.ok()) << read.status();
+    EXPECT_THAT(read->times, SizeIs(3));
+    EXPECT_THAT(read->times, Each(SizeIs(tokens)));
+  }
 }
 
 TEST_F(TokenNodeTest, SaysHowManyStreamsHaveCome) {

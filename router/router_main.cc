@@ -18,8 +18,8 @@
 #include "spdlog/spdlog.h"
 
 int main(int argc, char** argv) {
-  // Debian builds Abseil with its search for deadlocks on: it notes the order of all locks, gRPC's among them, which is a
-  // tenth of what a token costs here.
+  // Debian builds Abseil with its search for deadlocks on. It notes the order of all locks, gRPC's among them: a tenth
+  // of what a token costs here.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   kedge::SignalWaiter signals;  // before any thread
 
