@@ -13,14 +13,6 @@ namespace {
 constexpr uint32_t kMaxStreams = 1024;
 constexpr uint32_t kMaxContext = 1 << 20;
 
-// Digits alone: SimpleAtoi takes signs and white space as well.
-bool ParseCount(absl::string_view text, uint32_t least, uint32_t most, uint32_t* count) {
-  for (char letter : text) {
-    if (!absl::ascii_isdigit(letter)) return false;
-  }
-  return absl::SimpleAtoi(text, count) && *count >= least && *count <= most;
-}
-
 bool ParseWork(absl::string_view name, Work* work) {
   if (absl::ConsumePrefix(&name, "prompt_")) {
     work->kind = Work::Kind::kPrompt;
@@ -34,6 +26,14 @@ bool ParseWork(absl::string_view name, Work* work) {
 }
 
 }  // namespace
+
+// Digits alone: SimpleAtoi takes signs and white space as well.
+bool ParseCount(absl::string_view text, uint32_t least, uint32_t most, uint32_t* count) {
+  for (char letter : text) {
+    if (!absl::ascii_isdigit(letter)) return false;
+  }
+  return absl::SimpleAtoi(text, count) && *count >= least && *count <= most;
+}
 
 std::string WorkName(const Work& work) {
   if (work.kind == Work::Kind::kPrompt) return absl::StrCat("prompt_", work.context);

@@ -28,6 +28,9 @@ std::string WorkName(const Work& work);
 // Names separated by commas. kInvalidArgument names the one that is none, and the two forms.
 absl::StatusOr<std::vector<Work>> ParseWorks(absl::string_view names);
 
+// Reads a part of a name. Returns whether it is a number from `least` to `most`.
+bool ParseCount(absl::string_view text, uint32_t least, uint32_t most, uint32_t* count);
+
 }  // namespace kedge
 
 #endif  // KEDGE_BENCH_WORK_H_

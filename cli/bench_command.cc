@@ -27,6 +27,7 @@ void AddBenchCommand(CLI::App* app, Action* action) {
   command->require_subcommand(1);
   AddBenchEngine(command, action);
   AddBenchServe(command, action);
+  AddBenchRouter(command, action);
   CLI::App* kernels = command->add_subcommand(
       "kernels", "Each kernel beside what this machine reaches in plain loops; --help shows its flags");
   kernels->prefix_command();

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "absl/strings/match.h"
@@ -120,6 +121,15 @@ const std::optional<std::string>& ChildProcess::Poll() {
     }
   }
   return end_;
+}
+
+absl::StatusOr<absl::Duration> ChildProcess::CpuTime() const {
+  clockid_t clock;
+  timespec time;
+  if (pid_ <= 0 || end_.has_value() || clock_getcpuclockid(pid_, &clock) != 0 || clock_gettime(clock, &time) != 0) {
+    return absl::UnavailableError("the process has ended");
+  }
+  return absl::DurationFromTimespec(time);
 }
 
 void ChildProcess::Signal(int signal) {

@@ -41,6 +41,8 @@ class ChildProcess {
   const std::optional<std::string>& Poll();
   // Whether it has ended with exit code 0. REQUIRES: Poll() has a value.
   bool succeeded() const { return succeeded_; }
+  // Time that all its threads have computed, for itself and in the kernel. kUnavailable once it has ended.
+  absl::StatusOr<absl::Duration> CpuTime() const;
   // Sends a signal to it and to what it has started.
   void Signal(int signal);
 

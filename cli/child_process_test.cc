@@ -81,6 +81,22 @@ TEST(ChildProcessTest, TheDestructorKillsItAndItsChildren) {
   FAIL() << "the grandchild lives: " << state;
 }
 
+TEST(ChildProcessTest, CpuTimeGrowsWhileItComputes) {
+  auto child = ChildProcess::Start({.argv = {"sh", "-c", "while :; do :; done"}});
+  absl::Duration used;
+  for (int i = 0; i < 1000 && used < absl::Milliseconds(50); ++i) {
+    absl::SleepFor(absl::Milliseconds(10));
+    const absl::StatusOr<absl::Duration> now = child->CpuTime();
+    ASSERT_TRUE(now.ok()) << now.status();
+    EXPECT_GE(*now, used);
+    used = *now;
+  }
+  EXPECT_GE(used, absl::Milliseconds(50));
+  child->Signal(SIGKILL);
+  WaitForEnd(*child);
+  EXPECT_EQ(child->CpuTime().status().code(), absl::StatusCode::kUnavailable);
+}
+
 TEST(ChildProcessTest, ReactsToSigtermAlthoughWeBlockIt) {
   StopSignals signals;
   auto child = ChildProcess::Start({.argv = {"sleep", "60"}});

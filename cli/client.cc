@@ -1,4 +1,5 @@
-// Protos to plain values and back; the only file of the tool that includes gRPC.
+// Protos to plain values and back; but for token_*.cc, which `bench router` measures with, the only file of the tool
+// that includes gRPC.
 //
 // Generate always asks for token ids and for the log probability of each: that is cheap, and the JSON form, the time
 // to the first token and the counts need them.

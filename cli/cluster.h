@@ -56,9 +56,10 @@ using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string
 // Owned by one thread, which must be the main thread (see ChildProcess).
 class Cluster {
  public:
-  // Returns once an answer can be given: the router serves and each node is ready. kUnavailable, with the last lines
-  // of its log, when a process ends before; kAlreadyExists when a port that was asked for is taken; kCancelled soon
-  // after `cancelled` turns true; kDeadlineExceeded.
+  // Returns once an answer can be given: the router serves and each node is ready. Without decode nodes of its own it
+  // returns once the router answers. kUnavailable, with the last lines of its log, when a process ends before;
+  // kAlreadyExists when a port that was asked for is taken; kCancelled soon after `cancelled` turns true;
+  // kDeadlineExceeded.
   static absl::StatusOr<Cluster> Start(const ClusterOptions& options, const ClusterProbe& probe,
                                        const std::function<bool()>& cancelled);
   ~Cluster();
@@ -70,6 +71,9 @@ class Cluster {
   // The same for a client on this machine: loopback where the host is a wildcard.
   std::string LocalAddress() const;
   const std::string& log_directory() const { return options_.log_directory; }
+
+  // What the router's process has computed.
+  absl::StatusOr<absl::Duration> RouterCpuTime() const { return members_.front().process.CpuTime(); }
 
   // A process that has ended on its own since the last look.
   struct Ended {

@@ -156,6 +156,20 @@ TEST_F(ClusterTest, WaitsUntilTheRouterServesAndEachNodeIsReady) {
   EXPECT_EQ(calls, 4);
 }
 
+TEST_F(ClusterTest, WithoutDecodeNodesTheRouterNeedOnlyAnswer) {
+  options_.num_prefill = 0;
+  options_.num_decode = 0;
+  int calls = 0;
+  auto probe = [&](const std::string&) -> absl::StatusOr<ClusterView> {
+    if (++calls < 3) return absl::UnavailableError("not yet");
+    return ClusterView{.serving = false};
+  };
+  const auto cluster = Cluster::Start(options_, probe, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_EQ(calls, 3);
+  EXPECT_GT(*cluster->RouterCpuTime(), absl::ZeroDuration());
+}
+
 TEST_F(ClusterTest, ShowsTheEndOfTheLogOfANodeThatFails) {
   Script("kedge-decode", "for i in $(seq 30); do echo line $i; done; echo kv-type: no such type >&2; exit 1");
   auto never_ready = [](const std::string&) { return ClusterView(); };

@@ -25,7 +25,7 @@ expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
 for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' bench \
-  'bench engine' 'bench serve'; do
+  'bench engine' 'bench serve' 'bench router'; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done
@@ -48,6 +48,7 @@ expect 2 'there is no command `walk`' bench walk
 expect 2 '--shared-part' bench serve --shared-part 1.5
 expect 2 '--repeat' bench engine --repeat 0
 expect 1 '"walk" is none' bench engine --works walk
+expect 1 '"walk" is none' bench router --works walk
 expect 1 'kedge: UNAVAILABLE: cannot start' bench kernels
 expect 1 'kedge: UNAVAILABLE: ' health --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1

@@ -36,10 +36,6 @@ class DecodeMessageSink : public DecodeSink {
   const uint64_t row_bytes_;
 };
 
-// Takes `next` into `last`, which has not been sent yet: tokens that wait for one stream travel together. Returns
-// false where the two can't be one message.
-bool MergeDecodeResponses(node::v1::DecodeResponse* last, const node::v1::DecodeResponse& next);
-
 }  // namespace kedge
 
 #endif  // KEDGE_DECODE_DECODE_MESSAGES_H_

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "common/rpc/deadline.h"
+#include "common/rpc/decode_merge.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "decode/decode_messages.h"

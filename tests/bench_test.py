@@ -70,6 +70,29 @@ class BenchTest(unittest.TestCase):
         self.assertIn("512", run.stderr)
         self.assertIn("UNAVAILABLE", bench("serve", "--model", MODEL, "--router", "127.0.0.1:1").stderr)
 
+    def test_router(self):
+        run = bench("router", "--model", MODEL, "--works", "1x50,4x100", "--seconds", "0.5", "--repeat", "2",
+                    "--format", "json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        rows = json.loads(run.stdout)["rows"]
+        self.assertEqual([row["work"] for row in rows], ["1x50", "4x100"])
+        for row, rate in zip(rows, (50, 400)):
+            for way in (row["direct"], row["relay"], row["router"]):
+                self.assertGreater(way["p50_ms"], 0)
+                self.assertGreaterEqual(way["p99_ms"], way["p50_ms"])
+                self.assertLess(way["tokens_per_s"], 1.2 * rate)  # the pace was kept
+                self.assertGreaterEqual(way["tokens_per_message"], 1)
+            for way in (row["relay"], row["router"]):
+                self.assertEqual(len(way["added_p50_runs_ms"]), 2)
+                self.assertGreater(way["cpu_us_per_token"], 0)
+                self.assertAlmostEqual(way["tokens_per_core_s"] * way["cpu_us_per_token"], 1e6, places=3)
+            self.assertNotIn("cpu_us_per_token", row["direct"])
+
+    def test_router_says_what_does_not_fit(self):
+        run = bench("router", "--model", MODEL, "--works", "1x200", "--seconds", "3")
+        self.assertEqual(run.returncode, 1)
+        self.assertIn("512", run.stderr)
+
     def test_kernels(self):
         run = bench("kernels", "--filter", "MatMul/Q8_0/576x576/rows:8|RmsNorm/rows:1/", "--seconds", "0.01",
                     "--threads", "1", "--weights", "1", "--format", "json")
