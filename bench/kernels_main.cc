@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <memory>
 #include <numeric>
 #include <string>
@@ -235,7 +234,8 @@ int Main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024).description(""))
       ->type_name("N");
   app.add_option("--backend", backend,
-                 "What computes; cpu:avx2 and the like take other instructions than the best that the machine has")
+                 "What computes: cpu, with the best instructions that the machine has, or with others")
+      ->check(CLI::IsMember(Backends()))
       ->capture_default_str();
   app.add_option("--weights", megabytes,
                  "MB of weights of each shape, and of the buffer of the plain read; the default model has 98")
@@ -253,10 +253,7 @@ int Main(int argc, char** argv) {
   }
 
   auto ops = CreateOps(backend, threads);
-  if (!ops.ok()) {
-    std::fprintf(stderr, "kedge: %s\n", std::string(ops.status().message()).c_str());
-    return 2;
-  }
+  KEDGE_CHECK(ops.ok());
   Context context{.ops = ops->get(),
                   .limits = MeasureLimits(threads, size_t{1000000} * megabytes),
                   .weight_bytes = size_t{1000000} * megabytes};

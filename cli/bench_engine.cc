@@ -144,9 +144,8 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
   command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
-  command
-      ->add_option("--backend", flags->backend,
-                   "what computes; cpu:avx2 and the like take other instructions than the best that the machine has")
+  command->add_option("--backend", flags->backend, kBackendHelp)
+      ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

@@ -238,9 +238,8 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
-  command
-      ->add_option("--backend", flags->backend,
-                   "cpu, reference or deferred; cpu:avx2 and the like take other instructions than the best")
+  command->add_option("--backend", flags->backend, kBackendHelp)
+      ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

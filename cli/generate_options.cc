@@ -184,7 +184,6 @@ absl::Status NameFlag(const absl::Status& refusal) {
   static constexpr std::pair<absl::string_view, absl::string_view> kFlags[] = {
       {"request_id", "--request-id"},
       {"text", "the prompt"},
-      {"messages", "the prompt"},
       {"token_ids", "--tokens"},
       {"token_ids.ids", "--tokens"},
       {"cache_options.policy", "--policy"},

@@ -198,8 +198,9 @@ TEST(GenerateOptionsTest, ARefusalNamesTheFlagOfItsField) {
             "--anchor-span: the policy inserts no anchors");
   EXPECT_EQ(named("cache_options.policy: unknown key"), "--policy: unknown key");
   EXPECT_EQ(named("token_ids.ids[1]: token id 9 is out of range"), "--tokens[1]: token id 9 is out of range");
-  EXPECT_EQ(named("messages: has at least 9 tokens"), "the prompt: has at least 9 tokens");
-  for (absl::string_view other : {"", "decode node d1: content.ids: x", "text is no field here", "texts: x"}) {
+  EXPECT_EQ(named("text: has at least 9 tokens"), "the prompt: has at least 9 tokens");
+  for (absl::string_view other :
+       {"", "decode node d1: content.ids: x", "text is no field here", "texts: x", "messages: has at least 9 tokens"}) {
     EXPECT_EQ(named(other), other);
   }
   const absl::Status lost = absl::UnavailableError("text: x");

@@ -203,9 +203,8 @@ void AddScoreCommand(CLI::App* app, Action* action) {
       ->check(CLI::Range(1u, kMaxTokens))
       ->capture_default_str();
   command->add_option("--generated-from", options->generated_from, "rows from here on have the generated role");
-  command
-      ->add_option("--backend", options->backend,
-                   "cpu, reference or deferred; cpu:avx2 and the like take other instructions than the best")
+  command->add_option("--backend", options->backend, kBackendHelp)
+      ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

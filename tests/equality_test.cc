@@ -10,7 +10,7 @@
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
 #include "common/engine/testing.h"
-#include "common/kernels/cpu/kernels.h"
+#include "common/kernels/create_ops.h"
 #include "common/kv/page_pool.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -53,10 +53,8 @@ std::vector<TinyModelOptions> Models() {
 
 // The cpu backend with any instructions that this machine has.
 std::string AnyCpu(std::mt19937& random) {
-  std::vector<std::string> backends;
-  for (InstructionSet set : kInstructionSets) {
-    if (IsAvailable(set)) backends.push_back(absl::StrCat("cpu:", std::string(InstructionSetName(set))));
-  }
+  std::vector<std::string> backends = Backends();
+  std::erase_if(backends, [](const std::string& name) { return name.rfind("cpu:", 0) != 0; });
   return backends[random() % backends.size()];
 }
 

@@ -10,18 +10,29 @@
 
 namespace kedge {
 
+namespace {
+
+std::string NameOf(InstructionSet set) { return absl::StrCat("cpu:", std::string(InstructionSetName(set))); }
+
+}  // namespace
+
+std::vector<std::string> Backends() {
+  std::vector<std::string> names = {"cpu", "reference"};
+  for (InstructionSet set : kInstructionSets) {
+    if (IsAvailable(set)) names.push_back(NameOf(set));
+  }
+  return names;
+}
+
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path) {
   if (backend == "cpu") return CreateCpuOps({.threads = threads, .image_path = image_path});
   if (backend == "reference") return CreateReferenceOps();
-  std::vector<std::string> known = {"cpu", "reference"};
   for (InstructionSet set : kInstructionSets) {
-    if (!IsAvailable(set)) continue;
-    known.push_back(absl::StrCat("cpu:", std::string(InstructionSetName(set))));
-    if (backend != known.back()) continue;
+    if (backend != NameOf(set) || !IsAvailable(set)) continue;
     return CreateCpuOps({.threads = threads, .instruction_set = set, .image_path = image_path});
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("backend: \"", backend, "\" is none that this machine has; those are ", absl::StrJoin(known, ", ")));
+  return absl::InvalidArgumentError(absl::StrCat("backend: \"", backend, "\" is none that this machine has; those are ",
+                                                 absl::StrJoin(Backends(), ", ")));
 }
 
 }  // namespace kedge

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -11,9 +12,12 @@
 
 namespace kedge {
 
-// `backend`: "cpu", "reference", or "cpu:avx2" and the like (InstructionSetName), for measurements and tests: else
-// `cpu` takes the best instructions that the machine has. kInvalidArgument lists the names. `threads`: of `cpu`, the
-// caller's included; the reference has one. `image_path`: CpuOptions::image_path.
+// What CreateOps takes on this machine: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for tests
+// and measurements: `cpu` takes the best instructions that the machine has.
+std::vector<std::string> Backends();
+
+// kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path`:
+// CpuOptions::image_path.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
                                                const std::string& image_path = "");
 

@@ -1,6 +1,8 @@
 #include "common/kernels/create_ops.h"
 
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "common/kernels/cpu/kernels.h"
@@ -15,9 +17,13 @@ TEST(CreateOpsTest, MakesEachBackendByName) {
 }
 
 TEST(CreateOpsTest, TheInstructionsCanBeNamed) {
+  const std::vector<std::string> names = Backends();
+  for (const std::string& name : names) EXPECT_TRUE(CreateOps(name, 1).ok()) << name;
   EXPECT_EQ((*CreateOps("cpu:scalar", 1))->numerics_class(), "cpu-1");
   for (InstructionSet set : kInstructionSets) {
-    EXPECT_EQ(CreateOps(absl::StrCat("cpu:", std::string(InstructionSetName(set))), 1).ok(), IsAvailable(set));
+    const std::string name = absl::StrCat("cpu:", std::string(InstructionSetName(set)));
+    EXPECT_EQ(std::count(names.begin(), names.end(), name), IsAvailable(set) ? 1 : 0);
+    EXPECT_EQ(CreateOps(name, 1).ok(), IsAvailable(set));
   }
 }
 

@@ -42,6 +42,12 @@ absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
 
 }  // namespace
 
+std::vector<std::string> BackendNames() {
+  std::vector<std::string> names = Backends();
+  names.push_back("deferred");
+  return names;
+}
+
 uint64_t DefaultKvBytes() { return std::min<uint64_t>(UsableMemory() / 4, uint64_t{4} << 30); }
 
 absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/anchor/policy.h"
@@ -17,7 +18,7 @@ namespace kedge {
 
 struct DeviceOptions {
   // --- Change results ---
-  std::string backend = "cpu";  // of CreateOps, or deferred (cpu that computes only when waited for)
+  std::string backend = "cpu";  // one of BackendNames()
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
   int threads = 0;          // 0: one per core
@@ -26,6 +27,11 @@ struct DeviceOptions {
   bool weight_image =
       true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
 };
+
+// Backends() and "deferred": cpu that computes only when waited for.
+std::vector<std::string> BackendNames();
+inline constexpr char kBackendHelp[] =
+    "what computes: cpu, with the best instructions that the machine has; others are for tests and measurements";
 
 // A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.
 uint64_t DefaultKvBytes();

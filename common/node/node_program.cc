@@ -88,9 +88,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
       "--weight-image,!--no-weight-image", flags->device.weight_image,
       "share packed weights with other processes of this machine, in a file in the cache directory that takes "
       "about as much space as the model (default: on)");
-  app->add_option("--backend", flags->device.backend,
-                  "what computes; others are for tests: reference, deferred, or cpu with other instructions than the "
-                  "best that the machine has, as in cpu:avx2")
+  app->add_option("--backend", flags->device.backend, kBackendHelp)
+      ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
   app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
