@@ -107,9 +107,10 @@ template <PanelForm kForm, int kPanels>
 KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, const QuantizedBlock* x, int rows, float* out,
                                  size_t out_stride, absl::Span<const uint8_t> next) {
   const int blocks = weights.inputs / 32;
+  const Prefetch prefetch(next, blocks * ((rows + kTileRows - 1) / kTileRows));
   PackedBlock<kForm> packed[kPanels];
   for (int p = 0; p < kPanels; ++p) packed[p] = PackedBlock<kForm>(weights, panel + p);
-  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride, Prefetch({}, 1));
+  if (rows <= kTileRows) return MultiplyRows<kForm, kPanels>(packed, blocks, x, rows, out, out_stride, prefetch);
   thread_local std::vector<WideBlock> wide;
   if (wide.size() < size_t(kPanels) * blocks) wide.resize(size_t(kPanels) * blocks);
   UnpackedBlock unpacked[kPanels];
@@ -117,7 +118,6 @@ KEDGE_AVX512 void MultiplyPanels(const PanelView& weights, int panel, const Quan
     unpacked[p].block = &wide[size_t(p) * blocks];
     Unpack<kForm, false>(packed[p], blocks, &wide[size_t(p) * blocks]);
   }
-  const Prefetch prefetch(next, blocks * (rows / kTileRows));
   MultiplyRows<kForm, kPanels>(unpacked, blocks, x, rows, out, out_stride, prefetch);
 }
 
@@ -126,7 +126,11 @@ KEDGE_AVX512 void MultiplyForm(const PanelView& weights, int panel_begin, int pa
                                int rows, float* out, size_t out_stride, absl::Span<const uint8_t> next) {
   int p = panel_begin;
   for (; p + 2 <= panel_end; p += 2) {
-    MultiplyPanels<kForm, 2>(weights, p, x, rows, out + p * kPanelOutputs, out_stride, next);
+    const int after = std::min(panel_end - (p + 2), 2);
+    MultiplyPanels<kForm, 2>(
+        weights, p, x, rows, out + p * kPanelOutputs, out_stride,
+        after > 0 ? absl::MakeConstSpan(weights.data + (p + 2) * weights.panel_bytes, after * weights.panel_bytes)
+                  : next);
   }
   if (p < panel_end) MultiplyPanels<kForm, 1>(weights, p, x, rows, out + p * kPanelOutputs, out_stride, next);
 }

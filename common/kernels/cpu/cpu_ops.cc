@@ -311,12 +311,13 @@ class CpuOps final : public Ops {
     int panels = 0;
     for (const Product& product : products) panels += PaddedPanels(product);
     if (work < kWorthThreads) return range(0, panels, {});
-    if (rows < kManyRows) {
-      return pool_.ParallelFor(panels, kPanelsAtOnce, [&](int begin, int end) { range(begin, end, {}); });
-    }
-    pool_.Run(panels / kPanelsAtOnce, [&](int, int item) {
-      const int begin = item * kPanelsAtOnce;
-      range(begin, begin + kPanelsAtOnce, Panels(products, begin + pool_.threads() * kPanelsAtOnce));
+    // With many rows a thread multiplies two panels for longer than it takes to fetch the next; with few, long ranges
+    // are what memory reads best.
+    const int pairs = panels / kPanelsAtOnce;
+    const int at_once = rows >= kManyRows ? kPanelsAtOnce : kPanelsAtOnce * std::max(1, pairs / (4 * pool_.threads()));
+    pool_.Run((panels + at_once - 1) / at_once, [&](int, int item) {
+      const int begin = item * at_once;
+      range(begin, std::min(begin + at_once, panels), Panels(products, begin + pool_.threads() * at_once));
     });
   }
 
@@ -337,9 +338,7 @@ class CpuOps final : public Ops {
 
   // The kernels take two panels at a time, so no range of them begins at an odd one.
   static constexpr int kPanelsAtOnce = 2;
-  // With so many rows (more than kernels multiply with packed weights) a thread takes no more panels at once: it
-  // multiplies them for longer than it takes to fetch the next. With fewer, reading long ranges is what counts.
-  static constexpr int kManyRows = 7;
+  static constexpr int kManyRows = 7;  // more than kernels multiply with packed weights
   static int PaddedPanels(const Product& product) {
     return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;
   }
