@@ -53,7 +53,7 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
       ->type_name("IDS");
   command->add_flag("--ignore-eos", call->ignore_eos, "Go on after the end-of-sequence token");
   command->add_option("--timeout", options->timeout_seconds, "Give up after this many seconds")
-      ->check(CLI::Validator(CLI::PositiveNumber).description(""))
+      ->check(CLI::Range(0.001, 1e6).description(""))
       ->type_name("SECONDS");
   command->add_option("--request-id", call->request_id, "Name of the request, for logs");
 }

@@ -33,7 +33,7 @@ void AddHealthCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("health", "Say whether a cluster can answer: exit code 0 if it is SERVING");
   AddRouterOption(command, &options->router);
   command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the router")
-      ->check(CLI::Validator(CLI::PositiveNumber).description(""))
+      ->check(CLI::Range(0.001, 1e6).description(""))
       ->capture_default_str();
   command->callback(
       [options, action] { *action = [options] { return CheckHealth(options->router, options->timeout_seconds); }; });

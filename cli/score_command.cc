@@ -15,6 +15,7 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/console.h"
+#include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "cli/token_list.h"
 #include "common/anchor/content.h"
@@ -77,7 +78,8 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
 }
 
 absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model, options.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(options.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, options.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
   PolicyNames names{.model_policy = files.adapter_policy(), .vocab_size = static_cast<uint32_t>(config.vocab_size)};
@@ -96,19 +98,19 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   }
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
-  uint32_t split = options.has_split ? options.split : size / 2;
+  const uint32_t split = options.has_split ? options.split : size / 2;
   if (split > size)
     return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is beyond the ", size, " tokens"));
+  uint32_t moved = split;  // rows before this one
   if (content.policy.prefill_full || content.policy.write_full) {
     // Such a policy depends on where the prompt ends: there, for all three paths. What moves is the state before the
     // prompt's last row, as in a cluster.
-    const uint32_t prompt = options.has_split ? split : size;
-    if (options.generated_from == UINT32_MAX) content.prompt_length = prompt;
-    if (content.prompt_length != prompt) {
+    if (options.generated_from == UINT32_MAX) content.prompt_length = split;
+    if (content.prompt_length != split) {
       return absl::InvalidArgumentError(
           "generated-from: under prefill=full and write=full, --split is the prompt's end");
     }
-    split = prompt > 0 ? prompt - 1 : 0;
+    moved = split > 0 ? split - 1 : 0;
   }
   FoundHeads found;
   if (content.NeedsChoice()) {
@@ -133,11 +135,12 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
     KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
     KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> second, MakeDevice(files, device_options));
     KEDGE_ASSIGN_OR_RETURN(score,
-                           ScoreSplit(content, found.heads, split, chunk, fingerprint, device.get(), second.get()));
+                           ScoreSplit(content, found.heads, moved, chunk, fingerprint, device.get(), second.get()));
   }
   nlohmann::ordered_json json;
   json["policy"] = CanonicalPolicy(content.policy);
   json["tokens"] = size;
+  json["split"] = split;
   json["logprobs"] = score.logprobs;
   json["kept_rows"] = score.kept_rows;
   json["segment_bytes"] = score.segment_bytes;
@@ -157,14 +160,18 @@ int RunScore(const ScoreOptions& options) {
     WriteOut(json->dump() + "\n");
     return kExitOk;
   }
-  const std::vector<double> logprobs = (*json)["logprobs"];
-  const double sum = std::accumulate(logprobs.begin(), logprobs.end(), 0.0);
-  const double mean = logprobs.empty() ? 0 : -sum / static_cast<double>(logprobs.size());
-  WriteOut(
-      absl::StrFormat("tokens         %d\nloss           %.4f nats per token (perplexity %.3f)\nkept rows      %d\n"
-                      "segment bytes  %d\nfull bytes     %d\n",
-                      (*json)["tokens"].get<uint64_t>(), mean, std::exp(mean), (*json)["kept_rows"].get<uint64_t>(),
-                      (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
+  const std::vector<double> logprobs = (*json)["logprobs"];  // of all tokens but the first
+  const uint32_t split = (*json)["split"];
+  const auto loss = [&](size_t first) {
+    const double sum = std::accumulate(logprobs.begin() + first, logprobs.end(), 0.0);
+    const double mean = first < logprobs.size() ? -sum / static_cast<double>(logprobs.size() - first) : 0;
+    return absl::StrFormat("%.4f nats per token (perplexity %.3f)", mean, std::exp(mean));
+  };
+  WriteOut(absl::StrFormat(
+      "tokens         %d\nloss           %s\nbehind %-7d %s\nkept rows      %d\nsegment bytes  %d\nfull bytes     %d\n",
+      (*json)["tokens"].get<uint64_t>(), loss(0), split,
+      loss(std::min<size_t>(std::max(split, 1u) - 1, logprobs.size())), (*json)["kept_rows"].get<uint64_t>(),
+      (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
   return kExitOk;
 }
 
@@ -173,7 +180,7 @@ int RunScore(const ScoreOptions& options) {
 void AddScoreCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<ScoreOptions>();
   CLI::App* command = app->add_subcommand("score", "Log probabilities of a text under a policy; no servers");
-  command->add_option("--model", options->model, "GGUF file")->required();
+  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--policy", options->policy,
                       "anchor policy, e.g. full or window,recent=64 (default: the adapter's, else the model's, else "
@@ -197,7 +204,7 @@ void AddScoreCommand(CLI::App* app, Action* action) {
   command
       ->add_option("--split", options->split,
                    "tokens of the first engine (default: half of them); under prefill=full and write=full, the "
-                   "prompt's length, for all paths (default: all of them)")
+                   "prompt's length, for all paths: only what is behind it is scored with rows deleted")
       ->each([options](const std::string&) { options->has_split = true; });
   command->add_option("--chunk", options->chunk, "rows of one step of split")
       ->check(CLI::Range(1u, kMaxTokens))

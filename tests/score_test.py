@@ -79,10 +79,17 @@ class ScoreTest(unittest.TestCase):
         full = self.result("--split", "100", policy="full")
         self.assertEqual(paths[0]["logprobs"][:98], full["logprobs"][:98])
         self.assertNotEqual(paths[0]["logprobs"][99:], full["logprobs"][99:])
-        # By default all tokens are the prompt; what moves is the state before its last one.
+        # By default half of the tokens are the prompt; what moves is the state before its last one.
         split = self.result("--path", "split", policy=policy)
-        self.assertEqual(split["kept_ranges"][-1][1], 150)
+        self.assertEqual(split["split"], 75)
+        self.assertEqual(split["kept_ranges"][-1][1], 75)
         self.assertGreater(split["segment_bytes"], 0)
+
+    def test_the_summary_tells_the_loss_behind_the_split_as_well(self):
+        run = tool("score", "--model", MODEL, "--policy", POLICY, "--tokens", ",".join(map(str, TOKENS)), "--split", "100")
+        logprobs = self.result()["logprobs"]
+        self.assertIn(f"loss           {-sum(logprobs) / 149:.4f} nats", run.stdout)
+        self.assertIn(f"behind 100     {-sum(logprobs[99:]) / 50:.4f} nats", run.stdout)
 
     def test_bad_input_names_what_is_wrong(self):
         for arguments, kwargs, code, text in (
