@@ -85,8 +85,13 @@ int Main(int argc, char** argv) {
       return kExitOk;
     }
     Say(Complaint(app, argc, argv, error));
-    std::vector<CLI::App*> named = app.get_subcommands();  // those on the command line
-    Say(absl::StrCat("see `kedge ", named.empty() ? "" : named.front()->get_name() + " ", "--help`"));
+    std::string command = "kedge";
+    for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+      at = at->get_subcommands().front();  // that is on the command line
+      if (at->get_name().empty()) break;   // a group of options
+      absl::StrAppend(&command, " ", at->get_name());
+    }
+    Say(absl::StrCat("see `", command, " --help`"));
     return kExitUsage;
   }
   return action();

@@ -30,6 +30,7 @@ for command in run up serve generate chat score eval calibrate health nodes 'mod
   expect 0 "Usage: kedge $command" help $command
 done
 expect 2 'kedge --help'
+expect 2 'see `kedge bench engine --help`' bench engine --works nonsense --backend nonsense
 expect 2 'there is no command `fly`' fly
 expect 2 'there is no command `fly`' serve fly
 expect 2 'there is no command `fly`' help fly
