@@ -19,6 +19,7 @@
 #include "cli/bench_command.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
+#include "cli/engine_options.h"
 #include "cli/generate_options.h"
 #include "common/anchor/policy.h"
 #include "common/base/status.h"
@@ -36,15 +37,11 @@ constexpr char kDefaultWorks[] = "decode_1_ctx0,prompt_512,prompt_2048,decode_1_
 constexpr char kDefaultPolicies[] = "window; salient; full";
 
 struct BenchEngineFlags {
-  std::string model;
-  std::string adapter;
+  EngineOptions engine;
   std::string works = kDefaultWorks;
   std::string policies = kDefaultPolicies;
-  std::string kv_type = "f16";
   uint32_t repeat = 3;
   uint32_t written = 0;
-  int threads = 0;
-  std::string backend = "cpu";
   AnswerFormat format = AnswerFormat::kText;
 };
 
@@ -81,8 +78,8 @@ absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& 
 absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
   KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
@@ -97,12 +94,11 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
   KEDGE_ASSIGN_OR_RETURN(const ModelCost cost, CostOf(*files.base));
 
-  DeviceOptions device_options{.backend = flags.backend, .threads = flags.threads};
+  KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
   if (device_options.threads == 0) {
     device_options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   }
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
-  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(flags.kv_type));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
   device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();
   const Limits limits = MeasureLimits(device_options.threads, cost.weight_bytes);
@@ -128,8 +124,7 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
   auto flags = std::make_shared<BenchEngineFlags>();
   CLI::App* command =
       bench->add_subcommand("engine", "One engine in this process: reading prompts and writing, without servers");
-  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
-  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  AddEngineOptions(command, &flags->engine);
   command->add_option("--works", flags->works, "prompt_TOKENS and decode_STREAMS_ctxTOKENS, separated by commas")
       ->capture_default_str();
   command->add_option("--policies", flags->policies, "policies, separated by semicolons")->capture_default_str();
@@ -141,14 +136,6 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
                    "tokens that each stream of a decode work writes (default: 64, or 16 "
                    "where there are several)")
       ->check(CLI::Range(1u, 100000u));
-  command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
-      ->capture_default_str();
-  command->add_option("--backend", flags->backend, kBackendHelp)
-      ->check(CLI::IsMember(BackendNames()))
-      ->capture_default_str();
-  command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
   AddFormatOption(command, "text: a table; json: one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunBenchEngine(*flags); }; });
 }

@@ -14,6 +14,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
+#include "cli/engine_options.h"
 #include "cli/generate_options.h"
 #include "cli/progress.h"
 #include "cli/token_list.h"
@@ -46,16 +47,12 @@ constexpr char kDefaultPolicies[] =
 constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
 
 struct EvalFlags {
-  std::string model;
-  std::string adapter;
+  EngineOptions engine;
   std::string policies = kDefaultPolicies;
   std::string text_file;
   std::string out;
-  std::string kv_type = "f16";
-  std::string backend = "cpu";
   uint32_t cases = 10;
   std::vector<uint32_t> lengths = {500, 1000, 2000, 4000};
-  int threads = 0;
   AnswerFormat format = AnswerFormat::kText;
 };
 
@@ -131,8 +128,8 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
 }
 
 absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
@@ -160,15 +157,14 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalText> texts,
                          MakeEvalTexts(text_options, documents, *tokenizer, chat.ok() ? chat->get() : nullptr));
 
-  DeviceOptions device_options{.backend = flags.backend, .threads = flags.threads};
-  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(flags.kv_type));
+  KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
   device_options.kv_bytes = KvBytes(texts, config.row_shape(device_options.kv_type));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
 
   EvalSettings settings{
-      .model = absl::StrCat(config.name, flags.adapter.empty() ? "" : " with an adapter"),
+      .model = absl::StrCat(config.name, flags.engine.adapter.empty() ? "" : " with an adapter"),
       .numerics_class = device->numerics_class(),
-      .kv_type = flags.kv_type,
+      .kv_type = flags.engine.kv_type,
       .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ", HashOfTexts(texts)),
       .cases = flags.cases,
       .lengths = text_options.lengths};
@@ -219,8 +215,7 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   auto flags = std::make_shared<EvalFlags>();
   CLI::App* command = app->add_subcommand(
       "eval", "What anchor policies cost: perplexity, exact recall, agreement with full attention, bytes; no servers");
-  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
-  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  AddEngineOptions(command, &flags->engine);
   command->add_option("--policies", flags->policies, "policies, separated by semicolons; `full` is always there")
       ->capture_default_str();
   command->add_option("--cases", flags->cases, "questions of each form and prompt length")
@@ -235,14 +230,6 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   command->add_option("--out", flags->out,
                       "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
                       "DIR.md; what results.json has from an earlier run is not measured again");
-  command->add_option("--kv-type", flags->kv_type, "element type of keys and values")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
-      ->capture_default_str();
-  command->add_option("--backend", flags->backend, kBackendHelp)
-      ->check(CLI::IsMember(BackendNames()))
-      ->capture_default_str();
-  command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
   AddFormatOption(command, "text: Markdown tables; json: every sum they were made from", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunEvalCommand(*flags); }; });
 }

@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/default_model.h"
+#include "cli/engine_options.h"
 #include "cli/generate_options.h"
 #include "cli/token_list.h"
 #include "common/anchor/content.h"
@@ -41,20 +42,16 @@ namespace {
 constexpr uint32_t kMaxTokens = 1 << 20;
 
 struct ScoreOptions {
-  std::string model;
-  std::string adapter;
+  EngineOptions engine;
   std::string policy;
-  std::string kv_type = "f16";
   std::string tokens;
   std::string tokens_file;
   std::string text_file;
   std::string path = "whole";
-  std::string backend = "cpu";
   uint32_t split = 0;
   bool has_split = false;
   uint32_t chunk = 256;
   uint32_t generated_from = UINT32_MAX;
-  int threads = 0;
   AnswerFormat format = AnswerFormat::kText;
 };
 
@@ -78,8 +75,8 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
 }
 
 absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(options.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, options.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(options.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, options.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
   PolicyNames names{.model_policy = files.adapter_policy(), .vocab_size = static_cast<uint32_t>(config.vocab_size)};
@@ -119,8 +116,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
       Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
-  DeviceOptions device_options{.backend = options.backend, .threads = options.threads};
-  KEDGE_ASSIGN_OR_RETURN(device_options.kv_type, ParseKvType(options.kv_type));
+  KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(options.engine));
   const uint32_t chunk = options.path == "whole" ? size : options.path == "steps" ? 1 : options.chunk;
   device_options.max_rows = std::min(chunk, size);
   const RowShape shape = config.row_shape(device_options.kv_type);
@@ -180,14 +176,10 @@ int RunScore(const ScoreOptions& options) {
 void AddScoreCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<ScoreOptions>();
   CLI::App* command = app->add_subcommand("score", "Log probabilities of a text under a policy; no servers");
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
-  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  AddEngineOptions(command, &options->engine);
   command->add_option("--policy", options->policy,
                       "anchor policy, e.g. full or window,recent=64 (default: the adapter's, else the model's, else "
                       "salient)");
-  command->add_option("--kv-type", options->kv_type, "element type of keys and values")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
-      ->capture_default_str();
   CLI::Option_group* input = command->add_option_group("Text", "one of");
   input->add_option("--tokens", options->tokens, "token ids: 1,2,3")->check(CheckTokenList)->type_name("IDS");
   input->add_option("--tokens-file", options->tokens_file,
@@ -210,11 +202,6 @@ void AddScoreCommand(CLI::App* app, Action* action) {
       ->check(CLI::Range(1u, kMaxTokens))
       ->capture_default_str();
   command->add_option("--generated-from", options->generated_from, "rows from here on have the generated role");
-  command->add_option("--backend", options->backend, kBackendHelp)
-      ->check(CLI::IsMember(BackendNames()))
-      ->capture_default_str();
-  command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
   AddFormatOption(command, "text: a summary; json: one object with every log probability", &options->format);
   command->callback([options, action] { *action = [options] { return RunScore(*options); }; });
 }

@@ -51,8 +51,9 @@ struct RouterWay {
     stub->async()->GenerateStream(context, request, reactor);
   }
   // How many tokens have come with this message; `read_bytes` of text had come before.
-  static absl::StatusOr<uint32_t> Count(const GivenAnswer& answer, uint32_t /*before*/, const Response& message,
+  static absl::StatusOr<uint32_t> Count(const GivenAnswer& answer, uint32_t before, const Response& message,
                                         size_t* read_bytes) {
+    if (message.completions().empty()) return before;
     const size_t begin = *read_bytes;
     const std::string& piece = message.completions(0).text();
     *read_bytes += piece.size();

@@ -1,0 +1,27 @@
+// Tested by tests/score_test.py, through the command.
+#include "cli/engine_options.h"
+
+#include "common/base/status.h"
+
+namespace kedge {
+
+void AddEngineOptions(CLI::App* command, EngineOptions* options) {
+  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  command->add_option("--kv-type", options->kv_type, "element type of keys and values")
+      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+      ->capture_default_str();
+  command->add_option("--backend", options->backend, kBackendHelp)
+      ->check(CLI::IsMember(BackendNames()))
+      ->capture_default_str();
+  command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
+      ->check(CLI::Range(0, 1024));
+}
+
+absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options) {
+  DeviceOptions device{.backend = options.backend, .threads = options.threads};
+  KEDGE_ASSIGN_OR_RETURN(device.kv_type, ParseKvType(options.kv_type));
+  return device;
+}
+
+}  // namespace kedge
