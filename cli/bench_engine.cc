@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
 #include "common/anchor/policy.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
@@ -95,9 +95,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const ModelCost cost, CostOf(*files.base));
 
   KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
-  if (device_options.threads == 0) {
-    device_options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
+  if (device_options.threads == 0) device_options.threads = UsableMachine().cores;
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
   device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();

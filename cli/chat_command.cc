@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 
 namespace kedge {
@@ -65,6 +66,9 @@ class Conversation {
         Reset();
       } else if (absl::StartsWith(words, "/")) {
         Say("commands: /reset, /exit");
+      } else if (const absl::Status text = CheckText("this line", line); !text.ok()) {
+        Say(text.message());
+        all_answered = false;
       } else {
         all_answered &= Answer(line);
       }

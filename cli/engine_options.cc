@@ -1,6 +1,7 @@
 // Tested by tests/score_test.py, through the command.
 #include "cli/engine_options.h"
 
+#include "cli/console.h"
 #include "common/base/status.h"
 
 namespace kedge {
@@ -21,6 +22,7 @@ void AddEngineOptions(CLI::App* command, EngineOptions* options) {
 absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options) {
   DeviceOptions device{.backend = options.backend, .threads = options.threads};
   KEDGE_ASSIGN_OR_RETURN(device.kv_type, ParseKvType(options.kv_type));
+  device.notice = [](const std::string& line) { Say(line); };
   return device;
 }
 

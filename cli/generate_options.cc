@@ -14,7 +14,7 @@
 #include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
-#include "common/tokenizer/utf8.h"
+#include "common/rpc/flags.h"
 
 namespace kedge {
 
@@ -44,8 +44,7 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   command->add_option("--repetition-penalty", call->repetition_penalty, "Above 1: tokens of the text get unlikelier");
   command->add_option("--frequency-penalty", call->frequency_penalty, "Taken off for each time a token was written");
   command->add_option("--presence-penalty", call->presence_penalty, "Taken off once a token was written");
-  command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")
-      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));  // CLI11 takes -1 as 2^64 - 1
+  command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")->check(WholeNumber(0, UINT64_MAX));
   command->add_option("--stop", call->stop, "Text that ends the answer; can be given several times")
       ->allow_extra_args(false);
   command->add_option("--stop-token-ids", options->stop_token_ids, "Token ids that end the answer: 1,2,3")
@@ -121,29 +120,16 @@ void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* f
 }
 
 void AddRouterOption(CLI::App* command, std::string* router) {
-  command->add_option("--router", *router, "HOST:PORT of the router")->required();
+  command->add_option("--router", *router, "HOST:PORT of the router")->required()->check(ReachableAddress());
 }
 
 bool MayBeChat(const PromptOptions& prompt) { return !prompt.raw && prompt.source != PromptOptions::Source::kTokens; }
 
-namespace {
-
-// A proto can't hold other text, and says so without naming the field.
-absl::Status CheckUtf8(absl::string_view flag, absl::string_view text) {
-  const std::optional<size_t> at = FindInvalidUtf8(text);
-  if (!at.has_value()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": is not valid UTF-8 at byte ", *at));
-}
-
-}  // namespace
-
 absl::Status ReadPrompt(PromptOptions* options) {
   using Source = PromptOptions::Source;
-  if (options->source == Source::kFile) {
-    KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
-  }
-  KEDGE_RETURN_IF_ERROR(CheckUtf8(options->source == Source::kFile ? "--prompt-file" : "--prompt", options->prompt));
-  return CheckUtf8("--system", options->system);
+  if (options->source != Source::kFile) return absl::OkStatus();  // flags have been checked
+  KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
+  return CheckText("--prompt-file", options->prompt);
 }
 
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,

@@ -38,8 +38,9 @@ struct PromptOptions {
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
-// Puts the text of --prompt-file into `prompt`, and checks that texts are valid UTF-8: needs no server, so it comes
-// before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names the flag.
+// Puts the text of --prompt-file into `prompt`, and checks that it is valid UTF-8 (flags are by CheckFlagTexts): needs
+// no server, so it comes before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names
+// the flag.
 absl::Status ReadPrompt(PromptOptions* options);
 
 // For CLI11's check(): why `text` is no list of token ids; empty if it is one.

@@ -35,8 +35,24 @@ expect 2 'there is no command `fly`' fly
 expect 2 'there is no command `fly`' serve fly
 expect 2 'there is no command `fly`' help fly
 expect 2 '--router' generate --prompt a
-expect 2 'kedge generate --help' generate --router x
-expect 2 '--unknown' health --router x --unknown
+expect 2 'kedge generate --help' generate --router localhost:1
+expect 2 '--unknown' health --router localhost:1 --unknown
+for command in 'generate --prompt a' chat health nodes; do
+  expect 2 '--router: "localhost" is not HOST:PORT' $command --router localhost
+  expect 2 'IPv6 needs brackets' $command --router ::1:50051
+  expect 2 'nobody listens on port 0' $command --router localhost:0
+done
+# Bytes that are no text: one line with the flag, whichever it is.
+bad=$'a\xff'
+for flag in --system --stop --policy --request-id; do
+  expect 2 "kedge: $flag: is not valid UTF-8 at byte 1" chat --router localhost:1 $flag "$bad"
+  expect 2 "kedge: $flag: is not valid UTF-8 at byte 1" generate --prompt a --router localhost:1 $flag="$bad"
+done
+expect 2 'kedge: --prompt: is not valid UTF-8 at byte 1' generate --router localhost:1 --prompt "$bad"
+expect 2 'kedge: PROMPT: is not valid UTF-8 at byte 1' run "$bad"
+for seed in -1 18446744073709551616 99999999999999999999999 1.5 x; do
+  expect 2 "--seed: is not a whole number from 0 to 18446744073709551615: $seed" run a --seed $seed
+done
 expect 2 'FILE' model inspect
 expect 2 '--port' up --port 65536
 expect 2 '--kv-type' run a --kv-type f8

@@ -35,7 +35,7 @@ int Serve(const std::string& role, std::vector<std::string> arguments) {
     }
     arguments.insert(arguments.end(), {"--model", *model});
   }
-  signal(SIGPIPE, SIG_DFL);  // ignored signals stay so through exec
+  for (int number : {SIGPIPE, SIGXFSZ}) signal(number, SIG_DFL);  // ignored signals stay so through exec
   SayError(BecomeProgram(absl::StrCat("kedge-", role), std::move(arguments)));
   return kExitFailed;
 }

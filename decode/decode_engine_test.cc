@@ -9,6 +9,8 @@
 namespace kedge {
 namespace {
 
+constexpr uint32_t kBadToken = 98;  // its rows come to no numbers
+
 struct RecordingSink : public DecodeSink {
   void OnPrefilled(const PrefilledInfo& info) override { prefilled = info; }
   void OnToken(uint32_t index, const SampledToken& token) override {
@@ -56,7 +58,8 @@ class DecodeEngineTest : public testing::Test {
     options.fingerprint = "model";
     options.context_length = 400;
     engine_.reset();
-    device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    device_ = std::make_unique<HashDevice>(
+        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = kBadToken});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -102,6 +105,31 @@ TEST_F(DecodeEngineTest, WithoutCandidatesThePromptIsComputedHere) {
   EXPECT_EQ(sink->prefilled->prefill_node, "");
   EXPECT_EQ(sink->prefilled->kept_rows, 29u);
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
+  const auto alone = Add(Job(30));
+  Turns(10);
+  NewEngine({.cache_pages = 32});
+  const auto good = Add(Job(30));
+  Turns(10);
+  const uint64_t cached = engine_->stats().cached_rows;
+  EXPECT_GT(cached, 0u);
+  for (const uint32_t at : {3u, 29u}) {  // a row without and with logits
+    DecodeJob job = Job(30);
+    job.content.ids[at] = kBadToken;
+    const auto bad = Add(job);
+    const auto other = Add(Job(30));
+    Turns(10);
+    ASSERT_TRUE(bad->ended.has_value());
+    EXPECT_EQ(bad->ended->code(), absl::StatusCode::kInternal);
+    EXPECT_TRUE(bad->ids.empty());
+    EXPECT_TRUE(other->ended->ok());
+    EXPECT_EQ(other->ids, alone->ids);
+    EXPECT_EQ(engine_->stats().cached_rows, cached);  // nothing of the bad one is kept for others
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  }
+  EXPECT_EQ(good->ids, alone->ids);
 }
 
 TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {

@@ -1,5 +1,6 @@
-// make_tiny_model FILE tiny|medium|qwen2 SEED: a random model for tests of the programs. The medium one takes long enough
-// for a test to do something meanwhile; the qwen2 one is for tools/make_qwen2_vectors.py.
+// make_tiny_model FILE KIND SEED: a random model for tests of the programs. KIND: tiny; medium, which takes long enough
+// for a test to do something meanwhile; qwen2, for tools/make_qwen2_vectors.py; loud, whose values f16 does not hold;
+// damaged: token 20 is no number, and nothing else.
 // make_tiny_model FILE adapter SEED [POLICY [BASE_SHA256]]: a random LoRA adapter for the tiny one.
 #include <cstdio>
 #include <cstdlib>
@@ -31,6 +32,8 @@ int main(int argc, char** argv) {
                .embedding_type = kedge::TensorType::kQ8_0};
   }
   if (std::string(argv[2]) == "qwen2") options = {.tied = false, .qwen2 = true};
+  if (std::string(argv[2]) == "loud") options.value_gain = 1e6f;
+  if (std::string(argv[2]) == "damaged") options = {.tied = false, .nan_embedding = 20};
   options.seed = static_cast<uint32_t>(std::atoi(argv[3]));
   const absl::Status status = kedge::WriteTinyModel(options, argv[1]);
   if (!status.ok()) std::fprintf(stderr, "%s\n", std::string(status.message()).c_str());

@@ -84,6 +84,12 @@ class Ops {
   // Writes keys and values [rows, kv_heads * head_dim] of one layer to R, and to K where kept_index >= 0.
   virtual void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
                        PageMemory& pages) = 0;
+  // A row whose keys or values are infinite or no numbers in the KV type.
+  struct KvFault {
+    uint32_t row = 0;  // of the plan
+    int layer = 0;
+    bool overflowed = false;  // they were finite before they were rounded to the type
+  };
   // out[r] = attention of queries[r] [heads * head_dim] over the rows that its two spans show, scaled by
   // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
   virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries,
@@ -108,6 +114,8 @@ class Ops {
   virtual void SumAcrossShards(int rows, Activations& x) = 0;
 
   // --- To and from the host; these wait ---
+  // What WriteKv has met since the last call, layers in ascending order.
+  virtual std::vector<KvFault> TakeKvFaults() = 0;
   virtual void CopyToHost(int rows, const Activations& x, absl::Span<float> out) = 0;
   virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
   // Passes over rows whose page is kNoPage.

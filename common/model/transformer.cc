@@ -10,6 +10,7 @@
 #include "common/model/transformer.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,7 @@
 #include "common/base/status.h"
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
+#include "common/kernels/finite.h"
 
 namespace kedge {
 namespace {
@@ -28,10 +30,14 @@ class DoneFuture final : public StepFuture {
  public:
   explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
   DoneFuture(absl::Span<const float> logits, size_t vocab_size, const std::vector<std::vector<uint32_t>>* mass,
-             size_t mass_heads)
-      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads) {}
+             size_t mass_heads, const std::map<size_t, absl::Status>* bad_rows)
+      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
 
   absl::Status Wait() override { return status_; }
+  absl::Status CheckRows(size_t first, size_t count) const override {
+    const auto bad = bad_rows_->lower_bound(first);
+    return bad != bad_rows_->end() && bad->first < first + count ? bad->second : absl::OkStatus();
+  }
   absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
 
@@ -41,6 +47,7 @@ class DoneFuture final : public StepFuture {
   const size_t vocab_size_ = 0;
   const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
   const size_t mass_heads_ = 0;
+  const std::map<size_t, absl::Status>* const bad_rows_ = nullptr;
 };
 
 std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
@@ -57,15 +64,15 @@ int TurnedOutput(const ModelConfig& config, int i) {
 }  // namespace
 
 struct TransformerDevice::Layer {
-  std::unique_ptr<WeightVector> attention_norm;  // [hidden]
-  std::unique_ptr<WeightMatrix> query;           // [heads * head_dim, hidden]
-  std::unique_ptr<WeightMatrix> key, value;      // [kv_heads * head_dim, hidden]
-  std::unique_ptr<WeightVector> query_bias;      // [heads * head_dim]; null without biases, as the next two
+  std::unique_ptr<WeightVector> attention_norm;        // [hidden]
+  std::unique_ptr<WeightMatrix> query;                 // [heads * head_dim, hidden]
+  std::unique_ptr<WeightMatrix> key, value;            // [kv_heads * head_dim, hidden]
+  std::unique_ptr<WeightVector> query_bias;            // [heads * head_dim]; null without biases, as the next two
   std::unique_ptr<WeightVector> key_bias, value_bias;  // [kv_heads * head_dim]
-  std::unique_ptr<WeightMatrix> attention_out;   // [hidden, heads * head_dim]
-  std::unique_ptr<WeightVector> ffn_norm;        // [hidden]
-  std::unique_ptr<WeightMatrix> gate, up;        // [ffn, hidden]
-  std::unique_ptr<WeightMatrix> down;            // [hidden, ffn]
+  std::unique_ptr<WeightMatrix> attention_out;         // [hidden, heads * head_dim]
+  std::unique_ptr<WeightVector> ffn_norm;              // [hidden]
+  std::unique_ptr<WeightMatrix> gate, up;              // [ffn, hidden]
+  std::unique_ptr<WeightMatrix> down;                  // [hidden, ffn]
 };
 
 struct TransformerDevice::Buffers {
@@ -227,8 +234,23 @@ std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
   PrepareMass(plan);
   Forward(plan);
+  FindBadRows(plan);
   ComputeLogits(plan);
-  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size());
+  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size(), &bad_rows_);
+}
+
+// What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
+void TransformerDevice::FindBadRows(const StepPlan& plan) {
+  bad_rows_.clear();
+  for (const Ops::KvFault& fault : ops_->TakeKvFaults()) {
+    const char* const type = KvTypeName(row_shape_.type);
+    const std::string what =
+        fault.overflowed ? absl::StrCat("a key or value is beyond what the KV type ", type,
+                                        " holds: serve this model with --kv-type bf16 or f32")
+                         : std::string("a key or value is infinite or not a number: the weights may be damaged");
+    bad_rows_.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position, ", layer ",
+                                                                  fault.layer, ": ", what)));
+  }
 }
 
 // Most steps ask for none.
@@ -305,6 +327,13 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan) {
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
     ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));
+    for (size_t i = 0; i < piece.size(); ++i) {
+      if (AllFinite(&logits_[(done + i) * vocab], vocab)) continue;
+      bad_rows_.emplace(piece[i],
+                        absl::InternalError(absl::StrCat("token ", plan.rows[piece[i]].position,
+                                                         ": its logits are infinite or not numbers: the weights may be "
+                                                         "damaged")));
+    }
   }
 }
 

@@ -3,6 +3,7 @@
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -64,6 +65,7 @@ class TransformerDevice final : public StepDevice {
   void Forward(const StepPlan& plan);
   void ForwardLayer(const StepPlan& plan, int layer);
   void AddBiases(int rows, const Layer& w);
+  void FindBadRows(const StepPlan& plan);
   void ComputeLogits(const StepPlan& plan);
 
   const Weights weights_;                             // the matrices may refer to their bytes
@@ -81,10 +83,11 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope_dim / 2]
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::vector<uint32_t> tokens_, positions_;  // [rows] of the step
-  std::vector<float> logits_;                 // [rows that want logits, vocab], on the host
-  std::vector<std::vector<uint32_t>> mass_;   // [rows that want mass * mass heads][rows seen], on the host
+  std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
+  std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
+  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][rows seen], on the host
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
+  std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of
 };
 
 }  // namespace kedge

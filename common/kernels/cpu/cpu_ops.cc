@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/attention.h"
@@ -19,6 +21,7 @@
 #include "common/kernels/cpu/panels.h"
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
+#include "common/kernels/finite.h"
 
 namespace kedge {
 namespace {
@@ -64,7 +67,8 @@ class CpuOps final : public Ops {
   explicit CpuOps(const CpuOptions& options)
       : kernels_(KernelsFor(options.instruction_set)),
         pool_(options.threads),
-        image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout)),
+        image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout),
+               options.image_notice),
         attention_workers_(pool_.threads()) {}
 
   const std::string& numerics_class() const override { return numerics_class_; }
@@ -151,6 +155,12 @@ class CpuOps final : public Ops {
       value.resize(shape.kv_heads * head_bytes);
       kernels_.to_kv(shape.type, Cast(keys).row(r), size, key.data());
       kernels_.to_kv(shape.type, Cast(values).row(r), size, value.data());
+      if (!AllFinite(shape.type, key.data(), size) || !AllFinite(shape.type, value.data(), size)) {
+        absl::MutexLock lock(&faults_mutex_);
+        faults_.push_back({.row = static_cast<uint32_t>(r),
+                           .layer = layer,
+                           .overflowed = AllFinite(Cast(keys).row(r), size) && AllFinite(Cast(values).row(r), size)});
+      }
       const PlanRow& row = plan.rows[r];
       const PageTables& tables = plan.tables[row.tables];
       const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
@@ -225,6 +235,11 @@ class CpuOps final : public Ops {
   }
 
   void SumAcrossShards(int rows, Activations& x) override {}
+
+  std::vector<KvFault> TakeKvFaults() override {
+    absl::MutexLock lock(&faults_mutex_);
+    return std::exchange(faults_, {});
+  }
 
   void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
     const size_t columns = Cast(x).columns;
@@ -364,6 +379,8 @@ class CpuOps final : public Ops {
   std::vector<AttentionWorker> attention_workers_;  // one per thread
   std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
   RopeTable rope_;
+  absl::Mutex faults_mutex_;  // rows are written by several threads
+  std::vector<KvFault> faults_ ABSL_GUARDED_BY(faults_mutex_);
   uint64_t last_vector_id_ = 0;
 };
 

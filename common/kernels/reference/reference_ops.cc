@@ -129,6 +129,7 @@ class ReferenceOps final : public Ops {
       const PageTables& tables = plan.tables[row.tables];
       const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
       StoreRow(recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
+      NoteFault(static_cast<uint32_t>(r), recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
       if (row.kept_index < 0) continue;
       const RowRef kept{tables.kept[row.kept_index / kPageRows], row.kept_index % kPageRows};
       StoreRow(kept, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
@@ -174,6 +175,8 @@ class ReferenceOps final : public Ops {
 
   void SumAcrossShards(int rows, Activations& x) override {}
 
+  std::vector<KvFault> TakeKvFaults() override { return std::exchange(faults_, {}); }
+
   void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
     KEDGE_CHECK(out.size() == size_t(rows) * Cast(x).columns);
     std::memcpy(out.data(), Cast(x).row(0), sizeof(float) * out.size());
@@ -214,7 +217,25 @@ class ReferenceOps final : public Ops {
     }
   }
 
+  // Looks at what was stored.
+  void NoteFault(uint32_t row, RowRef stored, int layer, const float* keys, const float* values,
+                 const ReferencePages& pages) {
+    const RowShape& shape = pages.shape();
+    bool is_finite = true, was_finite = true;
+    for (uint32_t head = 0; head < shape.kv_heads; ++head) {
+      for (int part : {0, 1}) {
+        const std::vector<float> numbers = pages.LoadPart(stored, layer, static_cast<int>(head), part);
+        for (uint32_t d = 0; d < shape.head_dim; ++d) {
+          is_finite &= std::isfinite(numbers[d]);
+          was_finite &= std::isfinite((part == 0 ? keys : values)[head * shape.head_dim + d]);
+        }
+      }
+    }
+    if (!is_finite) faults_.push_back({.row = row, .layer = layer, .overflowed = was_finite});
+  }
+
   const std::string numerics_class_ = "reference-1";
+  std::vector<KvFault> faults_;
 };
 
 }  // namespace
