@@ -175,7 +175,7 @@ void Rope(benchmark::State& state, Context& context, int rows) {
   std::vector<uint32_t> positions(rows);
   std::iota(positions.begin(), positions.end(), 1000);
   const double seconds =
-      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, *x); });
+      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, 1, *x); });
   SetCounters(state, seconds, 4.0 * rows * kHeads * kHeadDim, context.limits.read_bytes);
 }
 

@@ -17,9 +17,9 @@
 #include "bench/work.h"
 #include "cli/bench_command.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
 #include "common/anchor/policy.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status.h"
@@ -78,7 +78,7 @@ absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& 
 absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
   KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.engine.model, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));

@@ -20,9 +20,9 @@
 #include "cli/child_process.h"
 #include "cli/client.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
+#include "cli/model_fetch.h"
 #include "cli/token_node.h"
 #include "cli/token_readers.h"
 #include "cli/token_relay.h"
@@ -138,7 +138,7 @@ absl::Status WaitUntilServing(const std::string& address, const StopSignals& sig
 absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, const StopSignals& signals) {
   KEDGE_RETURN_IF_ERROR(InitLog("tokens", "warn"));  // of the node: stdout is for results
   KEDGE_ASSIGN_OR_RETURN(const std::vector<RouterWork> works, ParseRouterWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [&signals] { return signals.stopped(); }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.model, [&signals] { return signals.stopped(); }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, ""));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
@@ -201,8 +201,7 @@ void AddBenchRouter(CLI::App* bench, Action* action) {
   auto flags = std::make_shared<BenchRouterFlags>();
   CLI::App* command = bench->add_subcommand(
       "router", "The router alone, before a node without a model: what it adds to each token, and what one costs it");
-  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
-      ->type_name("FILE");
+  command->add_option("--model", flags->model, kModelHelp)->type_name("FILE");
   command->add_option("--works", flags->works, "STREAMSxRATE, tokens per second of each stream, separated by commas")
       ->type_name("LIST")
       ->capture_default_str();

@@ -2,12 +2,13 @@
 #include "cli/engine_options.h"
 
 #include "cli/console.h"
+#include "cli/model_fetch.h"
 #include "common/base/status.h"
 
 namespace kedge {
 
 void AddEngineOptions(CLI::App* command, EngineOptions* options) {
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--model", options->model, kModelHelp);
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))

@@ -15,8 +15,8 @@
 #include "cli/calibrate_model.h"
 #include "cli/client.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/log_directory.h"
+#include "cli/model_fetch.h"
 #include "common/anchor/policy.h"
 #include "common/base/cache_dir.h"
 #include "common/base/machine_limits.h"
@@ -56,8 +56,7 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
       ->check(CLI::Range(1, 65535).description(""))
       ->type_name("PORT");
   command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
-      ->type_name("FILE");
+  command->add_option("--model", options->model, kModelHelp)->type_name("FILE");
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
       ->type_name("FILE");
   command
@@ -114,7 +113,7 @@ absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& o
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
-  KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
+  KEDGE_ASSIGN_OR_RETURN(std::string model, FindModel(options.model, cancelled));
   KEDGE_RETURN_IF_ERROR(PrepareModel(model, options, cancelled));
   ClusterOptions cluster;
   cluster.host = options.host;

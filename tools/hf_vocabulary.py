@@ -1,7 +1,7 @@
 """The vocabulary of a Hugging Face folder in the form that GGUF stores it.
 
 Two kinds are read:
-  tokenizer.json   byte-level BPE (Llama 3, SmolLM2, GPT-2, Qwen2)
+  tokenizer.json   byte-level BPE (Llama 3, SmolLM2, GPT-2, Qwen2, Qwen3)
   tokenizer.model  SentencePiece BPE (Llama 2), with what added_tokens.json puts behind it
 A folder with both is of the second kind, unless its tokenizer.json is byte-level.
 

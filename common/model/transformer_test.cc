@@ -117,7 +117,8 @@ Difference CpuAgainstReference(const std::string& model, KvType type, uint32_t s
   return difference;
 }
 
-// Random shapes; every second model has rope factors, every second its own output matrix, every third is a qwen2.
+// Random shapes; every second model has rope factors, every second its own output matrix; every third is a qwen2, every
+// third a qwen3, and two of three have stretched positions.
 TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized) {
   const int head_dims[] = {8, 10, 16, 24, 64};
   TinyModelOptions options;
@@ -129,7 +130,8 @@ TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized
   options.ffn = quantized ? 32 * (1 + static_cast<int>(random() % 4)) : 19 + static_cast<int>(random() % 80);
   options.tied = seed % 2 == 0;
   options.rope_factors = seed / 2 % 2 == 0;
-  options.qwen2 = seed % 3 == 1;
+  options.architecture = std::vector<std::string>{"llama", "qwen2", "qwen3"}[seed % 3];
+  options.rope_scaling = std::vector<std::string>{"", "linear", "yarn"}[seed / 3 % 3];
   options.rope_freq_base = seed % 3 == 0 ? 100000 : 10000;
   return options;
 }
@@ -183,19 +185,30 @@ TEST(TransformerTest, CpuAgreesWithTheReferenceForQuantizedWeights) {
   }
 }
 
-// Against Hugging Face's transformers (tools/make_qwen2_vectors.py).
-TEST(TransformerTest, Qwen2AgreesWithAnotherImplementation) {
-  std::ifstream stream("common/model/testdata/tiny_qwen2_logprobs.json");
-  const nlohmann::json vectors = nlohmann::json::parse(stream);
-  const std::vector<uint32_t> ids = vectors["ids"];
-  const std::vector<double> expected = vectors["logprobs"];
-  ASSERT_EQ(expected.size(), 59u);
-  const std::string model = MakeTinyModel({.tied = false, .qwen2 = true});
-  for (const char* backend : {"reference", "cpu"}) {
-    const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
-    const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
-    for (size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
+// Against Hugging Face's transformers (tools/make_architecture_vectors.py).
+TEST(TransformerTest, EveryArchitectureAgreesWithAnotherImplementation) {
+  struct Case {
+    const char* architecture;
+    const char* rope_scaling;
+    const char* vectors;
+  };
+  for (const Case& c :
+       {Case{"llama", "linear", "llama_linear"}, Case{"llama", "yarn", "llama_yarn"}, Case{"qwen2", "", "qwen2"},
+        Case{"qwen2", "yarn", "qwen2_yarn"}, Case{"qwen3", "", "qwen3"}, Case{"qwen3", "yarn", "qwen3_yarn"}}) {
+    SCOPED_TRACE(c.vectors);
+    std::ifstream stream(std::string("common/model/testdata/tiny_") + c.vectors + "_logprobs.json");
+    const nlohmann::json vectors = nlohmann::json::parse(stream);
+    const std::vector<uint32_t> ids = vectors["ids"];
+    const std::vector<double> expected = vectors["logprobs"];
+    ASSERT_EQ(expected.size(), 59u);
+    const std::string model =
+        MakeTinyModel({.tied = false, .architecture = c.architecture, .rope_scaling = c.rope_scaling});
+    for (const char* backend : {"reference", "cpu"}) {
+      const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
+      const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
+      }
     }
   }
 }

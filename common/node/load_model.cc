@@ -22,7 +22,7 @@ namespace {
 absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
   constexpr size_t kWorthAFile = size_t{16} << 20;
   const std::string cache = CacheDir();
-  if (cache.empty() || files.base->bytes().size() < kWorthAFile) return "";
+  if (cache.empty() || files.base->total_bytes() < kWorthAFile) return "";
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
   return absl::StrCat(cache, "/weights/", fingerprint);
 }

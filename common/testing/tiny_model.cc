@@ -160,7 +160,7 @@ class WeightMaker {
 };
 
 void SetConfiguration(const TinyModelOptions& options, GgufWriter& writer) {
-  const std::string architecture = options.qwen2 ? "qwen2" : "llama";
+  const std::string& architecture = options.architecture;
   writer.SetString("general.architecture", architecture);
   writer.SetString("general.name", absl::StrCat("tiny-", options.seed));
   writer.SetUint32(architecture + ".block_count", options.layers);
@@ -175,6 +175,10 @@ void SetConfiguration(const TinyModelOptions& options, GgufWriter& writer) {
   writer.SetFloat32(architecture + ".rope.freq_base", static_cast<float>(options.rope_freq_base));
   writer.SetUint32(architecture + ".rope.dimension_count", options.head_dim);
   writer.SetUint32(architecture + ".vocab_size", kTinyVocabularySize);
+  if (options.rope_scaling.empty()) return;
+  writer.SetString(architecture + ".rope.scaling.type", options.rope_scaling);
+  writer.SetFloat32(architecture + ".rope.scaling.factor", 4);
+  writer.SetUint32(architecture + ".rope.scaling.original_context_length", options.context / 4);
 }
 
 void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
@@ -191,10 +195,15 @@ void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
     weights.Matrix(prefix + "attn_q.weight", type, query_width, options.hidden, 2.0f);
     weights.Matrix(prefix + "attn_k.weight", type, kv_width, options.hidden, 1.0f);
     weights.Matrix(prefix + "attn_v.weight", type, kv_width, options.hidden, options.value_gain);
-    if (options.qwen2) {
+    if (options.architecture == "qwen2") {
       weights.Bias(prefix + "attn_q.bias", query_width);
       weights.Bias(prefix + "attn_k.bias", kv_width);
       weights.Bias(prefix + "attn_v.bias", kv_width);
+    }
+    if (options.architecture == "qwen3") {
+      // After a norm a head's values have deviation 1, before it those of queries have 2: hence the scale.
+      weights.Norm(prefix + "attn_q_norm.weight", options.head_dim, 2.0f, true);
+      weights.Norm(prefix + "attn_k_norm.weight", options.head_dim, 1.0f, true);
     }
     weights.Matrix(prefix + "attn_output.weight", type, options.hidden, query_width, 1.5f);
     weights.Norm(prefix + "ffn_norm.weight", options.hidden, 1.0f, false);
@@ -242,6 +251,7 @@ std::string MakeTinyModel(const TinyModelOptions& options) {
   KEDGE_CHECK(options.kv_heads > 0 && options.heads > 0 && options.heads % options.kv_heads == 0);
   KEDGE_CHECK(options.head_dim >= 8 && options.head_dim % 2 == 0);
   KEDGE_CHECK(!options.tied || !(options.nan_embedding.has_value() || options.nan_output.has_value()));
+  KEDGE_CHECK(options.architecture == "llama" || options.architecture == "qwen2" || options.architecture == "qwen3");
   GgufWriter writer;
   SetConfiguration(options, writer);
   SetVocabulary(writer);

@@ -29,7 +29,10 @@ struct TinyModelOptions {
   bool tied = true;           // false: a matrix output.weight of its own, of weight_type
   bool rope_factors = false;  // true: tensor rope_freqs.weight with random factors from 1 to 8
   double rope_freq_base = 10000;
-  bool qwen2 = false;  // true: architecture qwen2, with biases of queries, keys and values, and heads in halves
+  // Or qwen2, with biases of queries, keys and values; or qwen3, with norms of heads. These turn heads in halves.
+  std::string architecture = "llama";
+  // rope.scaling.type; "": none of its keys. Otherwise by 4, with a YaRN whose blend is within such a small head.
+  std::string rope_scaling;
   bool chat_template = true;
   std::string policy;  // kedge.anchor.policy; "": none
   // --- Damage ---

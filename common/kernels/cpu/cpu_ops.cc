@@ -107,6 +107,16 @@ class CpuOps final : public Ops {
     });
   }
 
+  void RmsNormHeads(int rows, int heads, const WeightVector& weight, float epsilon, Activations& x) override {
+    const std::vector<float>& w = Cast(weight).values;
+    ForEachRow(rows, heads * w.size(), [&](int r) {
+      for (int h = 0; h < heads; ++h) {
+        float* head = Cast(x).row(r) + h * w.size();
+        kernels_.rms_norm(head, w.data(), epsilon, static_cast<int>(w.size()), head);
+      }
+    });
+  }
+
   void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
     size_t work = 0;
     bool quantized = false;
@@ -134,9 +144,9 @@ class CpuOps final : public Ops {
   }
 
   void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-            Activations& x) override {
+            float magnitude, Activations& x) override {
     const int rope_dim = static_cast<int>(2 * Cast(inverse_frequencies).values.size());
-    PrepareRopeTable(positions, Cast(inverse_frequencies));
+    PrepareRopeTable(positions, Cast(inverse_frequencies), magnitude);
     ForEachRow(static_cast<int>(positions.size()), size_t(heads) * rope_dim, [&](int r) {
       const float* cos = &rope_.cos[size_t(r) * rope_dim];
       const float* sin = &rope_.sin[size_t(r) * rope_dim];
@@ -265,13 +275,18 @@ class CpuOps final : public Ops {
   struct RopeTable {
     std::vector<uint32_t> positions;
     uint64_t frequencies_id = 0;
+    float magnitude = 1;
     std::vector<float> cos, sin;  // [rows, rope_dim]: as the kernel takes them
   };
 
-  void PrepareRopeTable(absl::Span<const uint32_t> positions, const CpuVector& frequencies) {
-    if (rope_.frequencies_id == frequencies.id && absl::MakeConstSpan(rope_.positions) == positions) return;
+  void PrepareRopeTable(absl::Span<const uint32_t> positions, const CpuVector& frequencies, float magnitude) {
+    if (rope_.frequencies_id == frequencies.id && rope_.magnitude == magnitude &&
+        absl::MakeConstSpan(rope_.positions) == positions) {
+      return;
+    }
     rope_.positions.assign(positions.begin(), positions.end());
     rope_.frequencies_id = frequencies.id;
+    rope_.magnitude = magnitude;
     const size_t pairs = frequencies.values.size();
     rope_.cos.resize(positions.size() * pairs * 2);
     rope_.sin.resize(positions.size() * pairs * 2);
@@ -280,9 +295,9 @@ class CpuOps final : public Ops {
       for (size_t i = 0; i < pairs; ++i) {
         const SinCos turn = SinCosDouble(static_cast<double>(positions[r]) * frequencies.values[i]);
         const size_t even = (r * pairs + i) * 2;
-        rope_.cos[even] = rope_.cos[even + 1] = static_cast<float>(turn.cos);
-        rope_.sin[even] = -static_cast<float>(turn.sin);
-        rope_.sin[even + 1] = static_cast<float>(turn.sin);
+        rope_.cos[even] = rope_.cos[even + 1] = static_cast<float>(turn.cos * magnitude);
+        rope_.sin[even + 1] = static_cast<float>(turn.sin * magnitude);
+        rope_.sin[even] = -rope_.sin[even + 1];
       }
     });
   }
