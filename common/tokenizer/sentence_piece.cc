@@ -216,6 +216,7 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     // Converters write the spaces of such a token in either way.
     if (vocabulary.IsUserDefined(id)) {
       user_defined.emplace_back(absl::StrReplaceAll(vocabulary.spelling(id), {{" ", kSpaceMark}}), id);
+      longest_text_ = std::max(longest_text_, user_defined.back().first.size());
     }
     const TokenType type = vocabulary.types[id];
     if (type != TokenType::kNormal && type != TokenType::kUnused) continue;
@@ -223,6 +224,7 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     pieces_.try_emplace(spelling, Piece{id, static_cast<float>(score), type == TokenType::kUnused});
     longest_piece_ = std::max(longest_piece_, spelling.size());
   }
+  longest_text_ = std::max(longest_text_, longest_piece_);
   user_defined_ = TokenMatcher(std::move(user_defined));
   return absl::OkStatus();
 }

@@ -152,6 +152,9 @@ TEST(SentencePieceTest, UserDefinedTokensAreTextThatStaysWhole) {
   for (const absl::string_view text : {"<tool>ab", " ab", "a    ab", "   ", "ab  <tool>  abc"}) {
     EXPECT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
   }
+  // A text may have U+2581 itself where a token has a space.
+  EXPECT_EQ(Encode(*tokenizer, "a\u2581\u2581\u2581"), (Ids{261, 262, three_spaces}));
+  EXPECT_EQ(tokenizer->longest_text(), 9u);
   EXPECT_EQ(Decode(*tokenizer, {tool, 260}), "<tool> ab");  // its text goes on with a space
 
   const auto tokens = tokenizer->EncodeWithOffsets("a\u00E9   <tool>.");
