@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Writes common/tokenizer/new_characters_table.h: the letters, digits and marks that are newer than PCRE2's Unicode.
 
-Debian 12's PCRE2 knows Unicode 14, as Python 3.11's own unicodedata does; the tokenizers of models know Unicode 16. From
-the repository's root:
+Debian 12's PCRE2 knows Unicode 14, as Python 3.11's own unicodedata does; the tokenizers of models know Unicode 16.
+From the repository's root:
 
     python3.11 -m venv /tmp/characters
     /tmp/characters/bin/pip install unicodedata2==16.0.0

@@ -1,12 +1,13 @@
 // The text is a doubly linked list of characters in an array; a user-defined token is one symbol of it from the start,
-// and merges with nothing. Two neighbours may merge if together they spell a piece;
-// a heap holds the pairs that may, by (score, position): the highest score goes first, of equal ones the leftmost. A
-// heap entry is out of date when its pair has another length by now, since a pair's text is fixed by its place and
-// length. Each merge pushes at most two entries, so a text of n characters costs O(n log n).
+// and merges with nothing. Two neighbours may merge if together they spell a piece; a heap holds the pairs that may, by
+// (score, position): the highest score goes first, of equal ones the leftmost. A heap entry is out of date when its pair
+// has another length by now, since a pair's text is fixed by its place and length. Each merge pushes at most two
+// entries, so a text of n characters costs O(n log n).
 //
 // Why not the SentencePiece library: Debian's carries symbols of an older Protocol Buffers with it, which take the
-// place of the ones that gRPC needs, and a process that links both dies before main. Tested by sentence_piece_test.cc
-// and tokenizer_golden_test.cc.
+// place of the ones that gRPC needs, and a process that links both dies before main.
+//
+// Tested by sentence_piece_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/sentence_piece.h"
 
 #include <algorithm>
