@@ -98,7 +98,6 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   for (uint32_t id = 0; id < static_cast<uint32_t>(model->tokenizer->vocab_size()); ++id) {
     if (model->tokenizer->IsSpecial(id)) continue;  // no text becomes it
     const absl::string_view bytes = model->tokenizer->TokenBytes(id);
-    model->longest_token = std::max(model->longest_token, bytes.size());
     if (bytes.size() == 1) model->token_bytes.set(static_cast<uint8_t>(bytes[0]));
   }
 
@@ -147,7 +146,7 @@ size_t RequestParser::LeastTokens(absl::string_view text, bool inserts) const {
     // (White space is at most U+0020 or not ASCII.)
     return model_->token_bytes[byte] && (!inserts || (byte > 0x20 && byte < 0x80));
   }));
-  return (bytes + model_->longest_token - 1) / model_->longest_token;
+  return (bytes + model_->tokenizer->longest_text() - 1) / model_->tokenizer->longest_text();
 }
 
 absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text, std::optional<uint32_t> insert,

@@ -30,9 +30,7 @@ struct RouterModel {
   // Token ids are below this: rows of the embedding, which may be padded beyond the tokenizer's vocabulary.
   uint32_t vocab_size = 0;
   std::unique_ptr<const Tokenizer> tokenizer;
-  // How few tokens a text can have: the longest token that text can become, and the bytes that become any at all.
-  size_t longest_token = 1;  // bytes
-  std::bitset<256> token_bytes;
+  std::bitset<256> token_bytes;  // those that are never left out of a text's tokens
   // Null if the model has none that is known; then `chat_template_status` says why.
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;

@@ -230,7 +230,7 @@ TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
 }
 
 TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
-  const size_t longest = model_->longest_token;
+  const size_t longest = model_->tokenizer->longest_text();
   ASSERT_GT(longest, 1u);
   EXPECT_EQ(model_->token_bytes.count(), 256u);
   const std::string refusal = "has at least 512 tokens; the context of 512 leaves no room for an answer";
