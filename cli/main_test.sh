@@ -88,6 +88,7 @@ expect 5 'prefill: --version' serve prefill --version
 expect 5 'prefill: --listen [::1]:0 --model a b.gguf --policy  -x' \
   serve prefill --listen '[::1]:0' --model 'a b.gguf' --policy '' -x
 expect 5 'decode: --model=x --unknown' serve decode --model=x --unknown
+expect 5 'decode: --threads 1 --model' serve decode --threads 1 --model
 # Without --model it is the default model, and a name is one of the table; here neither can be fetched.
 mkdir -p bin cache/kedge
 printf '#!/bin/sh\nif [ "$4" = --version ]; then exit 0; fi\necho "ERROR: no network"; exit 1\n' > bin/python3

@@ -95,12 +95,11 @@ std::string WheelFetcher::Reason() const {
 absl::StatusOr<std::string> WheelFetcher::Download(const std::string& requirement,
                                                    const std::function<void()>& on_wait) {
   std::vector<std::string> argv = pip_;
-  for (const std::string& argument :
-       {std::string("download"), std::string("--no-deps"), std::string("--only-binary=:all:"),
-        std::string("--no-cache-dir"), std::string("--retries=2"), std::string("--disable-pip-version-check"),
-        std::string("--progress-bar=off"), requirement, std::string("-d"), wheels_}) {
+  for (const char* argument : {"download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--retries=2",
+                               "--disable-pip-version-check", "--progress-bar=off"}) {
     argv.push_back(argument);
   }
+  argv.insert(argv.end(), {requirement, "-d", wheels_});
   KEDGE_ASSIGN_OR_RETURN(const bool fetched, Run(std::move(argv), on_wait));
   if (!fetched) return absl::UnavailableError(Reason());
   std::error_code error;
