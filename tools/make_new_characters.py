@@ -30,10 +30,12 @@ struct NewCharacters {{
   char32_t first, last, stand_in;
 }};
 
+// clang-format off
 inline constexpr NewCharacters kNewCharacters[] = {{
 """
 TAIL = """\
 };
+// clang-format on
 
 }  // namespace kedge
 

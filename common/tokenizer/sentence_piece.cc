@@ -1,7 +1,7 @@
 // The text is a doubly linked list of characters in an array; a user-defined token is one symbol of it from the start,
 // and merges with nothing. Two neighbours may merge if together they spell a piece; a heap holds the pairs that may, by
-// (score, position): the highest score goes first, of equal ones the leftmost. A heap entry is out of date when its pair
-// has another length by now, since a pair's text is fixed by its place and length. Each merge pushes at most two
+// (score, position): the highest score goes first, of equal ones the leftmost. A heap entry is out of date when its
+// pair has another length by now, since a pair's text is fixed by its place and length. Each merge pushes at most two
 // entries, so a text of n characters costs O(n log n).
 //
 // Why not the SentencePiece library: Debian's carries symbols of an older Protocol Buffers with it, which take the
