@@ -1,11 +1,11 @@
 // SentencePiece vocabularies through the tokenizer: the way to tokens, what text must not become, and the way back.
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <cmath>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
@@ -116,7 +116,6 @@ TEST(SentencePieceTest, TextNeverBecomesASpecialToken) {
   };
   const uint32_t control = add("s", 3);  // spelled like a piece
   const uint32_t again = add("s", 3);    // and twice
-  const uint32_t user_defined = add("<s>", 4);
   const uint32_t empty = add("", 3);
   const auto tokenizer = MakeTokenizer(vocabulary);
   const std::string text = "<s></s><unk>s \u2581 <0x0A> special 1 control";
@@ -125,11 +124,41 @@ TEST(SentencePieceTest, TextNeverBecomesASpecialToken) {
     EXPECT_FALSE(tokenizer->IsSpecial(id)) << id;
     EXPECT_NE(id, Byte('\n'));
   }
-  for (const uint32_t id : {kUnknown, kBegin, kEnd, control, again, user_defined, empty}) {
+  for (const uint32_t id : {kUnknown, kBegin, kEnd, control, again, empty}) {
     EXPECT_TRUE(tokenizer->IsSpecial(id)) << id;
   }
   EXPECT_EQ(tokenizer->SpecialId("<s>"), kBegin);
   EXPECT_EQ(tokenizer->SpecialId("s"), control);
+}
+
+TEST(SentencePieceTest, UserDefinedTokensAreTextThatStaysWhole) {
+  TestVocabulary vocabulary = SmallVocabulary();
+  const auto add = [&](const std::string& spelling) {
+    vocabulary.scores.push_back(0);
+    return vocabulary.Add(spelling, 4);
+  };
+  const uint32_t tool = add("<tool>");
+  const uint32_t two_spaces = add("  ");  // as converters of Hugging Face's files write it
+  const uint32_t three_spaces = add("\u2581\u2581\u2581");
+  const uint32_t bc = add("bc");
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  EXPECT_EQ(Encode(*tokenizer, "<tool>ab<tool> ab"), (Ids{261, tool, 259, tool, 260}));
+  EXPECT_EQ(Encode(*tokenizer, "abc"), (Ids{261, 262, bc}));     // found before anything merges
+  EXPECT_EQ(Encode(*tokenizer, " ab"), (Ids{two_spaces, 259}));  // one of the two was added
+  EXPECT_EQ(Encode(*tokenizer, "a    ab"), (Ids{261, 262, three_spaces, 260}));
+  EXPECT_EQ(Encode(*tokenizer, "a\u2581\u2581b"), (Ids{261, 262, two_spaces, 263}));
+  EXPECT_FALSE(tokenizer->IsSpecial(tool));
+  EXPECT_EQ(tokenizer->TokenBytes(three_spaces), "   ");
+  for (const absl::string_view text : {"<tool>ab", " ab", "a    ab", "   ", "ab  <tool>  abc"}) {
+    EXPECT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
+  }
+  EXPECT_EQ(Decode(*tokenizer, {tool, 260}), "<tool> ab");  // its text goes on with a space
+
+  const auto tokens = tokenizer->EncodeWithOffsets("a\u00E9   <tool>.");
+  ASSERT_TRUE(tokens.ok());
+  std::vector<size_t> begins;
+  for (const TextToken& token : *tokens) begins.push_back(token.begin);
+  EXPECT_EQ(begins, (std::vector<size_t>{0, 0, 1, 1, 3, 6, 12}));
 }
 
 TEST(SentencePieceTest, OffsetsAreThoseOfTheText) {
@@ -165,11 +194,10 @@ TEST(SentencePieceTest, AnchorSetsAreReadOffTheText) {
   const AnchorSets sets = FindAnchorSets(*tokenizer);
   const auto id = [](uint32_t i) { return kFirstPiece + i; };
   EXPECT_EQ(sets.full_stop, id(0));  // and not the byte
-  EXPECT_EQ(sets.sentence, (Ids{kEnd, Byte('\n'), Byte('!'), Byte('.'), Byte('?'), id(0), id(1), id(4), id(7), id(8),
-                                id(9)}));
-  EXPECT_EQ(sets.separators,
-            (Ids{kEnd, Byte('\n'), Byte('!'), Byte(','), Byte('.'), Byte(':'), Byte(';'), Byte('?'), id(0), id(1),
-                 id(2), id(3), id(4), id(7), id(8), id(9)}));
+  EXPECT_EQ(sets.sentence,
+            (Ids{kEnd, Byte('\n'), Byte('!'), Byte('.'), Byte('?'), id(0), id(1), id(4), id(7), id(8), id(9)}));
+  EXPECT_EQ(sets.separators, (Ids{kEnd, Byte('\n'), Byte('!'), Byte(','), Byte('.'), Byte(':'), Byte(';'), Byte('?'),
+                                  id(0), id(1), id(2), id(3), id(4), id(7), id(8), id(9)}));
 }
 
 TEST(SentencePieceTest, SpaceOfATextsBeginIsNotText) {

@@ -31,9 +31,10 @@ constexpr absl::string_view kEndSpellings[] = {"<|endoftext|>", "<|im_end|>", "<
 }  // namespace
 
 struct Tokenizer::Impl {
-  std::vector<bool> special;       // by id
-  std::vector<bool> byte;          // by id
-  absl::flat_hash_map<std::string, uint32_t> special_ids;
+  std::vector<bool> special;                               // by id
+  std::vector<bool> byte;                                  // by id
+  absl::flat_hash_map<std::string, uint32_t> special_ids;  // with the user-defined ones
+  TokenMatcher special_matcher;                            // likewise
   std::unique_ptr<const Encoder> encoder;
   bool adds_space = false;
   bool adds_bos = false;  // where the file does not say
@@ -75,7 +76,8 @@ absl::Status Tokenizer::Impl::LoadEnds(const GgufFile& file) {
     if (id.has_value()) end_ids.push_back(*id);
   }
   for (absl::string_view spelling : kEndSpellings) {
-    if (const auto found = special_ids.find(spelling); found != special_ids.end()) end_ids.push_back(found->second);
+    const auto found = special_ids.find(spelling);
+    if (found != special_ids.end() && special[found->second]) end_ids.push_back(found->second);
   }
   std::sort(end_ids.begin(), end_ids.end());
   end_ids.erase(std::unique(end_ids.begin(), end_ids.end()), end_ids.end());
@@ -101,11 +103,15 @@ absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(const GgufFile&
   auto impl = std::make_unique<Impl>();
   KEDGE_ASSIGN_OR_RETURN(const Vocabulary vocabulary, ReadVocabulary(file));
   KEDGE_RETURN_IF_ERROR(impl->LoadEncoder(file, vocabulary));
+  std::vector<std::pair<std::string, uint32_t>> matched;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
     impl->special.push_back(vocabulary.IsSpecial(id));
     impl->byte.push_back(vocabulary.types[id] == TokenType::kByte);
-    if (impl->special.back()) impl->special_ids.try_emplace(vocabulary.spelling(id), id);
+    if (!vocabulary.IsSpecial(id) && !vocabulary.IsUserDefined(id)) continue;
+    impl->special_ids.try_emplace(vocabulary.spelling(id), id);
+    matched.emplace_back(impl->encoder->TokenBytes(id), id);
   }
+  impl->special_matcher = TokenMatcher(std::move(matched));
   KEDGE_RETURN_IF_ERROR(impl->LoadEnds(file));
   return std::unique_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
@@ -148,6 +154,12 @@ std::optional<uint32_t> Tokenizer::SpecialId(absl::string_view spelling) const {
   const auto found = impl_->special_ids.find(spelling);
   if (found == impl_->special_ids.end()) return std::nullopt;
   return found->second;
+}
+
+std::optional<SpecialSpan> Tokenizer::FindSpecial(absl::string_view text) const {
+  std::optional<SpecialSpan> found = impl_->special_matcher.Find(text, 0);
+  while (found.has_value() && !IsSpecial(found->id)) found = impl_->special_matcher.Find(text, found->end);
+  return found;
 }
 
 const std::vector<uint32_t>& Tokenizer::end_ids() const { return impl_->end_ids; }

@@ -14,7 +14,7 @@ constexpr char kTypesKey[] = "tokenizer.ggml.token_type";
 
 bool Vocabulary::IsSpecial(uint32_t id) const {
   const TokenType type = types[id];
-  return type == TokenType::kUnknown || type == TokenType::kControl || type == TokenType::kUserDefined;
+  return type == TokenType::kUnknown || type == TokenType::kControl;
 }
 
 absl::StatusOr<Vocabulary> ReadVocabulary(const GgufFile& file) {
