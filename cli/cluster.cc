@@ -92,6 +92,9 @@ absl::Status Cluster::StartRouter(const std::function<bool()>& cancelled, absl::
     bool taken = port != 0 && IsTaken(options_.host, port);
     if (!taken) {
       std::vector<std::string> arguments = {"--listen", JoinHostPort(options_.host, port)};
+      if (!options_.chat_template.empty()) {
+        arguments.insert(arguments.end(), {"--chat-template", options_.chat_template});
+      }
       KEDGE_RETURN_IF_ERROR(StartMember("router", "kedge-router", arguments));
       Member& router = members_.back();
       while (address_.empty() && !router.process.Poll().has_value()) {

@@ -40,6 +40,9 @@ int main(int argc, char** argv) {
                  "LoRA adapter for that model, a GGUF file: brings its policy; nodes need it too (default: none)")
       ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
+  app.add_option("--chat-template", options.chat_template,
+                 "file with a chat template in Jinja that takes the place of the model's (default: the model's)")
+      ->check(CLI::ExistingFile);
   app.add_option("--policy", options.policy,
                  "anchor policy of requests that name none (default: the adapter's, else the model's, else salient)");
   app.add_option("--kv-type", options.kv_type,
@@ -76,6 +79,9 @@ int main(int argc, char** argv) {
   }
   spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
                (*router)->model().default_policy);
+  if ((*router)->model().chat_template == nullptr) {
+    spdlog::warn("messages are refused: {}", std::string((*router)->model().chat_template_status.message()));
+  }
   spdlog::info("listening {}", (*router)->address());
   const int signal = signals.Wait();
   spdlog::info("signal {}: draining", signal);
