@@ -84,6 +84,9 @@ absl::Status Cluster::StartRouter(const std::function<bool()>& cancelled, absl::
       std::vector<std::string> arguments = {"--listen",        JoinHostPort(options_.host, port),
                                             "--announce-fd",   absl::StrCat(pipe.child_end()),
                                             "--drain-timeout", absl::StrCat(absl::ToDoubleSeconds(options_.drain))};
+      if (!options_.chat_template.empty()) {
+        arguments.insert(arguments.end(), {"--chat-template", options_.chat_template});
+      }
       KEDGE_RETURN_IF_ERROR(StartMember("router", "kedge-router", std::move(arguments), pipe.child_end()));
       pipe.CloseChildEnd();
       Member& router = members_.back();

@@ -34,6 +34,7 @@ struct ClusterOptions {
   std::string model;           // path
   std::string adapter;         // path; empty: none
   std::string policy;          // empty: the adapter's, else the model's
+  std::string chat_template;   // a file; empty: the model's
   std::string kv_type;         // empty: the nodes' default
   int threads = 0;             // of each node; 0: see DefaultThreads
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib

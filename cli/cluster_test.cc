@@ -118,6 +118,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.num_prefill = 2;
   options_.adapter = "/models/tiny adapter.gguf";
   options_.policy = "window,recent=64";
+  options_.chat_template = "/models/my template.jinja";
   options_.kv_type = "f32";
   options_.threads = 3;
   options_.kv_memory_mib = 96;
@@ -127,6 +128,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
   EXPECT_THAT(Arguments("router"), MatchesRegex("--listen 127.0.0.1:0 --announce-fd [0-9]+ --drain-timeout 2.5 "
+                                                "--chat-template /models/my template.jinja "
                                                 "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
                                                 "--policy window,recent=64 --die-with-parent\n"));
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {

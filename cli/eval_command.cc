@@ -143,7 +143,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
-  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Recognise(*files.base, tokenizer.get());
+  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Load(*files.base, tokenizer.get());
   if (!chat.ok()) Say(absl::StrCat("questions go as plain text: ", chat.status().message()));
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());

@@ -64,6 +64,10 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
                    "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
                    "salient)")
       ->type_name("SPEC");
+  command
+      ->add_option("--chat-template", options->chat_template,
+                   "File with a chat template in Jinja that takes the place of the model's (default: the model's)")
+      ->type_name("FILE");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
       ->type_name("TYPE");
@@ -124,6 +128,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.model = std::move(model);
   cluster.adapter = options.adapter;
   cluster.policy = options.policy;
+  cluster.chat_template = options.chat_template;
   cluster.kv_type = options.kv_type;
   cluster.threads = options.threads;
   cluster.kv_memory_mib = options.kv_memory_mib;

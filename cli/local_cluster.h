@@ -22,6 +22,7 @@ struct LocalClusterOptions {
   std::string model;
   std::string adapter;
   std::string policy;
+  std::string chat_template;
   std::string kv_type;
   int threads = 0;
   uint64_t kv_memory_mib = 0;

@@ -28,7 +28,7 @@ class CalibrationPromptsTest : public testing::Test {
       : bytes_(MakeTinyModel({})),
         file_(GgufFile::Parse({reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()}, "tiny").value()),
         tokenizer_(Tokenizer::Load(*file_).value()),
-        chat_(ChatTemplate::Recognise(*file_, tokenizer_.get()).value()),
+        chat_(ChatTemplate::Load(*file_, tokenizer_.get()).value()),
         policy_(ParsePolicy("salient", FindPolicyNames(*file_, *tokenizer_).value()).value()) {
     for (const HeldOutDocument& document : HeldOutDocuments()) {
       for (std::string& sentence : FillerSentences(document.text)) filler_.push_back(std::move(sentence));

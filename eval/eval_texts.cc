@@ -126,10 +126,10 @@ absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tok
   if (chat == nullptr) {
     KEDGE_ASSIGN_OR_RETURN(continuation.prompt, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
   } else {
-    const ChatMessage user{.role = "user", .content = message};
-    KEDGE_ASSIGN_OR_RETURN(PromptTokens prompt, chat->Apply({user}, /*add_generation_prompt=*/true));
+    const Conversation conversation{.messages = {{.role = "user", .content = message}}};
+    KEDGE_ASSIGN_OR_RETURN(PromptTokens prompt, chat->Apply(conversation));
     continuation.no_anchor_positions = PositionsOf(prompt.no_anchor);
-    continuation.turn_begin = prompt.messages[0].begin;
+    continuation.turn_begin = prompt.turn_begin;
     continuation.prompt = std::move(prompt.ids);
   }
   continuation.gapless_positions = FindGapless(tokenizer, continuation.prompt);

@@ -42,6 +42,9 @@ int main(int argc, char** argv) {
                  "LoRA adapter for that model, a GGUF file: brings its policy; nodes need it too (default: none)")
       ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
+  app.add_option("--chat-template", options.chat_template,
+                 "file with a chat template in Jinja that takes the place of the model's (default: the model's)")
+      ->check(CLI::ExistingFile);
   app.add_option("--policy", options.policy,
                  "anchor policy of requests that name none (default: the adapter's, else the model's, else salient)");
   app.add_option("--kv-type", options.kv_type,
@@ -81,6 +84,9 @@ int main(int argc, char** argv) {
   }
   spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
                (*router)->model().default_policy);
+  if ((*router)->model().chat_template == nullptr) {
+    spdlog::warn("messages are refused: {}", std::string((*router)->model().chat_template_status.message()));
+  }
   spdlog::info("listening {}", (*router)->address());
   if (announce_file >= 0) {
     if (const absl::Status status = kedge::Announce(announce_file, (*router)->address()); !status.ok()) {

@@ -78,6 +78,9 @@ TestFile MakeTestFile(const TestVocabulary& vocabulary) {
   if (vocabulary.remove_spaces) writer.SetBool("tokenizer.ggml.remove_extra_whitespaces", *vocabulary.remove_spaces);
   if (vocabulary.add_bos) writer.SetBool("tokenizer.ggml.add_bos_token", *vocabulary.add_bos);
   if (!vocabulary.chat_template.empty()) writer.SetString("tokenizer.chat_template", vocabulary.chat_template);
+  if (!vocabulary.tool_template.empty()) {
+    writer.SetString("tokenizer.chat_template.tool_use", vocabulary.tool_template);
+  }
 
   TestFile file;
   file.bytes = std::make_unique<const std::string>(writer.Finish());

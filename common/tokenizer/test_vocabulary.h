@@ -32,6 +32,7 @@ struct TestVocabulary {
   std::optional<bool> add_space;
   std::optional<bool> remove_spaces;
   std::string chat_template;
+  std::string tool_template;  // tokenizer.chat_template.tool_use
 
   // Appends a token and returns its id. `type`: 1 ordinary, 3 control, 4 user-defined.
   uint32_t Add(const std::string& spelling, int32_t type = 1);

@@ -136,7 +136,7 @@ TEST(TokenizerGoldenTest, DefaultModelEqualsHuggingFaceTokenizersAndJinja) {
   ASSERT_TRUE(file.ok()) << file.status();
   const auto tokenizer = Tokenizer::Load(**file);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  const auto chat_template = ChatTemplate::Recognise(**file, tokenizer->get());
+  const auto chat_template = ChatTemplate::Load(**file, tokenizer->get());
   ASSERT_TRUE(chat_template.ok()) << chat_template.status();
 
   const nlohmann::json data = ReadJson("smollm2_vectors.json");
@@ -146,9 +146,11 @@ TEST(TokenizerGoldenTest, DefaultModelEqualsHuggingFaceTokenizersAndJinja) {
   ASSERT_GT(data["chats"].size(), 10u);
   for (const auto& chat : data["chats"]) {
     SCOPED_TRACE(chat["text"].get<std::string>());
-    std::vector<ChatMessage> messages;
-    for (const auto& message : chat["messages"]) messages.push_back({message["role"], message["content"]});
-    const auto prompt = (*chat_template)->Apply(messages, chat["add_generation_prompt"].get<bool>());
+    Conversation conversation{.add_generation_prompt = chat["add_generation_prompt"].get<bool>()};
+    for (const auto& message : chat["messages"]) {
+      conversation.messages.push_back({message["role"], message["content"].get<std::string>()});
+    }
+    const auto prompt = (*chat_template)->Apply(conversation);
     ASSERT_TRUE(prompt.ok()) << prompt.status();
     EXPECT_EQ(prompt->ids, chat["ids"].get<Ids>());
     EXPECT_EQ(Decode(**tokenizer, prompt->ids), chat["text"].get<std::string>());
