@@ -34,11 +34,13 @@ nlohmann::json ReadVectors() {
 // The tokens that a format's templates write. `marks`: also those that are plain text in most vocabularies.
 TestVocabulary AddControls(TestVocabulary vocabulary, const nlohmann::json& vector, bool marks) {
   const auto add = [&](const std::string& spelling) {
+    const auto known = std::find(vocabulary.tokens.begin(), vocabulary.tokens.end(), spelling);
+    if (known != vocabulary.tokens.end()) return static_cast<uint32_t>(known - vocabulary.tokens.begin());
     if (!vocabulary.scores.empty()) vocabulary.scores.push_back(0);
     return vocabulary.Add(spelling, 3);
   };
   vocabulary.bos = add(vector["bos"]);
-  vocabulary.eos = vector["eos"] == vector["bos"] ? vocabulary.bos : add(vector["eos"]);
+  vocabulary.eos = add(vector["eos"]);
   for (const char* spelling :
        {"<|im_start|>", "<|im_end|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"}) {
     add(spelling);
@@ -142,6 +144,8 @@ std::pair<TestVocabulary, std::string> MarksOf(const std::string& source) {
 
 Conversation Turns(const std::string& content, int turns) {
   Conversation conversation;
+  conversation.tools = {{.name = "f", .description = "d", .parameters = R"({"type": "object", "properties": {}})"}};
+  conversation.template_arguments = R"({"functions": "[]", "datetime": "today"})";  // that one of them asks for
   for (int i = 0; i < turns; ++i) {
     if (i > 0) conversation.messages.push_back({"assistant", content});
     conversation.messages.push_back({"user", content});
