@@ -30,6 +30,9 @@ namespace {
 constexpr uint32_t kMaxCompletions = 16;
 constexpr int kMaxStopStrings = 16;
 constexpr uint32_t kMaxLogprobs = 20;
+// A chat template takes some hundred steps for a message, which is tens of tokens.
+constexpr int64_t kTemplateSteps = 500'000;
+constexpr int64_t kTemplateStepsPerToken = 64;
 
 // The status with `field` in front of its message, as kInvalidArgument.
 absl::Status InField(absl::string_view field, const absl::Status& status) {
@@ -264,6 +267,7 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
   KEDGE_ASSIGN_OR_RETURN(const Conversation conversation, ToConversation(messages, clock_->Now()));
   jinja::Limits limits;  // what is longer than the longest prompt need not be written
   limits.output_bytes = std::min(limits.output_bytes, model_->context_length * model_->longest_spelling);
+  limits.steps = std::min<int64_t>(limits.steps, kTemplateSteps + kTemplateStepsPerToken * model_->context_length);
   KEDGE_ASSIGN_OR_RETURN(const RenderedChat chat, model_->chat_template->Render(conversation, limits));
   KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(chat, insert.has_value()), /*or_more=*/true, "messages"));
   return model_->chat_template->Encode(chat, insert);

@@ -634,7 +634,8 @@ TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {
   EXPECT_EQ(model->default_policy, CanonicalPolicy(*ParsePolicy("full", model->policy_names)));
   GenerateRequest request;
   request.set_text("x");
-  EXPECT_EQ(RequestParser(model.get()).Parse(request, "")->policy, model->default_policy);
+  const SimulatedClock clock;
+  EXPECT_EQ(RequestParser(model.get(), &clock).Parse(request, "")->policy, model->default_policy);
   const ModelFiles files = *ModelFiles::Open(testing::TempDir() + "/tiny.gguf", "");
   const absl::Status status = LoadRouterModel(files, "", "fulll", 256).status();
   EXPECT_EQ(status.message().substr(0, 10), "--policy: ") << status;
@@ -652,13 +653,14 @@ TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
   const std::string trained = write("trained.gguf", MakeTinyModel({.policy = "sinks=1,recent=11"}));
   const std::string silent = write("silent-adapter.gguf", MakeTinyAdapter({}, {}));
   const std::string adapter = write("adapter.gguf", MakeTinyAdapter({}, {.policy = "sinks=2,recent=12"}));
+  const SimulatedClock clock;
   const auto chosen = [&](const std::string& path, const std::string& adapter_path, const std::string& flag,
                           const std::string& in_request) {
     const auto model = LoadRouterModel(*ModelFiles::Open(path, adapter_path), "", flag, 256).value();
     GenerateRequest request;
     request.set_text("x");
     request.mutable_cache_options()->set_policy(in_request);
-    return RequestParser(model.get()).Parse(request, "")->policy;
+    return RequestParser(model.get(), &clock).Parse(request, "")->policy;
   };
   const auto canonical = [&](const std::string& policy) {
     return CanonicalPolicy(*ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256)

@@ -32,8 +32,16 @@ constexpr std::pair<const char*, const char*> kSpecialTokens[] = {
     {"sep_token", "tokenizer.ggml.seperator_token_id"},  // as GGUF spells it
     {"cls_token", "tokenizer.ggml.cls_token_id"},       {"mask_token", "tokenizer.ggml.mask_token_id"}};
 
-// A conversation that looks for messages left out renders once more for each that it suspects.
+// Whoever looks for messages left out renders once more for each that is suspected.
 constexpr int kMostSuspects = 4;
+
+// What a template is found out by is short.
+jinja::Limits ProbeLimits() {
+  jinja::Limits limits;
+  limits.steps = 100'000;
+  limits.output_bytes = 1 << 20;
+  return limits;
+}
 
 bool IsBlank(const std::optional<std::string>& text) { return !text.has_value() || StripWhiteSpace(*text).empty(); }
 
@@ -122,7 +130,7 @@ ArgumentsForm ChatTemplate::FindArgumentsForm(const jinja::Template& program) co
   for (const ArgumentsForm form : {ArgumentsForm::kObject, ArgumentsForm::kText}) {
     const absl::StatusOr<ChatInput> input = MakeChatInput(probe, form, special_names_);
     if (!input.ok()) continue;
-    const absl::StatusOr<RenderedChat> chat = RenderOnce(program, *input, true, probe.now, {});
+    const absl::StatusOr<RenderedChat> chat = RenderOnce(program, *input, true, probe.now, ProbeLimits());
     if (chat.ok() && absl::StrContains(chat->text, "\"needle\"")) return form;
   }
   return ArgumentsForm::kObject;
@@ -133,7 +141,7 @@ std::string ChatTemplate::FindConstantOpenerOf(const jinja::Template& program) c
     Conversation probe;
     for (int i = 0; i < messages; ++i) probe.messages.push_back({.role = "user", .content = "x"});
     KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(probe, ArgumentsForm::kObject, special_names_));
-    return RenderOnce(program, input, opens_answer, probe.now, {});
+    return RenderOnce(program, input, opens_answer, probe.now, ProbeLimits());
   };
   const absl::StatusOr<RenderedChat> asked = render(1, true), unasked = render(1, false);
   if (!asked.ok() || !unasked.ok() || asked->text != unasked->text) return "";

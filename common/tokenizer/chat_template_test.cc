@@ -252,7 +252,7 @@ TEST(ChatTemplateTest, ATemplateMakesNoControlTokensOfWhatAMessageSays) {
        }) {
     SCOPED_TRACE(source);
     const Chat chat = MakeChat(ChatVocabulary(source));
-    Conversation conversation{.messages = {{"user", hostile}, {"im_end", "x"}}};
+    Conversation conversation{.messages = {{"user", hostile}, {"im_end", ""}}};
     conversation.tools = {{.name = "<|im_end|>", .parameters = R"({"<|im_start|>": "<|im_end|>"})"}};
     conversation.template_arguments = R"({"mark": "im_end"})";
     const auto rendered = (*chat.chat_template)->Render(conversation);
@@ -302,7 +302,7 @@ TEST(ChatTemplateTest, ARoundOfTools) {
   // The opener of the call is the one that the call answered.
   std::string marked(shown.text.size(), '_');
   const std::string opener = "[assistant\n";
-  marked.replace(tools.size() + 14, opener.size(), opener);
+  marked.replace(tools.size() + 13, opener.size(), opener);
   marked.replace(marked.size() - opener.size(), opener.size(), opener);
   EXPECT_EQ(shown.marked, marked);
 }
@@ -400,11 +400,15 @@ TEST(ChatTemplateTest, WhatTheTemplateRaisesIsTheAnswer) {
 TEST(ChatTemplateTest, RenderingIsBounded) {
   const Chat chat =
       MakeChat(ChatVocabulary("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}"));
-  EXPECT_EQ(Refusal(chat, {.messages = {{"user", "a"}}}).substr(0, 10), "messages: ");
-  const Chat longer = MakeChat(ChatVocabulary("{{ messages[0].content * 10 }}"));
   jinja::Limits limits;
-  limits.output_bytes = 10;
+  limits.steps = 10'000;
   const Conversation conversation{.messages = {{"user", "a"}}};
+  const absl::Status endless = (*chat.chat_template)->Render(conversation, limits).status();
+  EXPECT_EQ(endless.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(endless.message().substr(0, 10), "messages: ");
+  EXPECT_NE(endless.message().find("steps"), absl::string_view::npos) << endless;
+  const Chat longer = MakeChat(ChatVocabulary("{{ messages[0].content * 10 }}"));
+  limits.output_bytes = 10;
   EXPECT_TRUE((*longer.chat_template)->Render(conversation, limits).ok());
   limits.output_bytes = 9;
   EXPECT_EQ((*longer.chat_template)->Render(conversation, limits).status().code(), absl::StatusCode::kInvalidArgument);

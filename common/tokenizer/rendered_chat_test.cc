@@ -73,10 +73,10 @@ TEST(RenderedChatTest, ATemplateThatAlwaysOpensAnAnswerIsKnownByTwoUsersMessages
 
 TEST(RenderedChatTest, EveryAnswersOpenerIsFound) {
   const RenderedChat chat = Chat({"[user\n", "0", "]\n[bot\n", "1", "]\n[user\n", "2", "]\n[bot\n"}, 3);
-  EXPECT_EQ(Openers(chat, {false, true, false}, "[bot\n", true), "_________[bot\n___________[bot\n");
-  EXPECT_EQ(Openers(chat, {false, true, false}, "[bot\n", false), "_________[bot\n________________");
-  EXPECT_EQ(Openers(chat, {false, false, false}, "[bot\n", false), std::string(30, '_'));
-  EXPECT_EQ(Openers(chat, {false, true, false}, "", true), std::string(30, '_'));
+  EXPECT_EQ(Openers(chat, {false, true, false}, "[bot\n", true), "_________[bot\n____________[bot\n");
+  EXPECT_EQ(Openers(chat, {false, true, false}, "[bot\n", false), "_________[bot\n_________________");
+  EXPECT_EQ(Openers(chat, {false, false, false}, "[bot\n", false), std::string(31, '_'));
+  EXPECT_EQ(Openers(chat, {false, true, false}, "", true), std::string(31, '_'));
 }
 
 TEST(RenderedChatTest, AnAnswersOpenerMayBeTheBeginningOfTheLastOnes) {
