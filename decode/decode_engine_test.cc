@@ -9,8 +9,6 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kBadToken = 98;  // its rows come to no numbers
-
 struct RecordingSink : public DecodeSink {
   void OnPrefilled(const PrefilledInfo& info) override { prefilled = info; }
   void OnToken(uint32_t index, const SampledToken& token) override {
@@ -59,7 +57,7 @@ class DecodeEngineTest : public testing::Test {
     options.context_length = 400;
     engine_.reset();
     device_ = std::make_unique<HashDevice>(
-        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = kBadToken});
+        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -87,6 +85,7 @@ class DecodeEngineTest : public testing::Test {
     }
   }
 
+  std::optional<uint32_t> bad_token_;  // of the next engine's device
   SimulatedClock clock_;
   ScriptedSource source_;
   std::unique_ptr<HashDevice> device_;
@@ -110,6 +109,7 @@ TEST_F(DecodeEngineTest, WithoutCandidatesThePromptIsComputedHere) {
 TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
   const auto alone = Add(Job(30));
   Turns(10);
+  bad_token_ = 98;
   NewEngine({.cache_pages = 32});
   const auto good = Add(Job(30));
   Turns(10);
@@ -117,7 +117,7 @@ TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
   EXPECT_GT(cached, 0u);
   for (const uint32_t at : {3u, 29u}) {  // a row without and with logits
     DecodeJob job = Job(30);
-    job.content.ids[at] = kBadToken;
+    job.content.ids[at] = *bad_token_;
     const auto bad = Add(job);
     const auto other = Add(Job(30));
     Turns(10);

@@ -40,10 +40,10 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const absl::string_view digits = text.substr(colon + 1);
   if (absl::ConsumePrefix(&host, "[")) {
     if (!absl::ConsumeSuffix(&host, "]") || !IsIpv6(host)) return Malformed(text, "what is in brackets is not IPv6");
-  } else if (absl::StrContains(host, ':')) {
-    return Malformed(text, "IPv6 needs brackets");
   } else if (host.empty() || !std::all_of(host.begin(), host.end(), MayStandInName)) {
     return Malformed(text, "that is no host");
+  } else if (absl::StrContains(host, ':')) {
+    return Malformed(text, "IPv6 needs brackets");
   }
   int port = 0;
   const bool is_number = std::all_of(digits.begin(), digits.end(), absl::ascii_isdigit);
