@@ -8,7 +8,8 @@
 #include "absl/strings/str_format.h"
 #include "bench/quantile.h"
 #include "common/base/status.h"
-#include "common/tokenizer/inner_stops.h"
+#include "common/tokenizer/cut_strength.h"
+#include "common/tokenizer/sequence_ends.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -77,7 +78,9 @@ std::vector<EngineStream> MakeStreams(const RunKey& run, const Policy& policy, c
     Content& prompt = streams[i].prompt;
     prompt.policy = policy;
     prompt.prompt_length = length;
-    if (policy.salient_millionths > 0) prompt.no_anchor_positions = FindInnerStops(tokenizer, policy, ids);
+    if (policy.text_anchors) {
+      prompt.sequence_ends = FindSequenceEnds(FindCutStrengths(tokenizer, {.ids = ids}), policy.longest);
+    }
     prompt.ids = std::move(ids);
   }
   return streams;

@@ -29,9 +29,10 @@
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
 #include "common/tokenizer/anchored_text.h"
-#include "common/tokenizer/inner_stops.h"
+#include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/sentence_splitter.h"
+#include "common/tokenizer/sequence_ends.h"
 #include "common/tokenizer/tokenizer.h"
 #include "common/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
@@ -90,9 +91,6 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   KEDGE_ASSIGN_OR_RETURN(content.ids, ReadIds(options, tokenizer.get(), content.policy));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   content.prompt_length = std::min(options.generated_from, size);
-  if (content.policy.salient_millionths > 0 && tokenizer != nullptr) {
-    content.no_anchor_positions = FindInnerStops(*tokenizer, content.policy, content.ids);
-  }
   KEDGE_RETURN_IF_ERROR(
       CheckContent(content, static_cast<uint32_t>(config.vocab_size), static_cast<uint32_t>(config.context_length)));
   const uint32_t split = options.has_split ? options.split : size / 2;
@@ -108,6 +106,13 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
           "generated-from: under prefill=full and write=full, --split is the prompt's end");
     }
     moved = split > 0 ? split - 1 : 0;
+  }
+  if (content.policy.text_anchors) {
+    if (tokenizer == nullptr) {
+      return absl::InvalidArgumentError("policy: anchors=text needs a vocabulary, and this model has none");
+    }
+    const PromptTokens prompt{.ids = {content.ids.begin(), content.ids.begin() + content.prompt_length}};
+    content.sequence_ends = FindSequenceEnds(FindCutStrengths(*tokenizer, prompt), content.policy.longest);
   }
   FoundHeads found;
   if (content.NeedsChoice()) {

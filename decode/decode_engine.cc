@@ -226,7 +226,9 @@ void DecodeEngine::FetchNext(Session& session) {
                        .kv_type = KvTypeName(device_->row_shape().type)};
   const uint32_t missing = session.missing();
   request.content.ids.resize(missing);
-  std::erase_if(request.content.no_anchor_positions, [missing](uint32_t position) { return position >= missing; });
+  for (std::vector<uint32_t>* positions : {&request.content.no_anchor_positions, &request.content.sequence_ends}) {
+    std::erase_if(*positions, [missing](uint32_t position) { return position >= missing; });
+  }
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;

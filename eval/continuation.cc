@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
 #include "common/engine/step.h"
+#include "common/tokenizer/sequence_ends.h"
 #include "eval/agreement.h"
 
 namespace kedge {
@@ -111,16 +112,11 @@ Content ContentOf(const Continuation& continuation, const Policy& policy) {
 void SetRows(const Continuation& continuation, const Policy& policy, Content* content) {
   content->policy = policy;
   content->turn_begin = std::min(continuation.turn_begin, std::max(content->prompt_length, 1u) - 1);
-  std::vector<uint32_t>& positions = content->no_anchor_positions;
-  const auto within = [&](uint32_t position) { return position < content->ids.size(); };
-  std::copy_if(continuation.no_anchor_positions.begin(), continuation.no_anchor_positions.end(),
-               std::back_inserter(positions), within);
-  if (policy.salient_millionths == 0) return;
-  for (uint32_t position : continuation.gapless_positions) {
-    if (within(position) && policy.IsAnchorId(content->ids[position])) positions.push_back(position);
+  (policy.text_anchors ? content->sequence_ends : content->no_anchor_positions) =
+      policy.text_anchors ? FindSequenceEnds(continuation.cuts, policy.longest) : continuation.no_anchor_positions;
+  for (std::vector<uint32_t>* positions : {&content->sequence_ends, &content->no_anchor_positions}) {
+    std::erase_if(*positions, [&](uint32_t position) { return position >= content->ids.size(); });
   }
-  std::sort(positions.begin(), positions.end());
-  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
 }
 
 absl::StatusOr<std::vector<Continued>> Continue(const PrefixState& state,

@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "common/anchor/policy.h"
 #include "common/kernels/step.h"
+#include "common/tokenizer/cut_strength.h"
 #include "eval/prefix.h"
 
 namespace kedge {
@@ -17,8 +18,7 @@ namespace kedge {
 struct Continuation {
   std::vector<uint32_t> prompt;               // n ids
   std::vector<uint32_t> no_anchor_positions;  // of the prompt
-  std::vector<uint32_t>
-      gapless_positions;        // of the prompt: where a policy chooses, an anchor here is none (inner_stops.h)
+  std::vector<CutStrength> cuts;              // of the prompt: where `anchors=text` ends its sequences
   uint32_t turn_begin = 0;      // Content::turn_begin
   std::vector<uint32_t> given;  // the text that follows it; empty: a greedy answer
   uint32_t max_new = 0;         // of a greedy answer, its end included; 0 with a given text

@@ -31,6 +31,10 @@ Content PrefixContent(const Continuation& continuation, const Policy& policy, ui
   for (uint32_t position : continuation.no_anchor_positions) {
     if (position < end) content.no_anchor_positions.push_back(position);
   }
+  for (uint32_t position = 0; policy.text_anchors && position < std::min<size_t>(end, continuation.cuts.size());
+       ++position) {
+    if (continuation.cuts[position] == CutStrength::kEnd) content.sequence_ends.push_back(position);
+  }
   return content;
 }
 
@@ -46,6 +50,10 @@ Continuation RandomGiven(std::mt19937& random, Policy* policy) {
                             .given = {content.ids.begin() + prompt, content.ids.end()}};
   for (uint32_t position : content.no_anchor_positions) {
     if (position < prompt) continuation.no_anchor_positions.push_back(position);
+  }
+  continuation.cuts.resize(prompt, CutStrength::kNever);
+  for (uint32_t position : content.sequence_ends) {
+    if (position < prompt) continuation.cuts[position] = CutStrength::kEnd;
   }
   return continuation;
 }

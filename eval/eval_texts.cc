@@ -8,7 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "common/base/status.h"
 #include "common/tokenizer/anchored_text.h"
-#include "common/tokenizer/inner_stops.h"
+#include "common/tokenizer/cut_strength.h"
 #include "xxhash.h"
 
 namespace kedge {
@@ -28,7 +28,7 @@ absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const Held
     if (ids.size() < end || options.context_length < end) continue;
     Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
                               .given = {ids.begin() + length, ids.begin() + end}};
-    continuation.gapless_positions = FindGapless(tokenizer, continuation.prompt);
+    continuation.cuts = FindCutStrengths(tokenizer, {.ids = continuation.prompt});
     text.cases.push_back(
         {.form = kTextForm, .length = length, .continuation = std::move(continuation), .fork = length - 1});
   }
@@ -122,18 +122,17 @@ std::vector<std::string> FillerOf(absl::Span<const HeldOutDocument> documents) {
 
 absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
                                            const ChatTemplate* chat) {
-  Continuation continuation;
+  PromptTokens prompt;
   if (chat == nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(continuation.prompt, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
+    KEDGE_ASSIGN_OR_RETURN(prompt.ids, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
   } else {
     const Conversation conversation{.messages = {{.role = "user", .content = message}}};
-    KEDGE_ASSIGN_OR_RETURN(PromptTokens prompt, chat->Apply(conversation));
-    continuation.no_anchor_positions = PositionsOf(prompt.no_anchor);
-    continuation.turn_begin = prompt.turn_begin;
-    continuation.prompt = std::move(prompt.ids);
+    KEDGE_ASSIGN_OR_RETURN(prompt, chat->Apply(conversation));
   }
-  continuation.gapless_positions = FindGapless(tokenizer, continuation.prompt);
-  return continuation;
+  return Continuation{.prompt = prompt.ids,
+                      .no_anchor_positions = PositionsOf(prompt.no_anchor),
+                      .cuts = FindCutStrengths(tokenizer, prompt),
+                      .turn_begin = prompt.turn_begin};
 }
 
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,

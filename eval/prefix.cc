@@ -72,9 +72,11 @@ absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Con
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool->Reserve(PagesFor(content, first, device->max_rows(), max_new)));
   auto sequence = std::make_unique<Sequence>(std::move(content), std::move(lease), heads);
   if (state.end == 0) return sequence;
+  const bool takes_salience = sequence->content().NeedsChoice() && state.salience.has_value();
+  if (takes_salience && !Salience(sequence->content(), *heads).CanTake(*state.salience)) return sequence;
   if (is_complete) {
     KEDGE_RETURN_IF_ERROR(device->WriteRows(sequence->BeginComplete(state.end), state.rows)->Wait());
-    if (sequence->content().NeedsChoice() && state.salience.has_value()) sequence->TakeSalience(*state.salience);
+    if (takes_salience) sequence->TakeSalience(*state.salience);
     return sequence;
   }
   const StateShape shape = sequence->BeginState(state.end);

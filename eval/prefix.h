@@ -43,9 +43,9 @@ bool HasFullPrefill(const Policy& policy);
 uint32_t LatestFork(const Policy& policy, uint32_t prompt_length);
 
 // A sequence over `content` that goes on from `state`, with room for `max_new` more ids. The first state.end ids, and
-// what the policy makes of them, are those that the state was computed with (HasFullPrefill: in full; a policy that
-// chooses: with the same sequences). `heads` choose
-// salient sequences and outlive the result. kResourceExhausted: the pool has too few pages left; nothing was taken.
+// what the policy makes of them, are those that the state was computed with (HasFullPrefill: in full). Where a choice
+// stands on rows of other sequences than those, the sequence computes all rows itself. `heads` choose salient sequences
+// and outlive the result. kResourceExhausted: the pool has too few pages left; nothing was taken.
 // REQUIRES: state.end is at most LatestFork.
 absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Content content,
                                                    const SalienceHeads* heads, uint32_t max_new, PagePool* pool,

@@ -186,6 +186,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->mutable_ids()->Add(run.assembler.ids().begin(), run.assembler.ids().end());
   content->set_prompt_length(static_cast<uint32_t>(request_.prompt_ids.size()));
   content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(), request_.no_anchor_positions.end());
+  content->mutable_sequence_ends()->Add(request_.sequence_ends.begin(), request_.sequence_ends.end());
   content->set_policy(request_.policy);
   content->set_fingerprint(fingerprint);
   RangesToProto(request_.pinned, content->mutable_pinned());

@@ -20,6 +20,7 @@ TEST_F(RequestFlowTest, SendsTheWholeRequestToADecodeNode) {
   AddNode("p1", node::v1::ROLE_PREFILL);
   AddNode("p2", node::v1::ROLE_PREFILL);
   request_.no_anchor_positions = {1, 2};
+  request_.sequence_ends = {0, 2};
   request_.temperature = 0.5f;
   request_.top_p = 0.9f;
   request_.top_k = 4;
@@ -41,6 +42,7 @@ TEST_F(RequestFlowTest, SendsTheWholeRequestToADecodeNode) {
   EXPECT_EQ(absl::StrJoin(sent.content().ids(), ","), "20,21,22");
   EXPECT_EQ(sent.content().prompt_length(), 3u);
   EXPECT_EQ(absl::StrJoin(sent.content().no_anchor_positions(), ","), "1,2");
+  EXPECT_EQ(absl::StrJoin(sent.content().sequence_ends(), ","), "0,2");
   EXPECT_EQ(sent.content().policy(), "canonical");
   EXPECT_EQ(sent.content().fingerprint(), "print");
   EXPECT_EQ(sent.sampling().temperature(), 0.5f);

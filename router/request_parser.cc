@@ -18,9 +18,10 @@
 #include "common/model/config.h"
 #include "common/rpc/request_id.h"
 #include "common/tokenizer/anchored_text.h"
-#include "common/tokenizer/inner_stops.h"
+#include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/sentence_splitter.h"
+#include "common/tokenizer/sequence_ends.h"
 #include "common/tokenizer/utf8.h"
 #include "router/chat_request.h"
 
@@ -325,11 +326,12 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
   KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
   parsed->turn_begin = tokens.turn_begin;
-  if (parsed->chooses) {
-    for (uint32_t position : FindInnerStops(*model_->tokenizer, policy, tokens.ids)) tokens.no_anchor[position] = true;
+  if (policy.text_anchors) {
+    parsed->sequence_ends = FindSequenceEnds(FindCutStrengths(*model_->tokenizer, tokens), policy.longest);
+  } else {
+    parsed->no_anchor_positions = PositionsOf(tokens.no_anchor);
   }
   parsed->prompt_ids = std::move(tokens.ids);
-  parsed->no_anchor_positions = PositionsOf(tokens.no_anchor);
   return absl::OkStatus();
 }
 

@@ -14,6 +14,7 @@
 #include "common/model/gguf.h"
 #include "common/model/model_files.h"
 #include "common/testing/tiny_model.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -21,6 +22,7 @@ namespace {
 
 using inference::v1::GenerateRequest;
 using inference::v1::SamplingParams;
+using testing::ElementsAre;
 
 std::unique_ptr<const RouterModel> TinyModel(const TinyModelOptions& options = {}, const std::string& policy = "") {
   const std::string path = testing::TempDir() + "/tiny.gguf";
@@ -311,15 +313,46 @@ TEST_F(RequestParserTest, APinnedMessageIsItsContentAndTheLastOneIsTheTurn) {
   ExpectRefused(request, "cache_options.pinned[0].message: 2 is not below the 2 messages");
 }
 
-TEST_F(RequestParserTest, WhereSequencesAreChosenAPointWithinANumberEndsNone) {
-  GenerateRequest request = TextRequest("It is 10.27 now. Then.");
+TEST_F(RequestParserTest, UnderAnchorsTextTheTextSaysWhereSequencesEnd) {
+  GenerateRequest request = TextRequest("It is 10.27;\nthen. So. It");
   request.mutable_cache_options()->set_policy("window");
-  EXPECT_TRUE(ParseOk(request).no_anchor_positions.empty());
+  EXPECT_TRUE(ParseOk(request).sequence_ends.empty());
   request.mutable_cache_options()->set_policy("salient");
   const RouterRequest parsed = ParseOk(request);
   EXPECT_TRUE(parsed.chooses);
-  ASSERT_EQ(parsed.no_anchor_positions.size(), 1u);
-  EXPECT_EQ(model_->tokenizer->TokenBytes(parsed.prompt_ids[parsed.no_anchor_positions[0]]), ".");
+  EXPECT_TRUE(parsed.no_anchor_positions.empty());
+  const auto pieces = [&](const RouterRequest& made) {
+    std::vector<std::string> pieces = {""};
+    for (uint32_t i = 0; i < made.prompt_ids.size(); ++i) {
+      pieces.back() += std::string(model_->tokenizer->TokenBytes(made.prompt_ids[i]));
+      if (std::count(made.sequence_ends.begin(), made.sequence_ends.end(), i) > 0) pieces.emplace_back();
+    }
+    return pieces;
+  };
+  EXPECT_THAT(pieces(parsed), ElementsAre("It is 10.27;\n", "then.", " So.", " It"));
+  GenerateRequest by_ids = request;  // the same ids, chosen by the client
+  by_ids.mutable_token_ids()->mutable_ids()->Add(parsed.prompt_ids.begin(), parsed.prompt_ids.end());
+  EXPECT_EQ(ParseOk(by_ids).sequence_ends, parsed.sequence_ends);
+  request.mutable_cache_options()->set_policy("salient,longest=4");
+  uint32_t begin = 0;
+  for (uint32_t end : ParseOk(request).sequence_ends) {
+    EXPECT_LE(end + 1 - begin, 4u);
+    begin = end + 1;
+  }
+}
+
+TEST_F(RequestParserTest, UnderAnchorsTextWhatOpensAnAnswerEndsNone) {
+  GenerateRequest request;
+  auto* message = request.mutable_messages()->add_messages();
+  message->set_role("user");
+  message->set_content("Hi.");
+  request.mutable_cache_options()->set_policy("window");
+  const std::vector<uint32_t> opening = ParseOk(request).no_anchor_positions;
+  request.mutable_cache_options()->set_policy("salient");
+  const RouterRequest parsed = ParseOk(request);
+  ASSERT_FALSE(opening.empty());
+  ASSERT_FALSE(parsed.sequence_ends.empty());
+  EXPECT_LT(parsed.sequence_ends.back(), opening.front());
 }
 
 TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
@@ -347,6 +380,7 @@ TEST_F(RequestParserTest, AppliesTheChatTemplateAndMarksTheOpeningOfAnswers) {
   auto* message = request.mutable_messages()->add_messages();
   message->set_role("user");
   message->set_content("Hi.");
+  request.mutable_cache_options()->set_policy("window");
   const RouterRequest open = ParseOk(request);
   ASSERT_FALSE(open.no_anchor_positions.empty());
   EXPECT_EQ(open.no_anchor_positions.back(), open.prompt_ids.size() - 1);

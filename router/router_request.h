@@ -19,6 +19,7 @@ struct RouterRequest {
   // What to continue.
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
+  std::vector<uint32_t> sequence_ends;        // likewise, under `anchors=text`; then there are none of the former
   std::vector<PositionRange> pinned;          // within the prompt, ascending
   uint32_t turn_begin = 0;                    // where the content of a chat's last message begins
   std::string policy;                         // canonical

@@ -32,6 +32,7 @@ class SimulationTest : public testing::Test {
     RouterRequest request{.request_id = "r",
                           .prompt_ids = content.ids,
                           .no_anchor_positions = content.no_anchor_positions,
+                          .sequence_ends = content.sequence_ends,
                           .pinned = content.pinned,
                           .turn_begin = content.turn_begin,
                           .policy = CanonicalPolicy(content.policy),
@@ -51,6 +52,7 @@ class SimulationTest : public testing::Test {
   RouterRequest RequestLike(const RouterRequest& earlier, std::mt19937& random) {
     RouterRequest request = RandomRequest(random, 1);
     request.no_anchor_positions = earlier.no_anchor_positions;
+    request.sequence_ends = earlier.sequence_ends;
     request.pinned = earlier.pinned;
     request.turn_begin = earlier.turn_begin;
     request.policy = earlier.policy;
@@ -71,6 +73,7 @@ class SimulationTest : public testing::Test {
     const Content prompt{.ids = request.prompt_ids,
                          .prompt_length = static_cast<uint32_t>(request.prompt_ids.size()),
                          .no_anchor_positions = request.no_anchor_positions,
+                         .sequence_ends = request.sequence_ends,
                          .pinned = request.pinned,
                          .turn_begin = request.turn_begin,
                          .policy = ParsePolicy(request.policy, {}).value()};
@@ -259,6 +262,7 @@ TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) 
     huge.request.policy = CanonicalPolicy({.recent = Policy::kAll});
     huge.request.prompt_ids.assign(1500, 5);
     huge.request.no_anchor_positions.clear();
+    huge.request.sequence_ends.clear();
     huge.flow = cluster.Start(huge.request, &huge.answer);
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
     ASSERT_TRUE(cluster.RunUntilFinished({&huge.answer}));
@@ -348,6 +352,7 @@ TEST_F(SimulationTest, OnlyTheRowsOfTheStateCross) {
   client.request.prompt_ids.assign(1000, 11);
   for (size_t i = 0; i < 1000; i += 20) client.request.prompt_ids[i] = 12;
   client.request.no_anchor_positions.clear();
+  client.request.sequence_ends.clear();
   client.request.policy = CanonicalPolicy({.anchors = {12}, .sinks = 4, .recent = 64, .view = Policy::View::kAll});
   client.flow = cluster.Start(client.request, &client.answer);
   ASSERT_TRUE(cluster.RunUntilFinished({&client.answer}));

@@ -42,7 +42,7 @@ ChainKey LinkKey(const ChainKey& previous, const std::vector<uint32_t>& ids, con
   AppendU32(static_cast<uint32_t>(ids.size()), &bytes);
   for (uint32_t id : ids) AppendU32(id, &bytes);
   AppendBits(bits, &RowBits::pinned, &bytes);
-  AppendBits(bits, &RowBits::no_anchor, &bytes);
+  AppendBits(bits, &RowBits::marked, &bytes);
   return Sha256(bytes);
 }
 

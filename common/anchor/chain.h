@@ -1,7 +1,7 @@
 // Names of content: a hash chain over a request's tokens. Two states with the same name have the same rows.
 //
 // k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, tenant, cache salt);
-// k(i) = SHA-256(k(i-1), count, ids as u32 LE, pinned bits, no-anchor bits, role bits): one link per closed sequence,
+// k(i) = SHA-256(k(i-1), count, ids as u32 LE, pinned bits, marked bits, role bits): one link per closed sequence,
 // and one per 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and
 // never trust a given one.
 #ifndef KEDGE_COMMON_ANCHOR_CHAIN_H_
@@ -34,7 +34,7 @@ ChainKey RootKey(const ChainRoot& root);
 // What a token's place in the request says of its row, beside its id.
 struct RowBits {
   bool pinned = false;
-  bool no_anchor = false;
+  bool marked = false;  // never acts as an anchor; under `anchors=text`: closes a sequence
   friend bool operator==(const RowBits&, const RowBits&) = default;
 };
 

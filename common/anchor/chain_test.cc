@@ -33,7 +33,7 @@ ChainRoot Root() { return {"00ff", kPolicy, "f16", "cpu-1", "", "pepper"}; }
 Chain AfterFirstLink() {
   Chain chain(RootKey(Root()));
   chain.Add(7, {}, false);
-  chain.Add(70000, {.no_anchor = true}, false);
+  chain.Add(70000, {.marked = true}, false);
   chain.Add(46, {.pinned = true}, true);
   return chain;
 }
@@ -44,7 +44,7 @@ TEST(Chain, AgreesWithAnIndependentImplementation) {
   ASSERT_EQ(chain.links().size(), 1u);
   EXPECT_EQ(chain.links()[0].tokens, 3u);
   EXPECT_EQ(ToHex(chain.links()[0].key), kFirst);
-  for (uint32_t id = 0; id < 9; ++id) chain.Add(id, {.no_anchor = id == 8}, false);
+  for (uint32_t id = 0; id < 9; ++id) chain.Add(id, {.marked = id == 8}, false);
   EXPECT_EQ(ToHex(chain.Key()), kOpen);
 }
 
@@ -104,7 +104,7 @@ TEST(Chain, EveryTokenBitAndOrderChangesTheName) {
   const auto key = [&root](std::vector<uint32_t> ids, int pinned, int no_anchor) {
     Chain chain(root);
     for (int i = 0; i < static_cast<int>(ids.size()); ++i) {
-      chain.Add(ids[i], {.pinned = i == pinned, .no_anchor = i == no_anchor}, false);
+      chain.Add(ids[i], {.pinned = i == pinned, .marked = i == no_anchor}, false);
     }
     return chain.Key();
   };

@@ -4,6 +4,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/anchor/outline.h"
 #include "common/base/status.h"
 
@@ -12,6 +14,26 @@ namespace kedge {
 bool Content::NoAnchor(uint32_t position) const {
   return std::binary_search(no_anchor_positions.begin(), no_anchor_positions.end(), position);
 }
+
+bool Content::EndsSequence(uint32_t position) const {
+  return std::binary_search(sequence_ends.begin(), sequence_ends.end(), position);
+}
+
+namespace {
+
+// kInvalidArgument unless positions are ascending and below `end`, which is called `name`.
+absl::Status CheckPositions(absl::Span<const uint32_t> positions, size_t end, absl::string_view name,
+                            absl::string_view field) {
+  for (size_t i = 0; i < positions.size(); ++i) {
+    if (positions[i] >= end || (i > 0 && positions[i] <= positions[i - 1])) {
+      return absl::InvalidArgumentError(absl::StrCat(field, "[", i, "]: ", positions[i],
+                                                     " is out of order or not below the ", name, " ", end));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length) {
   const size_t size = content.ids.size();
@@ -30,12 +52,14 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
     return absl::InvalidArgumentError(
         absl::StrCat("prompt_length: ", content.prompt_length, " is more than the ", size, " ids and one more"));
   }
-  for (size_t i = 0; i < content.no_anchor_positions.size(); ++i) {
-    const uint32_t position = content.no_anchor_positions[i];
-    if (position >= size || (i > 0 && position <= content.no_anchor_positions[i - 1])) {
-      return absl::InvalidArgumentError(absl::StrCat("no_anchor_positions[", i, "]: ", position,
-                                                     " is out of order or not below the number of ids ", size));
-    }
+  KEDGE_RETURN_IF_ERROR(CheckPositions(content.no_anchor_positions, size, "number of ids", "no_anchor_positions"));
+  KEDGE_RETURN_IF_ERROR(CheckPositions(content.sequence_ends, std::min<size_t>(size, content.prompt_length),
+                                       "prompt's end", "sequence_ends"));
+  if (content.policy.text_anchors && !content.no_anchor_positions.empty()) {
+    return absl::InvalidArgumentError("no_anchor_positions: are given, and under anchors=text sequence_ends says all");
+  }
+  if (!content.policy.text_anchors && !content.sequence_ends.empty()) {
+    return absl::InvalidArgumentError("sequence_ends: are given, and only anchors=text has a use for them");
   }
   if (content.turn_begin > 0 && content.turn_begin >= content.prompt_length) {
     return absl::InvalidArgumentError(absl::StrCat("turn_begin: ", content.turn_begin, " is not within the prompt of ",

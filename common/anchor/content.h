@@ -16,7 +16,9 @@ struct Content {
   std::vector<uint32_t> ids;
   // n: rows from here on have the generated role. May be ids.size() + 1, in a request for State(n-1).
   uint32_t prompt_length = 0;
-  std::vector<uint32_t> no_anchor_positions;  // rows that never act as anchors, ascending
+  std::vector<uint32_t> no_anchor_positions;  // rows that never act as anchors, ascending; not under `anchors=text`
+  // Under `anchors=text`, rows of the prompt that close its sequences, ascending.
+  std::vector<uint32_t> sequence_ends;
   std::vector<PositionRange> pinned;          // rows of the prompt that are kept whatever the policy says
   uint32_t turn_begin = 0;                    // where the prompt's last turn begins: a question may stand there
   Policy policy;
@@ -25,13 +27,14 @@ struct Content {
   std::optional<std::vector<PositionRange>> salient;
 
   bool NoAnchor(uint32_t position) const;
+  bool EndsSequence(uint32_t position) const;
   // Salient sequences are still to be chosen: when the prompt's rows but the last have been computed.
   bool NeedsChoice() const { return policy.salient_millionths > 0 && prompt_length >= 2 && !salient.has_value(); }
 };
 
 // kInvalidArgument names the field and the value: no ids, an id that is not below `vocab_size`, more ids than
-// `context_length`, a prompt longer than the ids and one more, positions or ranges out of order or out of bounds, a
-// salient choice under a policy that makes none or beyond what the policy grants.
+// `context_length`, a prompt longer than the ids and one more, positions or ranges out of order or out of bounds,
+// positions that the policy has no use for, a salient choice under a policy that makes none or beyond what the policy grants.
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length);
 
 }  // namespace kedge

@@ -21,6 +21,11 @@ TEST(ContentTest, ErrorsNameTheField) {
   EXPECT_EQ(Error({.ids = {1}, .prompt_length = 3}).find("prompt_length: 3"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {1, 1}}).find("no_anchor_positions[1]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {2}}).find("no_anchor_positions[0]"), 0u);
+  EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 1, .sequence_ends = {1}}).find("sequence_ends[0]: 1"), 0u);
+  EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 2, .sequence_ends = {1}}).find("sequence_ends: are given"), 0u);
+  const Policy by_text{.text_anchors = true, .write_full = true};
+  EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 2, .sequence_ends = {0, 1}, .policy = by_text}), "");
+  EXPECT_EQ(Error({.ids = {1, 2}, .no_anchor_positions = {1}, .policy = by_text}).find("no_anchor_positions: are"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 1, .pinned = {{0, 2}}}).find("pinned[0]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .salient = {{}}}).find("salient: is given"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 2, .turn_begin = 2}).find("turn_begin: 2"), 0u);

@@ -27,6 +27,9 @@ enum Key { kAnchors, kInsert, kLongest, kKeep, kSinks, kRecent, kView, kPrefill,
 constexpr absl::string_view kKeyNames[kNumKeys] = {"anchors", "insert", "longest", "keep",    "sinks",
                                                    "recent",  "view",   "prefill", "salient", "write"};
 
+// The text of a prompt says where its sequences end.
+constexpr absl::string_view kText = "text";
+
 // What the model was trained with; a value of presets alone.
 constexpr absl::string_view kTrained = "trained";
 
@@ -42,7 +45,7 @@ constexpr Preset kPresets[] = {
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
     {"salient",
-     "anchors=sentence,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
+     "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {
@@ -193,7 +196,7 @@ absl::StatusOr<uint32_t> TrainedInsert(const PolicyNames& names) {
 
 absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const PolicyNames& names) {
   std::vector<uint32_t> ids;
-  if (value == "none") return ids;
+  if (value == "none" || value == kText) return ids;
   if (value == "sentence" || value == "separators") {
     ids = value == "sentence" ? names.sentence : names.separators;
     if (ids.empty()) {
@@ -201,7 +204,7 @@ absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const
     }
   } else {
     if (value.empty() || value[0] < '0' || value[0] > '9') {
-      return Invalid("anchors: unknown value ", Quote(value), KnownNames(value, {"sentence", "separators", "none"}),
+      return Invalid("anchors: unknown value ", Quote(value), KnownNames(value, {"sentence", "separators", kText, "none"}),
                      " and token ids, as in 46+33");
     }
     for (absl::string_view id_text : absl::StrSplit(value, '+')) {
@@ -298,6 +301,12 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   } else {
     KEDGE_ASSIGN_OR_RETURN(policy.anchors, TrainedAnchors(names));
   }
+  policy.text_anchors = anchors.value == kText;
+  if (policy.text_anchors && !policy.write_full) {
+    return Invalid("anchors: text", anchors.from_preset ? " (from the preset)" : "",
+                   " cuts prompts alone, and with write=anchored what is written has sequences too; give write=full, or "
+                   "tokens, as anchors=sentence");
+  }
   if (policy.insert.has_value() && !policy.IsAnchorId(*policy.insert)) {
     return Invalid("insert: ", *policy.insert, " closes no sequence; give anchors=", *policy.insert);
   }
@@ -318,9 +327,18 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   return policy;
 }
 
+namespace {
+
+std::string AnchorsText(const Policy& policy) {
+  if (policy.text_anchors) return std::string(kText);
+  return policy.anchors.empty() ? "none" : absl::StrJoin(policy.anchors, "+");
+}
+
+}  // namespace
+
 std::string CanonicalPolicy(const Policy& policy) {
   return absl::StrCat(
-      "anchors=", policy.has_sequences() ? absl::StrJoin(policy.anchors, "+") : "none",
+      "anchors=", AnchorsText(policy),
       ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off", ",longest=", policy.longest,
       ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
       ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),

@@ -23,12 +23,15 @@ struct Policy {
 
   enum class View { kOwn, kAll };
 
-  // Sorted ids of the tokens that close a sequence; empty: `anchors=none`, there are no sequences.
+  // Sorted ids of the tokens that close a sequence; empty: `anchors=none`, there are no sequences, or `anchors=text`.
   std::vector<uint32_t> anchors;
   // One of `anchors`, which texts do not spell: put between the sentences of a text prompt, written by the model
   // itself, and hidden from clients (`insert=ID`); nullopt: `insert=off`.
   std::optional<uint32_t> insert;
-  // The `longest`-th row of a sequence acts as an anchor; 0: never.
+  // `anchors=text`: whoever knows the text says where the prompt's sequences end (Content::sequence_ends). What is
+  // written has none.
+  bool text_anchors = false;
+  // The `longest`-th row of a sequence acts as an anchor; 0: never. Of `anchors=text`: no sequence is longer.
   uint32_t longest = 0;
   // Whether closing rows are kept (`keep=anchors`) or not (`keep=none`).
   bool keep_anchors = true;
@@ -46,7 +49,7 @@ struct Policy {
   // `write=full`: generated rows see every row from the window at the prompt's end on, so nothing written is dropped.
   bool write_full = false;
 
-  bool has_sequences() const { return !anchors.empty(); }
+  bool has_sequences() const { return text_anchors || !anchors.empty(); }
   bool IsAnchorId(uint32_t id) const;  // binary search
 
   friend bool operator==(const Policy&, const Policy&) = default;

@@ -33,6 +33,7 @@ std::vector<std::string> FuzzSeeds() {
       "sep",
       "salient",
       "window,recent=all,view=own",
+      "salient,anchors=sentence,longest=8,write=anchored",
       "anchors=33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all,prefill=anchored,salient=0,"
       "write=anchored",
   };

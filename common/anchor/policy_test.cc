@@ -50,7 +50,7 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("salient"),
-            "anchors=30+33+46,insert=off,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
+            "anchors=text,insert=off,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
             "write=full");
 }
 
@@ -112,7 +112,8 @@ TEST(Policy, LaterKeysReplaceThoseOfThePreset) {
   EXPECT_EQ(Canonical("window,insert=off,prefill=anchored,salient=0.0,write=anchored"), Canonical("window"));
   // What counts is what is left in the end.
   EXPECT_EQ(Canonical("window,anchors=none,longest=0"), Canonical("streaming,view=all"));
-  EXPECT_EQ(Canonical("salient,prefill=anchored,salient=0,write=anchored"), Canonical("window,keep=none,recent=32"));
+  EXPECT_EQ(Canonical("salient,anchors=sentence,longest=512,prefill=anchored,salient=0,write=anchored"),
+            Canonical("window,keep=none,recent=32"));
   PolicyNames names = Names();
   names.model_policy = "anchors=9,insert=9";
   EXPECT_EQ(Canonical("anllm-ac,insert=off", names), Canonical("anchors=9"));
@@ -148,6 +149,8 @@ TEST(Policy, CanonicalFormParsesBackWithoutAModel) {
     policy.sinks = number();
     policy.recent = number();
     policy.view = random() % 2 == 0 ? Policy::View::kAll : Policy::View::kOwn;
+    policy.write_full = random() % 2 == 0;
+    policy.text_anchors = policy.write_full && !policy.has_sequences() && random() % 2 == 0;
     const std::string text = CanonicalPolicy(policy);
     const absl::StatusOr<Policy> again = ParsePolicy(text, PolicyNames());
     ASSERT_TRUE(again.ok()) << again.status();
@@ -207,6 +210,16 @@ TEST(Policy, RejectsIdsThatTheModelDoesNotHave) {
   ExpectInvalid("anchors=99999999999", "above 4294967295");
   EXPECT_TRUE(ParsePolicy("anchors=1000", PolicyNames()).ok());
   ExpectInvalid("window", "this model has no tokens for \"sentence\"", PolicyNames());
+}
+
+TEST(Policy, TextCutsPromptsAlone) {
+  const absl::StatusOr<Policy> policy = ParsePolicy("anchors=text,longest=40,write=full", PolicyNames());
+  ASSERT_TRUE(policy.ok()) << policy.status();
+  EXPECT_TRUE(policy->text_anchors && policy->has_sequences() && policy->anchors.empty());
+  ExpectInvalid("anchors=text", "anchors: text cuts prompts alone");
+  ExpectInvalid("salient,write=anchored", "anchors: text (from the preset) cuts prompts alone");
+  ExpectInvalid("anchors=text,write=full,insert=7", "insert: 7 closes no sequence");
+  ExpectInvalid("anchors=txt", "did you mean \"text\"?");
 }
 
 TEST(Policy, RejectsMoreIdsThanASegmentHeaderCarries) {

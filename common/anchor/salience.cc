@@ -91,16 +91,22 @@ std::vector<PositionRange> Salience::Opening() const {
   return opening;
 }
 
-size_t Salience::SequencesBefore(uint32_t end) const {
-  const auto& sequences = outline_.sequences;
-  return std::lower_bound(sequences.begin(), sequences.end(), end,
-                          [](const PositionRange& sequence, uint32_t end) { return sequence.begin < end; }) -
-         sequences.begin();
+std::vector<PositionRange> Salience::SequencesBefore(uint32_t end) const {
+  std::vector<PositionRange> before;
+  for (const PositionRange& sequence : outline_.sequences) {
+    if (sequence.begin >= end) break;
+    before.push_back({sequence.begin, std::min(sequence.end, end)});
+  }
+  return before;
+}
+
+bool Salience::LooksBackBefore(uint32_t end) const {
+  return !opening_.empty() && end > outline_.sequences[opening_.back()].end;
 }
 
 EarlierSalience Salience::Before(uint32_t end) const {
-  EarlierSalience earlier{.end = end, .opening = Opening()};
-  const size_t count = outline_.sequences.size(), before = SequencesBefore(end);
+  EarlierSalience earlier{.end = end, .sequences = SequencesBefore(end), .opening = Opening()};
+  const size_t count = outline_.sequences.size(), before = earlier.sequences.size();
   for (size_t head = 0; head < num_heads_; ++head) {
     const auto back = back_.begin() + head * count;
     earlier.back.insert(earlier.back.end(), back, back + before);
@@ -110,15 +116,15 @@ EarlierSalience Salience::Before(uint32_t end) const {
 
 bool Salience::CanTake(const EarlierSalience& earlier) const {
   if (earlier.end > last_.begin) return false;
-  const bool looks_back = !opening_.empty() && earlier.end > outline_.sequences[opening_.back()].end;
-  return !looks_back || earlier.opening == Opening();
+  if (!LooksBackBefore(earlier.end)) return true;
+  return earlier.opening == Opening() && earlier.sequences == SequencesBefore(earlier.end);
 }
 
 void Salience::Take(const EarlierSalience& earlier) {
-  // The last sequence before `end` may go on in this prompt: its rows so far count all the same.
   KEDGE_CHECK(CanTake(earlier));
-  if (earlier.opening != Opening()) return;  // of rows before the opening's end, none looks back
-  const size_t count = outline_.sequences.size(), before = SequencesBefore(earlier.end);
+  if (!LooksBackBefore(earlier.end)) return;
+  // The last sequence before `end` may go on in this prompt: its rows so far count all the same.
+  const size_t count = outline_.sequences.size(), before = earlier.sequences.size();
   KEDGE_CHECK(earlier.back.size() == num_heads_ * before);
   for (size_t head = 0; head < num_heads_; ++head) {
     for (size_t i = 0; i < before; ++i) {

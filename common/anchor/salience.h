@@ -46,8 +46,9 @@ uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass);
 // What the rows of a prompt before `end` have told, as far as it counts in every prompt that begins alike.
 struct EarlierSalience {
   uint32_t end = 0;
-  std::vector<PositionRange> opening;  // sequences that open the last turn
-  std::vector<uint32_t> back;          // [heads][sequences that begin before `end`]: Salience::back_
+  std::vector<PositionRange> sequences;  // that begin before `end`, as far as these rows go
+  std::vector<PositionRange> opening;    // of them, those that open the last turn
+  std::vector<uint32_t> back;            // [heads][sequences]: Salience::back_
 };
 
 // Gathers attention mass of one prompt and chooses. Pure arithmetic in whole numbers; ties go to the earlier sequence.
@@ -70,8 +71,8 @@ class Salience {
   // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.
   EarlierSalience Before(uint32_t end) const;
   // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not
-  // added: it ends before what is summed row by row, and looks back at the same sequences where that is asked of its
-  // rows.
+  // added: it ends before what is summed row by row, and where its rows look back, they are of the same sequences and
+  // look at the same ones.
   bool CanTake(const EarlierSalience& earlier) const;
   // REQUIRES: CanTake.
   void Take(const EarlierSalience& earlier);
@@ -90,7 +91,8 @@ class Salience {
   std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
   std::vector<uint64_t> LookingBack() const;
   std::vector<PositionRange> Opening() const;
-  size_t SequencesBefore(uint32_t end) const;
+  std::vector<PositionRange> SequencesBefore(uint32_t end) const;
+  bool LooksBackBefore(uint32_t end) const;
   bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;

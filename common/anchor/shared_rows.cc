@@ -10,7 +10,8 @@ namespace kedge {
 namespace {
 
 RowBits BitsOf(const Content& content, uint32_t position) {
-  return {.pinned = Contains(content.pinned, position), .no_anchor = content.NoAnchor(position)};
+  return {.pinned = Contains(content.pinned, position),
+          .marked = content.policy.text_anchors ? content.EndsSequence(position) : content.NoAnchor(position)};
 }
 
 }  // namespace
@@ -36,7 +37,9 @@ uint32_t CommonRows(const Content& a, const Content& b) {
   const size_t size = std::min(a.ids.size(), b.ids.size());
   uint32_t end =
       static_cast<uint32_t>(std::mismatch(a.ids.begin(), a.ids.begin() + size, b.ids.begin()).first - a.ids.begin());
-  if (a.pinned == b.pinned && a.no_anchor_positions == b.no_anchor_positions) return end;
+  if (a.pinned == b.pinned && a.no_anchor_positions == b.no_anchor_positions && a.sequence_ends == b.sequence_ends) {
+    return end;
+  }
   for (uint32_t position = 0; position < end; ++position) {
     if (!(BitsOf(a, position) == BitsOf(b, position))) return position;
   }

@@ -65,6 +65,15 @@ TEST(SharedRowsTest, AnchoredRowsStandOnPolicyAndBitsToo) {
   b = a;
   b.no_anchor_positions = {6};
   EXPECT_EQ(CommonRows(a, b), 6u);
+  Content cut = a;  // by the text
+  cut.policy.anchors.clear();
+  cut.policy.text_anchors = cut.policy.write_full = true;
+  cut.sequence_ends = {5, 20};
+  b = cut;
+  b.sequence_ends = {5, 21};
+  EXPECT_EQ(CommonRows(cut, b), 20u);
+  EXPECT_NE(NamePrefixes(cut, Root(cut), {30}), NamePrefixes(b, Root(b), {30}));
+  EXPECT_EQ(NamePrefixes(cut, Root(cut), {20}), NamePrefixes(b, Root(b), {20}));
   b = a;
   b.ids[33] = 9;
   EXPECT_EQ(CommonRows(a, b), 33u);

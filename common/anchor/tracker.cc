@@ -40,7 +40,9 @@ RowRule AnchorTracker::Next() {
   RowRule rule;
   rule.position = position_;
   rule.recent_begin = next_recent_begin();
-  if (policy.has_sequences() && !content_->NoAnchor(position_)) {
+  if (policy.text_anchors) {
+    rule.closes = content_->EndsSequence(position_);
+  } else if (policy.has_sequences() && !content_->NoAnchor(position_)) {
     const bool long_enough = policy.longest > 0 && open_rows() >= policy.longest - 1;  // with this row: longest
     rule.closes = long_enough || policy.IsAnchorId(content_->ids[position_]);
   }

@@ -38,7 +38,8 @@ struct Oracle {
       const size_t rows_in_sequence = 1 + std::count(sequence.begin(), sequence.begin() + i, sequence[i]);
       const bool is_anchor_id = std::count(policy.anchors.begin(), policy.anchors.end(), c.ids[i]) > 0;
       const bool is_longest = policy.longest > 0 && rows_in_sequence >= policy.longest;
-      closes.push_back(!policy.anchors.empty() && !c.NoAnchor(i) && (is_anchor_id || is_longest));
+      const bool by_id = !policy.anchors.empty() && !c.NoAnchor(i) && (is_anchor_id || is_longest);
+      closes.push_back(policy.text_anchors ? std::count(c.sequence_ends.begin(), c.sequence_ends.end(), i) > 0 : by_id);
     }
     const auto within = [](const std::vector<PositionRange>& ranges, size_t j) {
       return std::any_of(ranges.begin(), ranges.end(),
@@ -49,7 +50,7 @@ struct Oracle {
       visible.emplace_back();
       for (size_t j = 0; j <= i; ++j) {
         const bool full_prompt = policy.prefill_full && i + 1 < prompt;
-        const bool own_sequence = !policy.anchors.empty() && sequence[i] == sequence[j];
+        const bool own_sequence = policy.has_sequences() && sequence[i] == sequence[j];
         const bool recent = policy.recent == Policy::kAll || i - j < policy.recent;
         const bool sink = j < policy.sinks;
         const bool salient = c.salient.has_value() && within(*c.salient, j);
@@ -127,6 +128,14 @@ Content RandomContent(Random& random) {
     if (bits < 6 && random.OneIn(bits)) c.no_anchor_positions.push_back(i);
   }
   c.prompt_length = random.Below(n + 2);
+  if (policy.write_full && policy.has_sequences() && random.OneIn(2)) {
+    policy.anchors.clear();
+    policy.text_anchors = true;
+    c.no_anchor_positions.clear();
+    for (uint32_t i = 0; i < std::min(n, c.prompt_length); ++i) {
+      if (random.OneIn(5)) c.sequence_ends.push_back(i);
+    }
+  }
   if (random.OneIn(3)) c.pinned = RandomRanges(random, c.prompt_length);
   if (policy.prefill_full && policy.has_sequences() && random.OneIn(2)) {
     policy.salient_millionths = 1000000;
@@ -257,8 +266,9 @@ TEST(AnchorTracker, StateHasWhatAnyLaterRowSeesAndNothingElse) {
       // A next row that is no anchor sees all of it.
       Content next = c;
       next.ids.resize(p + 1);
+      std::erase_if(next.sequence_ends, [p](uint32_t position) { return position >= p; });
       std::erase_if(next.no_anchor_positions, [p](uint32_t position) { return position >= p; });
-      next.no_anchor_positions.push_back(p);
+      if (!c.policy.text_anchors) next.no_anchor_positions.push_back(p);
       std::vector<uint32_t> seen = Oracle(next).Visible(p);
       seen.pop_back();  // itself
       EXPECT_EQ(rows, seen) << "State(" << p << ")";
@@ -469,7 +479,7 @@ TEST(RowsNeeded, IsReachedBySomeWayToServeTheRequest) {
     const RowNeeds needs = RowsNeeded(c, 0, chunk, max_new);
     Held most;
     // The worst continuations: text in which every token is an anchor, and in which none is.
-    for (const uint32_t id : {c.policy.has_sequences() ? c.policy.anchors[0] : 0, kVocabulary}) {
+    for (const uint32_t id : {c.policy.anchors.empty() ? 0 : c.policy.anchors[0], kVocabulary}) {
       const std::vector<uint32_t> generated(max_new, id);
       for (uint32_t start = 0; start <= c.ids.size(); ++start) {
         if (start > 0 && start < LeastState(c)) continue;

@@ -22,13 +22,11 @@ PrefixComputation::~PrefixComputation() {
 
 void PrefixComputation::AddCheckpoints(const std::vector<uint32_t>& ends) {
   const std::vector<ChainKey> names = cache_->Names(shared_, ends);
-  std::vector<ChainKey> own_names(ends.size());
-  if (sequence_->content().NeedsChoice()) own_names = cache_->Names(sequence_->content(), ends);
   for (size_t i = 0; i < ends.size(); ++i) {
     const auto at = std::lower_bound(checkpoints_.begin(), checkpoints_.end(), ends[i],
                                      [](const Checkpoint& checkpoint, uint32_t end) { return checkpoint.end < end; });
     if (at != checkpoints_.end() && at->end == ends[i]) continue;
-    checkpoints_.insert(at, {.end = ends[i], .name = names[i], .own_name = own_names[i]});
+    checkpoints_.insert(at, {.end = ends[i], .name = names[i]});
   }
 }
 
@@ -62,7 +60,6 @@ void PrefixComputation::StoreHere() {
   if (position > SharedEnd(content, cache_->options_.roles_agree)) return;
   Checkpoint here{.end = position};
   here.name = cache_->Names(SharedContent(content, cache_->options_.roles_agree), {position}).front();
-  if (content.NeedsChoice()) here.own_name = cache_->Names(content, {position}).front();
   Store(here);
 }
 
@@ -71,8 +68,7 @@ void PrefixComputation::Store(const Checkpoint& checkpoint) {
   if (!rows.has_value()) return;
   CachedPrefix prefix{.name = checkpoint.name, .rows = *std::move(rows)};
   if (sequence_->salience() != nullptr) {
-    prefix.gathered =
-        std::make_shared<CachedPrefix::Gathered>(checkpoint.own_name, sequence_->salience()->Before(checkpoint.end));
+    prefix.gathered = std::make_shared<EarlierSalience>(sequence_->salience()->Before(checkpoint.end));
   }
   cache_->store_.Add(std::move(prefix), last_);
   last_ = checkpoint.name;
@@ -125,11 +121,7 @@ std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t m
   if (ends.empty()) return std::nullopt;
   const std::vector<ChainKey> names = Names(SharedContent(content, options_.roles_agree), ends);
   std::optional<Salience> salience;
-  std::vector<ChainKey> own_names;
-  if (content.NeedsChoice()) {
-    salience.emplace(content, *heads_);
-    own_names = Names(content, ends);
-  }
+  if (content.NeedsChoice()) salience.emplace(content, *heads_);
   for (size_t i = ends.size(); i-- > 0;) {
     const CachedPrefix* found = store_.Find(names[i]);
     if (found == nullptr) continue;
@@ -137,7 +129,7 @@ std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t m
     const auto gathered = std::exchange(hit.gathered, nullptr);
     // Without a choice, or where none of the rows before it tell anything, the rows are all.
     if (!salience.has_value() || salience->CanTake({.end = ends[i]})) return hit;
-    if (gathered == nullptr || gathered->name != own_names[i] || !salience->CanTake(gathered->salience)) continue;
+    if (gathered == nullptr || !salience->CanTake(*gathered)) continue;
     hit.gathered = gathered;
     return hit;
   }
@@ -171,7 +163,7 @@ absl::StatusOr<std::unique_ptr<PrefixComputation>> PrefixCache::Start(Sequence* 
       new PrefixComputation(this, sequence, SharedContent(sequence->content(), options_.roles_agree)));
   if (hit.has_value()) {
     KEDGE_RETURN_IF_ERROR(sequence->Resume(hit->rows, device_));
-    if (hit->gathered != nullptr) sequence->TakeSalience(hit->gathered->salience);
+    if (hit->gathered != nullptr) sequence->TakeSalience(*hit->gathered);
     computation->last_ = hit->name;
   }
   if (!enabled()) return computation;

@@ -72,7 +72,6 @@ class PrefixComputation {
   struct Checkpoint {
     uint32_t end = 0;
     ChainKey name{};
-    ChainKey own_name{};  // under the content's own policy, where salience is gathered
   };
 
   PrefixComputation(PrefixCache* cache, Sequence* sequence, Content shared);

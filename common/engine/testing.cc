@@ -33,6 +33,10 @@ Policy RandomPolicy(uint32_t vocab_size, std::mt19937& random) {
   policy.prefill_full = random() % 3 == 0;
   if (policy.prefill_full && policy.has_sequences() && random() % 2) policy.salient_millionths = random() % 500000;
   policy.write_full = random() % 3 == 0;
+  if (policy.write_full && policy.has_sequences() && random() % 2) {
+    policy.anchors.clear();
+    policy.text_anchors = true;
+  }
   return policy;
 }
 
@@ -45,9 +49,14 @@ Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& ra
     const bool anchor = anchor_odds > 0 && !content.policy.anchors.empty() && random() % anchor_odds == 0;
     content.ids.push_back(anchor ? content.policy.anchors[random() % content.policy.anchors.size()]
                                  : random() % vocab_size);
-    if (random() % 20 == 0) content.no_anchor_positions.push_back(i);
+    if (!content.policy.text_anchors && random() % 20 == 0) content.no_anchor_positions.push_back(i);
   }
   content.prompt_length = random() % (size + 1);
+  if (content.policy.text_anchors) {
+    for (uint32_t i = random() % 20; i < content.prompt_length; i += 1 + random() % 30) {
+      content.sequence_ends.push_back(i);
+    }
+  }
   if (content.prompt_length > 0) content.turn_begin = random() % content.prompt_length;
   for (uint32_t begin = random() % 200; begin < content.prompt_length; begin += 1 + random() % 200) {
     content.pinned.push_back({begin, std::min<uint32_t>(content.prompt_length, begin + 1 + random() % 5)});

@@ -21,12 +21,8 @@ struct CachedPrefix {
   ChainKey name{};
   StoredRows rows;
   // Where a choice of salient sequences is to be made from rows on both sides of the checkpoint: what was gathered
-  // before it, for contents that have this name under their own policy. May be null.
-  struct Gathered {
-    ChainKey name{};
-    EarlierSalience salience;
-  };
-  std::shared_ptr<const Gathered> gathered;
+  // before it, for contents with the same sequences. May be null.
+  std::shared_ptr<const EarlierSalience> gathered;
 };
 
 // Checkpoints as a tree: one goes on from another if it was computed from there, and then it shares its pages. The

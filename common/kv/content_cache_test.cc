@@ -101,10 +101,10 @@ TEST_F(ContentCacheTest, TheSameCheckpointAgainIsUsedAndMayTellMore) {
   const PageId other = lease.Take();
   cache.Add({.name = Name(1),
              .rows = {.end = 100, .pages = {.recent = {other}}},
-             .gathered = std::make_shared<CachedPrefix::Gathered>(Name(2), EarlierSalience{.end = 100})},
+             .gathered = std::make_shared<EarlierSalience>(EarlierSalience{.end = 100})},
             std::nullopt);
   EXPECT_EQ(cache.Find(Name(1))->rows.pages.recent, pages);
-  EXPECT_EQ(cache.Find(Name(1))->gathered->salience.end, 100u);
+  EXPECT_EQ(cache.Find(Name(1))->gathered->end, 100u);
   EXPECT_EQ(cache.num_pages(), 3u);
   lease.GiveBack(other);
 }

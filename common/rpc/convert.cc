@@ -12,6 +12,7 @@ absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
   Content content{.ids = {proto.ids().begin(), proto.ids().end()},
                   .prompt_length = proto.prompt_length(),
                   .no_anchor_positions = {proto.no_anchor_positions().begin(), proto.no_anchor_positions().end()},
+                  .sequence_ends = {proto.sequence_ends().begin(), proto.sequence_ends().end()},
                   .pinned = RangesFromProto(proto.pinned()),
                   .turn_begin = proto.turn_begin()};
   if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
@@ -29,6 +30,7 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   proto.mutable_ids()->Add(content.ids.begin(), content.ids.end());
   proto.set_prompt_length(content.prompt_length);
   proto.mutable_no_anchor_positions()->Add(content.no_anchor_positions.begin(), content.no_anchor_positions.end());
+  proto.mutable_sequence_ends()->Add(content.sequence_ends.begin(), content.sequence_ends.end());
   proto.set_policy(CanonicalPolicy(content.policy));
   proto.set_fingerprint(fingerprint);
   RangesToProto(content.pinned, proto.mutable_pinned());

@@ -9,6 +9,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   const Content content{.ids = {1, 2, 3},
                         .prompt_length = 2,
                         .no_anchor_positions = {1},
+                        .sequence_ends = {0, 1},
                         .pinned = {{0, 1}},
                         .turn_begin = 1,
                         .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3},
@@ -18,6 +19,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   EXPECT_EQ(back->ids, content.ids);
   EXPECT_EQ(back->prompt_length, 2u);
   EXPECT_EQ(back->no_anchor_positions, content.no_anchor_positions);
+  EXPECT_EQ(back->sequence_ends, content.sequence_ends);
   EXPECT_EQ(back->pinned, content.pinned);
   EXPECT_EQ(back->turn_begin, 1u);
   EXPECT_EQ(back->policy, content.policy);

@@ -14,7 +14,9 @@ enum Membership { kNone, kSeparator, kSentence };  // every token of `sentence` 
 // Byte-level spelling of spaces and line feeds; other characters as they are.
 std::string Spell(const std::string& text) {
   std::string spelling;
-  for (const char c : text) spelling += c == ' ' ? "\u0120" : c == '\n' ? "\u010A" : std::string(1, c);
+  for (const char c : text) {
+    spelling += c == ' ' ? "\u0120" : c == '\n' ? "\u010A" : c == '\r' ? "\u010D" : c == '\t' ? "\u0109" : std::string(1, c);
+  }
   return spelling;
 }
 
@@ -23,14 +25,17 @@ TEST(AnchorSetsTest, MembershipFollowsTheText) {
     const char* text;
     Membership expected;
   } kCases[] = {
-      {".", kSentence},    {"?", kSentence},      {"!", kSentence},    {"\n", kSentence},     {"\n\n", kSentence},
-      {" .", kSentence},   {"  . ", kSentence},   {".\"", kSentence},  {".')", kSentence},    {"...", kSentence},
-      {"?!", kSentence},   {".\n", kSentence},    {" \n", kSentence},  {"\"", kNone},         {"'", kNone},
-      {")", kNone},        {"\")", kNone},        {" ", kNone},        {"   ", kNone},        {". .", kNone},
-      {"\t", kNone},       {".a", kNone},         {"a.", kNone},       {",", kSeparator},     {";", kSeparator},
-      {":", kSeparator},   {"),", kSeparator},    {".,", kSeparator},  {"(", kNone},          {"-", kNone},
-      {"--", kNone},       {"(.", kSeparator},    {",\n", kSeparator}, {".-", kSeparator},    {"-\n", kSeparator},
-      {"[.", kNone},       {".\r\n", kNone},      {",a", kNone},
+      {".", kSentence},       {"?", kSentence},      {"!", kSentence},     {"\n", kSentence},    {"\n\n", kSentence},
+      {" .", kSentence},      {"  . ", kSentence},   {".\"", kSentence},   {".')", kSentence},   {"...", kSentence},
+      {"?!", kSentence},      {".\n", kSentence},    {" \n", kSentence},   {"\"", kNone},        {"'", kNone},
+      {")", kNone},           {"\")", kNone},        {" ", kNone},         {"   ", kNone},       {". .", kSentence},
+      {"\t", kNone},          {".a", kNone},         {"a.", kSentence},    {",", kSeparator},    {";", kSeparator},
+      {":", kSeparator},      {"),", kSeparator},    {".,", kSeparator},   {"(", kNone},         {"-", kNone},
+      {"--", kNone},          {"(.", kSeparator},    {",\n", kSentence},   {".-", kSeparator},   {"-\n", kSentence},
+      {"[.", kNone},          {".\r\n", kSentence}, {",a", kNone},         {";\n", kSentence},   {"},\n", kSentence},
+      {" |\r\n", kSentence}, {"\r", kSentence},     {"\n\t\t", kSentence}, {").", kSentence},   {"].", kSentence},
+      {"!=", kNone},          {"(!", kSeparator},    {"<?", kNone},        {"/.", kNone},        {"_.", kNone},
+      {".*", kNone},          {"().", kSeparator},
   };
   TestVocabulary vocabulary;
   for (const auto& test : kCases) vocabulary.Add(Spell(test.text));
@@ -46,18 +51,35 @@ TEST(AnchorSetsTest, MembershipFollowsTheText) {
   EXPECT_EQ(sets.full_stop, 0u);
 }
 
-TEST(AnchorSetsTest, FullWidthMarksBelong) {
-  TestVocabulary vocabulary;
-  vocabulary.Add("\u00E3\u0122\u0124");   // E3 80 82: 。
-  vocabulary.Add("\u00EF\u00BC\u0123");   // EF BC 81: ！
-  vocabulary.Add("\u00EF\u00BC\u0141");   // EF BC 9F: ？
-  vocabulary.Add("\u00EF\u00BC\u012E");   // EF BC 8C: ，
-  vocabulary.Add("\u00EF\u00BC");         // a part of a character
-  vocabulary.Add(".\u00EF");              // likewise
-  const AnchorSets sets = FindAnchorSets(*MakeTokenizer(vocabulary));
-  EXPECT_EQ(sets.sentence, (std::vector<uint32_t>{0, 1, 2}));
-  EXPECT_EQ(sets.separators, (std::vector<uint32_t>{0, 1, 2}));
+TEST(AnchorSetsTest, MarksOfEveryScriptBelong) {
+  // SentencePiece spells tokens as they are.
+  const auto tokenizer = MakeTokenizer(SentencePieceVocabulary(
+      {"\u3002", "\uFF01", "\uFF1F\u300D", "\u0964", "\u061F", "\u2026", "\u5417\uFF1F", "\u0085", "\u2028", "\uFF0C", "\u060C", "\u4F60"}));
+  const AnchorSets sets = FindAnchorSets(*tokenizer);
+  const auto texts = [&](const std::vector<uint32_t>& ids) {
+    std::vector<std::string> texts;
+    for (uint32_t id : ids) {
+      if (id >= 259) texts.emplace_back(tokenizer->TokenBytes(id));
+    }
+    return texts;
+  };
+  const std::vector<std::string> sentence = {"\u3002", "\uFF01", "\uFF1F\u300D", "\u0964", "\u061F", "\u2026",
+                                             "\u5417\uFF1F", "\u0085", "\u2028"};
+  EXPECT_EQ(texts(sets.sentence), sentence);
+  std::vector<std::string> separators = sentence;
+  separators.insert(separators.end(), {"\uFF0C", "\u060C"});
+  EXPECT_EQ(texts(sets.separators), separators);
   EXPECT_EQ(sets.full_stop, std::nullopt);
+}
+
+TEST(AnchorSetsTest, PartsOfCharactersDoNot) {
+  TestVocabulary vocabulary;
+  vocabulary.Add("\u00E3\u0122\u0124");  // E3 80 82: the ideographic full stop
+  vocabulary.Add("\u00EF\u00BC");
+  vocabulary.Add(".\u00EF");
+  const AnchorSets sets = FindAnchorSets(*MakeTokenizer(vocabulary));
+  EXPECT_EQ(sets.sentence, std::vector<uint32_t>{0});
+  EXPECT_EQ(sets.separators, std::vector<uint32_t>{0});
 }
 
 TEST(AnchorSetsTest, OfSpecialTokensOnlyTheEndsBelong) {

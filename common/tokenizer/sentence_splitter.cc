@@ -1,8 +1,8 @@
 // One walk over the text. At a terminator, what follows is looked at (closing marks, white space, the next sentence's first
 // character) and, for a single full stop, the word before it.
 //
-// Words are ASCII here: the abbreviations known are English ones, and of other scripts only the full-width terminators
-// matter, which no abbreviation has.
+// The abbreviations known are English ones and some that other languages write before names. What goes on with a
+// lower-case letter needs none of them.
 // Tested by sentence_splitter_test.cc.
 #include "common/tokenizer/sentence_splitter.h"
 
@@ -11,59 +11,52 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
 
+using Class = CharacterClass;
+
 // In lower case, sorted. Those that also end sentences ("etc.", "Inc.", "a.m.") are known by what follows them.
 constexpr absl::string_view kAbbreviations[] = {
-    "adm", "al",  "approx", "ca", "capt", "cf",  "cmdr", "col", "dr",  "est", "gen", "gov", "hon", "jr", "lt", "messrs",
-    "mr",  "mrs", "ms",     "mt", "pres", "prof", "rep", "rev", "sen", "sgt", "sr",  "st",  "viz", "vs"};
+    "adm", "al",   "approx", "ca", "capt", "cf", "cmdr", "col",  "dr",   "dra", "est", "gen", "gov", "hon", "jr", "lt",
+    "messrs", "mme", "mr",   "mrs", "ms", "mt", "pres", "prof", "rep", "rev", "sen", "sgt", "sr",  "sra", "st", "viz", "vs"};
 // Only where a digit follows: "no." also ends sentences.
-constexpr absl::string_view kBeforeNumbers[] = {"apr", "art", "aug", "ch", "dec",  "eq",  "feb", "fig", "jan", "jul",
-                                                "jun", "mar", "no",  "nov", "nos", "oct", "p",   "pp",  "sec", "sep",
-                                                "sept", "vol"};
+constexpr absl::string_view kBeforeNumbers[] = {"apr", "art", "aug", "ch", "dec", "eq",  "feb", "fig", "jan", "jul",
+                                                "jun", "mar", "no",  "nos", "nov", "nr", "oct", "p",   "pp",  "sec",
+                                                "sep", "sept", "vol"};
+constexpr absl::string_view kFullWidthPoint = "\uFF0E";
+constexpr size_t kListDigits = 3;  // of a list entry's number: a longer one is a year
 
 template <size_t n>
 bool Contains(const absl::string_view (&sorted)[n], absl::string_view word) {
   return std::binary_search(std::begin(sorted), std::end(sorted), word);
 }
 
-bool IsFullWidthTerminator(char32_t c) {
-  return c == U'\u3002' || c == U'\uFF01' || c == U'\uFF0E' || c == U'\uFF1F' || c == U'\uFF61';
-}
-
-bool IsTerminator(char32_t c) { return c == '.' || c == '?' || c == '!' || c == U'\u2026' || IsFullWidthTerminator(c); }
-
-bool IsCloser(char32_t c) {
-  constexpr char32_t kClosers[] = {'"',      '\'',     ')',      ']',      '}',      U'\u00BB', U'\u2019', U'\u201D',
-                                   U'\u203A', U'\u300B', U'\u300D', U'\u300F', U'\u3011', U'\uFF09'};
-  return std::find(std::begin(kClosers), std::end(kClosers), c) != std::end(kClosers);
-}
-
-bool IsOpener(char32_t c) {
-  constexpr char32_t kOpeners[] = {'"', '\'', '(', '[', '{', '-', U'\u00AB', U'\u2018', U'\u201C', U'\u2039'};
-  return std::find(std::begin(kOpeners), std::end(kOpeners), c) != std::end(kOpeners);
-}
-
-bool IsDigits(absl::string_view word) { return std::all_of(word.begin(), word.end(), absl::ascii_isdigit); }
+// ASCII terminators have other uses, within words and numbers; the ellipsis stands within sentences.
+bool NeedsGap(char32_t c) { return c < 0x80 || c == U'\u2026'; }
 
 class Splitter {
  public:
-  explicit Splitter(absl::string_view text) : text_(text) {}
+  Splitter(absl::string_view text, CharacterClasses* classes) : text_(text), classes_(*classes) {}
 
-  std::vector<size_t> Split() {
-    size_t at = SkipSpace(0).end;
-    sentence_begin_ = at;
+  std::vector<TextBreak> Split() {
+    size_t at = 0;
     while (at < text_.size()) {
       const Character c = ReadCharacter(text_.substr(at));
-      if (IsTerminator(c.code_point)) {
+      const Class kind = classes_.Of(c.code_point);
+      if (kind == Class::kTerminal) {
         at = TakeTerminators(at);
-      } else if (IsWhiteSpace(c.code_point)) {
-        const Space space = SkipSpace(at);
-        if (space.line_feeds >= 2) Break(at, space.end);
-        at = space.end;
+      } else if (IsWhiteSpaceClass(kind)) {
+        TextBreak space{.end = at};
+        at = SkipSpace(at, &space);
+        if (space.lines > 0) {
+          Break(space);
+        } else if (space.end == sentence_begin_) {
+          sentence_begin_ = at;
+        }
       } else {
         at += c.length;
       }
@@ -72,68 +65,109 @@ class Splitter {
   }
 
  private:
-  struct Space {
-    size_t end;
-    int line_feeds;
-  };
-
-  // The white space from `at` on.
-  Space SkipSpace(size_t at) const {
-    int line_feeds = 0;
-    while (at < text_.size()) {
-      const Character c = ReadCharacter(text_.substr(at));
-      if (!IsWhiteSpace(c.code_point)) break;
-      line_feeds += c.code_point == '\n' ? 1 : 0;
-      at += c.length;
-    }
-    return {at, line_feeds};
+  Class ClassAt(size_t at) const {
+    return at < text_.size() ? classes_.Of(ReadCharacter(text_.substr(at)).code_point) : Class::kOther;
+  }
+  Class ClassBefore(size_t at) const {
+    return at > 0 ? classes_.Of(ReadLastCharacter(text_.substr(0, at)).code_point) : Class::kOther;
   }
 
-  // A sentence that ends at `at`, if another one begins at `next`.
-  void Break(size_t at, size_t next) {
-    if (next < text_.size()) breaks_.push_back(at);
-    sentence_begin_ = next;
+  // Where the white space from `at` on ends. Fills in what `space` says of it: all fields but `end`.
+  size_t SkipSpace(size_t at, TextBreak* space) const {
+    *space = {.end = space->end, .line_end = at, .ends_sentence = space->ends_sentence};
+    while (at < text_.size()) {
+      const Character c = ReadCharacter(text_.substr(at));
+      const Class kind = classes_.Of(c.code_point);
+      if (!IsWhiteSpaceClass(kind)) break;
+      const bool ends_pair = c.code_point == '\n' && at > 0 && text_[at - 1] == '\r';
+      at += c.length;
+      if (kind != Class::kLineBreak) continue;
+      space->line_end = at;
+      if (!ends_pair) ++space->lines;
+    }
+    return space->next = at;
+  }
+
+  void Break(const TextBreak& found) {
+    breaks_.push_back(found);
+    sentence_begin_ = found.next;
   }
 
   // Looks at the terminators from `begin` on; returns where to go on.
   size_t TakeTerminators(size_t begin) {
     size_t end = begin;
-    bool is_full_width = false;
-    for (; end < text_.size(); end += ReadCharacter(text_.substr(end)).length) {
-      const char32_t c = ReadCharacter(text_.substr(end)).code_point;
-      if (!IsTerminator(c)) break;
-      is_full_width = IsFullWidthTerminator(c);
+    bool needs_gap = true;
+    for (; ClassAt(end) == Class::kTerminal; end += ReadCharacter(text_.substr(end)).length) {
+      needs_gap = NeedsGap(ReadCharacter(text_.substr(end)).code_point);
     }
     const bool is_single_stop = text_.substr(begin, end - begin) == ".";
-    while (end < text_.size()) {
-      const Character c = ReadCharacter(text_.substr(end));
-      if (!IsCloser(c.code_point)) break;
-      end += c.length;
+    end = SkipClosers(end);
+    TextBreak found{.end = end, .ends_sentence = true};
+    SkipSpace(end, &found);
+    const Class next = ClassAt(found.next);
+    if (found.next == end && end < text_.size()) {  // no gap
+      if (needs_gap && next != Class::kUnspaced && !absl::StartsWith(text_.substr(end), "</")) return end;
+      const bool is_point = text_.substr(begin, end - begin) == kFullWidthPoint;
+      if (is_point && next == Class::kDigit && ClassBefore(begin) == Class::kDigit) return end;
     }
-    const Space space = SkipSpace(end);
-    if (space.end == end && !is_full_width) return end;
-    if (space.line_feeds < 2 && space.end < text_.size()) {
-      const char next = text_[space.end];
-      if (!is_full_width && absl::ascii_islower(next)) return space.end;
-      if (is_single_stop && IsAbbreviated(begin, next)) return space.end;
+    if (found.next < text_.size() && found.lines < 2) {
+      if (needs_gap && next == Class::kLower) found.ends_sentence = false;
+      // French sets a space before ? and !, and programs do before operators.
+      const bool is_letter = next == Class::kLetter || next == Class::kUnspaced;
+      if (needs_gap && IsWhiteSpaceClass(ClassBefore(begin)) && !is_letter) found.ends_sentence = false;
+      if (is_single_stop && IsAbbreviated(begin, next)) found.ends_sentence = false;
     }
-    Break(end, space.end);
-    return space.end;
+    if (found.ends_sentence || found.lines > 0) Break(found);
+    return found.next;
   }
 
-  // Whether the full stop at `at` belongs to the word before it; `next` is the first character after it.
-  bool IsAbbreviated(size_t at, char next) const {
-    size_t begin = at;
-    while (begin > sentence_begin_ && (absl::ascii_isalnum(text_[begin - 1]) || text_[begin - 1] == '.')) --begin;
+  // Behind closing marks, and behind a note's number: "so it was.[12] Then". Quotes that open sentences elsewhere close
+  // one only where a gap follows.
+  size_t SkipClosers(size_t at) const {
+    while (at < text_.size()) {
+      const Character c = ReadCharacter(text_.substr(at));
+      const Class kind = classes_.Of(c.code_point);
+      if (kind == Class::kCloser) {
+        at += c.length;
+      } else if (kind == Class::kOpeningQuote && (at + c.length == text_.size() ||
+                                                  IsWhiteSpaceClass(ClassAt(at + c.length)))) {
+        at += c.length;
+      } else if (c.code_point == '[') {
+        size_t digits = at + 1;
+        while (digits < text_.size() && absl::ascii_isdigit(text_[digits])) ++digits;
+        if (digits == at + 1 || digits == text_.size() || text_[digits] != ']') break;
+        at = digits + 1;
+      } else {
+        break;
+      }
+    }
+    return at;
+  }
+
+  // Whether the full stop at `at` belongs to the word before it; `next` is what comes after it.
+  bool IsAbbreviated(size_t at, Class next) const {
+    size_t begin = at, letters = 0;
+    bool is_number = true;  // digits, with dots between
+    while (begin > sentence_begin_) {
+      const Character c = ReadLastCharacter(text_.substr(0, begin));
+      const Class kind = classes_.Of(c.code_point);
+      if (c.code_point != '.' && !IsWordClass(kind)) break;
+      is_number = is_number && (c.code_point == '.' || kind == Class::kDigit);
+      letters += c.code_point != '.' && kind != Class::kDigit ? 1 : 0;
+      begin -= c.length;
+    }
     const absl::string_view word = text_.substr(begin, at - begin);
     if (word.empty()) return false;
     if (begin > sentence_begin_) {  // as in "kedge.cc/x."
-      const char32_t before = ReadLastCharacter(text_.substr(0, begin)).code_point;
-      if (!IsWhiteSpace(before) && !IsOpener(before)) return false;
+      const Class before = ClassBefore(begin);
+      const bool is_opener = before == Class::kOpener || before == Class::kOpeningQuote || text_[begin - 1] == '"' ||
+                             text_[begin - 1] == '\'' || text_[begin - 1] == '-';
+      if (!IsWhiteSpaceClass(before) && !is_opener) return false;
     }
-    if (begin == sentence_begin_ && IsDigits(word)) return true;  // a list entry's number
+    if (is_number) return begin == sentence_begin_ && word.substr(0, word.find('.')).size() <= kListDigits;
+    const Character first = ReadCharacter(word);
+    if (letters == 1 && first.length == word.size()) return word != "I";  // an initial
     if (!absl::ascii_isalpha(word[0])) return false;
-    if (word.size() == 1) return word != "I";
     // Letters with dots between: e.g., U.S., J.R.
     bool is_dotted = word.size() % 2 == 1;
     for (size_t i = 1; is_dotted && i < word.size(); i += 2) {
@@ -141,16 +175,28 @@ class Splitter {
     }
     if (is_dotted) return true;
     const std::string lower = absl::AsciiStrToLower(word);
-    return Contains(kAbbreviations, lower) || (absl::ascii_isdigit(next) && Contains(kBeforeNumbers, lower));
+    return Contains(kAbbreviations, lower) || (next == Class::kDigit && Contains(kBeforeNumbers, lower));
   }
 
   const absl::string_view text_;
+  CharacterClasses& classes_;
   size_t sentence_begin_ = 0;
-  std::vector<size_t> breaks_;
+  std::vector<TextBreak> breaks_;
 };
 
 }  // namespace
 
-std::vector<size_t> FindSentenceBreaks(absl::string_view text) { return Splitter(text).Split(); }
+std::vector<TextBreak> FindTextBreaks(absl::string_view text, CharacterClasses* classes) {
+  return Splitter(text, classes).Split();
+}
+
+std::vector<size_t> FindSentenceBreaks(absl::string_view text) {
+  CharacterClasses classes;
+  std::vector<size_t> places;
+  for (const TextBreak& found : FindTextBreaks(text, &classes)) {
+    if (found.end > 0 && found.next < text.size() && (found.ends_sentence || found.lines >= 2)) places.push_back(found.end);
+  }
+  return places;
+}
 
 }  // namespace kedge
