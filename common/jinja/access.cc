@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/jinja/invocation.h"
+#include "common/jinja/markup.h"
 #include "common/jinja/methods.h"
 #include "common/jinja/operators.h"
 #include "common/jinja/unicode.h"
@@ -41,8 +42,9 @@ absl::StatusOr<Value> ItemAt(Runtime& runtime, const Value& value, int64_t index
   if (!is_string) return value.sequence().values[index];
   if (!value.text().ascii()) KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(value.text().size()));
   const size_t begin = value.text().Offset(index);
-  return AsString(
+  absl::StatusOr<Value> item = AsString(
       value.text().Slice(runtime.account(), begin, begin + CharacterLength(value.text().bytes()[begin])));
+  return value.is_markup() ? Marked(runtime.account(), std::move(item)) : item;
 }
 
 // A slice as Python resolves it for a sequence of `size` items.
@@ -93,8 +95,6 @@ absl::StatusOr<Value> SliceText(Runtime& runtime, const Text& text, const Range&
   return AsString(builder.Build());
 }
 
-bool IsIndex(const Value* value) { return value == nullptr || value->is_integer(); }
-
 }  // namespace
 
 absl::StatusOr<Value> GetAttribute(Runtime& runtime, const Value& value, absl::string_view name) {
@@ -130,8 +130,11 @@ absl::StatusOr<Value> GetSlice(Runtime& runtime, const Value& value, const Value
   }
   const bool indexed =
       value.is(Value::Kind::kString) || (value.is(Value::Kind::kSequence) && value.sequence().indexed());
-  if (!indexed || !IsIndex(begin) || !IsIndex(end) || !IsIndex(step)) {
-    return Value::Undefined(absl::StrCat(TypeName(value), " object has no such slice"));
+  if (!indexed) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " has no slices"));
+  for (const Value* bound : {begin, end, step}) {
+    if (bound != nullptr && !bound->is_integer()) {
+      return absl::InvalidArgumentError(absl::StrCat("a slice needs integers, not a ", TypeName(*bound)));
+    }
   }
   // A step beyond the largest size acts as that.
   constexpr int64_t kLargest = std::numeric_limits<int64_t>::max() / 4;
@@ -139,7 +142,8 @@ absl::StatusOr<Value> GetSlice(Runtime& runtime, const Value& value, const Value
   if (stride == 0) return absl::InvalidArgumentError("the step of a slice is zero");
   if (value.is(Value::Kind::kString)) {
     const int64_t size = static_cast<int64_t>(value.text().characters());
-    return SliceText(runtime, value.text(), Resolve(begin, end, stride, size));
+    absl::StatusOr<Value> slice = SliceText(runtime, value.text(), Resolve(begin, end, stride, size));
+    return value.is_markup() ? Marked(runtime.account(), std::move(slice)) : slice;
   }
   const std::vector<Value>& all = value.sequence().values;
   const Range range = Resolve(begin, end, stride, static_cast<int64_t>(all.size()));

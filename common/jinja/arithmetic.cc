@@ -11,6 +11,7 @@
 #include "common/base/status.h"
 #include "common/jinja/format.h"
 #include "common/jinja/invocation.h"
+#include "common/jinja/markup.h"
 #include "common/jinja/operators.h"
 
 namespace kedge::jinja {
@@ -145,10 +146,16 @@ bool IsListOrTuple(const Value& value) {
 
 absl::StatusOr<Value> Concatenate(Runtime& runtime, const Value& a, const Value& b) {
   if (a.is(Value::Kind::kString) && b.is(Value::Kind::kString)) {
+    if (a.is_markup() != b.is_markup()) {
+      KEDGE_ASSIGN_OR_RETURN(const Value left, Escaped(runtime.account(), a));
+      KEDGE_ASSIGN_OR_RETURN(const Value right, Escaped(runtime.account(), b));
+      return Concatenate(runtime, left, right);
+    }
     TextBuilder builder(runtime.account());
     builder.Append(a.text());
     builder.Append(b.text());
-    return AsString(builder.Build());
+    absl::StatusOr<Value> both = AsString(builder.Build());
+    return a.is_markup() ? Marked(runtime.account(), std::move(both)) : both;
   }
   if (IsListOrTuple(a) && IsListOrTuple(b) && a.sequence().kind == b.sequence().kind) {
     KEDGE_RETURN_IF_ERROR(
@@ -165,7 +172,10 @@ absl::StatusOr<Value> Multiply(Runtime& runtime, const Value& a, const Value& b)
   const Value& repeated = left ? a : b;
   const Value& times = left ? b : a;
   if (!times.is_integer()) return NotDefined(Operator::kMultiply, a, b);
-  if (repeated.is(Value::Kind::kString)) return RepeatText(runtime, repeated.text(), times.as_int());
+  if (repeated.is(Value::Kind::kString)) {
+    absl::StatusOr<Value> text = RepeatText(runtime, repeated.text(), times.as_int());
+    return repeated.is_markup() ? Marked(runtime.account(), std::move(text)) : text;
+  }
   if (IsListOrTuple(repeated)) return RepeatSequence(runtime, repeated, times.as_int());
   return NotDefined(Operator::kMultiply, a, b);
 }
@@ -178,7 +188,7 @@ absl::StatusOr<Value> Arithmetic(Runtime& runtime, Operator op, const Value& a, 
     if (a.is_integer() && b.is_integer()) return Integers(op, a.as_int(), b.as_int(), origin);
     return Floats(op, a.as_double(), b.as_double(), origin);
   }
-  if (op == Operator::kModulo && a.is(Value::Kind::kString)) return FormatPercent(runtime, a.text(), b);
+  if (op == Operator::kModulo && a.is(Value::Kind::kString)) return FormatPercent(runtime, a, b);
   if (op == Operator::kAdd) return Concatenate(runtime, a, b);
   if (op == Operator::kMultiply) return Multiply(runtime, a, b);
   return NotDefined(op, a, b);

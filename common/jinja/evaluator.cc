@@ -331,8 +331,7 @@ absl::Status Evaluator::Assign(const Target& target, const Value& value, Scope* 
     return absl::InvalidArgumentError(
         absl::StrCat("`", tree_.names[target.name], "` is no namespace: its attributes cannot be set"));
   }
-  names->Set(target.attribute, value);
-  return absl::OkStatus();
+  return names->Set(target.attribute, value);
 }
 
 Value Evaluator::Lookup(NameId name, Scope* scope) const {

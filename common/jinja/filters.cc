@@ -31,6 +31,19 @@ absl::StatusOr<Value> CallFilter(Runtime& runtime, const Filter& filter, const V
   return filter.call(invocation);
 }
 
+absl::StatusOr<int64_t> LengthOf(const Value& value) {
+  switch (value.kind()) {
+    case Value::Kind::kUndefined: return 0;
+    case Value::Kind::kString: return static_cast<int64_t>(value.text().characters());
+    case Value::Kind::kDict: return static_cast<int64_t>(value.members().values.size());
+    case Value::Kind::kSequence:
+      if (value.sequence().sized()) return static_cast<int64_t>(value.sequence().values.size());
+      break;
+    default: break;
+  }
+  return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " has no length"));
+}
+
 absl::StatusOr<Value> AtPath(Runtime& runtime, const Value& value, const Value* path, const Value* otherwise) {
   if (path == nullptr || path->is(Value::Kind::kNone)) return value;
   if (!path->is(Value::Kind::kString)) return GetItem(runtime, value, *path);

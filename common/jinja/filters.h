@@ -34,6 +34,9 @@ absl::Span<const Filter> NumberFilters();
 absl::Span<const Filter> SequenceFilters();
 absl::Span<const Filter> SortFilters();
 
+// Of a string, a sequence or a dict; 0 for what is undefined. kInvalidArgument: it has none.
+absl::StatusOr<int64_t> LengthOf(const Value& value);
+
 // The value at a path such as "function.name" or "0"; nullptr or none: the value itself. `otherwise` (may be null)
 // stands for what is undefined on the way.
 absl::StatusOr<Value> AtPath(Runtime& runtime, const Value& value, const Value* path, const Value* otherwise);

@@ -14,6 +14,7 @@
 #include "common/base/status.h"
 #include "common/jinja/format_spec.h"
 #include "common/jinja/invocation.h"
+#include "common/jinja/markup.h"
 #include "common/jinja/operators.h"
 #include "common/jinja/print.h"
 
@@ -34,8 +35,8 @@ absl::StatusOr<Text> Shortened(Account* account, const Text& text, int precision
 // "%s" and its like. Lives for one call.
 class PercentFormatter {
  public:
-  PercentFormatter(Runtime& runtime, const Text& format, const Value& values)
-      : runtime_(runtime), format_(format), values_(values), out_(runtime.account()) {}
+  PercentFormatter(Runtime& runtime, const Text& format, const Value& values, bool escapes)
+      : runtime_(runtime), format_(format), values_(values), escapes_(escapes), out_(runtime.account()) {}
 
   absl::StatusOr<Value> Run() {
     const absl::string_view bytes = format_.bytes();
@@ -136,6 +137,9 @@ class PercentFormatter {
       TextBuilder builder(runtime_.account());
       KEDGE_RETURN_IF_ERROR(spec.type == 's' ? AppendText(value, builder) : AppendRepr(value, builder));
       KEDGE_ASSIGN_OR_RETURN(Text text, builder.Build());
+      if (escapes_ && !value.is_markup()) {
+        KEDGE_ASSIGN_OR_RETURN(text, EscapeHtml(runtime_.account(), text));
+      }
       KEDGE_ASSIGN_OR_RETURN(text, Shortened(runtime_.account(), text, spec.precision));
       spec.fill = " ";
       return AppendPadded(spec, '>', text, out_);
@@ -180,6 +184,7 @@ class PercentFormatter {
   Runtime& runtime_;
   const Text& format_;
   const Value& values_;
+  const bool escapes_;
   TextBuilder out_;
   size_t position_ = 0;
   size_t next_ = 0;
@@ -189,8 +194,8 @@ class PercentFormatter {
 // "{}" and its like. Lives for one call.
 class BraceFormatter {
  public:
-  BraceFormatter(Runtime& runtime, const Arguments& arguments)
-      : runtime_(runtime), arguments_(arguments), out_(runtime.account()) {}
+  BraceFormatter(Runtime& runtime, const Arguments& arguments, bool escapes)
+      : runtime_(runtime), arguments_(arguments), escapes_(escapes), out_(runtime.account()) {}
 
   absl::StatusOr<Value> Run(const Text& format) {
     const absl::string_view bytes = format.bytes();
@@ -285,6 +290,9 @@ class BraceFormatter {
       KEDGE_RETURN_IF_ERROR(conversion == "r" ? AppendRepr(value, builder) : AppendText(value, builder));
       KEDGE_ASSIGN_OR_RETURN(value, AsString(builder.Build()));
     }
+    if (escapes_ && (spec_text.empty() || value.is(Value::Kind::kString))) {
+      KEDGE_ASSIGN_OR_RETURN(value, Escaped(runtime_.account(), value));
+    }
     if (spec_text.empty()) return AppendText(value, out_);
     KEDGE_ASSIGN_OR_RETURN(const FormatSpec spec, ReadFormatSpec(spec_text));
     if (value.is(Value::Kind::kString)) {
@@ -301,6 +309,7 @@ class BraceFormatter {
 
   Runtime& runtime_;
   const Arguments& arguments_;
+  const bool escapes_;
   TextBuilder out_;
   size_t next_ = 0;
   bool automatic_ = false;
@@ -309,12 +318,14 @@ class BraceFormatter {
 
 }  // namespace
 
-absl::StatusOr<Value> FormatPercent(Runtime& runtime, const Text& format, const Value& value) {
-  return PercentFormatter(runtime, format, value).Run();
+absl::StatusOr<Value> FormatPercent(Runtime& runtime, const Value& format, const Value& value) {
+  if (!format.is_markup()) return PercentFormatter(runtime, format.text(), value, false).Run();
+  return Marked(runtime.account(), PercentFormatter(runtime, format.text(), value, true).Run());
 }
 
-absl::StatusOr<Value> FormatBraces(Runtime& runtime, const Text& format, const Arguments& arguments) {
-  return BraceFormatter(runtime, arguments).Run(format);
+absl::StatusOr<Value> FormatBraces(Runtime& runtime, const Value& format, const Arguments& arguments) {
+  if (!format.is_markup()) return BraceFormatter(runtime, arguments, false).Run(format.text());
+  return Marked(runtime.account(), BraceFormatter(runtime, arguments, true).Run(format.text()));
 }
 
 }  // namespace kedge::jinja

@@ -9,13 +9,14 @@
 
 namespace kedge::jinja {
 
+// `format` is a string; where it is marked (markup.h), so is the result, and what is filled in is escaped.
 // kInvalidArgument: a specification that Python does not have, or that the value does not fit.
 
 // format % value: a tuple has the values in turn, a dict those by name.
-absl::StatusOr<Value> FormatPercent(Runtime& runtime, const Text& format, const Value& value);
+absl::StatusOr<Value> FormatPercent(Runtime& runtime, const Value& format, const Value& value);
 
 // format.format(...). Fields may name attributes and items: {0.name}, {0[key]}.
-absl::StatusOr<Value> FormatBraces(Runtime& runtime, const Text& format, const Arguments& arguments);
+absl::StatusOr<Value> FormatBraces(Runtime& runtime, const Value& format, const Arguments& arguments);
 
 }  // namespace kedge::jinja
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/cord.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
@@ -46,7 +47,11 @@ Result Range(const Invocation& call) {
     if (__builtin_add_overflow(i, step, &i)) break;
   }
   KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size()) / 8));
-  return AsList(call.account(), std::move(values), Sequence::Kind::kRange);
+  Sequence sequence;
+  sequence.kind = Sequence::Kind::kRange;
+  sequence.values = std::move(values);
+  sequence.printed = absl::StrCat("range(", begin, ", ", end, step == 1 ? ")" : absl::StrCat(", ", step, ")"));
+  return Value::FromSequence(call.account(), std::move(sequence));
 }
 
 // The members of a dict, or the pairs of a list, that stand before the named arguments.
@@ -80,7 +85,8 @@ Result MakeNamespace(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Members members, MembersOf(call));
   auto made = std::make_unique<Namespace>();
   for (const auto& [key, value] : members.values) {
-    if (key.is(Value::Kind::kString)) made->Set(key.text().bytes(), value);
+    if (!key.is(Value::Kind::kString)) continue;
+    KEDGE_RETURN_IF_ERROR(made->Set(key.text().bytes(), value));
   }
   KEDGE_ASSIGN_OR_RETURN(Namespace * kept, call.runtime.Keep(std::move(made)));
   return Value::FromObject(kept);
@@ -210,13 +216,17 @@ absl::StatusOr<std::optional<Value>> Namespace::Attribute(absl::string_view name
   return std::nullopt;
 }
 
-void Namespace::Set(absl::string_view name, Value value) {
+absl::Status Namespace::Set(absl::string_view name, Value value) {
+  if (absl::StartsWith(name, "_")) {
+    return absl::InvalidArgumentError(absl::StrCat("an attribute of a namespace may not begin with `_`: `", name, "`"));
+  }
   for (auto& [key, old] : values_) {
     if (key != name) continue;
     old = std::move(value);
-    return;
+    return absl::OkStatus();
   }
   values_.emplace_back(name, std::move(value));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Value> FunctionObject::Call(Runtime& runtime, Arguments arguments) {

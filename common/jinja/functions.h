@@ -23,7 +23,8 @@ class Namespace : public Object {
  public:
   absl::string_view type() const override { return "Namespace"; }
   absl::StatusOr<std::optional<Value>> Attribute(absl::string_view name) override;
-  void Set(absl::string_view name, Value value);
+  // kInvalidArgument: the name begins with an underscore.
+  absl::Status Set(absl::string_view name, Value value);
 
  private:
   std::vector<std::pair<std::string, Value>> values_;

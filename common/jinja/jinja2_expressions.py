@@ -53,7 +53,7 @@ METHODS = [
     "split(maxsplit=1)", "split('')", "split(none, 2)", "splitlines()", "splitlines(true)", "startswith('a')", "startswith(' T')", "startswith('n', 1)",
     "startswith(('x', 'an'))", "strip()", "strip('a r')", "strip(none)", "swapcase()", "title()", "upper()", "zfill(9)", "zfill(2)",
     "items()", "items()|list", "keys()", "keys()|list", "values()", "values()|list", "get('a')", "get('z')", "get('z', 9)", "get(1)", "get([])",
-    "copy()", "append(1)", "pop()", "update({})", "index(1)", "count(1)", "a", "b", "items", "name", "upper", "__class__", "_secret", "b.c", "0", "1.0",
+    "copy()", "append(1)", "update({})", "index(1)", "count(1)", "a", "b", "items", "name", "upper", "__class__", "_secret", "b.c", "0", "1.0",
     "nosuch", "nosuch()", "nosuch.more", "a.b[1].c", "format(x=1)",
 ]
 
@@ -140,7 +140,7 @@ b" }}
 §{{ 1_000 }}{{ 0x1f }}{{ 0b101 }}{{ 0o17 }}{{ 1.5e3 }}{{ 1e2 }}{{ 00 }}§{{ 01 }}§{{ 1.5.real is defined }}§{{ 9223372036854775807 }}§{{ true }}{{ True }}{{ none }}{{ None }}{{ false }}§{{ 'a'|upper|lower }}
 §{{ raise_exception('no ' ~ word) }}§{{ raise_exception() }}§{{ strftime_now('%Y-%m-%d') }}§{{ strftime_now('%d %b %Y') }}{{ strftime_now('%B %A %j %%') }}§{{ dict(a=1, b=2) }}§{{ namespace is callable }}{{ range is defined }}
 §{% set c = cycler('a', 'b') %}{{ c.next() }}{{ c.next() }}{{ c.next() }}{{ c.current }}{{ c.reset() }}{{ c.current }}§{% set j = joiner('|') %}{% for x in list %}{{ j() }}{{ x }}{% endfor %}§{% set j = joiner() %}{{ j() }}a{{ j() }}b
-§{% print 1, word %}§{% nosuchtag %}§{% if yes %}§{% endif %}§{{ 1 §{{ }}§{% for x in list %}{% endif %}§{# §{% set 1 = 2 %}§{{ a b }}§{{ 'x }}§{{ (1 }}§{{ [1) }}§{% for x list %}{% endfor %}§{{ x. }}§{{ x| }}§{{ 1 + }}§{{ $ }}§{{ "\\ud800" }}§{% endfor %}
+§{% print 1, word %}§{% nosuchtag %}§{% if yes %}§{% endif %}§{{ 1 §{{ }}§{% for x in list %}{% endif %}§{# §{% set 1 = 2 %}§{{ a b }}§{{ 'x }}§{{ (1 }}§{{ [1) }}§{% for x list %}{% endfor %}§{{ x. }}§{{ x| }}§{{ 1 + }}§{{ $ }}§{% endfor %}
 §{% include 'x' %}§{% import 'x' as y %}§{% extends 'x' %}§{% do list.append(1) %}§{{ foo(1) }}§{% if foo is defined %}{{ foo() }}{% endif %}ok§{{ ''.join(words) }}{{ ', '.join(dict) }}§{{ words|join(', ') }}§{{ words[:2]|join }}
 §{{ [1, 2] == [1, 2] }}{{ (1, 2) == [1, 2] }}{{ {'a': 1} == {'a': 1.0} }}{{ [1] < [2] }}{{ [1, 'a'] < [1, 'b'] }}{{ 'a' < 'B' }}{{ none == missing }}{{ missing == missing2 }}§{{ none < 1 }}§{{ [1] < ['a'] }}§{{ {} < {} }}§{{ 'a' < 1 }}
 §{{ 9223372036854775807 // 1 }}{{ 5 / 2 }}{{ 4 / 2 }}{{ 10 // 3.0 }}{{ 1 / 3 }}{{ 2 / 3 * 1e20 }}{{ 0.1 + 0.2 }}{{ 1e300 * 1e10 }}{{ -0.0 }}{{ 1e15 }}{{ 1e16 }}{{ 0.0001 }}{{ 0.00001 }}§{{ 1 // 0 }}§{{ 1.0 / 0 }}§{{ 0 ** -1 }}§{{ 5 % 0 }}

@@ -1,4 +1,5 @@
 """What transformers makes of a chat template: jinja2 with its settings, functions and `tojson`."""
+import copy
 import json
 from datetime import datetime
 
@@ -64,7 +65,8 @@ ENVIRONMENT = environment()
 def render(template, variables):
     """The text, or None and why there is none."""
     try:
-        return ENVIRONMENT.from_string(template).render(**variables), None
+        # A template may change what it is given (`list|indent` adds to the list): each has its own.
+        return ENVIRONMENT.from_string(template).render(**copy.deepcopy(variables)), None
     except RecursionError:
         raise
     except Exception as error:  # whatever Python says is a failure of the template

@@ -47,6 +47,8 @@ class AgainstJinja2(unittest.TestCase):
         rendered = 0
         for (template, variables), answer in zip(cases, answers):
             expected, why = jinja2_oracle.render(template, variables)
+            if expected is not None and " at 0x" in expected:
+                expected = None  # an address: printing such a thing is an error of ours
             rendered += expected is not None
             if answer.get("text") != expected:
                 wrong.append((template, variables, expected, why, answer.get("text"), answer.get("error")))

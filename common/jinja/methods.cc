@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/jinja/markup.h"
 
 namespace kedge::jinja {
 namespace {
@@ -97,9 +98,15 @@ const Method* FindMethod(const Value& value, absl::string_view name) {
 
 absl::StatusOr<Value> CallMethod(Runtime& runtime, const Value& value, const Method& method,
                                  const Arguments& arguments) {
-  Invocation invocation{runtime, value, arguments, {}};
-  KEDGE_RETURN_IF_ERROR(Bind(absl::StrCat(method.name, "()"), method.signature, invocation));
-  return method.call(invocation);
+  const auto call = [&](const Arguments& given) -> absl::StatusOr<Value> {
+    Invocation invocation{runtime, value, given, {}};
+    KEDGE_RETURN_IF_ERROR(Bind(absl::StrCat(method.name, "()"), method.signature, invocation));
+    return method.call(invocation);
+  };
+  if (!value.is_markup() || method.of_markup == OfMarkup::kPlain) return call(arguments);
+  if (method.of_markup == OfMarkup::kMarked) return Marked(runtime.account(), call(arguments));
+  KEDGE_ASSIGN_OR_RETURN(const Arguments escaped, EscapedArguments(runtime.account(), arguments));
+  return Marked(runtime.account(), call(escaped));
 }
 
 }  // namespace kedge::jinja

@@ -11,10 +11,18 @@
 
 namespace kedge::jinja {
 
+// What a method of a marked string (markup.h) gives.
+enum class OfMarkup {
+  kPlain,    // what it gives for any string
+  kMarked,   // marked strings
+  kEscapes,  // marked strings, made with arguments that were escaped
+};
+
 struct Method {
   absl::string_view name;
   absl::string_view signature;  // see Bind
   absl::StatusOr<Value> (*call)(const Invocation& invocation);
+  OfMarkup of_markup = OfMarkup::kPlain;
 };
 
 // nullptr: values of this type have no such method.

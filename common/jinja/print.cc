@@ -68,6 +68,11 @@ absl::Status AppendSequence(const Value& value, TextBuilder& to) {
     case Sequence::Kind::kValues: open = "dict_values(["; close = "])"; break;
     case Sequence::Kind::kItems: open = "dict_items(["; close = "])"; break;
     case Sequence::Kind::kRange:
+      if (!sequence.printed.empty()) {
+        to.Append(sequence.printed, origin);
+        return to.status();
+      }
+      [[fallthrough]];
     case Sequence::Kind::kOnce:
       return absl::UnimplementedError(
           absl::StrCat("a ", TypeName(value), " cannot be printed; the filter `list` makes a list of it"));
@@ -138,7 +143,9 @@ absl::Status AppendText(const Value& value, TextBuilder& to) {
 
 absl::Status AppendRepr(const Value& value, TextBuilder& to) {
   if (value.is(Value::Kind::kString)) {
+    if (value.is_markup()) to.Append("Markup(", kTemplate);
     AppendQuoted(value.text(), to);
+    if (value.is_markup()) to.Append(")", kTemplate);
     return to.status();
   }
   if (value.is(Value::Kind::kUndefined)) to.Append("Undefined", kTemplate);

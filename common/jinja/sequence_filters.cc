@@ -18,16 +18,8 @@ namespace {
 using Result = absl::StatusOr<Value>;
 
 Result Length(const Invocation& call) {
-  const Value& value = call.subject;
-  switch (value.kind()) {
-    case Value::Kind::kUndefined: return Value::Int(0);
-    case Value::Kind::kString: return Value::Int(static_cast<int64_t>(value.text().characters()));
-    case Value::Kind::kDict: return Value::Int(static_cast<int64_t>(value.members().values.size()));
-    case Value::Kind::kSequence:
-      if (value.sequence().sized()) return Value::Int(static_cast<int64_t>(value.sequence().values.size()));
-      [[fallthrough]];
-    default: return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " has no length"));
-  }
+  KEDGE_ASSIGN_OR_RETURN(const int64_t length, LengthOf(call.subject));
+  return Value::Int(length);
 }
 
 Result Default(const Invocation& call) {

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/jinja/format.h"
+#include "common/jinja/markup.h"
 #include "common/jinja/methods.h"
 #include "common/jinja/print.h"
 #include "common/jinja/text_ops.h"
@@ -180,18 +181,19 @@ Result Join(const Invocation& call) {
   TextBuilder builder(call.account());
   bool first = true;
   for (const Value& item : items.sequence().values) {
-    if (!item.is(Value::Kind::kString)) {
+    if (!item.is(Value::Kind::kString) && !call.subject.is_markup()) {
       return absl::InvalidArgumentError(absl::StrCat("join(): a string is expected, not a ", TypeName(item)));
     }
     KEDGE_RETURN_IF_ERROR(call.account()->Step());
     if (!first) builder.Append(Self(call));
     first = false;
-    builder.Append(item.text());
+    KEDGE_ASSIGN_OR_RETURN(const Value text, call.subject.is_markup() ? Escaped(call.account(), item) : item);
+    builder.Append(text.text());
   }
   return AsString(builder.Build());
 }
 
-Result Format(const Invocation& call) { return FormatBraces(call.runtime, Self(call), call.arguments); }
+Result Format(const Invocation& call) { return FormatBraces(call.runtime, call.subject, call.arguments); }
 
 // How many characters of fill a width asks for.
 absl::StatusOr<int64_t> Missing(const Invocation& call) {
@@ -287,11 +289,11 @@ Result IsTitle(const Invocation& call) {
 bool IsAlphaOrDecimal(char32_t character) { return IsAlpha(character) || IsNumeric(character); }
 
 constexpr Method kMethods[] = {
-    {"capitalize", "", &Change<&Capitalize>},
-    {"center", "width fill?", &Justify<Place::kCentre>},
+    {"capitalize", "", &Change<&Capitalize>, OfMarkup::kEscapes},
+    {"center", "width fill?", &Justify<Place::kCentre>, OfMarkup::kEscapes},
     {"count", "sub start? end?", &CountMethod},
     {"endswith", "suffix start? end?", &Affix<true>},
-    {"expandtabs", "tabsize?", &ExpandTabs},
+    {"expandtabs", "tabsize?", &ExpandTabs, OfMarkup::kEscapes},
     {"find", "sub start? end?", &FindMethodOf<false, false>},
     {"format", "*", &Format},
     {"index", "sub start? end?", &FindMethodOf<false, true>},
@@ -306,28 +308,28 @@ constexpr Method kMethods[] = {
     {"isspace", "", &All<&IsSpace>},
     {"istitle", "", &IsTitle},
     {"isupper", "", &AllCased<&IsUpper>},
-    {"join", "iterable", &Join},
-    {"ljust", "width fill?", &Justify<Place::kLeft>},
-    {"lower", "", &Change<&Lower>},
-    {"lstrip", "chars?", &StripSide<Side::kLeft>},
-    {"partition", "sep", &Partition<false>},
+    {"join", "iterable", &Join, OfMarkup::kMarked},
+    {"ljust", "width fill?", &Justify<Place::kLeft>, OfMarkup::kEscapes},
+    {"lower", "", &Change<&Lower>, OfMarkup::kEscapes},
+    {"lstrip", "chars?", &StripSide<Side::kLeft>, OfMarkup::kEscapes},
+    {"partition", "sep", &Partition<false>, OfMarkup::kEscapes},
     {"removeprefix", "prefix", &RemoveAffix<false>},
     {"removesuffix", "suffix", &RemoveAffix<true>},
-    {"replace", "old new count?", &ReplaceMethod},
+    {"replace", "old new count?", &ReplaceMethod, OfMarkup::kEscapes},
     {"rfind", "sub start? end?", &FindMethodOf<true, false>},
     {"rindex", "sub start? end?", &FindMethodOf<true, true>},
-    {"rjust", "width fill?", &Justify<Place::kRight>},
-    {"rpartition", "sep", &Partition<true>},
-    {"rsplit", "sep? maxsplit?", &SplitMethod<true>},
-    {"rstrip", "chars?", &StripSide<Side::kRight>},
-    {"split", "sep? maxsplit?", &SplitMethod<false>},
-    {"splitlines", "keepends?", &SplitLinesMethod},
+    {"rjust", "width fill?", &Justify<Place::kRight>, OfMarkup::kEscapes},
+    {"rpartition", "sep", &Partition<true>, OfMarkup::kEscapes},
+    {"rsplit", "sep? maxsplit?", &SplitMethod<true>, OfMarkup::kMarked},
+    {"rstrip", "chars?", &StripSide<Side::kRight>, OfMarkup::kEscapes},
+    {"split", "sep? maxsplit?", &SplitMethod<false>, OfMarkup::kMarked},
+    {"splitlines", "keepends?", &SplitLinesMethod, OfMarkup::kMarked},
     {"startswith", "prefix start? end?", &Affix<false>},
-    {"strip", "chars?", &StripSide<Side::kBoth>},
-    {"swapcase", "", &Change<&SwapCase>},
-    {"title", "", &Change<&Title>},
-    {"upper", "", &Change<&Upper>},
-    {"zfill", "width", &ZeroFill},
+    {"strip", "chars?", &StripSide<Side::kBoth>, OfMarkup::kEscapes},
+    {"swapcase", "", &Change<&SwapCase>, OfMarkup::kEscapes},
+    {"title", "", &Change<&Title>, OfMarkup::kEscapes},
+    {"upper", "", &Change<&Upper>, OfMarkup::kEscapes},
+    {"zfill", "width", &ZeroFill, OfMarkup::kEscapes},
 };
 
 }  // namespace

@@ -26,12 +26,12 @@ Result IsTrueTest(Call call) { return call.subject.is(Value::Kind::kBool) && cal
 Result IsFalseTest(Call call) { return call.subject.is(Value::Kind::kBool) && !call.subject.as_bool(); }
 Result IsCallable(Call call) { return call.subject.is(Value::Kind::kObject) && call.subject.object()->callable(); }
 Result IsSameAs(Call call) { return call.subject.SameAs(*call.given[0]); }
-Result IsEscaped(Call) { return false; }
+Result IsEscaped(Call call) { return call.subject.is_markup(); }
 
 // Something with a length and items.
 Result IsSequence(Call call) {
   switch (call.subject.kind()) {
-    case Value::Kind::kUndefined: return false;
+    case Value::Kind::kUndefined:  // it has both, as jinja2 sees it
     case Value::Kind::kString:
     case Value::Kind::kDict: return true;
     case Value::Kind::kSequence: return call.subject.sequence().indexed();
@@ -79,11 +79,18 @@ Result Compares(Call call) {
   return Compare(call.runtime, op, call.subject, *call.given[0]);
 }
 
+absl::Status CheckHashable(const Value& name) {
+  if (IsHashable(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(name), " is no name"));
+}
+
 // Whether a filter, a test of this name exists.
 Result NamesFilter(Call call) {
+  KEDGE_RETURN_IF_ERROR(CheckHashable(call.subject));
   return call.subject.is(Value::Kind::kString) && FindFilter(call.subject.text().bytes()) != nullptr;
 }
 Result NamesTest(Call call) {
+  KEDGE_RETURN_IF_ERROR(CheckHashable(call.subject));
   return call.subject.is(Value::Kind::kString) && FindTest(call.subject.text().bytes()) != nullptr;
 }
 

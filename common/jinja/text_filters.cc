@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "common/jinja/filters.h"
 #include "common/jinja/format.h"
+#include "common/jinja/markup.h"
 #include "common/jinja/print.h"
 #include "common/jinja/text_ops.h"
 #include "common/jinja/unicode.h"
@@ -23,13 +24,21 @@ using Result = absl::StatusOr<Value>;
 
 absl::StatusOr<Text> Self(const Invocation& call) { return ToText(call.account(), call.subject); }
 
+// Marked where the subject is.
+Result AsSubject(const Invocation& call, absl::StatusOr<Text> text) {
+  if (!text.ok()) return text.status();
+  return call.subject.is_markup() ? Value::Markup(*std::move(text)) : Value::String(*std::move(text));
+}
+
 template <absl::StatusOr<Text> (*change)(Account*, const Text&)>
 Result Change(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
-  return AsString(change(call.account(), text));
+  return AsSubject(call, change(call.account(), text));
 }
 
-Result String(const Invocation& call) { return AsString(Self(call)); }
+Result String(const Invocation& call) { return AsSubject(call, Self(call)); }
+
+Result Safe(const Invocation& call) { return Marked(call.account(), AsString(Self(call))); }
 
 // jinja2's own: a word begins behind white space and some brackets.
 Result TitleFilter(const Invocation& call) {
@@ -61,9 +70,12 @@ Result TitleFilter(const Invocation& call) {
 Result Trim(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
   KEDGE_RETURN_IF_ERROR(call.account()->StepBytes(text.size()));
-  if (!call.HasValue(0)) return AsString(Strip(call.account(), text, Side::kBoth, std::nullopt));
-  KEDGE_ASSIGN_OR_RETURN(const Text set, call.String(0));
-  return AsString(Strip(call.account(), text, Side::kBoth, set.bytes()));
+  if (!call.HasValue(0)) return AsSubject(call, Strip(call.account(), text, Side::kBoth, std::nullopt));
+  KEDGE_ASSIGN_OR_RETURN(Text set, call.String(0));
+  if (call.subject.is_markup()) {
+    KEDGE_ASSIGN_OR_RETURN(set, EscapeHtml(call.account(), set));
+  }
+  return AsSubject(call, Strip(call.account(), text, Side::kBoth, set.bytes()));
 }
 
 Result ReplaceFilter(const Invocation& call) {
@@ -105,16 +117,11 @@ Result Indent(const Invocation& call) {
     // Every line feed keeps where it came from.
     if (i + 1 < bare.size()) builder.Append("\n", lines[i].origin(bare[i].size()));
   }
-  return AsString(builder.Build());
+  return AsSubject(call, builder.Build());
 }
 
 Result Truncate(const Invocation& call) {
-  if (call.subject.is(Value::Kind::kUndefined)) return Value::Text("");
-  if (!call.subject.is(Value::Kind::kString)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the filter `truncate` is not defined for a ", TypeName(call.subject)));
-  }
-  const Text& text = call.subject.text();
+  KEDGE_ASSIGN_OR_RETURN(const int64_t size, LengthOf(call.subject));
   KEDGE_ASSIGN_OR_RETURN(const int64_t length, call.Int(0, 255));
   KEDGE_ASSIGN_OR_RETURN(const Text end, call.String(2, "..."));
   int64_t leeway = 5;
@@ -123,16 +130,25 @@ Result Truncate(const Invocation& call) {
   }
   const int64_t end_length = static_cast<int64_t>(end.characters());
   if (length < end_length || leeway < 0) return absl::InvalidArgumentError("truncate: the length or leeway is too small");
-  if (static_cast<int64_t>(text.characters()) - leeway <= length) return call.subject;
+  if (size - leeway <= length) return call.subject;
+  if (!call.subject.is(Value::Kind::kString)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the filter `truncate` is not defined for a ", TypeName(call.subject)));
+  }
+  const Text& text = call.subject.text();
   size_t cut = text.Offset(std::min<size_t>(length - end_length, text.characters()));
   if (!call.Flag(1, false)) {
     const size_t space = text.bytes().substr(0, cut).rfind(' ');
     if (space != absl::string_view::npos) cut = space;
   }
+  Text end_text = end;
+  if (call.subject.is_markup() && !(call.Has(2) && call.given[2]->is_markup())) {
+    KEDGE_ASSIGN_OR_RETURN(end_text, EscapeHtml(call.account(), end));
+  }
   TextBuilder builder(call.account());
   builder.Append(text, 0, cut);
-  builder.Append(end);
-  return AsString(builder.Build());
+  builder.Append(end_text);
+  return AsSubject(call, builder.Build());
 }
 
 Result WordCount(const Invocation& call) {
@@ -155,21 +171,21 @@ Result Center(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const int64_t width, call.Int(0, 80));
   const int64_t missing = std::max<int64_t>(0, width - static_cast<int64_t>(text.characters()));
   const int64_t left = missing / 2 + (missing & width & 1);
-  return AsString(Pad(call.account(), text, left, missing - left, Text(" ")));
+  return AsSubject(call, Pad(call.account(), text, left, missing - left, Text(" ")));
 }
 
 Result Format(const Invocation& call) {
-  KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
+  KEDGE_ASSIGN_OR_RETURN(const Value format, String(call));
   const Arguments& arguments = call.arguments;
   if (!arguments.named.empty()) {
     if (!arguments.positional.empty()) return absl::InvalidArgumentError("format: values with and without names");
     Members members;
     for (const auto& [name, value] : arguments.named) members.Set(Value::Text(name), value);
     KEDGE_ASSIGN_OR_RETURN(const Value values, Value::FromMembers(call.account(), std::move(members)));
-    return FormatPercent(call.runtime, text, values);
+    return FormatPercent(call.runtime, format, values);
   }
   KEDGE_ASSIGN_OR_RETURN(const Value values, AsList(call.account(), arguments.positional, Sequence::Kind::kTuple));
-  return FormatPercent(call.runtime, text, values);
+  return FormatPercent(call.runtime, format, values);
 }
 
 // `text` with what `escape` makes of single bytes; empty: as they are.
@@ -188,18 +204,11 @@ Result EscapeBytes(const Invocation& call, const Text& text, Escape escape) {
   return AsString(builder.Build());
 }
 
-Result EscapeFilter(const Invocation& call) {
+Result EscapeFilter(const Invocation& call) { return Escaped(call.account(), call.subject); }
+
+Result ForceEscape(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
-  return EscapeBytes(call, text, [](char c) -> std::string {
-    switch (c) {
-      case '&': return "&amp;";
-      case '<': return "&lt;";
-      case '>': return "&gt;";
-      case '"': return "&#34;";
-      case '\'': return "&#39;";
-      default: return "";
-    }
-  });
+  return Escaped(call.account(), Value::String(text));
 }
 
 Result UrlEncoded(const Invocation& call, const Value& value, bool in_query) {
@@ -268,12 +277,12 @@ constexpr Filter kFilters[] = {
     {"center", "width?", &Center},
     {"e", "", &EscapeFilter},
     {"escape", "", &EscapeFilter},
-    {"forceescape", "", &EscapeFilter},
+    {"forceescape", "", &ForceEscape},
     {"format", "*", &Format},
     {"indent", "width? first? blank?", &Indent},
     {"lower", "", &Change<&Lower>},
     {"replace", "old new count?", &ReplaceFilter},
-    {"safe", "", &String},
+    {"safe", "", &Safe},
     {"string", "", &String},
     {"title", "", &TitleFilter},
     {"tojson", "ensure_ascii? indent? separators? sort_keys?", &ToJsonFilter},

@@ -42,6 +42,12 @@ class Value {
   static Value Float(double value, Origin origin = kTemplate) { return Value(value, origin); }
   static Value String(jinja::Text text) { return Value(std::move(text), kTemplate); }
   static Value Text(absl::string_view text, Origin origin = kTemplate) { return String(jinja::Text(text, origin)); }
+  // A string that counts as HTML already: see markup.h.
+  static Value Markup(jinja::Text text) {
+    Value value = String(std::move(text));
+    value.markup_ = true;
+    return value;
+  }
   static Value List(std::vector<Value> values, Origin origin = kTemplate);
   static Value Dict(std::vector<std::pair<std::string, Value>> members, Origin origin = kTemplate);
   // Keys keep their order. Integers beyond 64 bits become floats. kInvalidArgument: nested more than 64 deep.
@@ -56,6 +62,7 @@ class Value {
 
   Kind kind() const { return static_cast<Kind>(data_.index()); }
   bool is(Kind kind) const { return this->kind() == kind; }
+  bool is_markup() const { return markup_; }
   bool is_number() const { return is(Kind::kBool) || is(Kind::kInt) || is(Kind::kFloat); }
   bool is_integer() const { return is(Kind::kBool) || is(Kind::kInt); }
 
@@ -84,6 +91,7 @@ class Value {
                std::shared_ptr<const Sequence>, std::shared_ptr<const Members>, Object*>
       data_;
   Origin origin_ = kTemplate;
+  bool markup_ = false;
 };
 
 // What iterates by index. All but lists and tuples are what methods and filters give.
@@ -99,6 +107,7 @@ struct Sequence {
   };
   Kind kind = Kind::kList;
   std::vector<Value> values;
+  std::string printed;  // of kRange: as repr() writes it
   // Of kOnce: how many have been taken. Such a sequence belongs to one rendering.
   mutable size_t taken = 0;
   // Implementation details follow.
