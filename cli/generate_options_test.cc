@@ -143,7 +143,8 @@ TEST(GenerateOptionsTest, ChatsAndToolsComeFromFiles) {
       WriteFile("messages.json", R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])");
   const std::string tools = WriteFile("tools.json", R"([{"name": "f"}])");
   const auto call =
-      Parsed({"--messages", messages, "--tools", tools, "--template-arguments", R"({"enable_thinking": false})"}).Call();
+      Parsed({"--messages", messages, "--tools", tools, "--template-arguments", R"({"enable_thinking": false})"})
+          .Call();
   ASSERT_TRUE(call.ok()) << call.status();
   const Conversation& chat = std::get<Conversation>(call->prompt);
   ASSERT_EQ(chat.messages.size(), 2u);
@@ -175,7 +176,8 @@ TEST(GenerateOptionsTest, WrongChatsNameTheFlag) {
 }
 
 TEST(GenerateOptionsTest, AnchorSpansAreOfAPlainText) {
-  const GenerateCall call = *Parsed({"--prompt", "Hi", "--raw", "--anchor-span", "0-2", "--anchor-span", "5-44"}).Call();
+  const GenerateCall call =
+      *Parsed({"--prompt", "Hi", "--raw", "--anchor-span", "0-2", "--anchor-span", "5-44"}).Call();
   ASSERT_EQ(call.anchor_spans.size(), 2u);
   EXPECT_EQ(call.anchor_spans[1].begin, 5u);
   EXPECT_EQ(call.anchor_spans[1].end, 44u);

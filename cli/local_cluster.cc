@@ -102,7 +102,8 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
 
 namespace {
 
-// What the programs would refuse after their start, said before it; and what nodes need to know of the model, found out.
+// What the programs would refuse after their start, said before it; and what nodes need to know of the model, found
+// out.
 absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& options,
                           const std::function<bool()>& cancelled) {
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, options.adapter));

@@ -31,10 +31,8 @@ struct RouterModel {
   // Token ids are below this: rows of the embedding, which may be padded beyond the tokenizer's vocabulary.
   uint32_t vocab_size = 0;
   std::unique_ptr<const Tokenizer> tokenizer;
-  // How few tokens a text can have: the longest token that text can become, and the bytes that become any at all.
-  size_t longest_token = 1;  // bytes
-  std::bitset<256> token_bytes;
-  size_t longest_spelling = 1;  // of any token, special ones included
+  std::bitset<256> token_bytes;  // those that are never left out of a text's tokens
+  size_t longest_spelling = 1;   // bytes of any token, special ones included
   // Null if the model has none, or one that can not be rendered; then `chat_template_status` says why.
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
@@ -46,7 +44,8 @@ struct RouterModel {
 
 // Reads metadata and vocabulary. `name` empty: the model's own, or the file's where that is no valid UTF-8. `policy`
 // empty: the adapter's, else the model's, else the built-in default. `chat_template`: a file whose content takes the
-// place of the model's chat template; empty: the model's. A wrong argument is kInvalidArgument that begins with its flag,
+// place of the model's chat template; empty: the model's. A wrong argument is kInvalidArgument that begins with its
+// flag,
 // "--model-name: ", "--policy: " or "--chat-template: ".
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,

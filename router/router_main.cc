@@ -27,9 +27,10 @@ int main(int argc, char** argv) {
   std::string log_level = "info";
   double drain_timeout = 5.0;
   bool die_with_parent = false;
-  CLI::App app{"Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
-               "with it.",
-               "kedge-router"};
+  CLI::App app{
+      "Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
+      "with it.",
+      "kedge-router"};
   app.set_version_flag("--version", std::string("kedge-router ") + kedge::kVersion);
   app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
       ->capture_default_str();

@@ -10,6 +10,7 @@
 // tokenizer_golden_test.cc.
 #include "common/tokenizer/byte_level.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -83,6 +84,9 @@ absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> ByteLevelEncoder::Create
     if (IsOrdinary(vocabulary, id)) bytes = SpelledBytes(vocabulary.spelling(id), alphabet);
     // A spelling outside the alphabet (padding, say) never comes from text; it is shown as it stands.
     encoder->bytes_.push_back(bytes.has_value() ? *bytes : vocabulary.spelling(id));
+    if (!vocabulary.IsSpecial(id)) {
+      encoder->longest_text_ = std::max(encoder->longest_text_, encoder->bytes_.back().size());
+    }
     if (!bytes.has_value()) continue;
     if (bytes->size() == 1) {
       uint32_t& byte_id = encoder->byte_ids_[static_cast<uint8_t>(bytes->front())];

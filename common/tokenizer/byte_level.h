@@ -26,9 +26,13 @@ class ByteLevelEncoder final : public Encoder {
   static absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> Create(const GgufFile& file,
                                                                         const Vocabulary& vocabulary);
 
+  // Whether a prompt begins with the vocabulary's first token where the file does not say.
+  bool adds_bos() const { return pre_tokenizer_->adds_bos(); }
+
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
   // Of an ordinary token what its spelling means in the byte alphabet, of any other the spelling itself.
   absl::string_view TokenBytes(uint32_t id) const override { return bytes_[id]; }
+  size_t longest_text() const override { return longest_text_; }
 
  private:
   ByteLevelEncoder() = default;
@@ -39,6 +43,7 @@ class ByteLevelEncoder final : public Encoder {
   std::unique_ptr<const PreTokenizer> pre_tokenizer_;
   std::array<uint32_t, 256> byte_ids_;  // kNoToken where the vocabulary lacks the byte
   std::vector<std::string> bytes_;      // by id
+  size_t longest_text_ = 1;
   BpeMerges merges_;
   TokenMatcher user_defined_;
   absl::flat_hash_map<std::string, uint32_t> whole_tokens_;  // by bytes; empty if only merges make tokens

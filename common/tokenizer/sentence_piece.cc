@@ -1,12 +1,13 @@
 // The text is a doubly linked list of characters in an array; a user-defined token is one symbol of it from the start,
-// and merges with nothing. Two neighbours may merge if together they spell a piece;
-// a heap holds the pairs that may, by (score, position): the highest score goes first, of equal ones the leftmost. A
-// heap entry is out of date when its pair has another length by now, since a pair's text is fixed by its place and
-// length. Each merge pushes at most two entries, so a text of n characters costs O(n log n).
+// and merges with nothing. Two neighbours may merge if together they spell a piece; a heap holds the pairs that may, by
+// (score, position): the highest score goes first, of equal ones the leftmost. A heap entry is out of date when its
+// pair has another length by now, since a pair's text is fixed by its place and length. Each merge pushes at most two
+// entries, so a text of n characters costs O(n log n).
 //
 // Why not the SentencePiece library: Debian's carries symbols of an older Protocol Buffers with it, which take the
-// place of the ones that gRPC needs, and a process that links both dies before main. Tested by sentence_piece_test.cc
-// and tokenizer_golden_test.cc.
+// place of the ones that gRPC needs, and a process that links both dies before main.
+//
+// Tested by sentence_piece_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/sentence_piece.h"
 
 #include <algorithm>
@@ -216,6 +217,7 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     // Converters write the spaces of such a token in either way.
     if (vocabulary.IsUserDefined(id)) {
       user_defined.emplace_back(absl::StrReplaceAll(vocabulary.spelling(id), {{" ", kSpaceMark}}), id);
+      longest_text_ = std::max(longest_text_, user_defined.back().first.size());
     }
     const TokenType type = vocabulary.types[id];
     if (type != TokenType::kNormal && type != TokenType::kUnused) continue;
@@ -223,6 +225,7 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     pieces_.try_emplace(spelling, Piece{id, static_cast<float>(score), type == TokenType::kUnused});
     longest_piece_ = std::max(longest_piece_, spelling.size());
   }
+  longest_text_ = std::max(longest_text_, longest_piece_);
   user_defined_ = TokenMatcher(std::move(user_defined));
   return absl::OkStatus();
 }

@@ -34,6 +34,8 @@ class SentencePieceEncoder final : public Encoder {
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
   // The spelling with U+2581 as a space; of <0xNN> that byte; of a special token the spelling as it stands.
   absl::string_view TokenBytes(uint32_t id) const override { return bytes_[id]; }
+  // In a text a space may be written as U+2581, so the longest spelling counts.
+  size_t longest_text() const override { return longest_text_; }
 
  private:
   struct Piece {
@@ -53,6 +55,7 @@ class SentencePieceEncoder final : public Encoder {
   absl::flat_hash_map<std::string, Piece> pieces_;  // by spelling; merges make nothing but these
   TokenMatcher user_defined_;                       // spelled like pieces_
   size_t longest_piece_ = 0;                        // bytes
+  size_t longest_text_ = 1;                         // of user-defined tokens as well
   bool has_bytes_ = false;
   std::array<uint32_t, 256> byte_ids_;  // if has_bytes_
   uint32_t unknown_id_ = 0;             // else

@@ -152,6 +152,9 @@ TEST(SentencePieceTest, UserDefinedTokensAreTextThatStaysWhole) {
   for (const absl::string_view text : {"<tool>ab", " ab", "a    ab", "   ", "ab  <tool>  abc"}) {
     EXPECT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
   }
+  // A text may have U+2581 itself where a token has a space.
+  EXPECT_EQ(Encode(*tokenizer, "a\u2581\u2581\u2581"), (Ids{261, 262, three_spaces}));
+  EXPECT_EQ(tokenizer->longest_text(), 9u);
   EXPECT_EQ(Decode(*tokenizer, {tool, 260}), "<tool> ab");  // its text goes on with a space
 
   const auto tokens = tokenizer->EncodeWithOffsets("a\u00E9   <tool>.");
@@ -225,15 +228,29 @@ TEST(SentencePieceTest, BytesOfACharacterAreHeldUntilItIsWhole) {
 }
 
 TEST(SentencePieceTest, DecodingGivesTheTextBack) {
-  const auto tokenizer = MakeTokenizer(SmallVocabulary());
-  static constexpr absl::string_view kParts[] = {"a", "b",  "ab",     " ",      "  ",
-                                                 ".", "\n", "\u00E9", "\u4F60", "\U0001F600"};
-  for (uint32_t seed = 0; seed < 500; ++seed) {
+  TestVocabulary vocabulary = SmallVocabulary();
+  for (const char* spelling : {"  ", "\u2581\u2581\u2581", "<t>", "b.", ".<", "\u00E9", " a"}) {
+    vocabulary.scores.push_back(0);
+    vocabulary.Add(spelling, 4);
+  }
+  const std::unique_ptr<const Tokenizer> tokenizers[] = {MakeTokenizer(SmallVocabulary()), MakeTokenizer(vocabulary)};
+  static constexpr absl::string_view kParts[] = {"a", "b",  "ab",     " ",      "  ",         "<t>",
+                                                 ".", "\n", "\u00E9", "\u4F60", "\U0001F600", "<"};
+  for (uint32_t seed = 0; seed < 1000; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     std::string text;
     for (int length = random() % 40; length > 0; --length) text += std::string(kParts[random() % std::size(kParts)]);
-    ASSERT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
+    const Tokenizer& tokenizer = *tokenizers[seed % 2];
+    ASSERT_EQ(Decode(tokenizer, Encode(tokenizer, text)), text);
+    const auto tokens = tokenizer.EncodeWithOffsets(text);
+    ASSERT_TRUE(tokens.ok());
+    size_t begin = 0;
+    for (const TextToken& token : *tokens) {
+      ASSERT_GE(token.begin, begin);
+      ASSERT_LT(token.begin, text.size());
+      begin = token.begin;
+    }
   }
 }
 

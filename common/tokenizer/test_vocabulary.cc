@@ -71,6 +71,8 @@ TestFile MakeTestFile(const TestVocabulary& vocabulary) {
   if (vocabulary.bos) writer.SetUint32("tokenizer.ggml.bos_token_id", *vocabulary.bos);
   if (vocabulary.eos) writer.SetUint32("tokenizer.ggml.eos_token_id", *vocabulary.eos);
   if (vocabulary.eot) writer.SetUint32("tokenizer.ggml.eot_token_id", *vocabulary.eot);
+  if (vocabulary.eom) writer.SetUint32("tokenizer.ggml.eom_token_id", *vocabulary.eom);
+  if (!vocabulary.eos_ids.empty()) writer.SetInt32s("tokenizer.ggml.eos_token_ids", vocabulary.eos_ids);
   if (vocabulary.unknown) writer.SetUint32("tokenizer.ggml.unknown_token_id", *vocabulary.unknown);
   if (vocabulary.add_space) writer.SetBool("tokenizer.ggml.add_space_prefix", *vocabulary.add_space);
   if (vocabulary.remove_spaces) writer.SetBool("tokenizer.ggml.remove_extra_whitespaces", *vocabulary.remove_spaces);

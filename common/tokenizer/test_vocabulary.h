@@ -25,6 +25,8 @@ struct TestVocabulary {
   std::optional<uint32_t> bos;
   std::optional<uint32_t> eos;
   std::optional<uint32_t> eot;
+  std::optional<uint32_t> eom;
+  std::vector<int32_t> eos_ids;
   std::optional<uint32_t> unknown;
   std::optional<bool> add_bos;
   std::optional<bool> add_space;

@@ -19,14 +19,22 @@ namespace kedge {
 namespace {
 
 constexpr char kModelKey[] = "tokenizer.ggml.model";
-constexpr char kPreKey[] = "tokenizer.ggml.pre";
 constexpr char kAddBosKey[] = "tokenizer.ggml.add_bos_token";
 constexpr char kBosKey[] = "tokenizer.ggml.bos_token_id";
 constexpr char kEosKey[] = "tokenizer.ggml.eos_token_id";
 constexpr char kEotKey[] = "tokenizer.ggml.eot_token_id";
+constexpr char kEomKey[] = "tokenizer.ggml.eom_token_id";
+constexpr char kEosIdsKey[] = "tokenizer.ggml.eos_token_ids";  // a list, of converters that know several
 
-// Tokens that end an answer or a text in well-known vocabularies, whatever the metadata say of them.
-constexpr absl::string_view kEndSpellings[] = {"<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>"};
+// Tokens that end an answer or a text in well-known vocabularies, whatever the metadata say of them; only where they
+// are control tokens: Phi-3 has </s> as text. Not here: tokens between the files of a repository (<|file_sep|>), after
+// which a model goes on.
+constexpr absl::string_view kEndSpellings[] = {
+    "<|endoftext|>", "<|end_of_text|>",    "</s>",    "<eos>", "[EOS]",  "<｜end▁of▁sentence｜>",  // a text
+    "<|im_end|>",    "<|eot_id|>",         "<|end|>", "<EOT>", "_<EOT>", "[EOT]",
+    "<end_of_turn>", "<end_of_utterance>",
+    "<|eom_id|>",  // a message that calls a tool
+};
 
 }  // namespace
 
@@ -49,9 +57,9 @@ struct Tokenizer::Impl {
 absl::Status Tokenizer::Impl::LoadEncoder(const GgufFile& file, const Vocabulary& vocabulary) {
   KEDGE_ASSIGN_OR_RETURN(const std::string model, file.GetString(kModelKey));
   if (model == "gpt2") {
-    KEDGE_ASSIGN_OR_RETURN(encoder, ByteLevelEncoder::Create(file, vocabulary));
-    KEDGE_ASSIGN_OR_RETURN(const std::string pre, file.GetString(kPreKey));
-    adds_bos = pre == "llama-bpe";  // Llama 3: its files often do not say
+    KEDGE_ASSIGN_OR_RETURN(auto byte_level, ByteLevelEncoder::Create(file, vocabulary));
+    adds_bos = byte_level->adds_bos();
+    encoder = std::move(byte_level);
     return absl::OkStatus();
   }
   if (model == "llama") {
@@ -71,10 +79,13 @@ absl::Status Tokenizer::Impl::LoadEnds(const GgufFile& file) {
   const uint32_t vocab_size = static_cast<uint32_t>(special.size());
   KEDGE_ASSIGN_OR_RETURN(bos, ReadTokenId(file, kBosKey, vocab_size));
   KEDGE_ASSIGN_OR_RETURN(eos, ReadTokenId(file, kEosKey, vocab_size));
-  KEDGE_ASSIGN_OR_RETURN(const std::optional<uint32_t> eot, ReadTokenId(file, kEotKey, vocab_size));
-  for (const std::optional<uint32_t>& id : {eos, eot}) {
+  if (eos.has_value()) end_ids.push_back(*eos);
+  for (const char* key : {kEotKey, kEomKey}) {
+    KEDGE_ASSIGN_OR_RETURN(const std::optional<uint32_t> id, ReadTokenId(file, key, vocab_size));
     if (id.has_value()) end_ids.push_back(*id);
   }
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> more, ReadTokenIds(file, kEosIdsKey, vocab_size));
+  end_ids.insert(end_ids.end(), more.begin(), more.end());
   for (absl::string_view spelling : kEndSpellings) {
     const auto found = special_ids.find(spelling);
     if (found != special_ids.end() && special[found->second]) end_ids.push_back(found->second);
@@ -145,6 +156,8 @@ absl::string_view Tokenizer::TokenBytes(uint32_t id) const {
   KEDGE_CHECK(id < impl_->special.size());
   return impl_->encoder->TokenBytes(id);
 }
+
+size_t Tokenizer::longest_text() const { return impl_->encoder->longest_text(); }
 
 bool Tokenizer::IsSpecial(uint32_t id) const { return id < impl_->special.size() && impl_->special[id]; }
 

@@ -48,6 +48,9 @@ class Tokenizer {
   // Detokenizer). REQUIRES: id < vocab_size().
   absl::string_view TokenBytes(uint32_t id) const;
 
+  // No token stands for more bytes of a text than this, except the unknown one. At least 1.
+  size_t longest_text() const;
+
   // Control tokens (and the unknown one): not what text spells, and hidden in text by default. User-defined ones are
   // text like others.
   bool IsSpecial(uint32_t id) const;
@@ -56,7 +59,8 @@ class Tokenizer {
   // The id of the special or user-defined token with exactly this spelling.
   std::optional<uint32_t> SpecialId(absl::string_view spelling) const;
 
-  // Ids that end a generation: the model's end-of-sequence, end-of-turn and end-of-text tokens, sorted.
+  // Ids that end a generation, sorted: those that the file names as ends of a sequence, a turn or a message, and
+  // control tokens whose spelling says so in well-known vocabularies.
   const std::vector<uint32_t>& end_ids() const;
   // The tokens that begin and end a text, if the model has them.
   std::optional<uint32_t> bos() const;

@@ -184,7 +184,36 @@ TEST(TokenizerTest, EndIdsComeFromMetadataAndKnownSpellings) {
   vocabulary.eos = turn_end;
   vocabulary.eot = other;
   EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), (Ids{end_of_text, turn_end, other}));
+  const uint32_t message_end = vocabulary.Add("<|message end|>", 3);
+  vocabulary.eom = message_end;
+  vocabulary.eos_ids = {static_cast<int32_t>(turn_end), 'z'};
+  EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), (Ids{'z', end_of_text, turn_end, other, message_end}));
   EXPECT_EQ(MakeTokenizer(ByteVocabulary())->end_ids(), Ids{});
+}
+
+TEST(TokenizerTest, EndSpellingsCountOnlyWhereTheyAreControlTokens) {
+  for (const char* spelling : {"<|endoftext|>", "<|end_of_text|>", "</s>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>",
+                               "<|end|>", "<end_of_turn>", "<EOT>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"}) {
+    TestVocabulary vocabulary = ByteVocabulary();
+    const uint32_t id = vocabulary.Add(spelling, 3);
+    EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{id}) << spelling;
+    for (const int32_t type : {1, 4}) {
+      vocabulary.types[id] = type;
+      EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{}) << spelling;
+    }
+    vocabulary.eos = id;  // whatever its type
+    EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{id}) << spelling;
+  }
+}
+
+TEST(TokenizerTest, LongestTextIsThatOfAnyTokenButSpecialOnes) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 1u);
+  vocabulary.AddMerge("\u010A", "\u010A");
+  vocabulary.Add("<|a long control token|>", 3);
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 2u);
+  vocabulary.Add("<tool>", 4);
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 6u);
 }
 
 TEST(TokenizerTest, BeginTokenIsAddedOnlyIfTheFileSaysSo) {
@@ -255,6 +284,12 @@ TEST(TokenizerTest, LoadNamesTheKeyThatIsWrong) {
   vocabulary = good;
   vocabulary.eos = 256;
   ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eos_token_id: 256");
+  vocabulary = good;
+  vocabulary.eom = 256;
+  ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eom_token_id: 256");
+  vocabulary = good;
+  vocabulary.eos_ids = {7, -1};
+  ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eos_token_ids[1]: -1");
   for (const char* merge : {"", " ", "ab", "a ", " a", "a b", "a bc"}) {
     vocabulary = good;
     vocabulary.merges = {merge};
@@ -289,7 +324,9 @@ TEST(TokenizerTest, DecodingGivesTheTextBack) {
     const size_t space = text.find(' ', 1);
     vocabulary.AddMerge(text.substr(0, space), text.substr(space + 1));
   }
-  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
+  for (const char* spelling : {"  ", "   ", "a ", "\u00E9", "<|x", "0", "\n\n"}) vocabulary.Add(spelling, 4);
+  vocabulary.Add("a", 3);
+  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "tekken"}) {
     vocabulary.pre = pre;
     const auto tokenizer = MakeTokenizer(vocabulary);
     for (uint32_t seed = 0; seed < 500; ++seed) {

@@ -42,6 +42,9 @@ absl::StatusOr<Vocabulary> ReadVocabulary(const GgufFile& file);
 // The token id under `key`; nullopt if the file has no such key. kInvalidArgument if it is not below `vocab_size`.
 absl::StatusOr<std::optional<uint32_t>> ReadTokenId(const GgufFile& file, absl::string_view key, uint32_t vocab_size);
 
+// The same for a list of ids; empty if the file has no such key. The error names the element.
+absl::StatusOr<std::vector<uint32_t>> ReadTokenIds(const GgufFile& file, absl::string_view key, uint32_t vocab_size);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_TOKENIZER_VOCABULARY_H_
