@@ -20,7 +20,8 @@ struct ChatOptions {
 CLI::Option* AddToolsOption(CLI::App* command, ChatOptions* options);
 CLI::Option* AddTemplateArgumentsOption(CLI::App* command, ChatOptions* options);
 
-// Reads the files and fills in `conversation`. kNotFound or kUnavailable: a file; kInvalidArgument begins with the flag.
+// Reads the files and fills in `conversation`. kNotFound or kUnavailable: a file; kInvalidArgument begins with the
+// flag.
 absl::Status ReadChatOptions(ChatOptions* options);
 
 // The first flag given that only a chat can have; empty if there is none.

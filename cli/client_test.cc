@@ -368,14 +368,27 @@ TEST_F(ClientTest, EveryFieldOfAChatArrives) {
         tools { name: "f" description: "d" parameters: "{\"z\": 1}" }
         tools { name: "g" }
         template_arguments {
-          fields { key: "b" value { bool_value: true } }
-          fields { key: "n" value { null_value: NULL_VALUE } }
+          fields {
+            key: "b"
+            value { bool_value: true }
+          }
+          fields {
+            key: "n"
+            value { null_value: NULL_VALUE }
+          }
           fields {
             key: "l"
             value {
               list_value {
                 values { number_value: 1.5 }
-                values { struct_value { fields { key: "x" value { string_value: "y" } } } }
+                values {
+                  struct_value {
+                    fields {
+                      key: "x"
+                      value { string_value: "y" }
+                    }
+                  }
+                }
               }
             }
           }

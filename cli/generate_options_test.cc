@@ -143,7 +143,8 @@ TEST(GenerateOptionsTest, ChatsAndToolsComeFromFiles) {
       WriteFile("messages.json", R"([{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}])");
   const std::string tools = WriteFile("tools.json", R"([{"name": "f"}])");
   const auto call =
-      Parsed({"--messages", messages, "--tools", tools, "--template-arguments", R"({"enable_thinking": false})"}).Call();
+      Parsed({"--messages", messages, "--tools", tools, "--template-arguments", R"({"enable_thinking": false})"})
+          .Call();
   ASSERT_TRUE(call.ok()) << call.status();
   const Conversation& chat = std::get<Conversation>(call->prompt);
   ASSERT_EQ(chat.messages.size(), 2u);

@@ -81,8 +81,8 @@ absl::StatusOr<ToolCall> ReadCall(const Json& json, const std::string& path) {
   KEDGE_ASSIGN_OR_RETURN(const ObjectReader call, ObjectReader::Open(json, path, {"id", "type", "function", "index"}));
   KEDGE_RETURN_IF_ERROR(call.CheckType());
   if (call.Find("function") == nullptr) return Wrong(call.PathOf("function"), "must be an object");
-  KEDGE_ASSIGN_OR_RETURN(const ObjectReader function, ObjectReader::Open(*call.Find("function"), call.PathOf("function"),
-                                                                         {"name", "arguments"}));
+  KEDGE_ASSIGN_OR_RETURN(const ObjectReader function,
+                         ObjectReader::Open(*call.Find("function"), call.PathOf("function"), {"name", "arguments"}));
   ToolCall result;
   KEDGE_ASSIGN_OR_RETURN(const std::optional<std::string> id, call.Text("id"));
   result.id = id.value_or("");

@@ -12,8 +12,8 @@ namespace kedge {
 
 // A list of messages: {"role": ..., "content": a string or null, ...} with the fields of ChatMessage, tool_calls as
 // {"id": ..., "type": "function", "function": {"name": ..., "arguments": an object or its text}}. kInvalidArgument says
-// what is wrong, for a message that begins with the flag's name: "[2].role: must be a string". A field that is not known
-// is wrong: it would be left out without a word.
+// what is wrong, for a message that begins with the flag's name: "[2].role: must be a string". A field that is not
+// known is wrong: it would be left out without a word.
 absl::StatusOr<std::vector<ChatMessage>> ParseMessages(absl::string_view json);
 
 // A list of tools: {"type": "function", "function": {"name": ..., "description": ..., "parameters": a JSON schema}}, or

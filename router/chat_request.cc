@@ -58,7 +58,8 @@ absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::str
     case google::protobuf::Value::KIND_NOT_SET:
       break;
   }
-  return absl::InvalidArgumentError(absl::StrCat(path, ": has no value; must be null, a bool, a number, a string, a list or a struct"));
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, ": has no value; must be null, a bool, a number, a string, a list or a struct"));
 }
 
 ChatMessage ToMessage(const v1::ChatMessage& proto) {
@@ -87,8 +88,8 @@ absl::StatusOr<Conversation> ToConversation(const v1::ChatMessages& messages, ab
     KEDGE_ASSIGN_OR_RETURN(const Json arguments, ToJson(messages.template_arguments(), "messages.template_arguments"));
     conversation.template_arguments = arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
-  conversation.add_generation_prompt = messages.has_add_generation_prompt() ? messages.add_generation_prompt()
-                                                                            : !messages.continue_final_message();
+  conversation.add_generation_prompt =
+      messages.has_add_generation_prompt() ? messages.add_generation_prompt() : !messages.continue_final_message();
   return conversation;
 }
 

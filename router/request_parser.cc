@@ -94,7 +94,7 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ReadChatTemplate(const std::
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream source;
   source << stream.rdbuf();
-  if (!stream) return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path));
+  if (!stream || source.bad()) return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path));
   return ChatTemplate::Create(source.str(), absl::StrCat("--chat-template: ", path), file, tokenizer);
 }
 
@@ -204,9 +204,11 @@ struct RequestParser::PinnedText {
   std::vector<TextToken> tokens;  // without the one that begins every prompt
 };
 
-absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(
-    const inference::v1::PinnedSpan& span, const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
-    bool inserts, const PinnedText& text, absl::string_view field) const {
+absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
+                                                                       const inference::v1::GenerateRequest& request,
+                                                                       const PromptTokens& tokens, bool inserts,
+                                                                       const PinnedText& text,
+                                                                       absl::string_view field) const {
   switch (span.span_case()) {
     case inference::v1::PinnedSpan::kMessage:
       if (!request.has_messages()) {
@@ -269,9 +271,14 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
   jinja::Limits limits;  // what is longer than the longest prompt need not be written
   limits.output_bytes = std::min(limits.output_bytes, model_->context_length * model_->longest_spelling);
   limits.steps = std::min<int64_t>(limits.steps, kTemplateSteps + kTemplateStepsPerToken * model_->context_length);
-  KEDGE_ASSIGN_OR_RETURN(const RenderedChat chat, model_->chat_template->Render(conversation, limits));
-  KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(chat, insert.has_value()), /*or_more=*/true, "messages"));
-  return model_->chat_template->Encode(chat, insert);
+  const absl::StatusOr<RenderedChat> chat = model_->chat_template->Render(conversation, limits);
+  if (absl::IsResourceExhausted(chat.status())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        chat.status().message(), ", the most that are written for a context of ", model_->context_length, " tokens"));
+  }
+  if (!chat.ok()) return chat.status();
+  KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(*chat, insert.has_value()), /*or_more=*/true, "messages"));
+  return model_->chat_template->Encode(*chat, insert);
 }
 
 absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {

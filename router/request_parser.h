@@ -44,7 +44,8 @@ struct RouterModel {
 
 // Reads metadata and vocabulary. `name` empty: the model's own, or the file's where that is no valid UTF-8. `policy`
 // empty: the adapter's, else the model's, else the built-in default. `chat_template`: a file whose content takes the
-// place of the model's chat template; empty: the model's. A wrong argument is kInvalidArgument that begins with its flag,
+// place of the model's chat template; empty: the model's. A wrong argument is kInvalidArgument that begins with its
+// flag,
 // "--model-name: ", "--policy: " or "--chat-template: ".
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,

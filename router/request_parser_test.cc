@@ -182,10 +182,8 @@ TEST_F(RequestParserTest, RefusesWrongSamplingParamsAndNamesTheField) {
   ExpectSamplingRefused("sampling_params.n: is 17;", [](auto* s) { s->set_n(17); });
   ExpectSamplingRefused("sampling_params.logit_bias: token id 352",
                         [](auto* s) { (*s->mutable_logit_bias())[352] = 1; });
-  ExpectSamplingRefused("sampling_params.logit_bias[3]: is NaN",
-                        [&](auto* s) { (*s->mutable_logit_bias())[3] = nan; });
-  ExpectSamplingRefused("sampling_params.logit_bias[3]: is 101;",
-                        [](auto* s) { (*s->mutable_logit_bias())[3] = 101; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is NaN", [&](auto* s) { (*s->mutable_logit_bias())[3] = nan; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is 101;", [](auto* s) { (*s->mutable_logit_bias())[3] = 101; });
 }
 
 TEST_F(RequestParserTest, RefusesOtherWrongFields) {
@@ -247,6 +245,11 @@ TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
     message->set_role("user");
     message->set_content("x");
   }
+  ExpectRefused(request,
+                "messages: line 3: the template writes more than 8192 bytes of output, the most that are written "
+                "for a context of 512 tokens");
+  request.mutable_messages()->mutable_messages()->DeleteSubrange(1, 511);
+  request.mutable_messages()->mutable_messages(0)->set_content(std::string(511 * longest + 1, '~'));
   ExpectRefused(request, "messages: " + refusal);
 
   const absl::Time start = absl::Now();
@@ -489,12 +492,13 @@ TEST_F(InsertTest, TheDefaultPolicyHoldsForTokenizeAsWell) {
 // Under a template of the test's own.
 class ChatRequestTest : public RequestParserTest {
  protected:
-  explicit ChatRequestTest(const std::string& source =
-                               "{% for message in messages %}<|im_start|>{{ message.role }}:{{ message.content }}"
-                               "{% for call in message.tool_calls %}{{ call.id }}{{ call.function | tojson }}{% endfor %}"
-                               "{{ message.tool_call_id }}{{ message.name }}{{ message.reasoning_content }}<|im_end|>"
-                               "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ mood }}"
-                               "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}") {
+  explicit ChatRequestTest(
+      const std::string& source =
+          "{% for message in messages %}<|im_start|>{{ message.role }}:{{ message.content }}"
+          "{% for call in message.tool_calls %}{{ call.id }}{{ call.function | tojson }}{% endfor %}"
+          "{{ message.tool_call_id }}{{ message.name }}{{ message.reasoning_content }}<|im_end|>"
+          "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ mood }}"
+          "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}") {
     model_ = WithTemplate(source);
     parser_ = RequestParser(model_.get(), &clock_);
     Add("user", "Hi.");
@@ -557,7 +561,7 @@ TEST_F(ChatRequestTest, ABegunAnswerIsContinued) {
   Add("assistant", "It is");
   chat_->set_continue_final_message(true);
   EXPECT_EQ(Prompt(), "<|im_start|>user:Hi.<|im_end|><|im_start|>assistant:It is");
-  EXPECT_EQ(ParseOk(request_).turn_begin, 6u);  // of the question
+  EXPECT_EQ(ParseOk(request_).turn_begin, 3u);  // of the question
   chat_->set_add_generation_prompt(true);
   ExpectRefused(request_, "messages.continue_final_message: excludes add_generation_prompt");
 }
@@ -611,8 +615,9 @@ TEST_F(ChatDateTest, TheDateIsTheRouters) {
 class EndlessChatTest : public ChatRequestTest {
  protected:
   EndlessChatTest()
-      : ChatRequestTest("{% if messages[0].content == 'loop' %}{% for i in range(99999) %}{% for j in range(99999) %}"
-                        "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content * 100000 }}") {}
+      : ChatRequestTest(
+            "{% if messages[0].content == 'loop' %}{% for i in range(99999) %}{% for j in range(99999) %}"
+            "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content * 100000 }}") {}
 };
 
 TEST_F(EndlessChatTest, ATemplateWithoutAnEndIsAnError) {
@@ -697,9 +702,8 @@ TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
     return RequestParser(model.get(), &clock).Parse(request, "")->policy;
   };
   const auto canonical = [&](const std::string& policy) {
-    return CanonicalPolicy(*ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256)
-                                                    .value()
-                                                    ->policy_names));
+    return CanonicalPolicy(
+        *ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256).value()->policy_names));
   };
   EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", "sinks=4,recent=14"), canonical("sinks=4,recent=14"));
   EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", ""), canonical("sinks=3,recent=13"));

@@ -63,14 +63,13 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   router->cluster_service_ = NewClusterService(router->registry_.get());
   router->registry_service_ = NewRegistryService(router->registry_.get());
 
-  KEDGE_ASSIGN_OR_RETURN(router->server_, RpcServer::Start({
-                                              .listen = options.listen,
-                                              .services = {router->inference_service_->service(),
-                                                           router->model_service_.get(),
-                                                           router->cluster_service_.get(),
-                                                           router->registry_service_.get()},
-                                              .health_services = {kInferenceServiceName},
-                                          }));
+  KEDGE_ASSIGN_OR_RETURN(router->server_,
+                         RpcServer::Start({
+                             .listen = options.listen,
+                             .services = {router->inference_service_->service(), router->model_service_.get(),
+                                          router->cluster_service_.get(), router->registry_service_.get()},
+                             .health_services = {kInferenceServiceName},
+                         }));
   router->health_thread_ = std::thread([router = router.get()] { router->WatchHealth(); });
   return router;
 }

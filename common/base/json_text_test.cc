@@ -10,7 +10,8 @@ namespace {
 std::string Fault(absl::string_view text) { return std::string(ParseJson(text).status().message()); }
 
 TEST(JsonTextTest, KeepsTheOrderOfMembers) {
-  EXPECT_EQ(ParseJson(R"({"z": 1, "a": [true, null, "é"], "m": 2.5})")->dump(), R"({"z":1,"a":[true,null,"é"],"m":2.5})");
+  EXPECT_EQ(ParseJson(R"({"z": 1, "a": [true, null, "é"], "m": 2.5})")->dump(),
+            R"({"z":1,"a":[true,null,"é"],"m":2.5})");
   EXPECT_EQ(ParseJson(R"({"z": 1, "a": 2, "z": 3})")->dump(), R"({"z":3,"a":2})");
   EXPECT_EQ(ParseJson(" 7 ")->dump(), "7");
 }

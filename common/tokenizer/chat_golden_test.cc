@@ -1,23 +1,22 @@
 // Chat templates against Jinja2: the texts are what the models' own templates render (tools/make_chat_vectors.py). Two
 // vocabularies spell them out: bytes, and SentencePiece's bytes with spaces.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <regex>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
-
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
@@ -135,7 +134,8 @@ std::pair<TestVocabulary, std::string> MarksOf(const std::string& source) {
   vocabulary.eos = add("</s>");
   const std::regex mark("<\\|[^|<>' ]+\\|>|<\uFF5C[^<>' ]+\uFF5C>|\\[/?[A-Z_]{2,}\\]|<(start|end)_of_turn>");
   std::set<std::string> known;
-  for (auto match = std::sregex_iterator(source.begin(), source.end(), mark); match != std::sregex_iterator(); ++match) {
+  for (auto match = std::sregex_iterator(source.begin(), source.end(), mark); match != std::sregex_iterator();
+       ++match) {
     if (known.insert(match->str()).second) add(match->str());
   }
   vocabulary.chat_template = source;
@@ -155,8 +155,8 @@ Conversation Turns(const std::string& content, int turns, bool with_tools) {
   return conversation;
 }
 
-// What a chat template must keep, whichever it is: what is said makes no special tokens; and a turn begins with the turn
-// before it, with the same marks, since its rows are in a cache.
+// What a chat template must keep, whichever it is: what is said makes no special tokens; and a turn begins with the
+// turn before it, with the same marks, since its rows are in a cache.
 void ExpectSoundChats(const std::string& source, bool with_tools = false) {
   const auto [vocabulary, spellings] = MarksOf(source);
   const TestFile file = MakeTestFile(vocabulary);

@@ -1,5 +1,5 @@
-// Messages and tools have the form that transformers gives to templates, OpenAI's: what is not set is not there, so that
-// `is defined` and `in` find what they would there.
+// Messages and tools have the form that transformers gives to templates, OpenAI's: what is not set is not there, so
+// that `is defined` and `in` find what they would there.
 //
 // The usual roles count as the template's own text, since some templates write their marks with them ('<|' + role +
 // '|>'): a client that names one of them gets the mark of that role and no other.
@@ -39,9 +39,10 @@ bool IsUsualRole(absl::string_view role) {
 }
 
 absl::Status CheckRole(absl::string_view role, absl::string_view path) {
-  const bool is_name = !role.empty() && role.size() <= kLongestRole && std::all_of(role.begin(), role.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
-  });
+  const bool is_name =
+      !role.empty() && role.size() <= kLongestRole && std::all_of(role.begin(), role.end(), [](char c) {
+        return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '-';
+      });
   if (is_name) return absl::OkStatus();
   return Refused(path, ".role",
                  "must be system, developer, user, assistant, tool or another name of at most 64 letters, digits, _ "
@@ -109,8 +110,7 @@ absl::StatusOr<Value> ReadCall(const ToolCall& call, ArgumentsForm form, std::st
   KEDGE_ASSIGN_OR_RETURN(Value arguments, read.Object(".arguments", text));
   if (form == ArgumentsForm::kText) arguments = read.Constant(text);
   members.emplace_back("type", read.Constant("function"));
-  members.emplace_back("function",
-                       read.Dict({{"name", std::move(name)}, {"arguments", std::move(arguments)}}));
+  members.emplace_back("function", read.Dict({{"name", std::move(name)}, {"arguments", std::move(arguments)}}));
   return read.Dict(std::move(members));
 }
 
@@ -119,11 +119,9 @@ absl::StatusOr<Value> ReadMessage(const ChatMessage& message, size_t index, Argu
   const FieldReader read(path, FieldsOrigin(index));
   KEDGE_RETURN_IF_ERROR(CheckRole(message.role, path));
   Members members;
-  members.emplace_back("role",
-                       Value::Text(message.role, IsUsualRole(message.role) ? jinja::kTemplate : kClientOrigin));
+  members.emplace_back("role", Value::Text(message.role, IsUsualRole(message.role) ? jinja::kTemplate : kClientOrigin));
   if (message.content.has_value() || message.tool_calls.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(Value content,
-                           read.Text(".content", message.content.value_or(""), ContentOrigin(index)));
+    KEDGE_ASSIGN_OR_RETURN(Value content, read.Text(".content", message.content.value_or(""), ContentOrigin(index)));
     members.emplace_back("content", std::move(content));
   } else {
     members.emplace_back("content", Value::None());  // as clients of OpenAI's API send it

@@ -44,8 +44,8 @@ TEST(ChatInputTest, MessagesHaveWhatIsSetAndNothingElse) {
 }
 
 TEST(ChatInputTest, CallsHaveOpenAisForm) {
-  const Conversation chat = Chat({{.role = "assistant",
-                                   .tool_calls = {{"c1", "f", R"({"z": 1, "a": [2.5, "é"]})"}, {"", "g", ""}}}});
+  const Conversation chat =
+      Chat({{.role = "assistant", .tool_calls = {{"c1", "f", R"({"z": 1, "a": [2.5, "é"]})"}, {"", "g", ""}}}});
   EXPECT_EQ(Seen(chat, "messages[0] | tojson"),
             R"({"role": "assistant", "content": null, "tool_calls": [{"id": "c1", "type": "function", "function": )"
             R"({"name": "f", "arguments": {"z": 1, "a": [2.5, "é"]}}}, {"type": "function", "function": )"
@@ -53,16 +53,17 @@ TEST(ChatInputTest, CallsHaveOpenAisForm) {
   EXPECT_EQ(Seen(chat, "messages[0].tool_calls[0].function.arguments", ArgumentsForm::kText),
             R"({"z": 1, "a": [2.5, "é"]})");
   // A text beside calls is one, also if it is empty.
-  EXPECT_EQ(Seen(Chat({{.role = "assistant", .content = "", .tool_calls = {{"", "g", ""}}}}),
-                 "messages[0].content is none"),
-            "False");
+  EXPECT_EQ(
+      Seen(Chat({{.role = "assistant", .content = "", .tool_calls = {{"", "g", ""}}}}), "messages[0].content is none"),
+      "False");
 }
 
 TEST(ChatInputTest, ToolsHaveOpenAisFormAndAreNoneWithoutAny) {
   Conversation chat = Chat({{"user", "Hi"}});
   EXPECT_EQ(Seen(chat, "tools is none"), "True");
-  chat.tools = {{.name = "f", .description = "d", .parameters = R"({"type": "object", "properties": {"z": {}, "a": {}}})"},
-                {.name = "g"}};
+  chat.tools = {
+      {.name = "f", .description = "d", .parameters = R"({"type": "object", "properties": {"z": {}, "a": {}}})"},
+      {.name = "g"}};
   EXPECT_EQ(Seen(chat, "tools | tojson"),
             R"([{"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object", )"
             R"("properties": {"z": {}, "a": {}}}}}, {"type": "function", "function": {"name": "g"}}])");
@@ -75,8 +76,8 @@ TEST(ChatInputTest, ArgumentsAreVariables) {
 }
 
 TEST(ChatInputTest, OriginsTellTheFieldsOfMessagesApart) {
-  const auto input = MakeChatInput(Chat({{"user", "a"}, {.role = "User", .content = "b", .name = "c"}}),
-                                   ArgumentsForm::kObject, {});
+  const auto input =
+      MakeChatInput(Chat({{"user", "a"}, {.role = "User", .content = "b", .name = "c"}}), ArgumentsForm::kObject, {});
   ASSERT_TRUE(input.ok()) << input.status();
   const auto origin = [&](size_t message, const char* key) {
     return input->messages[message].members().Find(key)->text().origin(0);
@@ -107,8 +108,7 @@ TEST(ChatInputTest, WrongFieldsAreNamedWithTheirPaths) {
   EXPECT_EQ(call({"c", "", "{}"}), "messages.messages[1].tool_calls[1].name: is empty");
   EXPECT_EQ(call({"c", "f", R"({"city": "Oslo", })"}),
             "messages.messages[1].tool_calls[1].arguments: is not JSON at byte 17");
-  EXPECT_EQ(call({"c", "f", "3"}),
-            "messages.messages[1].tool_calls[1].arguments: is a JSON number; must be an object");
+  EXPECT_EQ(call({"c", "f", "3"}), "messages.messages[1].tool_calls[1].arguments: is a JSON number; must be an object");
   EXPECT_EQ(call({"\xFF", "f", ""}), "messages.messages[1].tool_calls[1].id: not valid UTF-8 at byte 0");
   const auto tool = [](const Tool& wrong) {
     return Fault({.messages = {{"user", "a"}}, .tools = {{.name = "f"}, wrong}});

@@ -1,7 +1,7 @@
 // A conversation is rendered twice, with and without a request for an answer: the difference is what opens one.
 //
-// What else differs between templates is found out by rendering small conversations when one is loaded: whether it opens
-// an answer in any case, and in which form it can write the arguments of calls.
+// What else differs between templates is found out by rendering small conversations when one is loaded: whether it
+// opens an answer in any case, and in which form it can write the arguments of calls.
 //
 // Tested by chat_template_test.cc, chat_golden_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/chat_template.h"
@@ -23,8 +23,7 @@ using jinja::Value;
 
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
 constexpr char kToolTemplateKey[] = "tokenizer.chat_template.tool_use";
-constexpr absl::string_view kWayOut =
-    ". Send the prompt as plain text (--raw, or the field text) or as token ids";
+constexpr absl::string_view kWayOut = ". Send the prompt as plain text (--raw, or the field text) or as token ids";
 
 constexpr std::pair<const char*, const char*> kSpecialTokens[] = {
     {"bos_token", "tokenizer.ggml.bos_token_id"},       {"eos_token", "tokenizer.ggml.eos_token_id"},
@@ -54,8 +53,7 @@ bool HasText(const ChatMessage& message) {
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Load(const GgufFile& file,
                                                                        const Tokenizer* tokenizer) {
   if (!file.Has(kTemplateKey)) {
-    return absl::NotFoundError(
-        absl::StrCat(file.name(), ": has no ", kTemplateKey, ": not a chat model", kWayOut));
+    return absl::NotFoundError(absl::StrCat(file.name(), ": has no ", kTemplateKey, ": not a chat model", kWayOut));
   }
   KEDGE_ASSIGN_OR_RETURN(const std::string source, file.GetString(kTemplateKey));
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<const ChatTemplate> plain,
@@ -112,9 +110,10 @@ absl::StatusOr<RenderedChat> ChatTemplate::RenderOnce(const jinja::Template& pro
   variables.emplace_back("tools", input.tools);
   variables.emplace_back("documents", Value::None());
   variables.emplace_back("add_generation_prompt", Value::Bool(opens_answer));
-  absl::StatusOr<std::vector<jinja::Piece>> pieces =
-      program.Render(Value::Dict(std::move(variables)), now, limits);
-  if (!pieces.ok()) return absl::InvalidArgumentError(absl::StrCat("messages: ", pieces.status().message()));
+  absl::StatusOr<std::vector<jinja::Piece>> pieces = program.Render(Value::Dict(std::move(variables)), now, limits);
+  if (!pieces.ok()) {
+    return absl::Status(pieces.status().code(), absl::StrCat("messages: ", pieces.status().message()));
+  }
   RenderedChat chat = Flatten(*pieces);
   chat.messages = input.messages.size();
   chat.turn = chat.messages - 1;
@@ -169,14 +168,11 @@ absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Convers
   return absl::OkStatus();
 }
 
-absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversation,
-                                                  const jinja::Limits& limits) const {
+absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversation, const jinja::Limits& limits) const {
   const Variant& variant = with_tools_ != nullptr && !conversation.tools.empty() ? *with_tools_ : *plain_;
   KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(conversation, variant.form, special_names_));
   const bool opens_answer = conversation.add_generation_prompt;
-  const auto render = [&](bool opens) {
-    return RenderOnce(variant.program, input, opens, conversation.now, limits);
-  };
+  const auto render = [&](bool opens) { return RenderOnce(variant.program, input, opens, conversation.now, limits); };
   KEDGE_ASSIGN_OR_RETURN(RenderedChat chat, render(opens_answer));
   KEDGE_RETURN_IF_ERROR(CheckAllWritten(variant, conversation, input, chat, opens_answer, limits));
 

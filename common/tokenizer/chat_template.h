@@ -25,16 +25,16 @@ namespace kedge {
 // It is rendered as transformers renders it. Thread-safe (immutable).
 class ChatTemplate {
  public:
-  // The templates of the metadata: `tokenizer.chat_template` and `tokenizer.chat_template.tool_use`. kNotFound: the model
-  // has none (not a chat model). Else kInvalidArgument or kUnimplemented name key and line. Messages end with the ways
-  // to send a prompt without a template. `tokenizer` must outlive the result.
+  // The templates of the metadata: `tokenizer.chat_template` and `tokenizer.chat_template.tool_use`. kNotFound: the
+  // model has none (not a chat model). Else kInvalidArgument or kUnimplemented name key and line. Messages end with the
+  // ways to send a prompt without a template. `tokenizer` must outlive the result.
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const GgufFile& file, const Tokenizer* tokenizer);
   // `source` in the place of them. `name` is what errors begin with.
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Create(absl::string_view source, absl::string_view name,
                                                                     const GgufFile& file, const Tokenizer* tokenizer);
 
   // kInvalidArgument begins with the field's path in a request ("messages.messages[1].content: not valid UTF-8 at
-  // byte 2"), or with "messages: " where the template raises an error, or a limit is too small.
+  // byte 2"), or with "messages: " where the template raises an error. kResourceExhausted: a limit, named.
   absl::StatusOr<RenderedChat> Render(const Conversation& conversation, const jinja::Limits& limits = {}) const;
   // The tokens of what Render has returned (chat_encoder.h).
   absl::StatusOr<PromptTokens> Encode(const RenderedChat& chat, std::optional<uint32_t> anchor = std::nullopt) const;

@@ -1,15 +1,14 @@
 #include "common/tokenizer/chat_template.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
-
 #include "common/testing/tiny_model.h"
 #include "common/tokenizer/test_vocabulary.h"
 
@@ -51,7 +50,8 @@ constexpr char kZephyr[] =
 // Qwen2.5's, with a shorter text about tools.
 constexpr char kTools[] =
     "{%- if tools %}\n    {{- '<|im_start|>system\\nTools:' }}\n    {%- for tool in tools %}\n"
-    "        {{- \"\\n\" }}\n        {{- tool | tojson }}\n    {%- endfor %}\n    {{- '<|im_end|>\\n' }}\n{%- endif %}\n"
+    "        {{- \"\\n\" }}\n        {{- tool | tojson }}\n    {%- endfor %}\n    {{- '<|im_end|>\\n' }}\n{%- endif "
+    "%}\n"
     "{%- for message in messages %}\n"
     "    {%- if (message.role == \"user\") or (message.role == \"assistant\" and not message.tool_calls) %}\n"
     "        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}\n"
@@ -97,7 +97,8 @@ Chat MakeChat(const TestVocabulary& vocabulary) {
   return chat;
 }
 
-PromptTokens ApplyTo(const Chat& chat, const Conversation& conversation, std::optional<uint32_t> anchor = std::nullopt) {
+PromptTokens ApplyTo(const Chat& chat, const Conversation& conversation,
+                     std::optional<uint32_t> anchor = std::nullopt) {
   EXPECT_TRUE(chat.chat_template.ok()) << chat.chat_template.status();
   const auto prompt = (*chat.chat_template)->Apply(conversation, anchor);
   EXPECT_TRUE(prompt.ok()) << prompt.status();
@@ -128,8 +129,7 @@ Shown Show(const Chat& chat, const PromptTokens& prompt) {
   Shown shown;
   for (size_t i = 0; i < prompt.ids.size(); ++i) {
     const uint32_t id = prompt.ids[i];
-    const std::string text =
-        id == kStart ? "[" : id == kEnd ? "]" : std::string(chat.tokenizer->TokenBytes(id));
+    const std::string text = id == kStart ? "[" : id == kEnd ? "]" : std::string(chat.tokenizer->TokenBytes(id));
     shown.text += text;
     shown.marked += prompt.no_anchor[i] ? text : std::string(text.size(), '_');
   }
@@ -157,8 +157,7 @@ TEST(ChatTemplateTest, OpenersOfAnswersAreMarked) {
   const Chat chat = MakeChat(ChatVocabulary(kPlain));
   const Shown shown = Show(chat, Apply(chat, {{"user", "assistant\n"}, {"assistant", "b.\n"}, {"user", "c"}}));
   EXPECT_EQ(shown.text, "[user\nassistant\n]\n[assistant\nb.\n]\n[user\nc]\n[assistant\n");
-  EXPECT_EQ(shown.marked,
-            std::string(18, '_') + "[assistant\n" + std::string(14, '_') + "[assistant\n");
+  EXPECT_EQ(shown.marked, std::string(18, '_') + "[assistant\n" + std::string(14, '_') + "[assistant\n");
   EXPECT_EQ(Show(chat, Apply(chat, {{"user", "c"}}, false)).marked, std::string(9, '_'));
 }
 
@@ -168,8 +167,7 @@ TEST(ChatTemplateTest, AnchorsStandBetweenTheSentencesOfContents) {
   const Chat chat = MakeChat(vocabulary);
   const Shown shown =
       Show(chat, Apply(chat, {{"user", "Ah. Be?\n\nC"}, {"assistant", "Do.  Eh."}, {"user", ""}}, true, anchor));
-  EXPECT_EQ(shown.text,
-            "[system\nBe kind.]\n[user\nAh.|Be?|C]\n[assistant\nDo.|Eh.]\n[user\n]\n[assistant\n");
+  EXPECT_EQ(shown.text, "[system\nBe kind.]\n[user\nAh.|Be?|C]\n[assistant\nDo.|Eh.]\n[user\n]\n[assistant\n");
   EXPECT_EQ(shown.marked, std::string(35, '_') + "[assistant\n" + std::string(17, '_') + "[assistant\n");
 }
 
@@ -194,9 +192,9 @@ TEST(ChatTemplateTest, OpenerInsideAPieceIsFoundByItsOffset) {
   const uint32_t stop_and_space = 259;
   const auto byte = [](char c) { return 3u + static_cast<uint8_t>(c); };
   const PromptTokens prompt = Apply(chat, {{"user", "\u2581\u00E9."}});
-  EXPECT_EQ(prompt.ids, (Ids{1, bracket, byte('I'), byte('N'), byte('S'), byte('T'), byte(']'), 262, 262,
-                             byte('\xC3'), byte('\xA9'), stop_and_space, 261, byte('I'), byte('N'), byte('S'),
-                             byte('T'), byte(']')}));
+  EXPECT_EQ(prompt.ids,
+            (Ids{1, bracket, byte('I'), byte('N'), byte('S'), byte('T'), byte(']'), 262, 262, byte('\xC3'),
+                 byte('\xA9'), stop_and_space, 261, byte('I'), byte('N'), byte('S'), byte('T'), byte(']')}));
   std::vector<bool> marked(11, false);
   marked.resize(prompt.ids.size(), true);
   EXPECT_EQ(prompt.no_anchor, marked);
@@ -211,11 +209,13 @@ TEST(ChatTemplateTest, AnchorsStayWithinLlama2sMarks) {
   const Chat chat = MakeChat(vocabulary);
   const auto text = [&](const std::vector<ChatMessage>& messages) {
     std::string text;
-    for (const uint32_t id : Apply(chat, messages, true, anchor).ids) text += std::string(chat.tokenizer->TokenBytes(id));
+    for (const uint32_t id : Apply(chat, messages, true, anchor).ids)
+      text += std::string(chat.tokenizer->TokenBytes(id));
     return text;
   };
-  EXPECT_EQ(text({{"system", "Be kind. Be short."}, {"user", " Hi. Who? "}, {"assistant", "Me. You."}, {"user", "So."}}),
-            "<s>[INST] <<SYS>>\nBe kind.|Be short.\n<</SYS>>\n\n Hi.|Who? [/INST] Me.|You. </s><s>[INST] So. [/INST]");
+  EXPECT_EQ(
+      text({{"system", "Be kind. Be short."}, {"user", " Hi. Who? "}, {"assistant", "Me. You."}, {"user", "So."}}),
+      "<s>[INST] <<SYS>>\nBe kind.|Be short.\n<</SYS>>\n\n Hi.|Who? [/INST] Me.|You. </s><s>[INST] So. [/INST]");
   EXPECT_EQ(text({{"system", "Be kind."}, {"user", " "}}), "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>> [/INST]");
   EXPECT_EQ(text({{"user", "\n Hi "}}), "<s>[INST] Hi [/INST]");
 }
@@ -283,8 +283,9 @@ TEST(ChatTemplateTest, UserDefinedTokensAreTextWhoeverWritesThem) {
 TEST(ChatTemplateTest, ARoundOfTools) {
   const Chat chat = MakeChat(ChatVocabulary(kTools));
   Conversation conversation;
-  conversation.tools = {
-      {.name = "weather", .description = "Now.", .parameters = R"({"type": "object", "properties": {"z": 1, "a": 2}})"}};
+  conversation.tools = {{.name = "weather",
+                         .description = "Now.",
+                         .parameters = R"({"type": "object", "properties": {"z": 1, "a": 2}})"}};
   conversation.messages = {{"user", "Oslo?"}};
   const std::string tools =
       "[system\nTools:\n{\"type\": \"function\", \"function\": {\"name\": \"weather\", \"description\": \"Now.\", "
@@ -296,7 +297,8 @@ TEST(ChatTemplateTest, ARoundOfTools) {
   conversation.messages.push_back({.role = "tool", .content = "rain", .tool_call_id = "c2"});
   const Shown shown = Show(chat, ApplyTo(chat, conversation));
   const std::string behind =
-      "[user\nOslo?]\n[assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>]\n"
+      "[user\nOslo?]\n[assistant\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
+      "\"Oslo\"}}\n</tool_call>]\n"
       "[user\n<tool_response>\n7 degrees\n</tool_response>\n<tool_response>\nrain\n</tool_response>]\n[assistant\n";
   EXPECT_EQ(shown.text, tools + behind);
   // The opener of the call is the one that the call answered.
@@ -343,8 +345,8 @@ TEST(ChatTemplateTest, ABegunAnswerIsContinued) {
   EXPECT_EQ(prompt.turn_begin, prompt.messages[0].front().begin);  // what is asked, not what has been answered
 
   // As transformers has it: where the template strips the content, what it strips is not there.
-  const Chat trimmed = MakeChat(
-      ChatVocabulary("{% for message in messages %}[{{ message.content | trim }}]{% endfor %}"));
+  const Chat trimmed =
+      MakeChat(ChatVocabulary("{% for message in messages %}[{{ message.content | trim }}]{% endfor %}"));
   EXPECT_EQ(Show(trimmed, ApplyTo(trimmed, conversation)).text, "[Hi][An anchor is");
   const Chat dropped = MakeChat(ChatVocabulary("{{ messages[0].content }}{{ messages | length }}"));
   EXPECT_EQ(Refusal(dropped, conversation),
@@ -352,21 +354,23 @@ TEST(ChatTemplateTest, ABegunAnswerIsContinued) {
 }
 
 TEST(ChatTemplateTest, AMessageThatIsLeftOutIsRefused) {
-  const Chat chat = MakeChat(ChatVocabulary("{% set ns = namespace(think='yes') %}{% for message in messages %}"
-                                            "{% if message.role == 'user' %}<{{ message.content }}>"
-                                            "{% elif message.content == '/no_think' %}{% set ns.think = 'no' %}"
-                                            "{% endif %}{% endfor %}{{ ns.think }}"));
+  const Chat chat =
+      MakeChat(ChatVocabulary("{% set ns = namespace(think='yes') %}{% for message in messages %}"
+                              "{% if message.role == 'user' %}<{{ message.content }}>"
+                              "{% elif message.content == '/no_think' %}{% set ns.think = 'no' %}"
+                              "{% endif %}{% endfor %}{{ ns.think }}"));
   EXPECT_EQ(Refusal(chat, {.messages = {{"user", "a"}, {"tool", "7"}}}),
             "messages.messages[1]: the model's chat template leaves it out (its role is tool)");
-  EXPECT_EQ(Show(chat, Apply(chat, {{"user", "a"}, {"tool", " "}})).text, "<a>yes");  // nothing is lost
+  EXPECT_EQ(Show(chat, Apply(chat, {{"user", "a"}, {"tool", " "}})).text, "<a>yes");           // nothing is lost
   EXPECT_EQ(Show(chat, Apply(chat, {{"user", "a"}, {"system", "/no_think"}})).text, "<a>no");  // it is read
 }
 
 TEST(ChatTemplateTest, PiecesOfAMessageAreKnown) {
-  const Chat chat = MakeChat(ChatVocabulary("{% for message in messages %}[{{ message.content | upper }}|"
-                                            "{{ message.reasoning_content }}|{{ message.content }}]{% endfor %}"));
-  const PromptTokens prompt = Apply(
-      chat, {{"user", "a"}, {.role = "assistant", .content = "b", .reasoning_content = "r"}, {"user", ""}});
+  const Chat chat =
+      MakeChat(ChatVocabulary("{% for message in messages %}[{{ message.content | upper }}|"
+                              "{{ message.reasoning_content }}|{{ message.content }}]{% endfor %}"));
+  const PromptTokens prompt =
+      Apply(chat, {{"user", "a"}, {.role = "assistant", .content = "b", .reasoning_content = "r"}, {"user", ""}});
   ASSERT_EQ(Show(chat, prompt).text, "[A||a][B|r|b][||]");
   EXPECT_EQ(prompt.messages[0], (std::vector<PositionRange>{{1, 2}, {4, 5}}));
   EXPECT_EQ(prompt.messages[1], (std::vector<PositionRange>{{7, 8}, {9, 10}, {11, 12}}));
@@ -375,8 +379,8 @@ TEST(ChatTemplateTest, PiecesOfAMessageAreKnown) {
 }
 
 TEST(ChatTemplateTest, TheTokenThatBeginsEveryPromptIsThereOnce) {
-  for (const char* source : {"{{ messages[0].content }}", "{{ bos_token }}{{ messages[0].content }}",
-                             "<s>{{ messages[0].content }}"}) {
+  for (const char* source :
+       {"{{ messages[0].content }}", "{{ bos_token }}{{ messages[0].content }}", "<s>{{ messages[0].content }}"}) {
     SCOPED_TRACE(source);
     TestVocabulary vocabulary = ByteVocabulary();
     vocabulary.bos = vocabulary.Add("<s>", 3);
@@ -391,8 +395,9 @@ TEST(ChatTemplateTest, TheTokenThatBeginsEveryPromptIsThereOnce) {
 }
 
 TEST(ChatTemplateTest, WhatTheTemplateRaisesIsTheAnswer) {
-  const Chat chat = MakeChat(ChatVocabulary("{% if messages[0].role != 'user' %}"
-                                            "{{ raise_exception('Only users may begin.') }}{% endif %}x"));
+  const Chat chat =
+      MakeChat(ChatVocabulary("{% if messages[0].role != 'user' %}"
+                              "{{ raise_exception('Only users may begin.') }}{% endif %}x"));
   EXPECT_NE(Refusal(chat, {.messages = {{"system", "a"}}}).find("Only users may begin."), std::string::npos);
   EXPECT_EQ(Refusal(chat, {.messages = {{"system", "a"}}}).substr(0, 10), "messages: ");
 }
@@ -404,14 +409,15 @@ TEST(ChatTemplateTest, RenderingIsBounded) {
   limits.steps = 10'000;
   const Conversation conversation{.messages = {{"user", "a"}}};
   const absl::Status endless = (*chat.chat_template)->Render(conversation, limits).status();
-  EXPECT_EQ(endless.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(endless.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(endless.message().substr(0, 10), "messages: ");
   EXPECT_NE(endless.message().find("steps"), absl::string_view::npos) << endless;
   const Chat longer = MakeChat(ChatVocabulary("{{ messages[0].content * 10 }}"));
   limits.output_bytes = 10;
   EXPECT_TRUE((*longer.chat_template)->Render(conversation, limits).ok());
   limits.output_bytes = 9;
-  EXPECT_EQ((*longer.chat_template)->Render(conversation, limits).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ((*longer.chat_template)->Render(conversation, limits).status().code(),
+            absl::StatusCode::kResourceExhausted);
 }
 
 TEST(ChatTemplateTest, TheDateIsTheCallers) {
