@@ -11,7 +11,6 @@
 #include <memory>
 #include <numeric>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,6 +21,7 @@
 #include "bench/limits.h"
 #include "bench/random_data.h"
 #include "common/base/check.h"
+#include "common/base/machine_limits.h"
 #include "common/kernels/create_ops.h"
 #include "common/kernels/ops.h"
 
@@ -175,7 +175,7 @@ void Rope(benchmark::State& state, Context& context, int rows) {
   std::vector<uint32_t> positions(rows);
   std::iota(positions.begin(), positions.end(), 1000);
   const double seconds =
-      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, *x); });
+      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, 1, *x); });
   SetCounters(state, seconds, 4.0 * rows * kHeads * kHeadDim, context.limits.read_bytes);
 }
 
@@ -220,7 +220,7 @@ int Main(int argc, char** argv) {
   CLI::App app("Each kernel beside what this machine reaches in plain loops.", "kedge bench kernels");
   std::string filter = ".", format = "text";
   double seconds = 0.2;
-  int threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  int threads = UsableMachine().cores;
   int megabytes = 100;
   std::string backend = "cpu";
   app.add_option("--filter", filter, "Regular expression of names: MatMul/Q8_0, Attention")

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,10 +17,11 @@
 #include "bench/work.h"
 #include "cli/bench_command.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
 #include "common/anchor/policy.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
@@ -78,7 +78,7 @@ absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& 
 absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
   KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.engine.model, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
@@ -95,9 +95,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const ModelCost cost, CostOf(*files.base));
 
   KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
-  if (device_options.threads == 0) {
-    device_options.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
-  }
+  if (device_options.threads == 0) device_options.threads = UsableMachine().cores;
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
   device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();

@@ -4,10 +4,8 @@
 //
 // Tested by tests/bench_test.py; node and clients by token_node_test.cc, figures by the tests of bench/.
 #include <algorithm>
-#include <fstream>
 #include <functional>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,15 +20,16 @@
 #include "cli/child_process.h"
 #include "cli/client.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
+#include "cli/model_fetch.h"
 #include "cli/token_node.h"
 #include "cli/token_readers.h"
 #include "cli/token_relay.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
 #include "common/model/model_files.h"
+#include "common/rpc/announce.h"
 #include "common/rpc/log.h"
 #include "common/rpc/signals.h"
 #include "common/tokenizer/tokenizer.h"
@@ -50,7 +49,8 @@ struct BenchRouterFlags {
   double seconds = 5;
   uint32_t repeat = 3;
   AnswerFormat format = AnswerFormat::kText;
-  std::string relay_of;  // a node: be its relay
+  std::string relay_of;    // a node: be its relay
+  int announce_file = -1;  // tell there where it listens
 };
 
 // Tokens of each answer: as many as the work lasts, if they fit the context behind the prompt's one token.
@@ -69,25 +69,23 @@ struct Relay {
   std::string address;
 };
 
-absl::StatusOr<Relay> StartRelay(const std::string& node, const std::string& log, const StopSignals& signals) {
-  KEDGE_ASSIGN_OR_RETURN(
-      ChildProcess process,
-      ChildProcess::Start(
-          {.argv = {ProgramDirectory() + "/kedge", "bench", "router", "--relay-of", node}, .output_file = log}));
+absl::StatusOr<Relay> StartRelay(const std::string& node, const StopSignals& signals) {
+  KEDGE_ASSIGN_OR_RETURN(AnnouncePipe pipe, AnnouncePipe::Make());
+  KEDGE_ASSIGN_OR_RETURN(ChildProcess process,
+                         ChildProcess::Start({.argv = {ProgramDirectory() + "/kedge", "bench", "router", "--relay-of",
+                                                       node, "--announce-fd", absl::StrCat(pipe.child_end())},
+                                              .shared_file = pipe.child_end()}));
+  pipe.CloseChildEnd();
   const absl::Time deadline = absl::Now() + kReadyTimeout;
   while (absl::Now() < deadline && !process.Poll().has_value()) {
-    std::ostringstream content;
-    content << std::ifstream(log).rdbuf();
-    if (std::string address = ListeningAddress(content.str()); !address.empty()) {
-      return Relay{std::move(process), std::move(address)};
-    }
+    if (std::string address = pipe.Poll(); !address.empty()) return Relay{std::move(process), std::move(address)};
     if (signals.WaitFor(kReadyPoll)) return absl::CancelledError("stopped by a signal");
   }
-  return absl::UnavailableError(absl::StrCat("the relay does not listen; see ", log));
+  return absl::UnavailableError("the relay does not listen");
 }
 
 // Until a signal comes, or the process dies with its parent.
-int RunRelay(const std::string& node) {
+int RunRelay(const std::string& node, int announce_file) {
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);  // as the router does
   StopSignals signals;
   const absl::StatusOr<std::unique_ptr<TokenRelay>> relay = TokenRelay::Start(node);
@@ -95,7 +93,10 @@ int RunRelay(const std::string& node) {
     SayError(relay.status());
     return kExitFailed;
   }
-  Say(absl::StrCat("listening ", (*relay)->address()));
+  if (const absl::Status status = Announce(announce_file, (*relay)->address()); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   signals.Wait();
   return kExitOk;
 }
@@ -137,7 +138,7 @@ absl::Status WaitUntilServing(const std::string& address, const StopSignals& sig
 absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, const StopSignals& signals) {
   KEDGE_RETURN_IF_ERROR(InitLog("tokens", "warn"));  // of the node: stdout is for results
   KEDGE_ASSIGN_OR_RETURN(const std::vector<RouterWork> works, ParseRouterWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, [&signals] { return signals.stopped(); }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.model, [&signals] { return signals.stopped(); }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, ""));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
@@ -159,8 +160,7 @@ absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, co
   node->Register(router.LocalAddress());
   KEDGE_RETURN_IF_ERROR(WaitUntilServing(router.LocalAddress(), signals));
 
-  KEDGE_ASSIGN_OR_RETURN(const Relay relay,
-                         StartRelay(node->address(), router.log_directory() + "/relay.log", signals));
+  KEDGE_ASSIGN_OR_RETURN(const Relay relay, StartRelay(node->address(), signals));
 
   const auto readers_of_node = [&](const std::string& address) {
     return [&answer, &clock, address](uint32_t clients) { return ReadersOfNode(address, clients, &answer, &clock); };
@@ -184,7 +184,7 @@ absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, co
 }
 
 int RunBenchRouter(const BenchRouterFlags& flags) {
-  if (!flags.relay_of.empty()) return RunRelay(flags.relay_of);
+  if (!flags.relay_of.empty()) return RunRelay(flags.relay_of, flags.announce_file);
   StopSignals signals;
   const absl::StatusOr<std::vector<RouterRow>> rows = Measure(flags, signals);
   if (!rows.ok()) {
@@ -201,8 +201,7 @@ void AddBenchRouter(CLI::App* bench, Action* action) {
   auto flags = std::make_shared<BenchRouterFlags>();
   CLI::App* command = bench->add_subcommand(
       "router", "The router alone, before a node without a model: what it adds to each token, and what one costs it");
-  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
-      ->type_name("FILE");
+  command->add_option("--model", flags->model, kModelHelp)->type_name("FILE");
   command->add_option("--works", flags->works, "STREAMSxRATE, tokens per second of each stream, separated by commas")
       ->type_name("LIST")
       ->capture_default_str();
@@ -214,7 +213,8 @@ void AddBenchRouter(CLI::App* bench, Action* action) {
       ->check(CLI::Range(1u, 1000u).description(""))
       ->type_name("N")
       ->capture_default_str();
-  command->add_option("--relay-of", flags->relay_of)->group("");  // hidden: the command starts itself with it
+  command->add_option("--relay-of", flags->relay_of)->group("");  // hidden: the command starts itself with these
+  command->add_option("--announce-fd", flags->announce_file)->group("");
   AddFormatOption(command, "text: a table; json: one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunBenchRouter(*flags); }; });
 }

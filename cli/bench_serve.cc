@@ -14,9 +14,9 @@
 #include "cli/bench_command.h"
 #include "cli/client.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
+#include "cli/model_fetch.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
 #include "common/model/config.h"
@@ -75,7 +75,7 @@ RequestOutcome Send(const std::vector<uint32_t>& prompt, uint32_t output_tokens,
 
 absl::StatusOr<LoadReport> Measure(const BenchServeFlags& flags, const StopSignals& signals) {
   KEDGE_ASSIGN_OR_RETURN(const std::string path,
-                         ModelOrDefault(flags.cluster.model, [&signals] { return signals.stopped(); }));
+                         FindModel(flags.cluster.model, [&signals] { return signals.stopped(); }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.cluster.adapter));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));

@@ -10,8 +10,8 @@
 #include "cli/calibrate_model.h"
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
 #include "common/base/status.h"
 #include "common/node/salience_store.h"
 #include "nlohmann/json.hpp"
@@ -66,7 +66,7 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
 
 absl::StatusOr<CalibratedModel> Calibrated(const CalibrateFlags& flags) {
   const auto never = [] { return false; };  // a signal ends this program
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.model, never));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.model, never));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
   return CalibrateModel(files, flags.threads, never);
 }
@@ -87,7 +87,7 @@ void AddCalibrateCommand(CLI::App* app, Action* action) {
   auto flags = std::make_shared<CalibrateFlags>();
   CLI::App* command = app->add_subcommand(
       "calibrate", "Find the heads of a model by which policies with `salient` choose, and store them; no servers");
-  command->add_option("--model", flags->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--model", flags->model, kModelHelp);
   command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));

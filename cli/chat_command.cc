@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 
 namespace kedge {
@@ -28,23 +29,28 @@ constexpr char kPromptSign[] = "> ";
 struct Options {
   std::string router;
   std::string system;
+  ChatOptions chat;
   SamplingOptions sampling;
 };
 
 void WriteToTerminal(absl::string_view text) { (void)!write(STDERR_FILENO, text.data(), text.size()); }
 
 // The lines of one conversation. Owned by the main thread; OnSignal runs on the signals' thread.
-class Conversation {
+class Dialogue {
  public:
-  Conversation(const Options& options, GenerateCall call)
-      : client_(options.router), call_(std::move(call)), system_(options.system), on_terminal_(isatty(STDIN_FILENO)) {}
+  Dialogue(const Options& options, GenerateCall call)
+      : client_(options.router),
+        call_(std::move(call)),
+        system_(options.system),
+        on_terminal_(isatty(STDIN_FILENO)),
+        chat_(options.chat.conversation) {}
 
   absl::Status CheckModel() {
     absl::StatusOr<ModelInfo> info = client_.GetModelInfo(kModelInfoTimeout);
     if (!info.ok()) return info.status();
     if (info->chat_template.empty()) {
       return absl::FailedPreconditionError(
-          absl::StrCat(info->model, " has no chat template that Kedge knows: use `kedge generate --raw`"));
+          absl::StrCat("cannot chat with ", info->model, ": ", info->chat_template_error));
     }
     if (on_terminal_) {
       WriteToTerminal(absl::StrCat(info->model, ". Ctrl-C stops an answer; /reset forgets; /exit or Ctrl-D ends.\n"));
@@ -65,6 +71,9 @@ class Conversation {
         Reset();
       } else if (absl::StartsWith(words, "/")) {
         Say("commands: /reset, /exit");
+      } else if (const absl::Status text = CheckText("this line", line); !text.ok()) {
+        Say(text.message());
+        all_answered = false;
       } else {
         all_answered &= Answer(line);
       }
@@ -88,8 +97,8 @@ class Conversation {
 
  private:
   void Reset() {
-    turns_.clear();
-    if (!system_.empty()) turns_.push_back({"system", system_});
+    chat_.messages.clear();
+    if (!system_.empty()) chat_.messages.push_back({"system", system_});
   }
 
   bool ReadLine(std::string* line) {
@@ -101,8 +110,8 @@ class Conversation {
 
   // False after an error. What was written of a stopped answer stays in the history.
   bool Answer(const std::string& question) {
-    turns_.push_back({"user", question});
-    call_.prompt = turns_;
+    chat_.messages.push_back({"user", question});
+    call_.prompt = chat_;
     std::string written;
     stop_answer_ = false;
     answering_ = true;
@@ -117,10 +126,10 @@ class Conversation {
     if (!absl::EndsWith(written, "\n")) WriteOut("\n");
     const bool stopped = !answer.ok() && stop_answer_;
     if (answer.ok() || (stopped && !written.empty())) {
-      turns_.push_back({"assistant", written});
+      chat_.messages.push_back({"assistant", written});
       return true;
     }
-    turns_.pop_back();  // as if it had not been asked
+    chat_.messages.pop_back();  // as if it had not been asked
     if (!stopped) SayError(NameFlag(answer.status()));
     return stopped;
   }
@@ -129,12 +138,16 @@ class Conversation {
   GenerateCall call_;
   const std::string system_;
   const bool on_terminal_;
-  std::vector<ChatTurn> turns_;
+  Conversation chat_;
   std::atomic<bool> answering_ = false;
   std::atomic<bool> stop_answer_ = false;
 };
 
-int Chat(const Options& options) {
+int Chat(Options options) {
+  if (absl::Status status = ReadChatOptions(&options.chat); !status.ok()) {
+    SayError(status);
+    return kExitFailed;
+  }
   StopSignals signals;
   PromptOptions no_prompt;
   absl::StatusOr<GenerateCall> call = MakeCall(no_prompt, options.sampling, /*is_chat_model=*/true);
@@ -142,13 +155,13 @@ int Chat(const Options& options) {
     SayError(call.status());
     return kExitFailed;
   }
-  Conversation conversation(options, *std::move(call));
-  if (absl::Status status = conversation.CheckModel(); !status.ok()) {
+  Dialogue dialogue(options, *std::move(call));
+  if (absl::Status status = dialogue.CheckModel(); !status.ok()) {
     SayError(status);
     return kExitFailed;
   }
-  signals.SetHandler([&conversation](int signal) { conversation.OnSignal(signal); });
-  int exit_code = conversation.Talk();
+  signals.SetHandler([&dialogue](int signal) { dialogue.OnSignal(signal); });
+  int exit_code = dialogue.Talk();
   signals.SetHandler({});
   return exit_code;
 }
@@ -160,6 +173,7 @@ void AddChatCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("chat", "Talk with a running cluster");
   AddRouterOption(command, &options->router);
   command->add_option("--system", options->system, "System message of the conversation");
+  AddTemplateArgumentsOption(command, &options->chat);
   command->add_option("--policy", options->sampling.call.policy, "Anchor policy (default: the cluster's)")
       ->type_name("SPEC");
   AddSamplingOptions(command, &options->sampling);

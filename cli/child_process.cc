@@ -41,7 +41,7 @@ std::vector<std::string> Environment(const std::vector<std::pair<std::string, st
 }
 
 // Runs in the child: only calls that are safe after fork in a process with threads.
-[[noreturn]] void Exec(char** argv, char** envp, int output, pid_t parent, int error_pipe) {
+[[noreturn]] void Exec(char** argv, char** envp, int output, int shared_file, pid_t parent, int error_pipe) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the line above
@@ -49,7 +49,8 @@ std::vector<std::string> Environment(const std::vector<std::pair<std::string, st
   dup2(null_file, STDIN_FILENO);
   dup2(output, STDOUT_FILENO);
   dup2(output, STDERR_FILENO);
-  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) signal(number, SIG_DFL);
+  if (shared_file >= 0) fcntl(shared_file, F_SETFD, 0);  // it would close with exec
+  for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ}) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -66,7 +67,7 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   std::vector<std::string> environment = Environment(options.environment);
   std::vector<char*> argv = Pointers(arguments);
   std::vector<char*> envp = Pointers(environment);
-  int output = STDERR_FILENO;
+  int output = options.output >= 0 ? options.output : STDERR_FILENO;
   if (!options.output_file.empty()) {
     output = open(options.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (output < 0) return absl::UnavailableError(absl::StrCat(options.output_file, ": ", strerror(errno)));
@@ -74,9 +75,9 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   int pipe_ends[2] = {-1, -1};
   pid_t parent = getpid();
   pid_t pid = pipe2(pipe_ends, O_CLOEXEC) == 0 ? fork() : -1;
-  if (pid == 0) Exec(argv.data(), envp.data(), output, parent, pipe_ends[1]);
+  if (pid == 0) Exec(argv.data(), envp.data(), output, options.shared_file, parent, pipe_ends[1]);
   int error = errno;  // of pipe2 or fork
-  if (output != STDERR_FILENO) close(output);
+  if (!options.output_file.empty()) close(output);
   if (pipe_ends[1] >= 0) close(pipe_ends[1]);
   ssize_t count = 0;
   if (pid > 0) {

@@ -19,8 +19,12 @@ namespace kedge {
 struct ChildOptions {
   // argv[0] is looked up in PATH if it has no slash.
   std::vector<std::string> argv;
-  // Receives stdout and stderr (appended). Empty: both go to our stderr.
+  // Receives stdout and stderr (appended). Empty: `output` does.
   std::string output_file;
+  // A file of ours that receives stdout and stderr; -1: our stderr.
+  int output = -1;
+  // A file of ours that the child has open as well, under the same number; -1: none.
+  int shared_file = -1;
   // Variables beside those of our own environment.
   std::vector<std::pair<std::string, std::string>> environment;
 };

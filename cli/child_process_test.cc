@@ -1,6 +1,7 @@
 #include "cli/child_process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -57,6 +58,20 @@ TEST(ChildProcessTest, WritesItsOutputToTheFileAndSeesTheGivenEnvironment) {
                                     .environment = {{"COLOUR", "red"}}});
   WaitForEnd(*child);
   EXPECT_EQ(Read(path), "out red\nerr\n");
+}
+
+TEST(ChildProcessTest, HasTheFilesThatItIsGivenAndNoOthers) {
+  int output[2], shared[2];
+  ASSERT_EQ(pipe2(output, O_CLOEXEC), 0);
+  ASSERT_EQ(pipe2(shared, O_CLOEXEC), 0);
+  const std::string script = "echo out; echo err >&2; echo here > /proc/self/fd/" + std::to_string(shared[1]) +
+                             "; test ! -e /proc/self/fd/" + std::to_string(shared[0]);
+  auto child = ChildProcess::Start({.argv = {"sh", "-c", script}, .output = output[1], .shared_file = shared[1]});
+  EXPECT_EQ(WaitForEnd(*child), "exit code 0");
+  char bytes[64];
+  EXPECT_EQ(std::string(bytes, read(output[0], bytes, sizeof(bytes))), "out\nerr\n");
+  EXPECT_EQ(std::string(bytes, read(shared[0], bytes, sizeof(bytes))), "here\n");
+  for (const int file : {output[0], output[1], shared[0], shared[1]}) EXPECT_EQ(close(file), 0);  // still ours
 }
 
 TEST(ChildProcessTest, TheDestructorKillsItAndItsChildren) {

@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "cli/chat_proto.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
@@ -39,12 +40,7 @@ v1::GenerateRequest ToRequest(const GenerateCall& call) {
   } else if (const auto* ids = std::get_if<std::vector<uint32_t>>(&call.prompt)) {
     request.mutable_token_ids()->mutable_ids()->Add(ids->begin(), ids->end());
   } else {
-    v1::ChatMessages* messages = request.mutable_messages();
-    for (const ChatTurn& turn : std::get<std::vector<ChatTurn>>(call.prompt)) {
-      v1::ChatMessage* message = messages->add_messages();
-      message->set_role(turn.role);
-      message->set_content(turn.content);
-    }
+    FillMessages(std::get<Conversation>(call.prompt), request.mutable_messages());
   }
   v1::SamplingParams* sampling = request.mutable_sampling_params();
   sampling->set_temperature(call.temperature);
@@ -202,6 +198,7 @@ absl::StatusOr<ModelInfo> Client::GetModelInfo(absl::Duration timeout) {
                    .fingerprint = response.fingerprint(),
                    .context_length = response.context_length(),
                    .chat_template = response.chat_template(),
+                   .chat_template_error = response.chat_template_error(),
                    .default_policy = response.default_policy()};
 }
 

@@ -14,6 +14,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "cli/answer.h"
+#include "common/tokenizer/conversation.h"
 
 namespace kedge {
 
@@ -23,13 +24,8 @@ struct TextSpan {
   uint32_t end = 0;
 };
 
-struct ChatTurn {
-  std::string role;
-  std::string content;
-};
-
-// What to continue: plain text, token ids as they are, or chat messages for the model's template.
-using Prompt = std::variant<std::string, std::vector<uint32_t>, std::vector<ChatTurn>>;
+// What to continue: plain text, token ids as they are, or a chat for the model's template (whose time is the server's).
+using Prompt = std::variant<std::string, std::vector<uint32_t>, Conversation>;
 
 // A part of the prompt that is kept: a chat message, or code points [begin, end) of a text.
 struct Pin {
@@ -66,7 +62,8 @@ struct ModelInfo {
   std::string model;
   std::string fingerprint;
   uint32_t context_length = 0;
-  std::string chat_template;  // empty: chat messages can't be served
+  std::string chat_template;        // empty: chat messages can't be served
+  std::string chat_template_error;  // why
   std::string default_policy;
 };
 

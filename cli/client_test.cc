@@ -15,6 +15,8 @@
 #include "cli/generate_flow.h"
 #include "common/rpc/signals.h"
 #include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "google/protobuf/util/message_differencer.h"
 #include "grpcpp/grpcpp.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "gtest/gtest.h"
@@ -83,6 +85,7 @@ class FakeModels : public v1::ModelService::Service {
                             v1::GetModelInfoResponse* response) override {
     response->set_model("tiny");
     response->set_chat_template(chat_template);
+    if (chat_template.empty()) response->set_chat_template_error("tiny.gguf: has no tokenizer.chat_template");
     return grpc::Status::OK;
   }
   std::string chat_template = "chatml";
@@ -318,10 +321,71 @@ TEST_F(ClientTest, TheSummaryFollowsOnStderrInBothForms) {
   }
 }
 
-TEST_F(ClientTest, AModelWithoutTemplateGetsPlainText) {
+TEST_F(ClientTest, AModelWithoutTemplateGetsPlainTextAndThatIsSaid) {
   models_.chat_template = "";
+  testing::internal::CaptureStderr();
   Printed(TextPrompt("What?"), AnswerFormat::kText);
   EXPECT_EQ(inference_.seen.text(), "What?");
+  const std::string notice = "kedge: the text goes in as it is: tiny.gguf: has no tokenizer.chat_template\n";
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr(notice));
+
+  PromptOptions raw = TextPrompt("What?");
+  raw.raw = true;  // who asks for it need not be told
+  testing::internal::CaptureStderr();
+  Printed(raw, AnswerFormat::kText);
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::Not(HasSubstr("as it is")));
+
+  PromptOptions system = TextPrompt("What?");
+  system.system = "Be kind.";
+  absl::Status status;
+  Printed(system, AnswerFormat::kText, &status);
+  EXPECT_EQ(status.message(), "--system: this is no chat model: tiny.gguf: has no tokenizer.chat_template");
+}
+
+TEST_F(ClientTest, EveryFieldOfAChatArrives) {
+  Conversation chat;
+  chat.messages = {{.role = "user", .content = "a"},
+                   {.role = "assistant", .tool_calls = {{"c1", "f", "{}"}}, .reasoning_content = "b"},
+                   {.role = "tool", .content = "", .tool_call_id = "c1", .name = "f"}};
+  chat.tools = {{.name = "f", .description = "d", .parameters = R"({"z": 1})"}, {.name = "g"}};
+  chat.template_arguments = R"({"b": true, "n": null, "l": [1.5, {"x": "y"}]})";
+  chat.add_generation_prompt = false;
+  chat.continue_final_message = true;
+  ASSERT_TRUE(client_
+                  ->Generate(
+                      {.prompt = chat}, [](absl::string_view) { return true; }, Never)
+                  .ok());
+  v1::ChatMessages want;
+  ASSERT_TRUE(google::protobuf::TextFormat::ParseFromString(
+      R"pb(
+        messages { role: "user" content: "a" }
+        messages {
+          role: "assistant"
+          reasoning_content: "b"
+          tool_calls { id: "c1" name: "f" arguments: "{}" }
+        }
+        messages { role: "tool" content: "" tool_call_id: "c1" name: "f" }
+        tools { name: "f" description: "d" parameters: "{\"z\": 1}" }
+        tools { name: "g" }
+        template_arguments {
+          fields { key: "b" value { bool_value: true } }
+          fields { key: "n" value { null_value: NULL_VALUE } }
+          fields {
+            key: "l"
+            value {
+              list_value {
+                values { number_value: 1.5 }
+                values { struct_value { fields { key: "x" value { string_value: "y" } } } }
+              }
+            }
+          }
+        }
+        add_generation_prompt: false
+        continue_final_message: true
+      )pb",
+      &want));
+  EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(inference_.seen.messages(), want))
+      << inference_.seen.messages().DebugString();
 }
 
 TEST_F(ClientTest, AnErrorPrintsNothingOnStdout) {

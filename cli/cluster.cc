@@ -1,6 +1,6 @@
-// Everything is observed, nothing is guessed: the router's port is the one that it logs after it has bound it, nodes
-// bind port 0 and tell the router where they are, and readiness is what the router says. So clusters that start side
-// by side can't take each other's ports between a look and a use.
+// Everything is observed, nothing is guessed: the router's port is the one that it tells us through a pipe after it has
+// bound it, nodes bind port 0 and tell the router where they are, and readiness is what the router says. So clusters
+// that start side by side can't take each other's ports between a look and a use, and nothing depends on a disk.
 //
 // Tested by cluster_test.cc.
 #include "cli/cluster.h"
@@ -11,21 +11,18 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <filesystem>
-#include <fstream>
 #include <set>
-#include <sstream>
-#include <system_error>
-#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cli/console.h"
+#include "common/base/host_port.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
 #include "common/node/load_model.h"
+#include "common/rpc/announce.h"
 
 namespace kedge {
 namespace {
@@ -35,12 +32,6 @@ constexpr absl::Duration kNoticeInterval = absl::Seconds(10);
 constexpr absl::Duration kStopGrace = absl::Seconds(5);
 constexpr int kPortsToTry = 100;
 constexpr int kLogLines = 20;
-
-std::string ReadLog(const std::string& path) {
-  std::ostringstream content;
-  content << std::ifstream(path).rdbuf();
-  return content.str();
-}
 
 // Whether somebody listens there now. What is wrong with the host shows when the router binds.
 bool IsTaken(const std::string& host, int port) {
@@ -66,14 +57,12 @@ bool IsTaken(const std::string& host, int port) {
 
 absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options, const ClusterProbe& probe,
                                        const std::function<bool()>& cancelled) {
-  std::error_code error;
-  std::filesystem::create_directories(options.log_directory, error);
-  if (error) return absl::UnavailableError(absl::StrCat(options.log_directory, ": ", error.message()));
   const absl::Time deadline = absl::Now() + options.start_timeout;
   Cluster cluster(options);
+  std::string& host = cluster.options_.host;
+  host = std::string(absl::StripSuffix(absl::StripPrefix(host, "["), "]"));
   if (cluster.options_.threads == 0) {
-    cluster.options_.threads =
-        DefaultThreads(static_cast<int>(std::thread::hardware_concurrency()), options.num_prefill, options.num_decode);
+    cluster.options_.threads = DefaultThreads(UsableMachine().cores, options.num_prefill, options.num_decode);
   }
   if (cluster.options_.kv_memory_mib == 0) {
     cluster.options_.kv_memory_mib = DefaultKvMemoryMib(DefaultKvBytes(), options.num_prefill + options.num_decode);
@@ -91,18 +80,25 @@ absl::Status Cluster::StartRouter(const std::function<bool()>& cancelled, absl::
   for (int port = options_.port; port <= last_port; ++port) {
     bool taken = port != 0 && IsTaken(options_.host, port);
     if (!taken) {
-      std::vector<std::string> arguments = {"--listen", JoinHostPort(options_.host, port)};
-      KEDGE_RETURN_IF_ERROR(StartMember("router", "kedge-router", arguments));
+      KEDGE_ASSIGN_OR_RETURN(AnnouncePipe pipe, AnnouncePipe::Make());
+      std::vector<std::string> arguments = {"--listen",        JoinHostPort(options_.host, port),
+                                            "--announce-fd",   absl::StrCat(pipe.child_end()),
+                                            "--drain-timeout", absl::StrCat(absl::ToDoubleSeconds(options_.drain))};
+      if (!options_.chat_template.empty()) {
+        arguments.insert(arguments.end(), {"--chat-template", options_.chat_template});
+      }
+      KEDGE_RETURN_IF_ERROR(StartMember("router", "kedge-router", std::move(arguments), pipe.child_end()));
+      pipe.CloseChildEnd();
       Member& router = members_.back();
       while (address_.empty() && !router.process.Poll().has_value()) {
         if (cancelled()) return absl::CancelledError("stopped by a signal");
         if (absl::Now() > deadline) return absl::DeadlineExceededError("the router does not listen yet");
         absl::SleepFor(kPollInterval);
-        address_ = ListeningAddress(ReadLog(router.log));
+        address_ = pipe.Poll();
       }
       if (!router.process.Poll().has_value()) return absl::OkStatus();
       // It lost the port between our look and its own, or something else is wrong.
-      const bool says_so = absl::StrContains(ReadLog(router.log), "the port is taken");
+      const bool says_so = absl::StrContains(router.log->LastLines(kLogLines), "the port is taken");
       taken = port != 0 && (says_so || IsTaken(options_.host, port));
       if (!taken) return CheckMembers();
       address_.clear();
@@ -155,10 +151,10 @@ absl::Status Cluster::WaitUntilReady(const ClusterProbe& probe, const std::funct
     std::string waiting_for = "the router";
     if (!missing.empty()) waiting_for = absl::StrCat(*missing.begin(), " (", missing.size(), " not ready)");
     if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(absl::StrCat("still waiting for ", waiting_for, "; logs: ", log_directory()));
+      return absl::DeadlineExceededError(absl::StrCat("still waiting for ", waiting_for, LogsHint()));
     }
     if (absl::Now() > next_notice) {
-      Say(absl::StrCat("waiting for ", waiting_for, "; logs: ", log_directory()));
+      Say(absl::StrCat("waiting for ", waiting_for, LogsHint()));
       next_notice += kNoticeInterval;
     }
     absl::SleepFor(kPollInterval);
@@ -166,17 +162,21 @@ absl::Status Cluster::WaitUntilReady(const ClusterProbe& probe, const std::funct
 }
 
 absl::Status Cluster::StartMember(const std::string& name, const std::string& program,
-                                  std::vector<std::string> arguments) {
+                                  std::vector<std::string> arguments, int shared_file) {
   arguments.insert(arguments.begin(), absl::StrCat(options_.program_directory, "/", program));
   arguments.insert(arguments.end(), {"--model", options_.model});
   if (!options_.adapter.empty()) arguments.insert(arguments.end(), {"--adapter", options_.adapter});
   if (!options_.policy.empty()) arguments.insert(arguments.end(), {"--policy", options_.policy});
   arguments.push_back("--die-with-parent");
-  const std::string log = absl::StrCat(options_.log_directory, "/", name, ".log");
-  std::error_code ignored;
-  std::filesystem::remove(log, ignored);  // of a router that did not get its port
-  KEDGE_ASSIGN_OR_RETURN(ChildProcess process, ChildProcess::Start({.argv = std::move(arguments), .output_file = log}));
-  members_.push_back({name, log, std::move(process)});
+  auto say_once = [whole = logs_whole_](const absl::Status& error) {
+    if (whole->exchange(false)) Say(absl::StrCat("going on without logs: ", error.message()));
+  };
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<ChildLog> log, ChildLog::Start(LogPath(name), std::move(say_once)));
+  KEDGE_ASSIGN_OR_RETURN(
+      ChildProcess process,
+      ChildProcess::Start({.argv = std::move(arguments), .output = log->child_end(), .shared_file = shared_file}));
+  log->CloseChildEnd();
+  members_.push_back({name, std::move(log), std::move(process)});
   return absl::OkStatus();
 }
 
@@ -184,11 +184,21 @@ absl::Status Cluster::CheckMembers() {
   for (Member& member : members_) {
     const std::optional<std::string>& end = member.process.Poll();
     if (!end.has_value()) continue;
-    std::string lines = LastLines(ReadLog(member.log), kLogLines);
-    return absl::UnavailableError(absl::StrCat(member.name, " ended with ", *end, "; the end of ", member.log, ":\n",
+    const std::string path = LogPath(member.name);
+    const std::string lines = member.log->LastLines(kLogLines);
+    return absl::UnavailableError(absl::StrCat(member.name, " ended with ", *end, "; the end of ",
+                                               path.empty() ? "what it said" : path, ":\n",
                                                absl::StripSuffix(lines, "\n")));
   }
   return absl::OkStatus();
+}
+
+std::string Cluster::LogPath(const std::string& name) const {
+  return options_.logs == nullptr ? "" : absl::StrCat(options_.logs->path(), "/", name, ".log");
+}
+
+std::string Cluster::LogsHint() const {
+  return options_.logs == nullptr ? "" : absl::StrCat("; logs: ", options_.logs->path());
 }
 
 std::vector<Cluster::Ended> Cluster::Poll() {
@@ -197,27 +207,41 @@ std::vector<Cluster::Ended> Cluster::Poll() {
     const std::optional<std::string>& end = member.process.Poll();
     if (!end.has_value() || member.reported) continue;
     member.reported = true;
-    ended.push_back({member.name, *end, member.log});
+    const std::string path = LogPath(member.name);
+    ended.push_back({member.name, *end,
+                     !path.empty() && *logs_whole_ ? absl::StrCat("log: ", path)
+                                                   : absl::StrCat("it said:\n", member.log->LastLines(kLogLines))});
   }
   return ended;
 }
 
-void Cluster::Stop() {
-  for (Member& member : members_) member.process.Signal(SIGTERM);
-  const absl::Time deadline = absl::Now() + kStopGrace;
-  auto any_left = [this] {
-    return std::any_of(members_.begin(), members_.end(),
-                       [](Member& member) { return !member.process.Poll().has_value(); });
-  };
-  while (any_left() && absl::Now() < deadline) absl::SleepFor(kPollInterval);
+template <typename Done>
+bool Cluster::WaitFor(absl::Duration time, const std::function<bool()>& hurry, Done done) {
+  const absl::Time deadline = absl::Now() + time;
+  while (!done()) {
+    if (hurry() || absl::Now() >= deadline) return false;
+    absl::SleepFor(kPollInterval);
+  }
+  return true;
+}
+
+// Nodes leave after the router: an answer under way needs them.
+void Cluster::Stop(const std::function<bool()>& hurry) {
+  const auto has_ended = [](Member& member) { return member.process.Poll().has_value(); };
+  if (!members_.empty()) {
+    members_.front().process.Signal(SIGTERM);
+    WaitFor(options_.drain + kStopGrace, hurry, [&] { return has_ended(members_.front()); });
+    for (Member& member : members_) member.process.Signal(SIGTERM);
+    WaitFor(kStopGrace, hurry, [&] { return std::all_of(members_.begin(), members_.end(), has_ended); });
+  }
   members_.clear();  // kills what is left
 }
 
 std::string Cluster::LocalAddress() const {
-  const size_t colon = address_.rfind(':');
-  const std::string host = address_.substr(0, colon);
-  if (host == "0.0.0.0") return absl::StrCat("127.0.0.1", address_.substr(colon));
-  if (host == "[::]") return absl::StrCat("[::1]", address_.substr(colon));
+  const absl::StatusOr<HostPort> address = ParseHostPort(address_);
+  if (!address.ok()) return address_;
+  if (address->host == "0.0.0.0") return JoinHostPort("127.0.0.1", address->port);
+  if (address->host == "::") return JoinHostPort("::1", address->port);
   return address_;
 }
 
@@ -230,35 +254,6 @@ uint64_t DefaultKvMemoryMib(uint64_t node_default, int num_nodes) {
   constexpr uint64_t kLeastMib = 64;
   const uint64_t sharers = static_cast<uint64_t>(std::max(num_nodes, 2));
   return std::max(kLeastMib, (2 * node_default / sharers) >> 20);
-}
-
-std::string ListeningAddress(absl::string_view log) {
-  constexpr absl::string_view kWord = "listening ";
-  const size_t last_line_end = log.rfind('\n');  // a line that is still being written does not count
-  if (last_line_end == absl::string_view::npos) return "";
-  for (absl::string_view line : absl::StrSplit(log.substr(0, last_line_end), '\n')) {
-    const size_t at = line.find(kWord);
-    if (at == absl::string_view::npos) continue;
-    absl::string_view rest = line.substr(at + kWord.size());
-    absl::ConsumePrefix(&rest, "on ");
-    return std::string(rest.substr(0, rest.find_first_of(" ,;\r")));
-  }
-  return "";
-}
-
-std::string LastLines(absl::string_view text, int count) {
-  size_t begin = text.size() - (absl::EndsWith(text, "\n") ? 1 : 0);  // a line feed, or the end
-  for (int i = 0; i < count; ++i) {
-    const size_t line_feed = begin == 0 ? absl::string_view::npos : text.rfind('\n', begin - 1);
-    if (line_feed == absl::string_view::npos) return std::string(text);
-    begin = line_feed;
-  }
-  return std::string(text.substr(begin + 1));
-}
-
-std::string JoinHostPort(const std::string& host, int port) {
-  const bool is_bare_ipv6 = absl::StrContains(host, ':') && !absl::StartsWith(host, "[");
-  return is_bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
 }  // namespace kedge

@@ -2,16 +2,20 @@
 #ifndef KEDGE_CLI_CLUSTER_H_
 #define KEDGE_CLI_CLUSTER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
+#include "cli/child_log.h"
 #include "cli/child_process.h"
+#include "cli/log_directory.h"
 
 namespace kedge {
 
@@ -30,6 +34,7 @@ struct ClusterOptions {
   std::string model;           // path
   std::string adapter;         // path; empty: none
   std::string policy;          // empty: the adapter's, else the model's
+  std::string chat_template;   // a file; empty: the model's
   std::string kv_type;         // empty: the nodes' default
   int threads = 0;             // of each node; 0: see DefaultThreads
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
@@ -38,8 +43,10 @@ struct ClusterOptions {
 
   // Where kedge-router, kedge-prefill and kedge-decode lie.
   std::string program_directory;
-  // Receives router.log, prefill-0.log and so on.
-  std::string log_directory;
+  // Receives router.log, prefill-0.log and so on; null: nothing is kept.
+  std::shared_ptr<const LogDirectory> logs;
+  // How long requests may take to end when the cluster is stopped.
+  absl::Duration drain = absl::ZeroDuration();
   // How long the processes may take until an answer can be given.
   absl::Duration start_timeout = absl::Minutes(10);
 };
@@ -57,7 +64,7 @@ using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string
 class Cluster {
  public:
   // Returns once an answer can be given: the router serves and each node is ready. Without decode nodes of its own it
-  // returns once the router answers. kUnavailable, with the last lines of its log, when a process ends before;
+  // returns once the router answers. kUnavailable, with the last lines that it said, when a process ends before;
   // kAlreadyExists when a port that was asked for is taken; kCancelled soon after `cancelled` turns true;
   // kDeadlineExceeded.
   static absl::StatusOr<Cluster> Start(const ClusterOptions& options, const ClusterProbe& probe,
@@ -70,7 +77,6 @@ class Cluster {
   const std::string& address() const { return address_; }
   // The same for a client on this machine: loopback where the host is a wildcard.
   std::string LocalAddress() const;
-  const std::string& log_directory() const { return options_.log_directory; }
 
   // What the router's process has computed.
   absl::StatusOr<absl::Duration> RouterCpuTime() const { return members_.front().process.CpuTime(); }
@@ -79,17 +85,19 @@ class Cluster {
   struct Ended {
     std::string name;  // "router", "decode-0"
     std::string how;   // "exit code 1"
-    std::string log;   // path
+    std::string said;  // where the log is, or its last lines
+    std::string ToString() const { return absl::StrCat(name, " ended with ", how, "; ", said); }
   };
   std::vector<Ended> Poll();
 
-  // SIGTERM to all, SIGKILL to those that are left after 5 s. Idempotent.
-  void Stop();
+  // SIGTERM to the router, which takes no more requests and lets those under way end within ClusterOptions::drain; then
+  // to the nodes; SIGKILL to what is left after 5 s more, or at once when `hurry` turns true. Idempotent.
+  void Stop(const std::function<bool()>& hurry = [] { return false; });
 
  private:
   struct Member {
     std::string name;
-    std::string log;
+    std::unique_ptr<ChildLog> log;
     ChildProcess process;
     bool reported = false;
   };
@@ -98,11 +106,21 @@ class Cluster {
   absl::Status StartRouter(const std::function<bool()>& cancelled, absl::Time deadline);
   absl::Status StartNodes();
   absl::Status WaitUntilReady(const ClusterProbe& probe, const std::function<bool()>& cancelled, absl::Time deadline);
-  absl::Status StartMember(const std::string& name, const std::string& program, std::vector<std::string> arguments);
+  // `shared_file`: see ChildOptions.
+  absl::Status StartMember(const std::string& name, const std::string& program, std::vector<std::string> arguments,
+                           int shared_file = -1);
   // The failure of the first member that has ended, with the end of its log.
   absl::Status CheckMembers();
+  std::string LogPath(const std::string& name) const;
+  // "; logs: DIRECTORY", or nothing.
+  std::string LogsHint() const;
+  // Whether `done` came true in time.
+  template <typename Done>
+  static bool WaitFor(absl::Duration time, const std::function<bool()>& hurry, Done done);
 
   ClusterOptions options_;
+  // Whether logs are written whole; once false, it has been said. Shared with the threads that write them.
+  std::shared_ptr<std::atomic<bool>> logs_whole_ = std::make_shared<std::atomic<bool>>(true);
   std::vector<Member> members_;  // the router first
   std::string address_;
 };
@@ -114,15 +132,6 @@ int DefaultThreads(int cores, int num_prefill, int num_decode);
 // MiB for KV rows of each node when nobody said: what two nodes would take by themselves (`node_default` bytes each,
 // see DefaultKvBytes), shared between all, so that many nodes don't promise more memory than there is. At least 64.
 uint64_t DefaultKvMemoryMib(uint64_t node_default, int num_nodes);
-
-// HOST:PORT in the line "listening HOST:PORT" of a router's log, or "" if it is not there yet.
-std::string ListeningAddress(absl::string_view log);
-
-// The last `count` lines, each with its line feed.
-std::string LastLines(absl::string_view text, int count);
-
-// "HOST:PORT", with brackets around an IPv6 address.
-std::string JoinHostPort(const std::string& host, int port);
 
 }  // namespace kedge
 

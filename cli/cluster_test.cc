@@ -9,6 +9,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
 #include <sstream>
 
 #include "absl/strings/match.h"
@@ -24,6 +25,7 @@ namespace {
 namespace fs = std::filesystem;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 bool Never() { return false; }
@@ -60,14 +62,14 @@ class ClusterTest : public testing::Test {
     root_ = testing::TempDir() + "/cluster test " + testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(root_);
     fs::create_directories(root_ + "/bin");
-    // $2 is the address to listen on; port 0 becomes 4711.
+    // $2 is the address to listen on, port 0 becomes 4711; $4 the file to tell it to.
     Script("kedge-router", R"sh(echo "$@" > "$ROOT/router.args"
-echo "info: listening $(echo "$2" | sed 's/:0$/:4711/')" >&2; exec sleep 60)sh");
+echo "$2" | sed 's/:0$/:4711/' > /proc/self/fd/$4; exec sleep 60)sh");
     Script("kedge-prefill", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
     Script("kedge-decode", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
     setenv("ROOT", root_.c_str(), 1);
     options_.program_directory = root_ + "/bin";
-    options_.log_directory = root_ + "/logs/1";
+    options_.logs = std::make_shared<LogDirectory>(*LogDirectory::Make(root_ + "/logs", absl::Now()));
     options_.model = "/models/tiny model.gguf";
     options_.start_timeout = absl::Seconds(20);
   }
@@ -99,6 +101,15 @@ echo "info: listening $(echo "$2" | sed 's/:0$/:4711/')" >&2; exec sleep 60)sh")
     return count;
   }
 
+  static std::vector<Cluster::Ended> WaitForEnded(Cluster& cluster) {
+    std::vector<Cluster::Ended> ended;
+    for (int i = 0; i < 500 && ended.empty(); ++i) {
+      absl::SleepFor(absl::Milliseconds(10));
+      ended = cluster.Poll();
+    }
+    return ended;
+  }
+
   std::string root_;
   ClusterOptions options_;
 };
@@ -107,16 +118,19 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.num_prefill = 2;
   options_.adapter = "/models/tiny adapter.gguf";
   options_.policy = "window,recent=64";
+  options_.chat_template = "/models/my template.jinja";
   options_.kv_type = "f32";
   options_.threads = 3;
   options_.kv_memory_mib = 96;
   options_.cache_memory_mib = 0;
+  options_.drain = absl::Milliseconds(2500);
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
-  EXPECT_EQ(Arguments("router"),
-            "--listen 127.0.0.1:0 --model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
-            "--policy window,recent=64 --die-with-parent\n");
+  EXPECT_THAT(Arguments("router"), MatchesRegex("--listen 127.0.0.1:0 --announce-fd [0-9]+ --drain-timeout 2.5 "
+                                                "--chat-template /models/my template.jinja "
+                                                "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
+                                                "--policy window,recent=64 --die-with-parent\n"));
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
                                             " --threads 3 --kv-memory 96 --cache-memory 0 --kv-type f32 "
@@ -212,12 +226,72 @@ TEST_F(ClusterTest, APortLostInARaceIsGivenUp) {
   // The first router finds the port taken although it looked free to us.
   Script("kedge-router", R"(if [ ! -e "$ROOT/raced" ]; then touch "$ROOT/raced"
 echo "error: cannot listen on $2: the port is taken" >&2; exit 1; fi
-echo "listening $2" >&2; exec sleep 60)");
+echo "$2" > /proc/self/fd/$4; exec sleep 60)");
   options_.port = Stranger().port();
   options_.next_free_port = true;
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
-  EXPECT_NE(cluster->address(), JoinHostPort("127.0.0.1", options_.port));
+  EXPECT_NE(cluster->address(), absl::StrCat("127.0.0.1:", options_.port));
+}
+
+TEST_F(ClusterTest, AFullDiskTakesTheLogsAlone) {
+  // What the processes say goes nowhere, and is shown all the same.
+  fs::create_symlink("/dev/full", options_.logs->path() + "/router.log");
+  fs::create_symlink("/dev/full", options_.logs->path() + "/decode-0.log");
+  Script("kedge-decode", "echo kv-type: no such type >&2; sleep 0.5; exit 1");
+  auto never_ready = [](const std::string&) { return ClusterView(); };
+  const absl::Time start = absl::Now();
+  absl::Status status = Cluster::Start(options_, never_ready, Never).status();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("kv-type: no such type"));
+}
+
+TEST_F(ClusterTest, NeedsNoLogs) {
+  options_.logs = nullptr;
+  Script("kedge-decode", R"(echo some last words >&2; while [ ! -e "$ROOT/die" ]; do sleep 0.05; done; exit 7)");
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  std::ofstream(root_ + "/die") << "";
+  const std::vector<Cluster::Ended> ended = WaitForEnded(*cluster);
+  ASSERT_EQ(ended.size(), 1u);
+  EXPECT_EQ(ended[0].ToString(), "decode-0 ended with exit code 7; it said:\nsome last words\n");
+}
+
+TEST_F(ClusterTest, AnIpv6HostKeepsItsBrackets) {
+  for (const char* host : {"::1", "[::1]", "::"}) {
+    options_.host = host;
+    auto cluster = Cluster::Start(options_, AllReady, Never);
+    ASSERT_TRUE(cluster.ok()) << cluster.status();
+    EXPECT_EQ(cluster->address(), std::string(host) == "::" ? "[::]:4711" : "[::1]:4711");
+    EXPECT_EQ(cluster->LocalAddress(), "[::1]:4711");
+  }
+}
+
+TEST_F(ClusterTest, NodesStayUntilTheRouterHasLetItsAnswersEnd) {
+  // The router needs half a second after SIGTERM; a node that ends before it would have cut an answer.
+  Script("kedge-router", R"sh(trap 'sleep 0.5; ls "$ROOT" > "$ROOT/seen"; exit 0' TERM
+echo "127.0.0.1:4711" > /proc/self/fd/$4; while :; do sleep 0.05; done)sh");
+  Script("kedge-decode", R"(trap 'touch "$ROOT/node-left"; exit 0' TERM; while :; do sleep 0.05; done)");
+  options_.drain = absl::Seconds(5);
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  absl::SleepFor(absl::Milliseconds(300));  // the scripts have set their traps
+  cluster->Stop();
+  std::ostringstream seen;
+  seen << std::ifstream(root_ + "/seen").rdbuf();
+  EXPECT_THAT(seen.str(), AllOf(HasSubstr("bin"), Not(HasSubstr("node-left"))));
+  EXPECT_TRUE(fs::exists(root_ + "/node-left"));
+}
+
+TEST_F(ClusterTest, WhoIsInAHurryDoesNotWait) {
+  Script("kedge-router", R"(trap '' TERM; echo "127.0.0.1:4711" > /proc/self/fd/$4; while :; do sleep 0.05; done)");
+  options_.drain = absl::Seconds(60);
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  const absl::Time start = absl::Now();
+  cluster->Stop([start] { return absl::Now() - start > absl::Milliseconds(300); });
+  EXPECT_LT(absl::Now() - start, absl::Seconds(3));
 }
 
 TEST_F(ClusterTest, StopLeavesNothingBehindNotEvenTheStubborn) {
@@ -248,32 +322,11 @@ TEST_F(ClusterTest, PollReportsEachDeathOnce) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_TRUE(cluster->Poll().empty());
   std::ofstream(root_ + "/die") << "";
-  std::vector<Cluster::Ended> ended;
-  for (int i = 0; i < 500 && ended.empty(); ++i) {
-    absl::SleepFor(absl::Milliseconds(10));
-    ended = cluster->Poll();
-  }
+  const std::vector<Cluster::Ended> ended = WaitForEnded(*cluster);
   ASSERT_EQ(ended.size(), 1u);
   EXPECT_EQ(ended[0].name, "decode-0");
   EXPECT_EQ(ended[0].how, "exit code 7");
   EXPECT_TRUE(cluster->Poll().empty());
-}
-
-TEST(ListeningAddressTest, FindsTheLineOfTheRouter) {
-  EXPECT_EQ(ListeningAddress(""), "");
-  EXPECT_EQ(ListeningAddress("starting\n"), "");
-  EXPECT_EQ(ListeningAddress("listening 127.0.0.1:50"), "");  // may go on
-  EXPECT_EQ(ListeningAddress("a\n2025-01-01T00:00:00.000 I router: listening 127.0.0.1:5005\nb\n"), "127.0.0.1:5005");
-  EXPECT_EQ(ListeningAddress("router: listening on [::1]:5005, model x\n"), "[::1]:5005");
-}
-
-TEST(LastLinesTest, TakesTheEnd) {
-  EXPECT_EQ(LastLines("", 20), "");
-  EXPECT_EQ(LastLines("a\nb\nc\n", 2), "b\nc\n");
-  EXPECT_EQ(LastLines("a\nb\nc", 2), "b\nc");
-  EXPECT_EQ(LastLines("a\nb\n", 2), "a\nb\n");
-  EXPECT_EQ(LastLines("a\nb\n", 20), "a\nb\n");
-  EXPECT_EQ(LastLines("\n\n", 1), "\n");
 }
 
 TEST(DefaultThreadsTest, NodesOfOneKindShareTheCores) {
@@ -291,12 +344,6 @@ TEST(DefaultKvMemoryTest, ManyNodesPromiseNoMoreThanTwo) {
   EXPECT_EQ(DefaultKvMemoryMib(4096 * kMib, 4), 2048u);
   EXPECT_EQ(DefaultKvMemoryMib(1000 * kMib, 3), 666u);
   EXPECT_EQ(DefaultKvMemoryMib(1000 * kMib, 100), 64u);
-}
-
-TEST(JoinHostPortTest, Ipv6GetsBrackets) {
-  EXPECT_EQ(JoinHostPort("::1", 5), "[::1]:5");
-  EXPECT_EQ(JoinHostPort("[::1]", 5), "[::1]:5");
-  EXPECT_EQ(JoinHostPort("localhost", 5), "localhost:5");
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 // Tested by tests/score_test.py, through the command.
 #include "cli/engine_options.h"
 
+#include "cli/console.h"
+#include "cli/model_fetch.h"
 #include "common/base/status.h"
 
 namespace kedge {
 
 void AddEngineOptions(CLI::App* command, EngineOptions* options) {
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)");
+  command->add_option("--model", options->model, kModelHelp);
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
@@ -21,6 +23,7 @@ void AddEngineOptions(CLI::App* command, EngineOptions* options) {
 absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options) {
   DeviceOptions device{.backend = options.backend, .threads = options.threads};
   KEDGE_ASSIGN_OR_RETURN(device.kv_type, ParseKvType(options.kv_type));
+  device.notice = [](const std::string& line) { Say(line); };
   return device;
 }
 

@@ -13,9 +13,9 @@
 #include "absl/strings/str_split.h"
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
 #include "cli/progress.h"
 #include "cli/token_list.h"
 #include "common/anchor/policy.h"
@@ -128,7 +128,7 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
 }
 
 absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(flags.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.engine.model, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
@@ -143,7 +143,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
-  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Recognise(*files.base, tokenizer.get());
+  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Load(*files.base, tokenizer.get());
   if (!chat.ok()) Say(absl::StrCat("questions go as plain text: ", chat.status().message()));
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());

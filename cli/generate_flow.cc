@@ -25,11 +25,18 @@ constexpr absl::Duration kModelInfoTimeout = absl::Seconds(10);
 absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions& sampling, AnswerFormat format,
                               Client* client, StopSignals* signals) {
   bool is_chat_model = false;
+  std::string why_not;
   if (MayBeChat(prompt)) {
     KEDGE_ASSIGN_OR_RETURN(ModelInfo info, client->GetModelInfo(kModelInfoTimeout));
     is_chat_model = !info.chat_template.empty();
+    why_not = info.chat_template_error;
   }
-  KEDGE_ASSIGN_OR_RETURN(GenerateCall call, MakeCall(prompt, sampling, is_chat_model));
+  absl::StatusOr<GenerateCall> call = MakeCall(prompt, sampling, is_chat_model);
+  if (!call.ok()) {
+    return absl::Status(call.status().code(),
+                        absl::StrCat(call.status().message(), why_not.empty() ? "" : ": ", why_not));
+  }
+  if (MayBeChat(prompt) && !is_chat_model) Say(absl::StrCat("the text goes in as it is: ", why_not));
 
   bool readable = true;
   bool at_line_start = true;
@@ -40,7 +47,7 @@ absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions
   };
   signals->SetHandler([client](int) { client->Cancel(); });
   absl::Cleanup remove_handler = [signals] { signals->SetHandler({}); };
-  absl::StatusOr<Answer> answer = client->Generate(call, on_text, [signals] { return signals->stopped(); });
+  absl::StatusOr<Answer> answer = client->Generate(*call, on_text, [signals] { return signals->stopped(); });
   if (format == AnswerFormat::kText && !at_line_start) WriteOut("\n");
   if (!readable) return absl::CancelledError("nobody reads the answer any more");
   if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");

@@ -14,7 +14,7 @@
 #include "absl/strings/strip.h"
 #include "cli/token_list.h"
 #include "common/base/status.h"
-#include "common/tokenizer/utf8.h"
+#include "common/rpc/flags.h"
 
 namespace kedge {
 
@@ -44,8 +44,7 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   command->add_option("--repetition-penalty", call->repetition_penalty, "Above 1: tokens of the text get unlikelier");
   command->add_option("--frequency-penalty", call->frequency_penalty, "Taken off for each time a token was written");
   command->add_option("--presence-penalty", call->presence_penalty, "Taken off once a token was written");
-  command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")
-      ->check(CLI::Validator(CLI::NonNegativeNumber).description(""));  // CLI11 takes -1 as 2^64 - 1
+  command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")->check(WholeNumber(0, UINT64_MAX));
   command->add_option("--stop", call->stop, "Text that ends the answer; can be given several times")
       ->allow_extra_args(false);
   command->add_option("--stop-token-ids", options->stop_token_ids, "Token ids that end the answer: 1,2,3")
@@ -72,9 +71,21 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
                             ->check(CheckTokenList)
                             ->each(set_source(Source::kTokens))
                             ->type_name("IDS");
+  CLI::Option* messages = group
+                              ->add_option("--messages", options->chat.messages_file,
+                                           "File with a chat, a JSON list of messages as OpenAI's API has them; - is "
+                                           "stdin")
+                              ->each(set_source(Source::kMessages))
+                              ->type_name("FILE");
   group->require_option(1);
-  CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
-  command->add_option("--system", options->system, "System message of the chat")->excludes(raw)->excludes(tokens);
+  CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template")
+                         ->excludes(messages);
+  command->add_option("--system", options->system, "System message of the chat")
+      ->excludes(raw)
+      ->excludes(tokens)
+      ->excludes(messages);
+  AddToolsOption(command, &options->chat)->excludes(raw)->excludes(tokens);
+  AddTemplateArgumentsOption(command, &options->chat)->excludes(raw)->excludes(tokens);
   command
       ->add_option(
           "--pin", options->pins,
@@ -121,29 +132,17 @@ void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* f
 }
 
 void AddRouterOption(CLI::App* command, std::string* router) {
-  command->add_option("--router", *router, "HOST:PORT of the router")->required();
+  command->add_option("--router", *router, "HOST:PORT of the router")->required()->check(ReachableAddress());
 }
 
 bool MayBeChat(const PromptOptions& prompt) { return !prompt.raw && prompt.source != PromptOptions::Source::kTokens; }
 
-namespace {
-
-// A proto can't hold other text, and says so without naming the field.
-absl::Status CheckUtf8(absl::string_view flag, absl::string_view text) {
-  const std::optional<size_t> at = FindInvalidUtf8(text);
-  if (!at.has_value()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(flag, ": is not valid UTF-8 at byte ", *at));
-}
-
-}  // namespace
-
 absl::Status ReadPrompt(PromptOptions* options) {
   using Source = PromptOptions::Source;
-  if (options->source == Source::kFile) {
-    KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
-  }
-  KEDGE_RETURN_IF_ERROR(CheckUtf8(options->source == Source::kFile ? "--prompt-file" : "--prompt", options->prompt));
-  return CheckUtf8("--system", options->system);
+  KEDGE_RETURN_IF_ERROR(ReadChatOptions(&options->chat));
+  if (options->source != Source::kFile) return absl::OkStatus();  // flags have been checked
+  KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
+  return CheckText("--prompt-file", options->prompt);
 }
 
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling,
@@ -162,7 +161,8 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
     return call;
   }
   if (prompt.raw || !is_chat_model) {
-    if (!prompt.system.empty()) return absl::InvalidArgumentError("--system: this is no chat model");
+    const std::string flag = prompt.system.empty() ? ChatFlagOf(prompt.chat) : "--system";
+    if (!flag.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": this is no chat model"));
     call.prompt = prompt.prompt;
     for (const std::string& span : prompt.anchor_spans) {
       KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
@@ -172,10 +172,12 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (!prompt.anchor_spans.empty()) {
     return absl::InvalidArgumentError("--anchor-span: is for a plain text; give --raw");
   }
-  std::vector<ChatTurn> turns;
-  if (!prompt.system.empty()) turns.push_back({"system", prompt.system});
-  turns.push_back({"user", prompt.prompt});
-  call.prompt = std::move(turns);
+  Conversation conversation = prompt.chat.conversation;
+  if (prompt.source != PromptOptions::Source::kMessages) {
+    if (!prompt.system.empty()) conversation.messages.push_back({"system", prompt.system});
+    conversation.messages.push_back({"user", prompt.prompt});
+  }
+  call.prompt = std::move(conversation);
   return call;
 }
 
@@ -186,6 +188,8 @@ absl::Status NameFlag(const absl::Status& refusal) {
       {"text", "the prompt"},
       {"token_ids", "--tokens"},
       {"token_ids.ids", "--tokens"},
+      {"messages.messages", "--messages"},
+      {"messages.tools", "--tools"},
       {"cache_options.policy", "--policy"},
       {"cache_options.pinned", "--pin"},
       {"cache_options.anchor_spans", "--anchor-span"},
@@ -195,6 +199,9 @@ absl::Status NameFlag(const absl::Status& refusal) {
   const absl::string_view rest = message.substr(field.size());  // ": is ...", or "[0].begin: is ..."
   for (const auto& [name, flag] : kFlags) {
     if (field == name) return absl::InvalidArgumentError(absl::StrCat(flag, rest));
+  }
+  if (absl::ConsumePrefix(&field, "messages.template_arguments.")) {
+    return absl::InvalidArgumentError(absl::StrCat("--template-arguments: ", field, rest));
   }
   if (!absl::ConsumePrefix(&field, "sampling_params.")) return refusal;
   return absl::InvalidArgumentError(absl::StrCat("--", absl::StrReplaceAll(field, {{"_", "-"}}), rest));

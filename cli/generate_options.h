@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "cli/chat_options.h"
 #include "cli/client.h"
 
 namespace kedge {
@@ -28,18 +29,20 @@ struct PromptOptions {
   std::string prompt_file;
   std::string tokens;
   std::string system;
+  ChatOptions chat;
   bool raw = false;
   std::vector<std::string> pins;          // "message:N" or "A-B"
   std::vector<std::string> anchor_spans;  // "A-B"
   bool show_kept = false;
-  enum class Source { kPrompt, kFile, kTokens };
+  enum class Source { kPrompt, kFile, kTokens, kMessages };
   Source source = Source::kPrompt;
 };
 // `positional`: also take the prompt as an argument without a flag.
 void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
 
-// Puts the text of --prompt-file into `prompt`, and checks that texts are valid UTF-8: needs no server, so it comes
-// before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names the flag.
+// Puts the text of --prompt-file into `prompt`, and checks that it is valid UTF-8 (flags are by CheckFlagTexts): needs
+// no server, so it comes before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names
+// the flag.
 absl::Status ReadPrompt(PromptOptions* options);
 
 // For CLI11's check(): why `text` is no list of token ids; empty if it is one.
@@ -57,7 +60,7 @@ inline constexpr char kAnswerFormatHelp[] = "text: as it comes; json: one object
 void AddRouterOption(CLI::App* command, std::string* router);
 
 // The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
-// kInvalidArgument: --system, and no chat model. REQUIRES: ReadPrompt has succeeded.
+// kInvalidArgument: a flag of chats, and no chat model. REQUIRES: ReadPrompt has succeeded.
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling, bool is_chat_model);
 
 // A router's refusal with the flag in place of the request's field that it begins with: who typed the one need not know

@@ -1,27 +1,25 @@
-// Ties model, processes and the router's own word on its readiness together. Logs of the last clusters stay in the
-// cache directory; older ones are removed here.
+// Ties model, processes and the router's own word on its readiness together. Logs lie in the cache directory; they are
+// optional, as everything there.
 //
 // Tested by cluster_test.cc and, with the real processes, by the tests in tests/.
 #include "cli/local_cluster.h"
 
-#include <unistd.h>
-
-#include <algorithm>
-#include <ctime>
-#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
-#include <system_error>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "cli/calibrate_model.h"
 #include "cli/client.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
+#include "cli/log_directory.h"
+#include "cli/model_fetch.h"
 #include "common/anchor/policy.h"
 #include "common/base/cache_dir.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
@@ -30,27 +28,17 @@
 namespace kedge {
 namespace {
 
-namespace fs = std::filesystem;
-
-constexpr size_t kClusterLogsToKeep = 50;
 constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
 
-// A new name below CACHE/logs that sorts by time.
-std::string NewLogDirectory() {
-  std::string cache = CacheDir();
-  if (cache.empty()) cache = absl::StrCat("/tmp/kedge-", getuid());
-  const std::string logs = cache + "/logs";
-  std::vector<fs::path> former;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(logs, error)) former.push_back(entry.path());
-  std::sort(former.begin(), former.end());
-  for (size_t i = 0; i + kClusterLogsToKeep <= former.size(); ++i) fs::remove_all(former[i], error);
-  const std::time_t now = std::time(nullptr);
-  std::tm local = {};
-  localtime_r(&now, &local);
-  char text[32];
-  std::strftime(text, sizeof(text), "%Y%m%d-%H%M%S", &local);
-  return absl::StrCat(logs, "/", text, "-", getpid());
+// Null, and said, where none can be had.
+std::shared_ptr<const LogDirectory> MakeLogDirectory() {
+  const std::string cache = CacheDir();
+  absl::StatusOr<LogDirectory> directory = cache.empty()
+                                               ? absl::UnavailableError("neither HOME nor XDG_CACHE_HOME is set")
+                                               : LogDirectory::Make(cache + "/logs", absl::Now());
+  if (directory.ok()) return std::make_shared<LogDirectory>(*std::move(directory));
+  Say(absl::StrCat("going on without logs: ", directory.status().message()));
+  return nullptr;
 }
 
 }  // namespace
@@ -68,8 +56,7 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
       ->check(CLI::Range(1, 65535).description(""))
       ->type_name("PORT");
   command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
-  command->add_option("--model", options->model, "GGUF file (default: SmolLM2-135M-Instruct, fetched once)")
-      ->type_name("FILE");
+  command->add_option("--model", options->model, kModelHelp)->type_name("FILE");
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
       ->type_name("FILE");
   command
@@ -77,6 +64,10 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
                    "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
                    "salient)")
       ->type_name("SPEC");
+  command
+      ->add_option("--chat-template", options->chat_template,
+                   "File with a chat template in Jinja that takes the place of the model's (default: the model's)")
+      ->type_name("FILE");
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
       ->type_name("TYPE");
@@ -98,7 +89,8 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
 
 namespace {
 
-// What the programs would refuse after their start, said before it; and what nodes need to know of the model, found out.
+// What the programs would refuse after their start, said before it; and what nodes need to know of the model, found
+// out.
 absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& options,
                           const std::function<bool()>& cancelled) {
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, options.adapter));
@@ -108,6 +100,15 @@ absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& o
   if (!policy.ok()) {
     return absl::Status(policy.status().code(), absl::StrCat("--policy: ", policy.status().message()));
   }
+  const uint64_t memory = UsableMachine().memory_bytes;
+  const uint64_t nodes = static_cast<uint64_t>(options.num_prefill + options.num_decode);
+  const uint64_t kv_mib = options.kv_memory_mib != 0
+                              ? options.kv_memory_mib
+                              : DefaultKvMemoryMib(DefaultKvBytes(memory), static_cast<int>(nodes));
+  if (const std::string warning = MemoryWarning(files.base->bytes().size(), nodes * kv_mib << 20, memory);
+      !warning.empty()) {
+    Say(warning);
+  }
   return CalibrateAtNeed(files, *policy, options.threads, cancelled);
 }
 
@@ -116,7 +117,7 @@ absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& o
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
-  KEDGE_ASSIGN_OR_RETURN(std::string model, ModelOrDefault(options.model, cancelled));
+  KEDGE_ASSIGN_OR_RETURN(std::string model, FindModel(options.model, cancelled));
   KEDGE_RETURN_IF_ERROR(PrepareModel(model, options, cancelled));
   ClusterOptions cluster;
   cluster.host = options.host;
@@ -127,14 +128,16 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.model = std::move(model);
   cluster.adapter = options.adapter;
   cluster.policy = options.policy;
+  cluster.chat_template = options.chat_template;
   cluster.kv_type = options.kv_type;
   cluster.threads = options.threads;
   cluster.kv_memory_mib = options.kv_memory_mib;
   cluster.cache_memory_mib = options.cache_memory_mib;
   cluster.program_directory = ProgramDirectory();
-  cluster.log_directory = NewLogDirectory();
+  cluster.drain = absl::Seconds(options.drain_seconds);
+  cluster.logs = MakeLogDirectory();
   Say(absl::StrCat("starting a router, prefill nodes: ", options.num_prefill, ", decode nodes: ", options.num_decode,
-                   "; logs: ", cluster.log_directory));
+                   cluster.logs == nullptr ? "" : "; logs: " + cluster.logs->path()));
 
   std::map<std::string, std::unique_ptr<Client>> clients;  // one connection for all probes
   ClusterProbe probe = [&clients](const std::string& address) -> absl::StatusOr<ClusterView> {

@@ -22,10 +22,12 @@ struct LocalClusterOptions {
   std::string model;
   std::string adapter;
   std::string policy;
+  std::string chat_template;
   std::string kv_type;
   int threads = 0;
   uint64_t kv_memory_mib = 0;
   std::optional<uint64_t> cache_memory_mib;
+  double drain_seconds = 0;  // of `up` alone: whoever else starts a cluster is its only client
 };
 
 // `port_help` says which port is taken when none is given.

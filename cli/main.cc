@@ -1,6 +1,7 @@
 // The tool. Parsing first and whole, then one action; exit codes 0 (ok), 1 (failed), 2 (usage).
 //
 // Tested by main_test.sh.
+#include <csignal>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -10,6 +11,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "common/base/version.h"
+#include "common/rpc/flags.h"
 
 namespace kedge {
 namespace {
@@ -56,6 +58,7 @@ std::string Complaint(const CLI::App& app, int argc, char** argv, const CLI::Par
 }
 
 int Main(int argc, char** argv) {
+  signal(SIGXFSZ, SIG_IGN);  // a limit of the size of files is a failed write: caches and logs are optional
   CLI::App app(
       "Kedge serves language models with anchors: prefill and decode on separate nodes, and only kept rows of "
       "the KV cache travel.\n",
@@ -92,6 +95,10 @@ int Main(int argc, char** argv) {
       absl::StrAppend(&command, " ", at->get_name());
     }
     Say(absl::StrCat("see `", command, " --help`"));
+    return kExitUsage;
+  }
+  if (const absl::Status status = CheckFlagTexts(app); !status.ok()) {
+    Say(status.message());
     return kExitUsage;
   }
   return action();

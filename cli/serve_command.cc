@@ -1,4 +1,5 @@
-// `kedge serve router|prefill|decode`: becomes that server. Its flags are its own: nothing is parsed here.
+// `kedge serve router|prefill|decode`: becomes that server. Its flags are its own: here only the name of a model
+// becomes its path.
 //
 // Tested by main_test.sh.
 #include <signal.h>
@@ -14,28 +15,52 @@
 #include "cli/child_process.h"
 #include "cli/commands.h"
 #include "cli/console.h"
-#include "cli/default_model.h"
+#include "cli/model_fetch.h"
+#include "common/base/status.h"
 #include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {
 
+// The value of --model in either of its forms; null without one.
+std::string* ModelValue(std::vector<std::string>& arguments, size_t* prefix) {
+  constexpr absl::string_view kFlag = "--model";
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    *prefix = 0;
+    if (arguments[i] == kFlag) return i + 1 < arguments.size() ? &arguments[i + 1] : nullptr;
+    *prefix = kFlag.size() + 1;
+    if (absl::StartsWith(arguments[i], "--model=")) return &arguments[i];
+  }
+  return nullptr;
+}
+
+// Names become paths: the servers know files alone.
+absl::Status ResolveModel(std::vector<std::string>& arguments) {
+  if (!arguments.empty() && arguments.back() == "--model") return absl::OkStatus();  // the server says what is missing
+  StopSignals signals;
+  size_t prefix = 0;
+  std::string* const given = ModelValue(arguments, &prefix);
+  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(given == nullptr ? "" : given->substr(prefix),
+                                                           [&signals] { return signals.stopped(); }));
+  if (given == nullptr) {
+    arguments.insert(arguments.end(), {"--model", path});
+  } else {
+    given->replace(prefix, std::string::npos, path);
+  }
+  return absl::OkStatus();
+}
+
 int Serve(const std::string& role, std::vector<std::string> arguments) {
-  auto any = [&arguments](auto accepts) { return std::any_of(arguments.begin(), arguments.end(), accepts); };
-  const bool only_asks =
-      any([](const std::string& word) { return word == "--help" || word == "-h" || word == "--version"; });
-  const bool has_model =
-      any([](const std::string& word) { return word == "--model" || absl::StartsWith(word, "--model="); });
-  if (!only_asks && !has_model) {
-    StopSignals signals;
-    absl::StatusOr<std::string> model = ModelOrDefault("", [&signals] { return signals.stopped(); });
-    if (!model.ok()) {
-      SayError(model.status());
+  const bool only_asks = std::any_of(arguments.begin(), arguments.end(), [](const std::string& word) {
+    return word == "--help" || word == "-h" || word == "--version";
+  });
+  if (!only_asks) {
+    if (const absl::Status status = ResolveModel(arguments); !status.ok()) {
+      SayError(status);
       return kExitFailed;
     }
-    arguments.insert(arguments.end(), {"--model", *model});
   }
-  signal(SIGPIPE, SIG_DFL);  // ignored signals stay so through exec
+  for (int number : {SIGPIPE, SIGXFSZ}) signal(number, SIG_DFL);  // ignored signals stay so through exec
   SayError(BecomeProgram(absl::StrCat("kedge-", role), std::move(arguments)));
   return kExitFailed;
 }

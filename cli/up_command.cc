@@ -1,6 +1,6 @@
 // `kedge up`: a cluster until Ctrl-C.
 //
-// Tested, with the real processes, by the tests in tests/.
+// Tested, with the real processes, by tests/cluster_test.py and tests/machine_test.py.
 #include <memory>
 
 #include "absl/strings/str_cat.h"
@@ -18,12 +18,18 @@ constexpr absl::Duration kWatchInterval = absl::Milliseconds(200);
 int Watch(Cluster* cluster, const StopSignals& signals) {
   while (!signals.WaitFor(kWatchInterval)) {
     for (const Cluster::Ended& ended : cluster->Poll()) {
-      Say(absl::StrCat(ended.name, " ended with ", ended.how, "; log: ", ended.log));
+      Say(ended.ToString());
       if (ended.name == "router") return kExitFailed;
     }
   }
-  Say("stopping");
   return kExitOk;
+}
+
+// A second signal ends the wait.
+void Stop(Cluster* cluster, absl::Duration drain, const StopSignals& signals) {
+  const int seen = signals.count();
+  Say(absl::StrCat("stopping; answers under way have ", absl::FormatDuration(drain), " (again: at once)"));
+  cluster->Stop([&signals, seen] { return signals.count() > seen; });
 }
 
 int Up(const LocalClusterOptions& options) {
@@ -39,8 +45,8 @@ int Up(const LocalClusterOptions& options) {
                         "\n  ./kedge generate --router ", address, " --prompt 'What is an anchor?'\n",
                         "  grpcurl -plaintext -d '{\"text\": \"An anchor is\"}' ", address,
                         " kedge.inference.v1.InferenceService/GenerateStream\n\n"));
-  int exit_code = Watch(&*cluster, signals);
-  cluster->Stop();
+  const int exit_code = Watch(&*cluster, signals);
+  if (exit_code == kExitOk) Stop(&*cluster, absl::Seconds(options.drain_seconds), signals);
   return exit_code;
 }
 
@@ -49,7 +55,12 @@ int Up(const LocalClusterOptions& options) {
 void AddUpCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<LocalClusterOptions>();
   CLI::App* command = app->add_subcommand("up", "Start a cluster here and keep it until Ctrl-C");
+  options->drain_seconds = 10;
   AddLocalClusterOptions(command, absl::StrCat(kDefaultPort, ", or the next free one"), options.get());
+  command->add_option("--drain", options->drain_seconds, "Seconds that answers under way get at the end")
+      ->check(CLI::Range(0.0, 86400.0).description(""))
+      ->type_name("SECONDS")
+      ->capture_default_str();
   command->callback([options, action] { *action = [options] { return Up(*options); }; });
 }
 

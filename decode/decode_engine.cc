@@ -343,19 +343,22 @@ void DecodeEngine::Step() {
   if (slices.empty()) return;
   const absl::Time start = clock_->Now();
   const std::unique_ptr<StepFuture> step = LaunchStep(slices, device_);
-  const absl::Status status = FinishStep(slices, step.get(), device_);
+  const std::vector<absl::Status> statuses = FinishEach(slices, step.get(), device_);
   pacer_.Record(total, clock_->Now() - start);
   ++steps_;
-  size_t next_logits = 0;
+  size_t next_logits = 0, next_status = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
-    if (!status.ok()) {
+    const bool has_logits = running[i]->sequence->pending() == 0;
+    if (const absl::Status& status = statuses[next_status++]; status.ok()) {
+      running[i]->computation->Settle();
+      running[i]->sequence->DropUnseen();
+      if (has_logits) TakeLogits(running[i], step->Logits(next_logits));
+    } else {
+      spdlog::error("request {}: {}", running[i]->job.request_id, std::string(status.message()));
       End(running[i], status);
-      continue;
     }
-    running[i]->computation->Settle();
-    running[i]->sequence->DropUnseen();
-    if (running[i]->sequence->pending() == 0) TakeLogits(running[i], step->Logits(next_logits++));
+    next_logits += has_logits;
   }
 }
 

@@ -56,7 +56,8 @@ class DecodeEngineTest : public testing::Test {
     options.fingerprint = "model";
     options.context_length = 400;
     engine_.reset();
-    device_ = std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    device_ = std::make_unique<HashDevice>(
+        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -84,6 +85,7 @@ class DecodeEngineTest : public testing::Test {
     }
   }
 
+  std::optional<uint32_t> bad_token_;  // of the next engine's device
   SimulatedClock clock_;
   ScriptedSource source_;
   std::unique_ptr<HashDevice> device_;
@@ -102,6 +104,32 @@ TEST_F(DecodeEngineTest, WithoutCandidatesThePromptIsComputedHere) {
   EXPECT_EQ(sink->prefilled->prefill_node, "");
   EXPECT_EQ(sink->prefilled->kept_rows, 29u);
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
+  const auto alone = Add(Job(30));
+  Turns(10);
+  bad_token_ = 98;
+  NewEngine({.cache_pages = 32});
+  const auto good = Add(Job(30));
+  Turns(10);
+  const uint64_t cached = engine_->stats().cached_rows;
+  EXPECT_GT(cached, 0u);
+  for (const uint32_t at : {3u, 29u}) {  // a row without and with logits
+    DecodeJob job = Job(30);
+    job.content.ids[at] = *bad_token_;
+    const auto bad = Add(job);
+    const auto other = Add(Job(30));
+    Turns(10);
+    ASSERT_TRUE(bad->ended.has_value());
+    EXPECT_EQ(bad->ended->code(), absl::StatusCode::kInternal);
+    EXPECT_TRUE(bad->ids.empty());
+    EXPECT_TRUE(other->ended->ok());
+    EXPECT_EQ(other->ids, alone->ids);
+    EXPECT_EQ(engine_->stats().cached_rows, cached);  // nothing of the bad one is kept for others
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  }
+  EXPECT_EQ(good->ids, alone->ids);
 }
 
 TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {

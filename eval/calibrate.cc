@@ -54,8 +54,10 @@ absl::StatusOr<ObservedPrompt> Observe(const CalibrationPrompt& prompt, const Pr
       row.wants_mass = asks || ends;
       if (row.wants_mass) looked_at.push_back({asks, ends});
     }
+    const size_t rows = plan.rows.size();
     const std::unique_ptr<StepFuture> step = device->Launch(std::move(plan));
     KEDGE_RETURN_IF_ERROR(step->Wait());
+    KEDGE_RETURN_IF_ERROR(step->CheckRows(0, rows));
     for (size_t row = 0; row < looked_at.size(); ++row) {
       for (size_t head = 0; head < heads.size(); ++head) {
         AddMass(prompt, looked_at[row].asks, looked_at[row].ends, step->Mass(row, head),

@@ -60,6 +60,7 @@ class PlantedDevice : public HashDevice {
  private:
   struct Future : StepFuture {
     absl::Status Wait() override { return inner->Wait(); }
+    absl::Status CheckRows(size_t first, size_t count) const override { return inner->CheckRows(first, count); }
     absl::Span<const float> Logits(size_t i) const override { return inner->Logits(i); }
     absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return mass[i][h]; }
     std::unique_ptr<StepFuture> inner;
@@ -106,10 +107,11 @@ TEST(CalibrateTest, TellsItsProgressAndStopsWhenAsked) {
   HashDevice device({.num_pages = 20, .max_rows = 16, .vocab_size = kVocabulary});
   std::vector<uint64_t> seen;
   CalibrationHooks hooks{.cancelled = [] { return false; },
-                         .progress = [&](uint64_t done, uint64_t all) {
-                           EXPECT_EQ(all, 90u + 2 * 23);
-                           seen.push_back(done);
-                         }};
+                         .progress =
+                             [&](uint64_t done, uint64_t all) {
+                               EXPECT_EQ(all, 90u + 2 * 23);
+                               seen.push_back(done);
+                             }};
   const std::vector<CalibrationText> texts = {{.prompts = {Prompt(5, 4), Prompt(6, 4)}, .fork = 90}};
   ASSERT_TRUE(Calibrate(texts, kHeads, hooks, &device).ok());
   EXPECT_THAT(seen, testing::ElementsAre(0, 90, 113, 136));

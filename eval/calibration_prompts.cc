@@ -13,7 +13,7 @@
 #include "common/anchor/outline.h"
 #include "common/anchor/salience.h"
 #include "common/base/status.h"
-#include "common/tokenizer/prompt_builder.h"
+#include "common/tokenizer/prompt_tokens.h"
 #include "eval/eval_texts.h"
 #include "eval/recall_cases.h"
 

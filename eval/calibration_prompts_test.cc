@@ -28,7 +28,7 @@ class CalibrationPromptsTest : public testing::Test {
       : bytes_(MakeTinyModel({})),
         file_(GgufFile::Parse({reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()}, "tiny").value()),
         tokenizer_(Tokenizer::Load(*file_).value()),
-        chat_(ChatTemplate::Recognise(*file_, tokenizer_.get()).value()),
+        chat_(ChatTemplate::Load(*file_, tokenizer_.get()).value()),
         // Tokens of the tiny vocabulary are letters, mostly.
         policy_(ParsePolicy("salient,longest=400", FindPolicyNames(*file_, *tokenizer_).value()).value()) {
     for (const HeldOutDocument& document : HeldOutDocuments()) {

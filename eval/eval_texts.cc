@@ -126,13 +126,13 @@ absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tok
   if (chat == nullptr) {
     KEDGE_ASSIGN_OR_RETURN(prompt.ids, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
   } else {
-    const ChatMessage user{.role = "user", .content = message};
-    KEDGE_ASSIGN_OR_RETURN(prompt, chat->Apply({user}, /*add_generation_prompt=*/true));
+    const Conversation conversation{.messages = {{.role = "user", .content = message}}};
+    KEDGE_ASSIGN_OR_RETURN(prompt, chat->Apply(conversation));
   }
   return Continuation{.prompt = prompt.ids,
                       .no_anchor_positions = PositionsOf(prompt.no_anchor),
                       .cuts = FindCutStrengths(tokenizer, prompt),
-                      .turn_begin = prompt.messages.empty() ? 0 : prompt.messages[0].begin};
+                      .turn_begin = prompt.turn_begin};
 }
 
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,

@@ -19,7 +19,7 @@ class EvalTextsTest : public testing::Test {
       : bytes_(MakeTinyModel({})),
         file_(GgufFile::Parse({reinterpret_cast<const uint8_t*>(bytes_.data()), bytes_.size()}, "tiny").value()),
         tokenizer_(Tokenizer::Load(*file_).value()),
-        chat_(ChatTemplate::Recognise(*file_, tokenizer_.get()).value()) {}
+        chat_(ChatTemplate::Load(*file_, tokenizer_.get()).value()) {}
 
   std::vector<EvalText> Make(const EvalTextOptions& options) {
     return MakeEvalTexts(options, HeldOutDocuments(), *tokenizer_, chat_.get()).value();

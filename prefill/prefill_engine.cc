@@ -122,34 +122,37 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
 }
 
-absl::Status PrefillEngine::Step() {
+void PrefillEngine::Step() {
   std::vector<Claim> claims;
   for (const Job& job : jobs_) claims.push_back(job.claim());
   const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
   std::vector<Slice> slices;
+  std::vector<std::list<Job>::iterator> jobs;  // of the slices
   uint32_t total = 0;
   size_t i = 0;
-  for (Job& job : jobs_) {
-    if (rows[i] > 0) slices.push_back({job.sequence.get(), rows[i], WantedLogits::kNone});
-    total += rows[i++];
+  for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
+    if (rows[i] == 0) continue;
+    slices.push_back({job->sequence.get(), rows[i], WantedLogits::kNone});
+    jobs.push_back(job);
+    total += rows[i];
   }
-  if (slices.empty()) return absl::OkStatus();
+  if (slices.empty()) return;
   const absl::Time start = clock_->Now();
-  KEDGE_RETURN_IF_ERROR(FinishStep(slices, LaunchStep(slices, device_).get(), device_));
+  const std::vector<absl::Status> statuses = FinishEach(slices, LaunchStep(slices, device_).get(), device_);
   pacer_.Record(total, clock_->Now() - start);
   ++steps_;
-  return absl::OkStatus();
+  for (size_t slice = 0; slice < slices.size(); ++slice) {
+    if (statuses[slice].ok()) continue;
+    spdlog::error("request {}: {}", jobs[slice]->request.request_id, std::string(statuses[slice].message()));
+    End(jobs[slice], statuses[slice]);
+  }
 }
 
 bool PrefillEngine::Turn() {
   Admit();
-  const absl::Status step = Step();
+  Step();
   for (auto job = jobs_.begin(); job != jobs_.end();) {
     const auto current = job++;
-    if (!step.ok()) {
-      End(current, step);
-      continue;
-    }
     if (current->sequence == nullptr) continue;
     current->computation->Settle();
     if (std::optional<Payload> header = current->sender->TakeHeader(*device_)) {

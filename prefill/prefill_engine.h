@@ -75,7 +75,7 @@ class PrefillEngine {
   void Admit();
   // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
   void Begin(std::list<Job>::iterator job);
-  absl::Status Step();
+  void Step();
   void SendProgress();
   void End(std::list<Job>::iterator job, absl::Status status);
 

@@ -35,6 +35,8 @@ struct RecordingSink : public StateSink {
   std::optional<absl::Status> ended;
 };
 
+constexpr uint32_t kBadToken = 98;  // its rows come to no numbers
+
 // Counts the rows that it computes.
 struct CountingDevice : public HashDevice {
   using HashDevice::HashDevice;
@@ -51,8 +53,8 @@ class PrefillEngineTest : public testing::Test {
 
   void NewEngine(uint32_t pages, uint32_t cache_pages = 0) {
     engine_.reset();
-    device_ =
-        std::make_unique<CountingDevice>(HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100});
+    device_ = std::make_unique<CountingDevice>(
+        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = kBadToken});
     engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model",
                                                              .context_length = 5000,
                                                              .salience_heads = {.retrieval = {{0, 0}}},
@@ -94,6 +96,25 @@ TEST_F(PrefillEngineTest, FirstFrameLeavesBeforeTheLastChunkIsComputed) {
   }
   EXPECT_TRUE(sink->ended->ok());
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(PrefillEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
+  NewEngine(64, /*cache_pages=*/32);
+  StateRequest request = Request(300);
+  request.content.ids[7] = kBadToken;
+  const auto bad = Add(request);
+  const auto good = Add(Request(300));
+  RunAll();
+  ASSERT_TRUE(bad->ended.has_value());
+  EXPECT_EQ(bad->ended->code(), absl::StatusCode::kInternal);
+  EXPECT_EQ(bad->frames, 0);
+  EXPECT_TRUE(good->ended->ok());
+  EXPECT_GT(good->frames, 0);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  const auto again = Add(request);  // nothing of it was kept
+  RunAll();
+  EXPECT_EQ(again->cached, 0u);
+  EXPECT_EQ(again->ended->code(), absl::StatusCode::kInternal);
 }
 
 TEST_F(PrefillEngineTest, ShortPromptOvertakesALongOne) {

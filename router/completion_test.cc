@@ -6,6 +6,7 @@
 #include "absl/types/span.h"
 #include "common/model/gguf.h"
 #include "common/testing/tiny_model.h"
+#include "common/tokenizer/test_vocabulary.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -186,6 +187,27 @@ TEST_F(CompletionAssemblerTest, CopiesLogProbabilities) {
   EXPECT_EQ(piece.logprobs(0).rank(), 2u);
   EXPECT_EQ(piece.logprobs(0).top_logprobs(0).token_id(), 7u);
   EXPECT_EQ(piece.logprobs(0).top_logprobs(0).logprob(), -0.25f);
+}
+
+TEST(CompletionOfUserDefinedTokensTest, TheyAreShownAndMatchedWhereSpecialOnesAreHidden) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t call = vocabulary.Add("<tool_call>", 4);
+  const uint32_t call_end = vocabulary.Add("</tool_call>", 4);
+  const uint32_t hidden = vocabulary.Add("<|control|>", 3);
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  RouterRequest request;
+  request.stop = {"</tool_call>"};
+  CompletionAssembler completion(0, &request, tokenizer.get());
+  for (const uint32_t id : {call, hidden, uint32_t{'x'}, call_end}) {
+    ASSERT_FALSE(completion.finished());
+    node::v1::Token token;
+    token.set_id(id);
+    completion.Push(token);
+  }
+  EXPECT_TRUE(completion.finished());
+  std::string text;
+  while (const auto piece = completion.TakePiece()) text += piece->text();
+  EXPECT_EQ(text, "<tool_call>x");
 }
 
 }  // namespace

@@ -41,7 +41,11 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
     response->set_context_length(model_->context_length);
     response->set_vocab_size(model_->vocab_size);
     for (const uint32_t id : model_->tokenizer->end_ids()) response->add_end_token_ids(id);
-    if (model_->chat_template != nullptr) response->set_chat_template(model_->chat_template->name());
+    if (model_->chat_template != nullptr) {
+      response->set_chat_template(model_->chat_template->source());
+    } else {
+      response->set_chat_template_error(std::string(model_->chat_template_status.message()));
+    }
     response->set_default_policy(model_->default_policy);
     response->set_default_max_tokens(model_->default_max_tokens);
     return Answer(context, absl::OkStatus());

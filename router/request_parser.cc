@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -21,6 +23,7 @@
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
 #include "common/tokenizer/utf8.h"
+#include "router/chat_request.h"
 
 namespace kedge {
 namespace {
@@ -28,6 +31,9 @@ namespace {
 constexpr uint32_t kMaxCompletions = 16;
 constexpr int kMaxStopStrings = 16;
 constexpr uint32_t kMaxLogprobs = 20;
+// A chat template takes some hundred steps for a message, which is tens of tokens.
+constexpr int64_t kTemplateSteps = 500'000;
+constexpr int64_t kTemplateStepsPerToken = 64;
 
 // The status with `field` in front of its message, as kInvalidArgument.
 absl::Status InField(absl::string_view field, const absl::Status& status) {
@@ -83,11 +89,21 @@ absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const A
   return ends;
 }
 
+absl::StatusOr<std::unique_ptr<const ChatTemplate>> ReadChatTemplate(const std::string& path, const GgufFile& file,
+                                                                     const Tokenizer* tokenizer) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream source;
+  source << stream.rdbuf();
+  if (!stream) return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path));
+  return ChatTemplate::Create(source.str(), absl::StrCat("--chat-template: ", path), file, tokenizer);
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,
-                                                                   uint32_t default_max_tokens) {
+                                                                   uint32_t default_max_tokens,
+                                                                   const std::string& chat_template) {
   const GgufFile& file = *files.base;
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(file));
   auto model = std::make_unique<RouterModel>();
@@ -97,17 +113,20 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   model->default_max_tokens = default_max_tokens;
   KEDGE_ASSIGN_OR_RETURN(model->tokenizer, Tokenizer::Load(file));
   for (uint32_t id = 0; id < static_cast<uint32_t>(model->tokenizer->vocab_size()); ++id) {
-    if (model->tokenizer->IsSpecial(id)) continue;  // no text becomes it
     const absl::string_view bytes = model->tokenizer->TokenBytes(id);
-    model->longest_token = std::max(model->longest_token, bytes.size());
+    model->longest_spelling = std::max(model->longest_spelling, bytes.size());
+    if (model->tokenizer->IsSpecial(id)) continue;  // no text becomes it
     if (bytes.size() == 1) model->token_bytes.set(static_cast<uint8_t>(bytes[0]));
   }
 
-  auto chat_template = ChatTemplate::Recognise(file, model->tokenizer.get());
-  if (chat_template.ok()) {
-    model->chat_template = *std::move(chat_template);
+  auto loaded = chat_template.empty() ? ChatTemplate::Load(file, model->tokenizer.get())
+                                      : ReadChatTemplate(chat_template, file, model->tokenizer.get());
+  if (loaded.ok()) {
+    model->chat_template = *std::move(loaded);
+  } else if (!chat_template.empty()) {
+    return loaded.status();  // who names a file means it
   } else {
-    model->chat_template_status = chat_template.status();
+    model->chat_template_status = loaded.status();
   }
 
   KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(file, *model->tokenizer, files.adapter_policy()));
@@ -148,7 +167,17 @@ size_t RequestParser::LeastTokens(absl::string_view text, bool inserts) const {
     // (White space is at most U+0020 or not ASCII.)
     return model_->token_bytes[byte] && (!inserts || (byte > 0x20 && byte < 0x80));
   }));
-  return (bytes + model_->longest_token - 1) / model_->longest_token;
+  return (bytes + model_->tokenizer->longest_text() - 1) / model_->tokenizer->longest_text();
+}
+
+// What a template writes itself may be special tokens, however long.
+size_t RequestParser::LeastTokens(const RenderedChat& chat, bool inserts) const {
+  size_t least = 0;
+  for (const RenderedChat::Run& run : chat.runs) {
+    if (run.origin == jinja::kTemplate) continue;
+    least += LeastTokens(absl::string_view(chat.text).substr(run.begin, run.end - run.begin), inserts);
+  }
+  return least;
 }
 
 absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text, std::optional<uint32_t> insert,
@@ -175,10 +204,9 @@ struct RequestParser::PinnedText {
   std::vector<TextToken> tokens;  // without the one that begins every prompt
 };
 
-absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
-                                                          const inference::v1::GenerateRequest& request,
-                                                          const PromptTokens& tokens, bool inserts,
-                                                          const PinnedText& text, absl::string_view field) const {
+absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(
+    const inference::v1::PinnedSpan& span, const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
+    bool inserts, const PinnedText& text, absl::string_view field) const {
   switch (span.span_case()) {
     case inference::v1::PinnedSpan::kMessage:
       if (!request.has_messages()) {
@@ -203,7 +231,7 @@ absl::StatusOr<PositionRange> RequestParser::PinnedTokens(const inference::v1::P
       const PositionRange range =
           TokensOfBytes(text.tokens, request.text().size(), text.offsets[begin], text.offsets[end]);
       const auto before = static_cast<uint32_t>(tokens.ids.size() - text.tokens.size());
-      return PositionRange{before + range.begin, before + range.end};
+      return std::vector<PositionRange>{{before + range.begin, before + range.end}};
     }
     case inference::v1::PinnedSpan::SPAN_NOT_SET:
       break;
@@ -223,9 +251,12 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
   }
   std::vector<bool> pinned(tokens.ids.size());
   for (int i = 0; i < spans.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(const PositionRange range, PinnedTokens(spans[i], request, tokens, inserts, text,
-                                                                   absl::StrCat("cache_options.pinned[", i, "]")));
-    std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
+    KEDGE_ASSIGN_OR_RETURN(
+        const std::vector<PositionRange> ranges,
+        PinnedTokens(spans[i], request, tokens, inserts, text, absl::StrCat("cache_options.pinned[", i, "]")));
+    for (const PositionRange& range : ranges) {
+      std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
+    }
   }
   parsed->pinned = RangesOf(PositionsOf(pinned));
   return absl::OkStatus();
@@ -234,14 +265,13 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
 absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1::ChatMessages& messages,
                                                              std::optional<uint32_t> insert) const {
   if (model_->chat_template == nullptr) return InField("messages", model_->chat_template_status);
-  std::vector<ChatMessage> turns;
-  for (const inference::v1::ChatMessage& message : messages.messages()) {
-    turns.push_back({message.role(), message.content()});
-  }
-  const bool open_answer = !messages.has_add_generation_prompt() || messages.add_generation_prompt();
-  absl::StatusOr<PromptTokens> tokens = model_->chat_template->Apply(turns, open_answer, insert);
-  if (!tokens.ok()) return InField("messages", tokens.status());
-  return tokens;
+  KEDGE_ASSIGN_OR_RETURN(const Conversation conversation, ToConversation(messages, clock_->Now()));
+  jinja::Limits limits;  // what is longer than the longest prompt need not be written
+  limits.output_bytes = std::min(limits.output_bytes, model_->context_length * model_->longest_spelling);
+  limits.steps = std::min<int64_t>(limits.steps, kTemplateSteps + kTemplateStepsPerToken * model_->context_length);
+  KEDGE_ASSIGN_OR_RETURN(const RenderedChat chat, model_->chat_template->Render(conversation, limits));
+  KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(chat, insert.has_value()), /*or_more=*/true, "messages"));
+  return model_->chat_template->Encode(chat, insert);
 }
 
 absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {
@@ -286,11 +316,6 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
     }
     case inference::v1::GenerateRequest::kMessages: {
       field = "messages";
-      size_t least = 0;
-      for (const inference::v1::ChatMessage& message : request.messages().messages()) {
-        least += LeastTokens(message.content(), inserts);
-      }
-      KEDGE_RETURN_IF_ERROR(CheckFits(least, /*or_more=*/true, field));
       KEDGE_ASSIGN_OR_RETURN(tokens, TokenizeMessages(request.messages(), parsed->hidden_id));
       break;
     }
@@ -300,7 +325,7 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   if (tokens.ids.empty()) return absl::InvalidArgumentError(absl::StrCat(field, ": is empty"));
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
   KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
-  if (!tokens.messages.empty()) parsed->turn_begin = tokens.messages.back().begin;
+  parsed->turn_begin = tokens.turn_begin;
   if (policy.text_anchors) {
     parsed->sequence_ends = FindSequenceEnds(FindCutStrengths(*model_->tokenizer, tokens), policy.longest);
   } else {

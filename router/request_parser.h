@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/anchor/policy.h"
+#include "common/base/clock.h"
 #include "common/model/model_files.h"
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/tokenizer.h"
@@ -30,10 +31,9 @@ struct RouterModel {
   // Token ids are below this: rows of the embedding, which may be padded beyond the tokenizer's vocabulary.
   uint32_t vocab_size = 0;
   std::unique_ptr<const Tokenizer> tokenizer;
-  // How few tokens a text can have: the longest token that text can become, and the bytes that become any at all.
-  size_t longest_token = 1;  // bytes
-  std::bitset<256> token_bytes;
-  // Null if the model has none that is known; then `chat_template_status` says why.
+  std::bitset<256> token_bytes;  // those that are never left out of a text's tokens
+  size_t longest_spelling = 1;   // bytes of any token, special ones included
+  // Null if the model has none, or one that can not be rendered; then `chat_template_status` says why.
   std::unique_ptr<const ChatTemplate> chat_template;
   absl::Status chat_template_status;
   PolicyNames policy_names;
@@ -43,18 +43,20 @@ struct RouterModel {
 };
 
 // Reads metadata and vocabulary. `name` empty: the model's own, or the file's where that is no valid UTF-8. `policy`
-// empty: the adapter's, else the model's, else the built-in default. A wrong argument is kInvalidArgument that begins
-// with its flag, "--model-name: " or "--policy: ".
+// empty: the adapter's, else the model's, else the built-in default. `chat_template`: a file whose content takes the
+// place of the model's chat template; empty: the model's. A wrong argument is kInvalidArgument that begins with its flag,
+// "--model-name: ", "--policy: " or "--chat-template: ".
 absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFiles& files, const std::string& name,
                                                                    const std::string& policy,
-                                                                   uint32_t default_max_tokens);
+                                                                   uint32_t default_max_tokens,
+                                                                   const std::string& chat_template = "");
 
 // Thread-safe (immutable). Takes time linear in the prompt: not for the threads of gRPC. A text that is too long for
 // the context whatever its tokens are is refused before it is tokenized.
 class RequestParser {
  public:
-  // `model` must outlive this.
-  explicit RequestParser(const RouterModel* model) : model_(model) {}
+  // Both must outlive this. `clock` tells chat templates the date.
+  RequestParser(const RouterModel* model, const Clock* clock) : model_(model), clock_(clock) {}
 
   // kInvalidArgument begins with the field's name as in the proto ("sampling_params.temperature: ..."); kNotFound:
   // an unknown model. `metadata_request_id` is the metadata x-request-id, or empty.
@@ -78,10 +80,12 @@ class RequestParser {
   absl::Status CheckFits(size_t tokens, bool or_more, absl::string_view field) const;
   // A lower bound of the number of its tokens. `inserts`: white space around anchors is left out.
   size_t LeastTokens(absl::string_view text, bool inserts) const;
+  size_t LeastTokens(const RenderedChat& chat, bool inserts) const;
   struct PinnedText;
-  absl::StatusOr<PositionRange> PinnedTokens(const inference::v1::PinnedSpan& span,
-                                             const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
-                                             bool inserts, const PinnedText& text, absl::string_view field) const;
+  absl::StatusOr<std::vector<PositionRange>> PinnedTokens(const inference::v1::PinnedSpan& span,
+                                                          const inference::v1::GenerateRequest& request,
+                                                          const PromptTokens& tokens, bool inserts,
+                                                          const PinnedText& text, absl::string_view field) const;
   absl::Status ParsePinned(const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
                            RouterRequest* parsed) const;
   absl::Status ParsePrompt(const inference::v1::GenerateRequest& request, const Policy& policy,
@@ -89,7 +93,8 @@ class RequestParser {
   absl::Status ParseSampling(const inference::v1::SamplingParams& params, RouterRequest* parsed) const;
   absl::Status ParseOutput(const inference::v1::OutputOptions& options, RouterRequest* parsed) const;
 
-  const RouterModel* const model_;
+  const RouterModel* model_;
+  const Clock* clock_;
 };
 
 }  // namespace kedge

@@ -10,6 +10,7 @@
 
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
+#include "common/base/clock.h"
 #include "common/model/gguf.h"
 #include "common/model/model_files.h"
 #include "common/testing/tiny_model.h"
@@ -58,8 +59,9 @@ class RequestParserTest : public testing::Test {
     ExpectRefused(request, begin);
   }
 
+  SimulatedClock clock_;
   std::unique_ptr<const RouterModel> model_ = TinyModel();
-  RequestParser parser_{model_.get()};
+  RequestParser parser_{model_.get(), &clock_};
 };
 
 TEST_F(RequestParserTest, FillsInDefaults) {
@@ -215,9 +217,9 @@ TEST_F(RequestParserTest, RefusesEmptyPromptsAndTokenIdsOutOfRange) {
   request.mutable_token_ids()->add_ids(352);
   ExpectRefused(request, "token_ids.ids[1]: token id 352 is out of range");
   request.mutable_messages();
-  ExpectRefused(request, "messages: ");
-  request.mutable_messages()->add_messages()->set_role("robot");
-  ExpectRefused(request, "messages: ");
+  ExpectRefused(request, "messages.messages: there are none");
+  request.mutable_messages()->add_messages()->set_role("a robot");
+  ExpectRefused(request, "messages.messages[0].role: must be ");
 }
 
 TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
@@ -232,7 +234,7 @@ TEST_F(RequestParserTest, PromptAndAnswerFitTheContext) {
 }
 
 TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
-  const size_t longest = model_->longest_token;
+  const size_t longest = model_->tokenizer->longest_text();
   ASSERT_GT(longest, 1u);
   EXPECT_EQ(model_->token_bytes.count(), 256u);
   const std::string refusal = "has at least 512 tokens; the context of 512 leaves no room for an answer";
@@ -361,7 +363,8 @@ TEST(RequestParserPaddingTest, TakesTokenIdsOfAPaddedEmbedding) {
   model.context_length = 512;
   model.vocab_size = kTinyVocabularySize + 8;
   model.tokenizer = *Tokenizer::Load(**file);
-  const RequestParser parser(&model);
+  const SimulatedClock clock;
+  const RequestParser parser(&model, &clock);
   GenerateRequest request;
   request.mutable_token_ids()->add_ids(kTinyVocabularySize + 7);
   request.mutable_sampling_params()->add_stop_token_ids(kTinyVocabularySize + 7);
@@ -476,18 +479,167 @@ TEST_F(InsertTest, WhiteSpaceAroundAnchorsDoesNotCountAgainstTheContext) {
 
 TEST_F(InsertTest, TheDefaultPolicyHoldsForTokenizeAsWell) {
   const auto model = TinyModel({}, "anchors=8,insert=8");
-  const RequestParser parser(model.get());
+  const RequestParser parser(model.get(), &clock_);
   inference::v1::TokenizeRequest tokenize;
   tokenize.set_text("One. Two.");
   EXPECT_EQ(*parser.Tokenize(tokenize), Anchored({"One.", "Two."}));
   EXPECT_EQ(parser.Parse(TextRequest("One. Two."), "")->prompt_ids, Anchored({"One.", "Two."}));
 }
 
+// Under a template of the test's own.
+class ChatRequestTest : public RequestParserTest {
+ protected:
+  explicit ChatRequestTest(const std::string& source =
+                               "{% for message in messages %}<|im_start|>{{ message.role }}:{{ message.content }}"
+                               "{% for call in message.tool_calls %}{{ call.id }}{{ call.function | tojson }}{% endfor %}"
+                               "{{ message.tool_call_id }}{{ message.name }}{{ message.reasoning_content }}<|im_end|>"
+                               "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ mood }}"
+                               "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}") {
+    model_ = WithTemplate(source);
+    parser_ = RequestParser(model_.get(), &clock_);
+    Add("user", "Hi.");
+  }
+
+  static std::unique_ptr<const RouterModel> WithTemplate(const std::string& source) {
+    const std::string path = testing::TempDir() + "/template.jinja";
+    std::ofstream(path) << source;
+    const std::string model_path = testing::TempDir() + "/tiny.gguf";
+    EXPECT_TRUE(WriteTinyModel({}, model_path).ok());
+    auto model = LoadRouterModel(*ModelFiles::Open(model_path, ""), "tiny", "", 256, path);
+    EXPECT_TRUE(model.ok()) << model.status();
+    return *std::move(model);
+  }
+
+  inference::v1::ChatMessage* Add(const std::string& role, const std::string& content) {
+    auto* message = chat_->add_messages();
+    message->set_role(role);
+    if (!content.empty()) message->set_content(content);
+    return message;
+  }
+
+  // The prompt as text, special tokens included.
+  std::string Prompt() {
+    std::string text;
+    for (const uint32_t id : ParseOk(request_).prompt_ids) text += std::string(model_->tokenizer->TokenBytes(id));
+    return text;
+  }
+
+  GenerateRequest request_;
+  inference::v1::ChatMessages* const chat_ = request_.mutable_messages();
+};
+
+TEST_F(ChatRequestTest, EveryFieldGetsToTheTemplate) {
+  auto* call = Add("assistant", "")->add_tool_calls();
+  call->set_id("c1");
+  call->set_name("f");
+  call->set_arguments(R"({"z":1,"a":2})");
+  auto* result = Add("tool", "7");
+  result->set_tool_call_id("c1");
+  result->set_name("f");
+  Add("assistant", "So.")->set_reasoning_content("Why?");
+  auto* tool = chat_->add_tools();
+  tool->set_name("f");
+  tool->set_description("d");
+  tool->set_parameters(R"({"y":{},"b":[]})");
+  (*chat_->mutable_template_arguments()->mutable_fields())["mood"].set_number_value(3);
+  const std::string text =
+      "<|im_start|>user:Hi.<|im_end|>"
+      "<|im_start|>assistant:Nonec1{\"name\": \"f\", \"arguments\": {\"z\": 1, \"a\": 2}}<|im_end|>"
+      "<|im_start|>tool:7c1f<|im_end|><|im_start|>assistant:So.Why?<|im_end|>"
+      "[{\"type\": \"function\", \"function\": {\"name\": \"f\", \"description\": \"d\", "
+      "\"parameters\": {\"y\": {}, \"b\": []}}}]3";
+  EXPECT_EQ(Prompt(), text + "<|im_start|>assistant:");
+  chat_->set_add_generation_prompt(false);
+  EXPECT_EQ(Prompt(), text);
+}
+
+TEST_F(ChatRequestTest, ABegunAnswerIsContinued) {
+  Add("assistant", "It is");
+  chat_->set_continue_final_message(true);
+  EXPECT_EQ(Prompt(), "<|im_start|>user:Hi.<|im_end|><|im_start|>assistant:It is");
+  EXPECT_EQ(ParseOk(request_).turn_begin, 6u);  // of the question
+  chat_->set_add_generation_prompt(true);
+  ExpectRefused(request_, "messages.continue_final_message: excludes add_generation_prompt");
+}
+
+TEST_F(ChatRequestTest, WrongFieldsAreNamed) {
+  auto* call = Add("assistant", "")->add_tool_calls();
+  call->set_name("f");
+  call->set_arguments(R"({"city": "Oslo", })");
+  ExpectRefused(request_, "messages.messages[1].tool_calls[0].arguments: is not JSON at byte 17");
+  call->set_arguments("");
+  chat_->add_tools()->set_parameters("{}");
+  ExpectRefused(request_, "messages.tools[0].name: is empty");
+  chat_->mutable_tools(0)->set_name("f");
+  EXPECT_TRUE(parser_.Parse(request_, "").ok());
+  auto& fields = *chat_->mutable_template_arguments()->mutable_fields();
+  fields["a"].mutable_list_value()->add_values()->set_number_value(std::numeric_limits<double>::infinity());
+  ExpectRefused(request_, "messages.template_arguments.a[0]: is not a finite number");
+  fields["a"].mutable_struct_value()->mutable_fields()->insert({"b", {}});
+  ExpectRefused(request_, "messages.template_arguments.a.b: has no value");
+  fields["a"].set_bool_value(true);
+  fields["messages"].set_bool_value(true);
+  ExpectRefused(request_, "messages.template_arguments.messages: is set by the server");
+}
+
+TEST_F(ChatRequestTest, PinsHoldWhatTheTemplateWritesOfAMessage) {
+  auto* call = Add("assistant", "Look.")->add_tool_calls();
+  call->set_name("weather");
+  request_.mutable_cache_options()->add_pinned()->set_message(1);
+  const RouterRequest parsed = ParseOk(request_);
+  std::string text;
+  for (const PositionRange& range : parsed.pinned) {
+    for (uint32_t i = range.begin; i < range.end; ++i) {
+      text += std::string(model_->tokenizer->TokenBytes(parsed.prompt_ids[i]));
+    }
+  }
+  EXPECT_NE(text.find(R"(Look.{"name": "weather", "arguments": {}})"), std::string::npos) << text;
+  EXPECT_EQ(text.find("Hi."), std::string::npos) << text;
+}
+
+class ChatDateTest : public ChatRequestTest {
+ protected:
+  ChatDateTest() : ChatRequestTest("{{ strftime_now('%Y') }}{{ messages[0].content }}") {}
+};
+
+TEST_F(ChatDateTest, TheDateIsTheRouters) {
+  EXPECT_EQ(Prompt(), "2001Hi.");
+  clock_.Advance(absl::Hours(24 * 366));
+  EXPECT_EQ(Prompt(), "2002Hi.");
+}
+
+class EndlessChatTest : public ChatRequestTest {
+ protected:
+  EndlessChatTest()
+      : ChatRequestTest("{% if messages[0].content == 'loop' %}{% for i in range(99999) %}{% for j in range(99999) %}"
+                        "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content * 100000 }}") {}
+};
+
+TEST_F(EndlessChatTest, ATemplateWithoutAnEndIsAnError) {
+  const absl::Time start = absl::Now();
+  ExpectRefused(request_, "messages: ");
+  chat_->mutable_messages(0)->set_content("loop");
+  ExpectRefused(request_, "messages: ");
+  EXPECT_LT(absl::Now() - start, absl::Seconds(30));
+}
+
+TEST(LoadRouterModelTest, AChatTemplateOfAFileMustBeOne) {
+  const std::string model = testing::TempDir() + "/tiny.gguf", path = testing::TempDir() + "/wrong.jinja";
+  ASSERT_TRUE(WriteTinyModel({}, model).ok());
+  std::ofstream(path) << "a\n{% if %}";
+  absl::Status status = LoadRouterModel(*ModelFiles::Open(model, ""), "", "", 256, path).status();
+  EXPECT_EQ(status.message().substr(0, 17), "--chat-template: ") << status;
+  EXPECT_NE(status.message().find("line 2"), absl::string_view::npos) << status;
+  status = LoadRouterModel(*ModelFiles::Open(model, ""), "", "", 256, testing::TempDir()).status();
+  EXPECT_EQ(status.message(), "--chat-template: cannot read " + testing::TempDir());
+}
+
 TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {
   const auto model = TinyModel({.chat_template = false});
   GenerateRequest request;
   request.mutable_messages()->add_messages()->set_role("user");
-  const absl::Status status = RequestParser(model.get()).Parse(request, "").status();
+  const SimulatedClock clock;
+  const absl::Status status = RequestParser(model.get(), &clock).Parse(request, "").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(status.message().substr(0, 10), "messages: ");
 }
@@ -516,7 +668,8 @@ TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {
   EXPECT_EQ(model->default_policy, CanonicalPolicy(*ParsePolicy("full", model->policy_names)));
   GenerateRequest request;
   request.set_text("x");
-  EXPECT_EQ(RequestParser(model.get()).Parse(request, "")->policy, model->default_policy);
+  const SimulatedClock clock;
+  EXPECT_EQ(RequestParser(model.get(), &clock).Parse(request, "")->policy, model->default_policy);
   const ModelFiles files = *ModelFiles::Open(testing::TempDir() + "/tiny.gguf", "");
   const absl::Status status = LoadRouterModel(files, "", "fulll", 256).status();
   EXPECT_EQ(status.message().substr(0, 10), "--policy: ") << status;
@@ -534,13 +687,14 @@ TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
   const std::string trained = write("trained.gguf", MakeTinyModel({.policy = "sinks=1,recent=11"}));
   const std::string silent = write("silent-adapter.gguf", MakeTinyAdapter({}, {}));
   const std::string adapter = write("adapter.gguf", MakeTinyAdapter({}, {.policy = "sinks=2,recent=12"}));
+  const SimulatedClock clock;
   const auto chosen = [&](const std::string& path, const std::string& adapter_path, const std::string& flag,
                           const std::string& in_request) {
     const auto model = LoadRouterModel(*ModelFiles::Open(path, adapter_path), "", flag, 256).value();
     GenerateRequest request;
     request.set_text("x");
     request.mutable_cache_options()->set_policy(in_request);
-    return RequestParser(model.get()).Parse(request, "")->policy;
+    return RequestParser(model.get(), &clock).Parse(request, "")->policy;
   };
   const auto canonical = [&](const std::string& policy) {
     return CanonicalPolicy(*ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256)

@@ -30,14 +30,14 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   auto router = std::unique_ptr<Router>(new Router());
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model_path, options.adapter_path));
   KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(files, options.model_name, options.policy,
-                                                         options.default_max_tokens));
+                                                         options.default_max_tokens, options.chat_template));
   // The nodes say which model the cluster has. But a node whose adapter was forgotten would answer, under a policy that
   // its weights were not trained for.
   std::string fingerprint;
   if (files.adapter != nullptr) {
     KEDGE_ASSIGN_OR_RETURN(fingerprint, ModelFingerprint(files));
   }
-  router->parser_ = std::make_unique<RequestParser>(router->model_.get());
+  router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type,
                                                      std::move(fingerprint));
   router->parser_executor_ = std::make_unique<Executor>(options.parser_threads);

@@ -1,18 +1,17 @@
 // kedge-router: flags in, a Router until SIGINT or SIGTERM. Exit status 0: ended in order; 1: failed; 2: usage.
+#include <climits>
 #include <cstdint>
 #include <iostream>
 #include <string>
 
-#include "CLI/App.hpp"
-#include "CLI/Config.hpp"
-#include "CLI/Formatter.hpp"
-#include "CLI/Validators.hpp"
+#include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/base/version.h"
+#include "common/rpc/announce.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/log.h"
-#include "common/rpc/server.h"
 #include "common/rpc/signals.h"
 #include "router/router.h"
 #include "spdlog/spdlog.h"
@@ -27,11 +26,14 @@ int main(int argc, char** argv) {
   std::string log_level = "info";
   double drain_timeout = 5.0;
   bool die_with_parent = false;
-  CLI::App app{"Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
-               "with it.",
-               "kedge-router"};
+  int announce_file = -1;
+  CLI::App app{
+      "Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
+      "with it.",
+      "kedge-router"};
   app.set_version_flag("--version", std::string("kedge-router ") + kedge::kVersion);
   app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
+      ->check(kedge::ListenAddress())
       ->capture_default_str();
   app.add_option("--model", options.model_path, "GGUF file; the router reads its metadata and vocabulary")
       ->required()
@@ -40,6 +42,9 @@ int main(int argc, char** argv) {
                  "LoRA adapter for that model, a GGUF file: brings its policy; nodes need it too (default: none)")
       ->check(CLI::ExistingFile);
   app.add_option("--model-name", options.model_name, "name of the model in requests (default: the file's)");
+  app.add_option("--chat-template", options.chat_template,
+                 "file with a chat template in Jinja that takes the place of the model's (default: the model's)")
+      ->check(CLI::ExistingFile);
   app.add_option("--policy", options.policy,
                  "anchor policy of requests that name none (default: the adapter's, else the model's, else salient)");
   app.add_option("--kv-type", options.kv_type,
@@ -53,6 +58,9 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(0.0, 86400.0));
   app.add_option("--log-level", log_level, kedge::kLogLevels)->capture_default_str();
   app.add_flag("--die-with-parent", die_with_parent, "end when the process that started this one ends");
+  app.add_option("--announce-fd", announce_file,
+                 "open file, by number, that gets the line HOST:PORT once this listens (default: none)")
+      ->check(CLI::Range(0, INT_MAX));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -63,8 +71,8 @@ int main(int argc, char** argv) {
     std::cerr << status.message() << "\n";  // there is no log yet
     return 2;
   }
-  if (const auto listen = kedge::ParseHostPort(options.listen); !listen.ok()) {
-    spdlog::error("--listen: {}", std::string(listen.status().message()));
+  if (const absl::Status status = kedge::CheckFlagTexts(app); !status.ok()) {
+    spdlog::error("{}", std::string(status.message()));
     return 2;
   }
 
@@ -76,7 +84,16 @@ int main(int argc, char** argv) {
   }
   spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
                (*router)->model().default_policy);
+  if ((*router)->model().chat_template == nullptr) {
+    spdlog::warn("messages are refused: {}", std::string((*router)->model().chat_template_status.message()));
+  }
   spdlog::info("listening {}", (*router)->address());
+  if (announce_file >= 0) {
+    if (const absl::Status status = kedge::Announce(announce_file, (*router)->address()); !status.ok()) {
+      spdlog::error("{}", std::string(status.message()));
+      return 2;
+    }
+  }
   const int signal = signals.Wait();
   spdlog::info("signal {}: draining", signal);
   (*router)->Drain(absl::Seconds(drain_timeout));

@@ -438,7 +438,9 @@ TEST_F(RouterTest, ShowsNodesAndModel) {
     EXPECT_EQ(response.fingerprint(), "print");
     EXPECT_EQ(response.context_length(), 512u);
     EXPECT_EQ(response.vocab_size(), static_cast<uint32_t>(kTinyVocabularySize));
-    EXPECT_EQ(response.chat_template(), "chatml");
+    EXPECT_EQ(response.chat_template(), router_->model().chat_template->source());
+    EXPECT_NE(response.chat_template().find("<|im_start|>"), std::string::npos);
+    EXPECT_EQ(response.chat_template_error(), "");
     EXPECT_EQ(response.default_policy(), router_->model().default_policy);
     EXPECT_EQ(response.default_max_tokens(), 256u);
     EXPECT_GT(response.end_token_ids_size(), 0);

@@ -23,6 +23,17 @@ OTHER_MODEL = os.path.join(TMP, "other.gguf")
 ADAPTER = os.path.join(TMP, "adapter.gguf")  # for the tiny models
 ADAPTER_POLICY = "anchors=40+41+42+43,longest=20,sinks=2,recent=8,view=all"
 OTHER_ADAPTER = os.path.join(TMP, "other-adapter.gguf")
+TOOL_TEMPLATE = """\
+{%- if tools %}{{ '<|im_start|>system\\n' }}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{{ '<|im_end|>\\n' }}
+{%- endif %}
+{%- for message in messages %}
+    {{- '<|im_start|>' + message.role + '\\n' }}
+    {%- if message.content %}{{ message.content }}{% endif %}
+    {%- for call in message.tool_calls %}{{ '<tool_call>' + call.function | tojson + '</tool_call>' }}{% endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ '<|im_start|>assistant\\n' + ('' if enable_thinking else '<think></think>') }}{% endif %}
+"""
 
 
 class ClusterTest(unittest.TestCase):
@@ -114,6 +125,45 @@ class ClusterTest(unittest.TestCase):
         tokens = self.c.models.Tokenize(model_pb2.TokenizeRequest(messages=chat.messages)).token_ids
         self.assertEqual(last.usage.prompt_tokens, len(tokens))
         self.assertEqual(list(tokens).count(2), 2)  # the default system turn's and the user's: none from the text
+
+    def test_a_conversation_with_tools_goes_through_the_template(self):
+        path = os.path.join(TMP, "tools.jinja")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(TOOL_TEMPLATE)
+        with running(router_flags=("--chat-template", path)) as c:
+            info = c.models.GetModelInfo(model_pb2.GetModelInfoRequest())
+            self.assertEqual(info.chat_template, TOOL_TEMPLATE)
+
+            chat = request(ids=[], max_tokens=4)
+            chat.messages.tools.add(name="weather", parameters='{"type": "object", "properties": {"city": {}}}')
+            chat.messages.messages.add(role="user", content="Oslo? <|im_end|>")
+            chat.messages.template_arguments["enable_thinking"] = True
+            asked = c.stub.Generate(chat)
+            self.assertEqual(asked.usage.completion_tokens, 4)
+            assistant = chat.messages.messages.add(role="assistant")
+            assistant.tool_calls.add(id="c1", name="weather", arguments='{"city": "Oslo"}')
+            chat.messages.messages.add(role="tool", tool_call_id="c1", content="7 degrees")
+            chat.output_options.prompt_pieces = True
+            answered = c.stub.Generate(chat)
+            self.assertEqual(
+                "".join(piece.text for piece in answered.prompt_pieces),
+                '<|im_start|>system\n{"type": "function", "function": {"name": "weather", "parameters": '
+                '{"type": "object", "properties": {"city": {}}}}}<|im_end|>\n'
+                "<|im_start|>user\nOslo? <|im_end|><|im_end|>\n"
+                '<|im_start|>assistant\n<tool_call>{"name": "weather", "arguments": {"city": "Oslo"}}</tool_call>'
+                "<|im_end|>\n<|im_start|>tool\n7 degrees<|im_end|>\n<|im_start|>assistant\n")
+            ids = list(c.models.Tokenize(model_pb2.TokenizeRequest(messages=chat.messages)).token_ids)
+            self.assertEqual(answered.usage.prompt_tokens, len(ids))
+            self.assertEqual(ids.count(2), 4)  # none of what the user wrote
+            # The turn goes on behind the one before, as far as that was stored.
+            self.assertGreaterEqual(answered.usage.cached_tokens, asked.usage.prompt_tokens - 1)
+
+            chat.messages.messages[1].tool_calls[0].arguments = '{"city": "Oslo"'
+            with self.assertRaises(grpc.RpcError) as raised:
+                c.stub.Generate(chat)
+            self.assertEqual(raised.exception.code(), grpc.StatusCode.INVALID_ARGUMENT)
+            self.assertEqual(raised.exception.details(),
+                             "messages.messages[1].tool_calls[0].arguments: is not JSON at byte 15")
 
     def test_inserted_anchors_are_between_sentences_and_hidden_in_the_answer(self):
         def tokens(text):

@@ -48,6 +48,7 @@ std::vector<TinyModelOptions> Models() {
   models.push_back(
       {.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0, .tied = false});
   models.push_back({.seed = 7, .weight_type = TensorType::kQ4_1, .embedding_type = TensorType::kQ8_0});
+  models.push_back({.seed = 9, .head_dim = 24, .architecture = "qwen3", .rope_scaling = "yarn"});
   return models;
 }
 

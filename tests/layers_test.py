@@ -18,7 +18,7 @@ ALLOWED = {
     "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/gguf.h"},
     "common/engine": {"common/base", "common/anchor", "common/kv", "common/kernels/step.h", "common/model/sampler.h"},
     "common/rpc": {"common/base", "common/anchor/content.h", "common/anchor/ranges.h", "common/engine/node_stats.h",
-                   "common/model/sampler.h"},
+                   "common/model/sampler.h", "common/tokenizer/utf8.h"},
     "common/transfer": {"common/base", "common/anchor/content.h", "common/rpc"},
     "common/node": {"common/base", "common/anchor", "common/engine/node_stats.h", "common/kernels", "common/model",
                     "common/rpc", "common/tokenizer"},

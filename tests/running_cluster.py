@@ -67,10 +67,12 @@ NO_CACHE = ("--cache-memory", "0")  # where the same prompt is to be computed ag
 
 
 class Cluster:
-    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL, flags=(), node_flags=()):
-        """`flags`: of every program; `node_flags`: of nodes alone."""
+    def __init__(self, prefill=1, decode=1, policy="window", kv_memory="64", model=MODEL, flags=(), node_flags=(),
+                 router_flags=()):
+        """`flags`: of every program; `node_flags`: of nodes alone; `router_flags`: of the router alone."""
         self.kv_memory = kv_memory
-        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy, *flags)
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy, *flags,
+                              *router_flags)
         self.address = self.router.address()
         self.nodes = {"prefill": [], "decode": []}
         for role, count in (("prefill", prefill), ("decode", decode)):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Converts a Hugging Face folder of a Llama or Qwen2 model into a GGUF file that Kedge (or llama.cpp) reads.
+"""Converts a Hugging Face folder of a Llama, Qwen2 or Qwen3 model into a GGUF file that Kedge (or llama.cpp) reads.
 
     tools/convert_hf.py FOLDER OUT.gguf [--type bf16] [--anchor-policy anllm-ac]
 
@@ -13,13 +13,17 @@ import math
 import os
 import sys
 
-import gguf
-import numpy as np
-import torch
-from gguf import GGMLQuantizationType, LlamaFileType
+try:
+    import gguf
+    import numpy as np
+    import torch
+    from gguf import GGMLQuantizationType, LlamaFileType, RopeScalingType
 
-import hf_vocabulary
-from hf_weights import FolderError, Weights, read_json
+    import hf_vocabulary
+    from hf_weights import FolderError, Weights, read_json
+except ImportError as missing:
+    sys.exit(f"convert_hf.py: {missing.name} is missing; in a virtual environment (python3 -m venv DIR), install it with "
+             "what else is needed: DIR/bin/pip install gguf numpy protobuf safetensors sentencepiece torch")
 
 # The token that AnLLM-AC adds to its vocabulary.
 AC_SPELLING = "<AC>"
@@ -30,12 +34,25 @@ class Family:
     architecture: str  # general.architecture
     interleaves_rope: bool  # GGUF rotates neighbours (0,1), (2,3), ...; Hugging Face (0, n/2), (1, n/2 + 1), ...
     has_qkv_bias: bool
+    has_head_norms: bool
 
 
 FAMILIES = {
-    "LlamaForCausalLM": Family("llama", interleaves_rope=True, has_qkv_bias=False),
-    "Qwen2ForCausalLM": Family("qwen2", interleaves_rope=False, has_qkv_bias=True),
+    "LlamaForCausalLM": Family("llama", interleaves_rope=True, has_qkv_bias=False, has_head_norms=False),
+    "Qwen2ForCausalLM": Family("qwen2", interleaves_rope=False, has_qkv_bias=True, has_head_norms=False),
+    "Qwen3ForCausalLM": Family("qwen3", interleaves_rope=False, has_qkv_bias=False, has_head_norms=True),
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class RopeScaling:
+    kind: RopeScalingType
+    factor: float
+    # YaRN's
+    original_context: int = 0
+    beta_fast: float = 32.0
+    beta_slow: float = 1.0
+    attention_factor: float = 1.0  # beside the 0.1 ln(factor) + 1 that readers of the file multiply by
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,23 +119,62 @@ class Config:
             value = self.values.get(field, neutral)
             if value is not None and value != neutral:
                 raise self.error(field, f"{value} is not supported; supported: {neutral}")
+        # Since transformers 4.54 this list decides.
+        for kind in self.values.get("layer_types") or []:
+            if kind != "full_attention":
+                raise self.error("layer_types", f"{kind} is not supported; supported: full_attention")
 
     def _read_rope(self):
         # rope_parameters since transformers 5; before it rope_theta, and rope_scaling with `type` or `rope_type`.
         rope = self.values.get("rope_parameters") or self.values.get("rope_scaling") or {}
         self.rope_theta = float(rope.get("rope_theta") or self.values.get("rope_theta") or 10000.0)
         self.rope_factors = None  # [head_dim / 2] f32; divide the frequencies
+        self.rope_scaling = None
         kind = rope.get("rope_type", rope.get("type", "default"))
         if kind == "llama3":
             self.rope_factors = self._llama3_factors(rope)
+        elif kind == "linear":
+            self.rope_scaling = RopeScaling(RopeScalingType.LINEAR, self._rope_number(rope, "factor"))
+        elif kind == "yarn":
+            self.rope_scaling = self._yarn(rope)
+            if "original_max_position_embeddings" in rope:  # then the field below may still be the trained context
+                stretched = int(self.rope_scaling.original_context * self.rope_scaling.factor)
+                self.context = max(self.context, stretched)
         elif kind != "default":
-            raise self.error("rope_scaling", f"type '{kind}' is not supported; supported are default and llama3")
+            raise self.error("rope_scaling", f"type '{kind}' is not supported; supported are default, linear, llama3 and "
+                                             "yarn")
+
+    def _rope_number(self, rope, field, otherwise=None):
+        value = rope.get(field)
+        value = otherwise if value is None else value
+        if not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise self.error("rope_scaling", f"{field}: must be a number above 0, found {value}")
+        return value
+
+    def _yarn(self, rope):
+        if not rope.get("truncate", True):
+            raise self.error("rope_scaling", "truncate: False is not supported; supported: True")
+        factor = self._rope_number(rope, "factor")
+
+        def magnitude(mscale):
+            return 0.1 * mscale * math.log(factor) + 1 if factor > 1 else 1.0
+
+        attention_factor = magnitude(1)
+        if rope.get("attention_factor") is not None:
+            attention_factor = self._rope_number(rope, "attention_factor")
+        elif rope.get("mscale") and rope.get("mscale_all_dim"):
+            attention_factor = (magnitude(self._rope_number(rope, "mscale")) /
+                                magnitude(self._rope_number(rope, "mscale_all_dim")))
+        return RopeScaling(RopeScalingType.YARN, factor,
+                           original_context=int(self._rope_number(rope, "original_max_position_embeddings", self.context)),
+                           beta_fast=self._rope_number(rope, "beta_fast", 32.0),
+                           beta_slow=self._rope_number(rope, "beta_slow", 1.0),
+                           attention_factor=attention_factor / magnitude(1))
 
     def _llama3_factors(self, rope):
         """Llama 3.1 stretches wavelengths beyond the trained context by `factor`, leaves short ones, and blends between."""
         for field in ("factor", "low_freq_factor", "high_freq_factor", "original_max_position_embeddings"):
-            if not isinstance(rope.get(field), (int, float)) or rope[field] <= 0:
-                raise self.error("rope_scaling", f"{field}: must be a number above 0, found {rope.get(field)}")
+            self._rope_number(rope, field)
         low, high = rope["low_freq_factor"], rope["high_freq_factor"]
         if high <= low:
             raise self.error("rope_scaling", f"high_freq_factor: must be above low_freq_factor, {low}, found {high}")
@@ -152,6 +208,9 @@ def plan_tensors(config):
             yield block("attn_q.bias", "self_attn.q_proj.bias", query, rope_heads=query_rope)
             yield block("attn_k.bias", "self_attn.k_proj.bias", kv, rope_heads=kv_rope)
             yield block("attn_v.bias", "self_attn.v_proj.bias", kv)
+        if config.family.has_head_norms:
+            yield block("attn_q_norm.weight", "self_attn.q_norm.weight", config.head_dim)
+            yield block("attn_k_norm.weight", "self_attn.k_norm.weight", config.head_dim)
         yield block("attn_output.weight", "self_attn.o_proj.weight", config.hidden, query)
         yield block("ffn_norm.weight", "post_attention_layernorm.weight", config.hidden)
         yield block("ffn_gate.weight", "mlp.gate_proj.weight", config.ffn, config.hidden)
@@ -239,6 +298,17 @@ def anchor_policy(spec, vocabulary):
     return ",".join(merged.values())
 
 
+def add_rope_scaling(writer, scaling):
+    writer.add_rope_scaling_type(scaling.kind)
+    writer.add_rope_scaling_factor(scaling.factor)
+    if scaling.kind == RopeScalingType.YARN:
+        writer.add_rope_scaling_orig_ctx_len(scaling.original_context)
+        writer.add_rope_scaling_yarn_beta_fast(scaling.beta_fast)
+        writer.add_rope_scaling_yarn_beta_slow(scaling.beta_slow)
+        if scaling.attention_factor != 1:
+            writer.add_rope_scaling_attn_factors(scaling.attention_factor)
+
+
 def add_metadata(writer, config, vocabulary, name, policy, file_type):
     writer.add_name(name)
     writer.add_file_type(file_type)
@@ -256,6 +326,8 @@ def add_metadata(writer, config, vocabulary, name, policy, file_type):
     writer.add_layer_norm_rms_eps(config.epsilon)
     writer.add_rope_dimension_count(config.head_dim)
     writer.add_rope_freq_base(config.rope_theta)
+    if config.rope_scaling is not None:
+        add_rope_scaling(writer, config.rope_scaling)
     if policy is not None:
         writer.add_string("kedge.anchor.policy", policy)
 
@@ -325,7 +397,7 @@ def convert(folder, out, type_name=None, policy_spec=None, name=None):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Converts a Hugging Face folder of a Llama or Qwen2 model to GGUF.")
+    parser = argparse.ArgumentParser(description="Converts a Hugging Face folder of a Llama, Qwen2 or Qwen3 model to GGUF.")
     parser.add_argument("folder", help="with config.json, weights and tokenizer")
     parser.add_argument("out", help="the GGUF file to write")
     parser.add_argument("--type", choices=MATRIX_TYPES, help="of the matrices (default: as in the folder)")

@@ -210,6 +210,53 @@ class ConvertTest(unittest.TestCase):
             np.testing.assert_array_equal(tensor(reader, f"blk.1.{name}"), source[f"model.layers.1.self_attn.{theirs}"])
         self.assert_deleting_equals_dense_mask(model, random_ids(8, 150, 350, [40, 41]), "anchors=40+41", [40, 41])
 
+    def test_qwen3_with_yarn(self):
+        rope = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 64,
+                "beta_fast": 16.0, "attention_factor": 1.3}
+        config = transformers.Qwen3Config(hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                                          num_attention_heads=4, num_key_value_heads=2, head_dim=24,
+                                          max_position_embeddings=64, tie_word_embeddings=True, rope_parameters=rope,
+                                          attn_implementation="eager")
+        model, _ = hf_folders.write_byte_level(self.folder, config, transformers.Qwen3ForCausalLM, QWEN2, seed=12)
+        self.change("tokenizer_config.json", chat_template="{{ old }}", added_tokens_decoder={
+            "40": {"content": "<think>", "special": False}, "41": {"content": "<|x|>", "special": True}})
+        with open(os.path.join(self.folder, "chat_template.jinja"), "w", encoding="utf-8") as file:
+            file.write("{%- for m in messages %}{{ m.content }}{% endfor %}")
+        tokenizer = os.path.join(self.folder, "tokenizer.json")
+        with open(tokenizer, encoding="utf-8") as file:
+            values = json.load(file)
+        names = {token_id: name for name, token_id in values["model"]["vocab"].items()}
+        for token_id, name in ((40, "<think>"), (41, "<|x|>")):  # in the place of others, which the merges do not make
+            values["model"]["vocab"][name] = values["model"]["vocab"].pop(names[token_id])
+        with open(tokenizer, "w", encoding="utf-8") as file:
+            json.dump(values, file)
+
+        reader = self.convert()
+        self.assertEqual(field(reader, "general.architecture"), "qwen3")
+        self.assertEqual(field(reader, "qwen3.context_length"), 256)  # what the scaling is for
+        self.assertEqual(field(reader, "qwen3.attention.key_length"), 24)
+        for key, value in (("type", "yarn"), ("factor", 4.0), ("original_context_length", 64), ("yarn_beta_fast", 16.0),
+                           ("yarn_beta_slow", 1.0)):
+            self.assertEqual(field(reader, f"qwen3.rope.scaling.{key}"), value, key)
+        self.assertAlmostEqual(field(reader, "qwen3.rope.scaling.attn_factor"), 1.3 / (1 + 0.1 * math.log(4)), places=6)
+        self.assertEqual(field(reader, "tokenizer.chat_template"), "{%- for m in messages %}{{ m.content }}{% endfor %}")
+        self.assertEqual(field(reader, "tokenizer.ggml.tokens")[40:42], ["<think>", "<|x|>"])
+        self.assertEqual(field(reader, "tokenizer.ggml.token_type")[40:42], [4, 3])
+        self.assertEqual(field(reader, "tokenizer.ggml.eos_token_id"), 2)
+        self.assertEqual(field(reader, "tokenizer.ggml.eot_token_id"), 0)
+        self.assert_deleting_equals_dense_mask(model, random_ids(13, 150, 350, [40, 41]), "anchors=40+41", [40, 41])
+
+    def test_linear_scaling(self):
+        config = transformers.LlamaConfig(hidden_size=64, intermediate_size=96, num_hidden_layers=2,
+                                          num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
+                                          rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 2.5},
+                                          attn_implementation="eager")
+        model, _ = hf_folders.write_byte_level(self.folder, config, transformers.LlamaForCausalLM, SMOLLM, seed=14)
+        reader = self.convert()
+        self.assertEqual(field(reader, "llama.rope.scaling.type"), "linear")
+        self.assertEqual(field(reader, "llama.rope.scaling.factor"), 2.5)
+        self.assert_deleting_equals_dense_mask(model, random_ids(15, 150, 350, [40, 41]), "anchors=40+41", [40, 41])
+
     def test_sharded_bin_and_every_type(self):
         hf_folders.write_anllm(self.folder, {"[PAD]": 32000}, seed=8)
         whole = os.path.join(self.folder, "pytorch_model.bin")
@@ -257,7 +304,12 @@ class ConvertTest(unittest.TestCase):
     def test_what_would_change_the_result_is_refused(self):
         hf_folders.write_anllm(self.folder, {"[PAD]": 32000}, seed=9)
         for fields, words in (({"architectures": ["MixtralForCausalLM"]}, ["architectures", "Mixtral", "LlamaForCausalLM"]),
-                              ({"rope_scaling": {"type": "yarn", "factor": 2.0}}, ["rope_scaling", "yarn", "llama3"]),
+                              ({"rope_scaling": {"type": "dynamic", "factor": 2.0}}, ["rope_scaling", "dynamic", "llama3"]),
+                              ({"rope_scaling": {"type": "yarn", "factor": -2.0}}, ["rope_scaling", "factor", "-2.0"]),
+                              ({"rope_scaling": {"type": "yarn", "factor": 2.0, "truncate": False}},
+                               ["rope_scaling", "truncate"]),
+                              ({"layer_types": ["full_attention", "sliding_attention"]},
+                               ["layer_types", "sliding_attention"]),
                               ({"rope_scaling": {"rope_type": "llama3", "factor": 8}}, ["rope_scaling", "low_freq_factor"]),
                               ({"attention_bias": True}, ["attention_bias", "True"]),
                               ({"hidden_act": "gelu"}, ["hidden_act", "gelu"]),

@@ -1,12 +1,12 @@
 """The vocabulary of a Hugging Face folder in the form that GGUF stores it.
 
 Two kinds are read:
-  tokenizer.json   byte-level BPE (Llama 3, SmolLM2, GPT-2, Qwen2)
+  tokenizer.json   byte-level BPE (Llama 3, SmolLM2, GPT-2, Qwen2, Qwen3)
   tokenizer.model  SentencePiece BPE (Llama 2), with what added_tokens.json puts behind it
 A folder with both is of the second kind, unless its tokenizer.json is byte-level.
 
-A token that was added is a control token if the tokenizer calls it special, and user-defined if not (as AnLLM's <AC>);
-in either case no text is encoded to it by Kedge.
+A token that was added is a control token if the tokenizer calls it special, and user-defined if not (as AnLLM's <AC>):
+text that spells a user-defined one becomes that token, and no text becomes a control token.
 """
 import dataclasses
 import json

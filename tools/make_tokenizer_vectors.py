@@ -6,16 +6,20 @@ rendered by Jinja2 from the GGUF's own template. From the repository's root:
 
     python3 -m venv /tmp/vectors
     /tmp/vectors/bin/pip install gguf==0.19.0 tokenizers==0.23.3 Jinja2==3.1.6 sentencepiece==0.2.3 protobuf
-    /tmp/vectors/bin/python tools/make_tokenizer_vectors.py ~/.cache/kedge/SmolLM2-135M-Instruct.Q4_1.gguf
+    /tmp/vectors/bin/python tools/make_tokenizer_vectors.py ~/.cache/kedge/SmolLM2-135M-Instruct.Q4_1.gguf \\
+        --vocabularies llama_cpp_python-0.3.36/vendor/llama.cpp/models
 
 Writes common/tokenizer/testdata/smollm2_vectors.json (for the default model), small_vocabulary.json (a vocabulary of
 256 bytes and the model's first 600 merges, with its own vectors for each pre-tokenizer, so that tests need no model),
-and small_sentence_piece.json (a vocabulary that SentencePiece learns from LICENSE, as a GGUF would list it, with what
-SentencePiece's Python package makes of the texts).
+small_added_tokens.json (the same with user-defined tokens), small_sentence_piece.json and small_user_defined.json
+(vocabularies that SentencePiece learns from LICENSE, as a GGUF would list them, the second one with user-defined symbols,
+and what SentencePiece's Python package makes of the texts), and vocabulary_vectors.json (for those of llama.cpp's
+vocabularies whose models are common).
 """
 
 import argparse
 import io
+import itertools
 import json
 import pathlib
 
@@ -35,7 +39,32 @@ SPLITS = {
                  r"|\s*[\r\n]+|\s+(?!\S)|\s+",
     "qwen2": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
              r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "qwen35": r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
+              r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+    "tekken": r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+              r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+              r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
 }
+TAKE_WHOLE_TOKENS = ("llama-bpe", "tekken")
+COMMON_VOCABULARIES = ("llama-bpe", "qwen2")
+
+# User-defined ones: some begin, end or lie in others, or are made of what pre-tokenizers cut at.
+ADDED_TOKENS = ["<tool_call>", "</tool_call>", "<think>", "  ", "    ", " " * 9, "\n\n", "the", "<t", "e T", "12", ">\n",
+                "\u00e9\u00e9", "\u4f60\u597d", "n't", "\r\n"]
+USER_DEFINED_SYMBOLS = ["<tool_call>", "</tool_call>", "<think>", "\u2581\u2581", "\u2581\u2581\u2581\u2581", "\u2581" * 9,
+                        "the", "<t", "e\u2581T", "12", ">\u2581", "\u00e9", "\u4f60\u597d", "n't"]
+ADDED_TEXTS = [
+    "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"x\": 12}}\n</tool_call>",
+    "<think>\n\n</think>\n\nThe <think> of the <tool_call",
+    "<t<tool_call><th<think><<think>>\n<tool_call>>\n",
+    "a  b   c    d     e      f" + " " * 30 + "g" + " " * 9,
+    "  the the  the    lathe thethe",
+    "wouldn't  won't 'the' 'T THE the The",
+    "1212 1 12 312 124",
+    "caf\u00e9 e\u0301\u00e9\u00e9 \u4f60\u597d\u4f60 \u597d\u4f60\u597d",
+    "x\r\n\r\ny\n\n\n\nz\r\n\n \n\n ",
+    "\u2581\u2581 a\u2581 \u2581b",
+]
 
 TEXTS = [
     # Plain, and white space of all kinds.
@@ -119,6 +148,15 @@ TEXTS = [
     "=" * 400 + " " + "-" * 400,
     "7" * 100,
     "\u00e9" * 300 + "\U0001f600" * 50,
+    # Line breaks in code and in data, and runs of blanks.
+    "a\r\nb\r\n\r\n  c\r\r\n\td \r\n  \n",
+    "{\r\n    \"a\": [1,\r\n        2]\r\n}\r\n",
+    "key:\n  - a\n  - b:   c\n\n\n        deep\n",
+    "id,name;x\n1,\"a b\"\n\n2,c\u00a0\n",
+    "a" + " " * 16 + "b" + " " * 33 + "c" + " " * 80 + "\n" + "\t" * 12 + "d" + " \t" * 9,
+    # Letters, marks and digits of Unicode 15 and 16.
+    "a\u1c89\u1c8a \ua7cb\ua7da x\U00010d4a\U00010d50\U00010d70 \U00010d40\U00010d41 \U0002ebf0\U0002ebf1b \u0897a",
+    "\U00016130\U00016131 \U00013460\U000143fa! \U0001e5f0 \U0001e4f0'\U00016d43s \U0001fae8\U0001fae9",
 ]
 
 CHATS = [
@@ -140,13 +178,13 @@ CHATS = [
 def read_model(path):
     fields = gguf.GGUFReader(path).fields
     keys = {"tokens": "ggml.tokens", "merges": "ggml.merges", "types": "ggml.token_type", "template": "chat_template"}
-    return {name: fields["tokenizer." + key].contents() for name, key in keys.items()}
+    return {name: fields["tokenizer." + key].contents() for name, key in keys.items() if "tokenizer." + key in fields}
 
 
-def make_tokenizer(tokens, merges, pre, special=()):
+def make_tokenizer(tokens, merges, pre, special=(), added=()):
     vocabulary = {token: i for i, token in enumerate(tokens)}
     pairs = [tuple(merge.split(" ")) for merge in merges]
-    result = tokenizers.Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre == "llama-bpe"))
+    result = tokenizers.Tokenizer(models.BPE(vocabulary, pairs, ignore_merges=pre in TAKE_WHOLE_TOKENS))
     steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=pre not in SPLITS)]
     if pre == "smollm":
         steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
@@ -155,25 +193,29 @@ def make_tokenizer(tokens, merges, pre, special=()):
     result.pre_tokenizer = pre_tokenizers.Sequence(steps)
     if special:
         result.add_special_tokens([tokenizers.AddedToken(token, special=True, normalized=False) for token in special])
+    if added:
+        result.add_tokens([tokenizers.AddedToken(token, special=False, normalized=False) for token in added])
     return result
 
 
-def encode_all(tokenizer, longest=None):
-    texts = [text for text in TEXTS if longest is None or len(text) <= longest]
+def short_texts():
+    return [text for text in TEXTS if len(text) <= 160]
+
+
+def encode_all(tokenizer, texts):
     return [{"text": text, "ids": tokenizer.encode(text).ids} for text in texts]
 
 
-def make_sentence_piece():
+def make_sentence_piece(texts, symbols=()):
     """A vocabulary like Llama 2's: BPE with byte tokens, digits one by one, all white space kept."""
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(pathlib.Path("LICENSE").read_text().splitlines()), model_writer=model,
         model_type="bpe", vocab_size=480, byte_fallback=True, split_digits=True, allow_whitespace_only_pieces=True,
         remove_extra_whitespaces=False, normalization_rule_name="identity", character_coverage=0.99,
-        minloglevel=2)
+        user_defined_symbols=list(symbols), minloglevel=2)
     pieces = sentencepiece_model_pb2.ModelProto.FromString(model.getvalue()).pieces
     processor = sentencepiece.SentencePieceProcessor(model_proto=model.getvalue())
-    texts = [text for text in TEXTS if len(text) <= 160]
     return {
         "tokens": [piece.piece for piece in pieces],
         "scores": [piece.score for piece in pieces],
@@ -224,22 +266,38 @@ def write(path, value):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", help="SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--vocabularies", required=True, type=pathlib.Path, help="folder of ggml-vocab-*.gguf")
     parser.add_argument("--out", default="common/tokenizer/testdata", type=pathlib.Path)
     arguments = parser.parse_args()
     model = read_model(arguments.model)
 
     full = make_tokenizer(model["tokens"], model["merges"], "smollm")
-    write(arguments.out / "smollm2_vectors.json", {"texts": encode_all(full), "chats": render_chats(model)})
+    write(arguments.out / "smollm2_vectors.json", {"texts": encode_all(full, TEXTS), "chats": render_chats(model)})
 
     merges = model["merges"][:SMALL_MERGES]
     tokens = sorted(pre_tokenizers.ByteLevel.alphabet()) + [merge.replace(" ", "") for merge in merges]
     small = {"tokens": tokens, "merges": merges}
     for pre in ("gpt-2", "smollm"):
-        small[pre] = encode_all(make_tokenizer(tokens, merges, pre))
+        small[pre] = encode_all(make_tokenizer(tokens, merges, pre), TEXTS)
     for pre in SPLITS:
-        small[pre] = encode_all(make_tokenizer(tokens, merges, pre), longest=160)
+        small[pre] = encode_all(make_tokenizer(tokens, merges, pre), short_texts())
     write(arguments.out / "small_vocabulary.json", small)
-    write(arguments.out / "small_sentence_piece.json", make_sentence_piece())
+
+    with_added = {"added": ADDED_TOKENS}
+    for pre in itertools.chain(("gpt-2", "smollm"), SPLITS):
+        with_added[pre] = encode_all(make_tokenizer(tokens, merges, pre, added=ADDED_TOKENS), ADDED_TEXTS)
+    write(arguments.out / "small_added_tokens.json", with_added)
+
+    write(arguments.out / "small_sentence_piece.json", make_sentence_piece(short_texts()))
+    write(arguments.out / "small_user_defined.json",
+          make_sentence_piece(ADDED_TEXTS + short_texts(), USER_DEFINED_SYMBOLS))
+
+    common = {}
+    for name in COMMON_VOCABULARIES:
+        vocabulary = read_model(arguments.vocabularies / f"ggml-vocab-{name}.gguf")
+        tokenizer = make_tokenizer(vocabulary["tokens"], vocabulary["merges"], name)
+        common[name] = encode_all(tokenizer, short_texts() + ADDED_TEXTS)
+    write(arguments.out / "vocabulary_vectors.json", common)
 
 
 if __name__ == "__main__":

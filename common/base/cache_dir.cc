@@ -8,10 +8,11 @@
 namespace kedge {
 
 std::string CacheDir() {
+  // The XDG specification: a relative path counts as unset.
   const char* cache = std::getenv("XDG_CACHE_HOME");
-  if (cache != nullptr && *cache != '\0') return std::string(cache) + "/kedge";
+  if (cache != nullptr && *cache == '/') return std::string(cache) + "/kedge";
   const char* home = std::getenv("HOME");
-  if (home != nullptr && *home != '\0') return std::string(home) + "/.cache/kedge";
+  if (home != nullptr && *home == '/') return std::string(home) + "/.cache/kedge";
   return "";
 }
 

@@ -1,31 +1,47 @@
 // Tested by write_file_test.cc.
 #include "common/base/write_file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <filesystem>
-#include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 
 namespace kedge {
+namespace {
+
+// 0, or what went wrong. A limit of file size is an error here only where SIGXFSZ is ignored, as all programs do.
+int WriteNew(const std::string& path, absl::string_view bytes) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
+  if (file < 0) return errno;
+  int error = 0;
+  while (error == 0 && !bytes.empty()) {
+    const ssize_t written = write(file, bytes.data(), bytes.size());
+    if (written >= 0) bytes.remove_prefix(static_cast<size_t>(written));
+    if (written < 0 && errno != EINTR) error = errno;
+  }
+  if (close(file) != 0 && error == 0) error = errno;  // where a quota shows on some file systems
+  return error;
+}
+
+}  // namespace
 
 absl::Status WriteFile(const std::string& path, absl::string_view bytes) {
   static std::atomic<uint64_t> count{0};
-  std::error_code error;
+  std::error_code ignored;  // what is wrong with the directory shows below
   const std::filesystem::path directory = std::filesystem::path(path).parent_path();
-  if (!directory.empty()) std::filesystem::create_directories(directory, error);  // an error shows below
+  if (!directory.empty()) std::filesystem::create_directories(directory, ignored);
   const std::string part = absl::StrCat(path, ".", ::getpid(), ".", ++count, ".part");
-  std::ofstream stream(part, std::ios::binary | std::ios::trunc);
-  stream << bytes;
-  stream.close();
-  error.clear();
-  if (stream) std::filesystem::rename(part, path, error);
-  if (stream && !error) return absl::OkStatus();
-  std::filesystem::remove(part, error);
-  return absl::UnavailableError(absl::StrCat("cannot write ", path));
+  int error = WriteNew(part, bytes);
+  if (error == 0 && ::rename(part.c_str(), path.c_str()) != 0) error = errno;
+  if (error == 0) return absl::OkStatus();
+  ::unlink(part.c_str());
+  return absl::UnavailableError(absl::StrCat("cannot write ", path, ": ", strerror(error)));
 }
 
 }  // namespace kedge

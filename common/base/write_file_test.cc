@@ -1,5 +1,8 @@
 #include "common/base/write_file.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -40,11 +43,26 @@ TEST_F(WriteFileTest, AFailureNamesThePathAndLeavesNothing) {
   fs::create_directories(directory_ / "taken" / "full");
   const std::string path = directory_ / "taken";  // a directory, and not empty
   const absl::Status status = WriteFile(path, "x");
-  EXPECT_EQ(status, absl::UnavailableError("cannot write " + path));
+  EXPECT_EQ(status, absl::UnavailableError("cannot write " + path + ": Is a directory"));
   EXPECT_EQ(Files(), 1u);
   ASSERT_TRUE(WriteFile(directory_ / "file", "x").ok());
   EXPECT_FALSE(WriteFile(directory_ / "file" / "below", "y").ok());
   EXPECT_EQ(Read(directory_ / "file"), "x");
+}
+
+TEST_F(WriteFileTest, ALimitOfFileSizeLeavesWhatWasThere) {
+  const fs::path path = directory_ / "file";
+  ASSERT_TRUE(WriteFile(path, "old").ok());
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  const rlimit small = {.rlim_cur = 1000, .rlim_max = before.rlim_max};
+  setrlimit(RLIMIT_FSIZE, &small);
+  const absl::Status status = WriteFile(path, std::string(5000, 'x'));
+  setrlimit(RLIMIT_FSIZE, &before);
+  EXPECT_EQ(status, absl::UnavailableError("cannot write " + path.string() + ": File too large"));
+  EXPECT_EQ(Read(path), "old");
+  EXPECT_EQ(Files(), 1u);
 }
 
 TEST_F(WriteFileTest, ReadersNeverSeeAPart) {

@@ -53,6 +53,14 @@ TEST_P(ScoreTest, WholeStepsAndSplitAgreeToTheBit) {
 INSTANTIATE_TEST_SUITE_P(Devices, ScoreTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Deferred" : "Hash"; });
 
+TEST(ScoreDetailsTest, RowsThatAreNoNumbersAreAnErrorAndNoScore) {
+  HashDevice device({.num_pages = 64, .max_rows = kMostTokens, .vocab_size = kVocabulary, .bad_token = 3});
+  const Content content{.ids = {1, 2, 3, 4}, .policy = {.recent = Policy::kAll}};
+  for (const auto& score : {ScoreWhole(content, {}, &device), ScoreSteps(content, {}, &device)}) {
+    EXPECT_EQ(score.status().code(), absl::StatusCode::kInternal) << score.status();
+  }
+}
+
 TEST(ScoreDetailsTest, ASegmentOfAnotherModelIsRefused) {
   std::mt19937 random(1);
   const Content content = RandomContent(kVocabulary, 50, random);

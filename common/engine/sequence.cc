@@ -56,7 +56,7 @@ void Sequence::TakeSalience(const EarlierSalience& earlier) {
   salience_->Take(earlier);
 }
 
-absl::StatusOr<size_t> Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
+absl::Status Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
   const size_t count = mass_rows_.size();
   const size_t num_heads = heads_ == nullptr ? 0 : heads_->pointers.size() + heads_->retrieval.size();
   for (size_t i = 0; i < count; ++i) {
@@ -65,8 +65,7 @@ absl::StatusOr<size_t> Sequence::Settle(const StepFuture& step, size_t first_mas
     }
   }
   mass_rows_.clear();
-  if (tracker_.reduces_next()) KEDGE_RETURN_IF_ERROR(Reduce(device));
-  return count;
+  return tracker_.reduces_next() ? Reduce(device) : absl::OkStatus();
 }
 
 // K is filled by copies out of R: only now is it known which rows are kept.

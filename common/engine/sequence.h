@@ -58,10 +58,12 @@ class Sequence {
   // Salience::CanTake.
   void TakeSalience(const EarlierSalience& earlier);
 
+  // How many rows of the last plan want mass.
+  size_t num_mass_rows() const { return mass_rows_.size(); }
   // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
-  // want mass; returns how many of its own do. Takes their mass; once the prompt has been computed up to its last row,
-  // chooses salient sequences if none were chosen for this request, and reduces the prompt.
-  absl::StatusOr<size_t> Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
+  // want mass. Takes the mass of its own; once the prompt has been computed up to its last row, chooses salient
+  // sequences if none were chosen for this request, and reduces the prompt.
+  absl::Status Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
   // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }

@@ -44,14 +44,27 @@ std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevic
   return device->Launch(std::move(plan));
 }
 
-absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
-  KEDGE_RETURN_IF_ERROR(step->Wait());
-  size_t mass_rows = 0;
-  for (const Slice& slice : slices) {
-    KEDGE_ASSIGN_OR_RETURN(const size_t own, slice.sequence->Settle(*step, mass_rows, device));
-    mass_rows += own;
+std::vector<absl::Status> FinishEach(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
+  if (const absl::Status status = step->Wait(); !status.ok()) {
+    return std::vector<absl::Status>(slices.size(), status);
   }
-  return absl::OkStatus();
+  std::vector<absl::Status> statuses;
+  size_t rows = 0, mass_rows = 0;
+  for (const Slice& slice : slices) {
+    const size_t own_mass_rows = slice.sequence->num_mass_rows();  // Settle forgets them
+    absl::Status status = step->CheckRows(rows, slice.rows);
+    if (status.ok()) status = slice.sequence->Settle(*step, mass_rows, device);
+    statuses.push_back(std::move(status));
+    rows += slice.rows;
+    mass_rows += own_mass_rows;
+  }
+  return statuses;
+}
+
+absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
+  absl::Status first;
+  for (const absl::Status& status : FinishEach(slices, step, device)) first.Update(status);
+  return first;
 }
 
 uint32_t StepPacer::budget() const {

@@ -36,7 +36,11 @@ struct Slice {
 // Plans and launches one step. Logits come in the order of the slices' rows that want them.
 std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
 
-// Waits for the step of these slices and settles their sequences. To be called before the next launch.
+// Waits for the step of these slices and settles their sequences. To be called before the next launch. One status for
+// each slice: that its rows came to no numbers (StepFuture::CheckRows) is no other request's business. A sequence whose
+// slice failed cannot go on.
+std::vector<absl::Status> FinishEach(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
+// The same where all belong together: the first that is not OK.
 absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
 
 // Sizes steps by time: so many rows that a step takes about `target`, by the average of recent steps. A step that is

@@ -24,12 +24,15 @@ std::vector<std::string> Backends() {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path) {
-  if (backend == "cpu") return CreateCpuOps({.threads = threads, .image_path = image_path});
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path,
+                                               const std::function<void(const std::string&)>& image_notice) {
+  CpuOptions options{.threads = threads, .image_path = image_path, .image_notice = image_notice};
+  if (backend == "cpu") return CreateCpuOps(options);
   if (backend == "reference") return CreateReferenceOps();
   for (InstructionSet set : kInstructionSets) {
     if (backend != NameOf(set) || !IsAvailable(set)) continue;
-    return CreateCpuOps({.threads = threads, .instruction_set = set, .image_path = image_path});
+    options.instruction_set = set;
+    return CreateCpuOps(options);
   }
   return absl::InvalidArgumentError(absl::StrCat("backend: \"", backend, "\" is none that this machine has; those are ",
                                                  absl::StrJoin(Backends(), ", ")));

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_KERNELS_CREATE_OPS_H_
 #define KEDGE_COMMON_KERNELS_CREATE_OPS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,10 +17,11 @@ namespace kedge {
 // and measurements: `cpu` takes the best instructions that the machine has.
 std::vector<std::string> Backends();
 
-// kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path`:
-// CpuOptions::image_path.
+// kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path` and
+// `image_notice`: see CpuOptions.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
-                                               const std::string& image_path = "");
+                                               const std::string& image_path = "",
+                                               const std::function<void(const std::string&)>& image_notice = {});
 
 }  // namespace kedge
 

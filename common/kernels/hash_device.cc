@@ -2,6 +2,7 @@
 // for somebody else, has no chance of looking right. Tested by hash_device_test.cc.
 #include "common/kernels/hash_device.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "absl/strings/str_cat.h"
@@ -26,6 +27,12 @@ class HashDevice::Future : public StepFuture {
  public:
   explicit Future(const HashDevice* device) : device_(device) {}
   absl::Status Wait() override { return absl::OkStatus(); }
+  absl::Status CheckRows(size_t first, size_t count) const override {
+    const auto begin = device_->bad_rows_.begin() + first;
+    const auto bad = std::find(begin, begin + count, true);
+    if (bad == begin + count) return absl::OkStatus();
+    return absl::InternalError(absl::StrCat("row ", bad - device_->bad_rows_.begin(), " is no number"));
+  }
   absl::Span<const float> Logits(size_t i) const override { return device_->logits_[i]; }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return device_->mass_[i][h]; }
 
@@ -55,9 +62,11 @@ void HashDevice::WriteRow(const RowRef& ref, uint64_t hash) {
 
 std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   KEDGE_CHECK(plan.rows.size() <= options_.max_rows);
+  bad_rows_.clear();
   logits_.clear();
   mass_.clear();
   for (const PlanRow& row : plan.rows) {
+    bad_rows_.push_back(options_.bad_token == row.token);
     const PageTables& tables = plan.tables[row.tables];
     auto recent = [&](uint32_t position) {
       return RowRef{tables.recent.at(position / kPageRows - tables.first_recent_page), position % kPageRows};

@@ -5,6 +5,7 @@
 #define KEDGE_COMMON_KERNELS_HASH_DEVICE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct HashDeviceOptions {
   uint32_t num_pages = 1024;
   uint32_t max_rows = 256;
   uint32_t vocab_size = 64;
-  uint64_t model_seed = 1;  // two devices with other seeds are two models
+  uint64_t model_seed = 1;            // two devices with other seeds are two models
+  std::optional<uint32_t> bad_token;  // rows of it come to no numbers (StepFuture::CheckRows)
 };
 
 // Rows have two layers of one head with two f32 "dimensions": four equal copies of the hash, checked against each
@@ -50,6 +52,7 @@ class HashDevice : public StepDevice {
   const std::string numerics_class_ = "hash-1";
   const RowShape shape_{.layers = 2, .kv_heads = 1, .head_dim = 2, .type = KvType::kF32};
   std::vector<uint64_t> memory_;
+  std::vector<bool> bad_rows_;  // of the last step
   std::vector<std::vector<float>> logits_;
   std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][position]
   uint64_t torn_rows_ = 0;

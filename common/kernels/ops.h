@@ -68,6 +68,8 @@ class Ops {
   virtual void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) = 0;
   // out[r] = x[r] / sqrt(mean(x[r]^2) + epsilon) * weight.
   virtual void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) = 0;
+  // The same for each head of x[r], in place. x: [rows, heads * head_dim], weight: [head_dim].
+  virtual void RmsNormHeads(int rows, int heads, const WeightVector& weight, float epsilon, Activations& x) = 0;
   // out[r] = weights * x[r], of several matrices that multiply the same x.
   struct Product {
     const WeightMatrix* weights;
@@ -77,13 +79,20 @@ class Ops {
   void MatMul(int rows, const Activations& x, const WeightMatrix& weights, Activations& out) {
     MatMul(rows, x, {{&weights, &out}});
   }
-  // Rotates pairs (2i, 2i+1) of the first rope_dim values of each head by position * inverse_frequencies[i]: GGUF's
-  // llama layout, in which a head's two halves are interleaved. x: [rows, heads * head_dim].
+  // Rotates pairs (2i, 2i+1) of the first rope_dim values of each head by position * inverse_frequencies[i], and makes
+  // them `magnitude` times as long: GGUF's llama layout, in which a head's two halves are interleaved.
+  // x: [rows, heads * head_dim].
   virtual void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim,
-                    const WeightVector& inverse_frequencies, Activations& x) = 0;
+                    const WeightVector& inverse_frequencies, float magnitude, Activations& x) = 0;
   // Writes keys and values [rows, kv_heads * head_dim] of one layer to R, and to K where kept_index >= 0.
   virtual void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
                        PageMemory& pages) = 0;
+  // A row whose keys or values are infinite or no numbers in the KV type.
+  struct KvFault {
+    uint32_t row = 0;  // of the plan
+    int layer = 0;
+    bool overflowed = false;  // they were finite before they were rounded to the type
+  };
   // out[r] = attention of queries[r] [heads * head_dim] over the rows that its two spans show, scaled by
   // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
   virtual void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries,
@@ -108,6 +117,8 @@ class Ops {
   virtual void SumAcrossShards(int rows, Activations& x) = 0;
 
   // --- To and from the host; these wait ---
+  // What WriteKv has met since the last call, layers in ascending order.
+  virtual std::vector<KvFault> TakeKvFaults() = 0;
   virtual void CopyToHost(int rows, const Activations& x, absl::Span<float> out) = 0;
   virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
   // Passes over rows whose page is kNoPage.

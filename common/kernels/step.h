@@ -68,6 +68,10 @@ class StepFuture {
   virtual ~StepFuture() = default;
   // Blocks until the work, and all work launched before it on the same device, is done.
   virtual absl::Status Wait() = 0;
+  // Whether rows [first, first + count) of the plan came to numbers: OK, or kInternal that says what of which row is
+  // infinite or no number, its keys and values in the KV type or its logits. Nothing that stands on such a row means
+  // anything; other requests' rows are as good as ever. REQUIRES: Wait() returned OK; the future of a Launch.
+  virtual absl::Status CheckRows(size_t first, size_t count) const = 0;
   // Logits [vocab] of the i-th row with wants_logits, in plan order. Valid until the next Launch on the device.
   // REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Span<const float> Logits(size_t i) const = 0;

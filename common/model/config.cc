@@ -1,6 +1,4 @@
-// Metadata first, then the tensor table is compared with what the metadata promise, name by name. Both directions
-// count: a missing tensor is an error, and so is an unknown one, because a bias or an expert that is silently left out
-// gives another model's text. Only what is known to be redundant is ignored.
+// Metadata first, then the tensor table is compared with what the metadata promise (model_tensors.h).
 //
 // Fingerprints are remembered in one small file per (path, size, modification time), named by the hash of those three.
 //
@@ -10,17 +8,13 @@
 #include <openssl/evp.h>
 
 #include <array>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <set>
 #include <sstream>
 #include <utility>
 
 #include "absl/strings/escaping.h"
-#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -31,6 +25,7 @@
 #include "common/base/cache_dir.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
+#include "common/model/model_tensors.h"
 
 namespace kedge {
 namespace {
@@ -38,19 +33,18 @@ namespace {
 // Larger counts are damage; below it, products of two counts fit into 64 bits.
 constexpr int64_t kLargestCount = int64_t{1} << 30;
 
-constexpr TensorType kMatrixTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
-                                       TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
-                                       TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
-constexpr TensorType kVectorTypes[] = {TensorType::kF32, TensorType::kF16, TensorType::kBF16};
-constexpr TensorType kF32Only[] = {TensorType::kF32};
-
-absl::Status KeyError(const GgufFile& file, absl::string_view key, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": key '", key, "': ", what));
-}
-
-absl::Status TensorError(const GgufFile& file, absl::string_view tensor, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": tensor '", tensor, "': ", what));
-}
+// How the supported ones differ.
+struct Architecture {
+  absl::string_view name;
+  bool has_biases;
+  bool has_head_norms;
+  bool rope_halves;
+};
+constexpr Architecture kArchitectures[] = {
+    {"llama", false, false, false},
+    {"qwen2", true, false, true},
+    {"qwen3", false, true, true},
+};
 
 // What the caller asked for is in the file or not: a missing key is the file's fault.
 template <typename T>
@@ -77,40 +71,23 @@ absl::Status LoadArchitecture(const GgufFile& file, ModelConfig& config) {
     return KeyError(file, "general.type", "this is an adapter; give it with --adapter, and its base with --model");
   }
   KEDGE_ASSIGN_OR_RETURN(config.architecture, Required(file.GetString("general.architecture")));
-  const bool is_qwen2 = config.architecture == "qwen2";
-  if (config.architecture != "llama" && !is_qwen2) {
-    return KeyError(file, "general.architecture", absl::StrCat("'", absl::CHexEscape(config.architecture),
-                                                               "' is not supported; supported: llama, qwen2"));
+  for (const Architecture& known : kArchitectures) {
+    if (config.architecture != known.name) continue;
+    config.has_biases = known.has_biases;
+    config.has_head_norms = known.has_head_norms;
+    config.rope_halves = known.rope_halves;
+    return absl::OkStatus();
   }
-  config.has_biases = is_qwen2;
-  config.rope_halves = is_qwen2;
-  return absl::OkStatus();
+  const std::string supported = absl::StrJoin(
+      kArchitectures, ", ", [](std::string* out, const Architecture& known) { absl::StrAppend(out, known.name); });
+  return KeyError(
+      file, "general.architecture",
+      absl::StrCat("'", absl::CHexEscape(config.architecture), "' is not supported; supported: ", supported));
 }
 
 // The full name of one of the architecture's keys.
 std::string Key(const ModelConfig& config, absl::string_view key) {
   return absl::StrCat(config.architecture, ".", key);
-}
-
-// Positions are rotated by angles of freq_base alone, divided by the factors in rope_freqs.weight.
-absl::Status CheckRopeScaling(const GgufFile& file, const ModelConfig& config) {
-  const std::string type_key = Key(config, "rope.scaling.type");
-  if (file.Has(type_key)) {
-    KEDGE_ASSIGN_OR_RETURN(std::string type, file.GetString(type_key));
-    if (type == "none") return absl::OkStatus();
-    return KeyError(file, type_key,
-                    absl::StrCat("'", absl::CHexEscape(type),
-                                 "' is not supported; supported: none, and factors in tensor rope_freqs.weight"));
-  }
-  // Without a type, a factor means linear scaling; 0 and 1 mean none.
-  for (const std::string& key : {Key(config, "rope.scaling.factor"), Key(config, "rope.scale_linear")}) {
-    if (!file.Has(key)) continue;
-    KEDGE_ASSIGN_OR_RETURN(double factor, file.GetFloat(key));
-    if (factor != 0 && factor != 1) {
-      return KeyError(file, key, absl::StrCat("linear scaling by ", factor, " is not supported; supported: none"));
-    }
-  }
-  return absl::OkStatus();
 }
 
 // Keys of other llama-like models that change the result. They are accepted with the value that changes nothing.
@@ -132,6 +109,9 @@ absl::Status CheckUnsupportedFeatures(const GgufFile& file, const ModelConfig& c
       {"logit_scale", 0, 1},
       {"residual_scale", 0, 1},
       {"embedding_scale", 0, 1},
+      {"rope.scaling.yarn_ext_factor", -1, 1},
+      {"rope.scaling.yarn_attn_factor", 1, 1},
+      {"rope.scaling.yarn_log_multiplier", 0, 0},
   };
   for (const Feature& feature : kFeatures) {
     const std::string key = Key(config, feature.key);
@@ -155,7 +135,6 @@ absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
   const std::string kv_heads_key = Key(config, "attention.head_count_kv");
   const std::string key_length_key = Key(config, "attention.key_length");
   const std::string value_length_key = Key(config, "attention.value_length");
-  const std::string rope_dim_key = Key(config, "rope.dimension_count");
   KEDGE_ASSIGN_OR_RETURN(config.num_heads, RequiredCount(file, heads_key));
   KEDGE_ASSIGN_OR_RETURN(config.num_kv_heads, OptionalCount(file, kv_heads_key, config.num_heads));
   if (config.num_heads % config.num_kv_heads != 0) {
@@ -176,131 +155,18 @@ absl::Status LoadHeads(const GgufFile& file, ModelConfig& config) {
     return KeyError(file, value_length_key, absl::StrCat("must equal the head size ", config.head_dim, ", found ",
                                                          value_length));
   }
-  KEDGE_ASSIGN_OR_RETURN(config.rope_dim, OptionalCount(file, rope_dim_key, config.head_dim));
-  if (config.rope_dim % 2 != 0 || config.rope_dim > config.head_dim) {
-    return KeyError(file, rope_dim_key, absl::StrCat("must be even and at most the head size ", config.head_dim,
-                                                     ", found ", config.rope_dim));
-  }
   return absl::OkStatus();
 }
 
-absl::Status LoadNumbers(const GgufFile& file, ModelConfig& config) {
+absl::Status LoadEpsilon(const GgufFile& file, ModelConfig& config) {
   const std::string epsilon_key = Key(config, "attention.layer_norm_rms_epsilon");
-  const std::string freq_base_key = Key(config, "rope.freq_base");
   // No default: another epsilon than the model's would go unnoticed.
   KEDGE_ASSIGN_OR_RETURN(double epsilon, Required(file.GetFloat(epsilon_key)));
   if (!(epsilon >= 0 && epsilon < 1)) {
     return KeyError(file, epsilon_key, absl::StrCat("must be at least 0 and below 1, found ", epsilon));
   }
   config.rms_epsilon = static_cast<float>(epsilon);
-  if (file.Has(freq_base_key)) {
-    KEDGE_ASSIGN_OR_RETURN(config.rope_freq_base, file.GetFloat(freq_base_key));
-    if (!(config.rope_freq_base > 0) || !std::isfinite(config.rope_freq_base)) {
-      return KeyError(file, freq_base_key, absl::StrCat("must be positive and finite, found ", config.rope_freq_base));
-    }
-  }
   return absl::OkStatus();
-}
-
-std::string ShapeText(absl::Span<const uint64_t> shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
-
-// Compares the tensors that it is asked for with the file's, and remembers which ones were asked for.
-class TensorChecker {
- public:
-  explicit TensorChecker(const GgufFile& file) : file_(file) {}
-
-  absl::Status Expect(const std::string& name, absl::Span<const uint64_t> shape, absl::Span<const TensorType> types) {
-    known_.insert(name);
-    const GgufTensor* tensor = file_.FindTensor(name);
-    if (tensor == nullptr) {
-      return TensorError(file_, name, absl::StrCat("missing; must be ", ShapeText(shape), " of ", TypesText(types)));
-    }
-    if (shape != absl::MakeConstSpan(tensor->shape)) {
-      return TensorError(file_, name, absl::StrCat("found shape ", ShapeText(tensor->shape), ", must be ",
-                                                   ShapeText(shape)));
-    }
-    for (TensorType type : types) {
-      if (type == tensor->type) return absl::OkStatus();
-    }
-    return TensorError(file_, name, absl::StrCat("found ", TensorTypeName(tensor->type), "; supported: ",
-                                                 TypesText(types)));
-  }
-
-  absl::Status ExpectMatrix(const std::string& name, int64_t columns, int64_t rows) {
-    return Expect(name, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)}, kMatrixTypes);
-  }
-
-  absl::Status ExpectVector(const std::string& name, int64_t size) {
-    return Expect(name, {static_cast<uint64_t>(size)}, kVectorTypes);
-  }
-
-  // The error for a tensor that nobody asked for.
-  absl::Status ExpectNoOthers() const {
-    for (const GgufTensor& tensor : file_.tensors()) {
-      // Old converters stored the rotary frequencies, which follow from rope.freq_base.
-      if (known_.count(tensor.name) > 0 || absl::EndsWith(tensor.name, ".attn_rot_embd.inv_freq")) continue;
-      return TensorError(file_, absl::CHexEscape(tensor.name),
-                         "not part of the supported architectures (llama; qwen2, with biases of queries, keys and "
-                         "values; no experts, no adapters), and leaving it out would change the result");
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  static std::string TypesText(absl::Span<const TensorType> types) {
-    return absl::StrJoin(types, " ",
-                         [](std::string* out, TensorType type) { absl::StrAppend(out, TensorTypeName(type)); });
-  }
-
-  const GgufFile& file_;
-  std::set<std::string> known_;
-};
-
-absl::Status CheckRopeFactors(const GgufFile& file, const ModelConfig& config, TensorChecker& checker) {
-  constexpr absl::string_view kName = "rope_freqs.weight";
-  const GgufTensor* tensor = file.FindTensor(kName);
-  if (tensor == nullptr) return absl::OkStatus();
-  KEDGE_RETURN_IF_ERROR(
-      checker.Expect(std::string(kName), {static_cast<uint64_t>(config.rope_dim / 2)}, kF32Only));
-  for (size_t i = 0; i < tensor->shape[0]; ++i) {
-    float factor;
-    std::memcpy(&factor, tensor->data.data() + i * sizeof(float), sizeof(float));
-    if (!(factor > 0) || !std::isfinite(factor)) {
-      return TensorError(file, kName, absl::StrCat("factor ", i, " is ", factor, ", must be positive and finite"));
-    }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status CheckTensors(const GgufFile& file, const ModelConfig& config) {
-  const int64_t hidden = config.hidden_size;
-  const int64_t query_width = int64_t{config.num_heads} * config.head_dim;
-  const int64_t kv_width = int64_t{config.num_kv_heads} * config.head_dim;
-  TensorChecker checker(file);
-  KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("token_embd.weight", hidden, config.vocab_size));
-  for (int layer = 0; layer < config.num_layers; ++layer) {
-    const std::string prefix = absl::StrCat("blk.", layer, ".");
-    KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_norm.weight", hidden));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_q.weight", hidden, query_width));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_k.weight", hidden, kv_width));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_v.weight", hidden, kv_width));
-    if (config.has_biases) {
-      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_q.bias", query_width));
-      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_k.bias", kv_width));
-      KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "attn_v.bias", kv_width));
-    }
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "attn_output.weight", query_width, hidden));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectVector(prefix + "ffn_norm.weight", hidden));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_gate.weight", hidden, config.ffn_size));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_up.weight", hidden, config.ffn_size));
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix(prefix + "ffn_down.weight", config.ffn_size, hidden));
-  }
-  KEDGE_RETURN_IF_ERROR(checker.ExpectVector("output_norm.weight", hidden));
-  if (!config.tied_output) {
-    KEDGE_RETURN_IF_ERROR(checker.ExpectMatrix("output.weight", hidden, config.vocab_size));
-  }
-  KEDGE_RETURN_IF_ERROR(CheckRopeFactors(file, config, checker));
-  return checker.ExpectNoOthers();
 }
 
 // The embedding has a row for each token, and may have more (padding).
@@ -309,8 +175,9 @@ absl::StatusOr<int> VocabularySize(const GgufFile& file) {
   const GgufTensor* embedding = file.FindTensor(kEmbedding);
   if (embedding == nullptr) return TensorError(file, kEmbedding, "missing");
   if (embedding->shape.size() != 2 || embedding->shape[1] > static_cast<uint64_t>(kLargestCount)) {
-    return TensorError(file, kEmbedding, absl::StrCat("found shape ", ShapeText(embedding->shape),
-                                                      ", must be [embedding length, vocabulary size]"));
+    return TensorError(file, kEmbedding,
+                       absl::StrCat("found shape [", absl::StrJoin(embedding->shape, ", "),
+                                    "], must be [embedding length, vocabulary size]"));
   }
   constexpr absl::string_view kTokens = "tokenizer.ggml.tokens";
   if (file.Has(kTokens)) {
@@ -366,6 +233,18 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
       .IgnoreError();  // the next start hashes again
 }
 
+// Of one file, or one part of a split model.
+absl::StatusOr<std::string> FileFingerprint(const GgufFile& file, const std::string& cache_dir) {
+  if (!file.origin().has_value() || cache_dir.empty()) return Sha256(file.bytes());
+  const FileOrigin& origin = *file.origin();
+  KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(OriginText(origin))));
+  const std::string path = absl::StrCat(cache_dir, "/", name);
+  if (std::string remembered = RecallFingerprint(path, origin); !remembered.empty()) return remembered;
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, Sha256(file.bytes()));
+  RememberFingerprint(path, origin, fingerprint);
+  return fingerprint;
+}
+
 }  // namespace
 
 std::vector<HeadRef> AllHeads(const ModelConfig& config) {
@@ -389,8 +268,8 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
   KEDGE_ASSIGN_OR_RETURN(config.ffn_size, RequiredCount(file, Key(config, "feed_forward_length")));
   KEDGE_ASSIGN_OR_RETURN(config.context_length, RequiredCount(file, Key(config, "context_length")));
   KEDGE_RETURN_IF_ERROR(LoadHeads(file, config));
-  KEDGE_RETURN_IF_ERROR(LoadNumbers(file, config));
-  KEDGE_RETURN_IF_ERROR(CheckRopeScaling(file, config));
+  KEDGE_RETURN_IF_ERROR(LoadEpsilon(file, config));
+  KEDGE_ASSIGN_OR_RETURN(config.rope, LoadRope(file, config.architecture, config.head_dim, config.context_length));
   KEDGE_RETURN_IF_ERROR(CheckUnsupportedFeatures(file, config));
   KEDGE_ASSIGN_OR_RETURN(config.vocab_size, VocabularySize(file));
   config.tied_output = file.FindTensor("output.weight") == nullptr;
@@ -399,14 +278,13 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
 }
 
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir) {
-  if (!file.origin().has_value() || cache_dir.empty()) return Sha256(file.bytes());
-  const FileOrigin& origin = *file.origin();
-  KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(OriginText(origin))));
-  const std::string path = absl::StrCat(cache_dir, "/", name);
-  if (std::string remembered = RecallFingerprint(path, origin); !remembered.empty()) return remembered;
-  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, Sha256(file.bytes()));
-  RememberFingerprint(path, origin, fingerprint);
-  return fingerprint;
+  KEDGE_ASSIGN_OR_RETURN(std::string fingerprints, FileFingerprint(file, cache_dir));
+  if (file.further_parts().empty()) return fingerprints;
+  for (const std::shared_ptr<const GgufFile>& part : file.further_parts()) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, FileFingerprint(*part, cache_dir));
+    fingerprints += fingerprint;
+  }
+  return Sha256(AsBytes(fingerprints));
 }
 
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file) {

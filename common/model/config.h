@@ -11,10 +11,12 @@
 #include "common/kernels/head_ref.h"
 #include "common/kernels/row_shape.h"
 #include "common/model/gguf.h"
+#include "common/model/rope.h"
 
 namespace kedge {
 
-// Architectures `llama` and `qwen2`. All counts are positive and consistent once LoadConfig has returned.
+// Architectures `llama`, `qwen2` and `qwen3` (dense). All counts are positive and consistent once LoadConfig has
+// returned.
 struct ModelConfig {
   std::string name;          // general.name, else the file's name without its ending
   std::string architecture;  // the first part of its keys
@@ -23,15 +25,15 @@ struct ModelConfig {
   int ffn_size = 0;
   int num_heads = 0;         // query heads; a multiple of num_kv_heads
   int num_kv_heads = 0;
-  int head_dim = 0;          // even, at least 8; attention.key_length, else hidden_size / num_heads
-  int rope_dim = 0;          // rope.dimension_count; even, at most head_dim
-  int vocab_size = 0;        // rows of token_embd.weight
+  int head_dim = 0;    // even, at least 8; attention.key_length, else hidden_size / num_heads
+  int vocab_size = 0;  // rows of token_embd.weight
   int context_length = 0;
   float rms_epsilon = 1e-5f;
-  double rope_freq_base = 10000.0;
-  bool tied_output = false;  // no output.weight: the embedding serves as output
-  bool has_biases = false;   // of queries, keys and values (qwen2)
-  bool rope_halves = false;  // values i and i + rope_dim / 2 of a head turn together (qwen2), not 2i and 2i + 1 (llama)
+  RopeConfig rope;
+  bool tied_output = false;     // no output.weight: the embedding serves as output
+  bool has_biases = false;      // of queries, keys and values (qwen2)
+  bool has_head_norms = false;  // of each head of queries and keys, before they are turned (qwen3)
+  bool rope_halves = false;  // values i and i + rope.dim / 2 of a head turn together (qwen2, qwen3), not 2i and 2i + 1
 
   // Of its cache's rows, with elements of `type`.
   RowShape row_shape(KvType type) const {
@@ -49,17 +51,16 @@ std::vector<HeadRef> AllHeads(const ModelConfig& config);
 bool IsAdapter(const GgufFile& file);
 
 // Also checks that every tensor of the architecture exists with the shape that follows from the metadata and a type
-// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1, norms and biases F32 F16 BF16, rope_freqs.weight
-// [rope_dim / 2] F32. kInvalidArgument names the file and the key or tensor, and what is supported: an adapter,
-// another architecture, an odd or too small head size, a rope scaling type that is not `none` (factors come as tensor
-// rope_freqs.weight), a key or tensor that would change the result and is not known here (other biases, experts, a
-// sliding window).
+// that Kedge reads: matrices F32 F16 BF16 Q8_0 Q4_0 Q4_1 Q5_0 Q5_1 Q4_K Q5_K Q6_K, norms and biases F32 F16 BF16,
+// rope_freqs.weight [rope.dim / 2] F32. kInvalidArgument names the file and the key or tensor, and what is supported:
+// an adapter, another architecture, an odd or too small head size, a rope scaling type other than none, linear and
+// yarn, a key or tensor that would change the result and is not known here (other biases, experts, a sliding window).
 absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 
-// SHA-256 over all bytes of the file (metadata, tensor table and data), in hex. It names a model's content in
-// handshakes and in the hash chain. Remembered in `cache_dir` by path, size and modification time (hashing is about
-// 1 s per GB); where that can not be read or written, or is "", nothing is remembered. The second form takes the
-// user's cache directory, CacheDir()/fingerprints.
+// SHA-256 over all bytes of the file (metadata, tensor table and data), in hex; of a split model, over those of its
+// parts in hex, one after the other. It names a model's content in handshakes and in the hash chain. Remembered in
+// `cache_dir` by path, size and modification time (hashing is about 1 s per GB); where that can not be read or written,
+// or is "", nothing is remembered. The second form takes the user's cache directory, CacheDir()/fingerprints.
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir);
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file);
 

@@ -115,11 +115,11 @@ TEST(LoadConfig, ReadsAllFields) {
   EXPECT_EQ(config->num_heads, 2);
   EXPECT_EQ(config->num_kv_heads, 1);
   EXPECT_EQ(config->head_dim, 16);
-  EXPECT_EQ(config->rope_dim, 8);
+  EXPECT_EQ(config->rope.dim, 8);
   EXPECT_EQ(config->vocab_size, 10);
   EXPECT_EQ(config->context_length, 100);
   EXPECT_EQ(config->rms_epsilon, 1e-6f);
-  EXPECT_EQ(config->rope_freq_base, 500000);
+  EXPECT_EQ(config->rope.freq_base, 500000);
   EXPECT_TRUE(config->tied_output);
 }
 
@@ -134,8 +134,8 @@ TEST(LoadConfig, FillsInWhatTheFormatLeavesOut) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->name, "parts");  // the file's name
   EXPECT_EQ(config->num_kv_heads, 2);
-  EXPECT_EQ(config->rope_dim, 16);
-  EXPECT_EQ(config->rope_freq_base, 10000);
+  EXPECT_EQ(config->rope.dim, 16);
+  EXPECT_EQ(config->rope.freq_base, 10000);
   EXPECT_FALSE(config->tied_output);
 }
 
@@ -164,20 +164,27 @@ TEST(LoadConfig, AcceptsEverySupportedWeightType) {
 TEST(LoadConfig, RejectsOtherArchitectures) {
   Parts parts;
   parts.SetString("general.architecture", "phi3");
-  EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture': 'phi3' is not supported; supported: llama, qwen2"));
+  EXPECT_THAT(parts.Error(),
+              HasSubstr("key 'general.architecture': 'phi3' is not supported; supported: llama, qwen2, qwen3"));
   parts.keys.erase("general.architecture");
   EXPECT_THAT(parts.Error(), HasSubstr("key 'general.architecture' is missing"));
 }
 
-TEST(LoadConfig, Qwen2HasItsOwnKeysAndBiases) {
+// The parts under another architecture's keys.
+Parts PartsOf(const std::string& architecture) {
   Parts parts;
-  Parts qwen2;
+  Parts renamed;
   for (const auto& [key, set] : parts.keys) {
     if (!absl::StartsWith(key, "llama.")) continue;
-    qwen2.keys.erase(key);
-    qwen2.keys["qwen2" + key.substr(5)] = set;
+    renamed.keys.erase(key);
+    renamed.keys[architecture + key.substr(5)] = set;
   }
-  qwen2.SetString("general.architecture", "qwen2");
+  renamed.SetString("general.architecture", architecture);
+  return renamed;
+}
+
+TEST(LoadConfig, Qwen2HasItsOwnKeysAndBiases) {
+  Parts qwen2 = PartsOf("qwen2");
   EXPECT_THAT(qwen2.Error(), HasSubstr("tensor 'blk.0.attn_q.bias': missing; must be [32] of F32 F16 BF16"));
   qwen2.SetTensor("blk.0.attn_q.bias", {32});
   qwen2.SetTensor("blk.0.attn_k.bias", {16});
@@ -186,14 +193,33 @@ TEST(LoadConfig, Qwen2HasItsOwnKeysAndBiases) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->architecture, "qwen2");
   EXPECT_TRUE(config->has_biases);
+  EXPECT_FALSE(config->has_head_norms);
   EXPECT_TRUE(config->rope_halves);
   qwen2.SetFloat("qwen2.attention.sliding_window", 8);
   EXPECT_THAT(qwen2.Error(), HasSubstr("key 'qwen2.attention.sliding_window': 8 is not supported"));
   qwen2.keys.erase("qwen2.attention.sliding_window");
   qwen2.keys.erase("qwen2.block_count");
   EXPECT_THAT(qwen2.Error(), HasSubstr("key 'qwen2.block_count' is missing"));
-  EXPECT_FALSE(parts.Load()->has_biases);
-  EXPECT_FALSE(parts.Load()->rope_halves);
+  EXPECT_FALSE(Parts().Load()->has_biases);
+  EXPECT_FALSE(Parts().Load()->has_head_norms);
+  EXPECT_FALSE(Parts().Load()->rope_halves);
+}
+
+TEST(LoadConfig, Qwen3HasNormsOfHeads) {
+  Parts qwen3 = PartsOf("qwen3");
+  EXPECT_THAT(qwen3.Error(), HasSubstr("tensor 'blk.0.attn_q_norm.weight': missing; must be [16] of F32 F16 BF16"));
+  qwen3.SetTensor("blk.0.attn_q_norm.weight", {16});
+  EXPECT_THAT(qwen3.Error(), HasSubstr("tensor 'blk.0.attn_k_norm.weight': missing; must be [16] of F32 F16 BF16"));
+  qwen3.SetTensor("blk.0.attn_k_norm.weight", {16});
+  const auto config = qwen3.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->architecture, "qwen3");
+  EXPECT_FALSE(config->has_biases);
+  EXPECT_TRUE(config->has_head_norms);
+  EXPECT_TRUE(config->rope_halves);
+  qwen3.SetTensor("blk.0.attn_q.bias", {32});
+  EXPECT_THAT(qwen3.Error(), AllOf(HasSubstr("tensor 'blk.0.attn_q.bias': not part of architecture 'qwen3'"),
+                                   HasSubstr("supported: llama; qwen2, with biases")));
 }
 
 TEST(LoadConfig, NamesEachRequiredKeyThatIsMissing) {
@@ -207,9 +233,9 @@ TEST(LoadConfig, NamesEachRequiredKeyThatIsMissing) {
 }
 
 TEST(LoadConfig, RejectsCountsOutOfRange) {
-  for (const char* key : {"llama.block_count", "llama.context_length", "llama.embedding_length",
-                          "llama.feed_forward_length", "llama.attention.head_count", "llama.attention.head_count_kv",
-                          "llama.attention.key_length", "llama.rope.dimension_count"}) {
+  for (const char* key :
+       {"llama.block_count", "llama.context_length", "llama.embedding_length", "llama.feed_forward_length",
+        "llama.attention.head_count", "llama.attention.head_count_kv", "llama.attention.key_length"}) {
     for (int64_t value : {int64_t{0}, int64_t{-1}, int64_t{1} << 31, int64_t{1} << 40}) {
       Parts parts;
       parts.SetInt(key, value);
@@ -237,10 +263,10 @@ TEST(LoadConfig, RejectsHeadsThatDoNotFit) {
   Parts value;
   value.SetInt("llama.attention.value_length", 8);
   EXPECT_THAT(value.Error(), HasSubstr("key 'llama.attention.value_length': must equal the head size 16"));
-  for (int rope_dim : {7, 18}) {
+  for (int64_t rope_dim : {int64_t{0}, int64_t{-2}, int64_t{7}, int64_t{18}, int64_t{1} << 40}) {
     Parts rope;
     rope.SetInt("llama.rope.dimension_count", rope_dim);
-    EXPECT_THAT(rope.Error(), HasSubstr("key 'llama.rope.dimension_count': must be even and at most"));
+    EXPECT_THAT(rope.Error(), HasSubstr("key 'llama.rope.dimension_count': must be even, from 2 to the head size 16"));
   }
 }
 
@@ -257,21 +283,20 @@ TEST(LoadConfig, RejectsNumbersThatMakeNoSense) {
   }
 }
 
-TEST(LoadConfig, RejectsRopeScaling) {
-  for (const char* type : {"linear", "yarn", "longrope"}) {
-    Parts parts;
-    parts.SetString("llama.rope.scaling.type", type);
-    EXPECT_THAT(parts.Error(), AllOf(HasSubstr("key 'llama.rope.scaling.type'"), HasSubstr(type),
-                                     HasSubstr("supported: none")));
-  }
-  Parts factor;
-  factor.SetFloat("llama.rope.scaling.factor", 4);
-  EXPECT_THAT(factor.Error(), HasSubstr("key 'llama.rope.scaling.factor': linear scaling by 4"));
-  factor.SetString("llama.rope.scaling.type", "none");
-  EXPECT_EQ(factor.Error(), "");
-  Parts one;
-  one.SetFloat("llama.rope.scale_linear", 1);
-  EXPECT_EQ(one.Error(), "");
+TEST(LoadConfig, ReadsRopeScaling) {
+  Parts parts;
+  parts.SetString("llama.rope.scaling.type", "yarn");
+  parts.SetFloat("llama.rope.scaling.factor", 4);
+  const auto config = parts.Load();
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(RopeScalingText(config->rope.scaling), "yarn by 4 from 100");  // the context, where no other one is named
+  parts.SetFloat("llama.rope.scaling.yarn_log_multiplier", 0.1);
+  EXPECT_THAT(parts.Error(), HasSubstr("key 'llama.rope.scaling.yarn_log_multiplier': 0.1 is not supported; supported: "
+                                       "absent or 0"));
+  Parts other;
+  other.SetString("llama.rope.scaling.type", "longrope");
+  EXPECT_THAT(other.Error(), HasSubstr("key 'llama.rope.scaling.type': 'longrope' is not supported; supported: none, "
+                                       "linear, yarn"));
 }
 
 TEST(LoadConfig, RejectsKeysThatChangeTheResult) {

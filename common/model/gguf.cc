@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <limits>
@@ -25,6 +26,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/model/file_kind.h"
 
 namespace kedge {
 namespace {
@@ -297,12 +299,19 @@ std::string RealPath(const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const GgufFile>> GgufFile::Open(const std::string& path) {
+  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<GgufFile> file, Map(path));
+  KEDGE_RETURN_IF_ERROR(file->JoinParts());
+  return file;
+}
+
+absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Map(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // do not wait at a pipe
   if (descriptor < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
   absl::Cleanup close_descriptor = [descriptor] { ::close(descriptor); };  // the map outlives the descriptor
 
   struct stat info;
   if (::fstat(descriptor, &info) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot stat ", path));
+  if (S_ISDIR(info.st_mode)) return Damaged(absl::StrCat(path, ": not a GGUF file: ", DescribeFolder(path)));
   if (!S_ISREG(info.st_mode)) return Damaged(absl::StrCat(path, ": not a regular file"));
   if (info.st_size == 0) return Damaged(absl::StrCat(path, ": not a GGUF file: empty"));
 
@@ -333,8 +342,10 @@ GgufFile::~GgufFile() {
 }
 
 absl::Status GgufFile::ParseHeader() {
-  if (!absl::StartsWith(absl::string_view(reinterpret_cast<const char*>(bytes_.data()), bytes_.size()), kMagic)) {
-    return Damaged(absl::StrCat(name_, ": not a GGUF file: it does not begin with 'GGUF'"));
+  constexpr size_t kDescribed = size_t{64} << 10;
+  const absl::string_view beginning(reinterpret_cast<const char*>(bytes_.data()), std::min(bytes_.size(), kDescribed));
+  if (!absl::StartsWith(beginning, kMagic)) {
+    return Damaged(absl::StrCat(name_, ": not a GGUF file: ", DescribeOtherFile(name_, beginning)));
   }
   Cursor cursor(bytes_);
   uint64_t num_tensors = 0;
@@ -461,6 +472,14 @@ absl::StatusOr<const std::vector<double>*> GgufFile::GetFloats(absl::string_view
   KEDGE_ASSIGN_OR_RETURN(const GgufValue* value, GetValue(key));
   if (const auto* numbers = std::get_if<std::vector<double>>(value)) return numbers;
   return WrongKind(key, *value, "an array of floats");
+}
+
+absl::Status KeyError(const GgufFile& file, absl::string_view key, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": key '", key, "': ", what));
+}
+
+absl::Status TensorError(const GgufFile& file, absl::string_view tensor, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat(file.name(), ": tensor '", tensor, "': ", what));
 }
 
 }  // namespace kedge

@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
@@ -21,7 +22,7 @@
 namespace kedge {
 
 // One tensor. `shape` is in GGUF's order: shape[0] is the contiguous dimension (columns), shape[1] rows.
-// `data` is a view of the memory map, valid as long as the GgufFile lives.
+// `data` is a view of the memory map (of the part that has it), valid as long as the GgufFile lives.
 struct GgufTensor {
   std::string name;
   TensorType type;
@@ -44,9 +45,11 @@ struct FileOrigin {
 class GgufFile {
  public:
   // Maps `path` and parses its header. kNotFound, kInvalidArgument (damaged, truncated, not GGUF) with the reason.
-  // Tensor data are checked to lie inside the file.
+  // Tensor data are checked to lie inside the file. Of a model split into several files (NAME-00001-of-0000N.gguf, as
+  // llama.cpp writes them) `path` is the first, and those beside it are opened too; kInvalidArgument: it is another
+  // part, or a part is of another model; kNotFound names one that is missing.
   static absl::StatusOr<std::shared_ptr<const GgufFile>> Open(const std::string& path);
-  // The same over bytes in memory (fuzzing, tests). `bytes` must outlive the result.
+  // One file over bytes in memory (fuzzing, tests). `bytes` must outlive the result.
   static absl::StatusOr<std::shared_ptr<const GgufFile>> Parse(absl::Span<const uint8_t> bytes, absl::string_view name);
 
   ~GgufFile();
@@ -56,8 +59,12 @@ class GgufFile {
   const std::string& name() const { return name_; }
   // Unset when the bytes come from memory (Parse).
   const std::optional<FileOrigin>& origin() const { return origin_; }
-  // Bytes of the whole file.
+  // Bytes of the whole file; of a split model, of its first part.
   absl::Span<const uint8_t> bytes() const { return bytes_; }
+  // Of a split model, in order; empty for others. tensors() has theirs too, metadata() is the first's alone.
+  const std::vector<std::shared_ptr<const GgufFile>>& further_parts() const { return further_parts_; }
+  // Of all parts.
+  uint64_t total_bytes() const;
   uint32_t version() const { return version_; }
   const std::map<std::string, GgufValue, std::less<>>& metadata() const { return metadata_; }
   const std::vector<GgufTensor>& tensors() const { return tensors_; }
@@ -79,7 +86,10 @@ class GgufFile {
 
  private:
   GgufFile() = default;
+  static absl::StatusOr<std::shared_ptr<GgufFile>> Map(const std::string& path);
   absl::Status ParseHeader();
+  absl::Status JoinParts();
+  absl::Status AddPart(std::shared_ptr<const GgufFile> part, int64_t number, int64_t count);
   absl::StatusOr<const GgufValue*> GetValue(absl::string_view key) const;
   absl::Status WrongKind(absl::string_view key, const GgufValue& value, absl::string_view wanted) const;
 
@@ -91,7 +101,12 @@ class GgufFile {
   std::map<std::string, GgufValue, std::less<>> metadata_;
   std::vector<GgufTensor> tensors_;
   std::map<std::string, size_t, std::less<>> tensor_index_;
+  std::vector<std::shared_ptr<const GgufFile>> further_parts_;
 };
+
+// What readers of a file say of one key or tensor that they do not take: "FILE: key 'KEY': WHAT", kInvalidArgument.
+absl::Status KeyError(const GgufFile& file, absl::string_view key, absl::string_view what);
+absl::Status TensorError(const GgufFile& file, absl::string_view tensor, absl::string_view what);
 
 }  // namespace kedge
 

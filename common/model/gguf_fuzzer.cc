@@ -1,6 +1,7 @@
 // Fuzzes the readers of model files: GgufFile::Parse and, where that succeeds, LoadConfig. How to run this file under
-// libFuzzer stands in common/testing/fuzz_driver.h; its sources are common/model/{gguf,config}.cc,
-// common/base/{cache_dir,write_file}.cc, common/kernels/tensor_type.cc and common/testing/{gguf_writer,tiny_model}.cc.
+// libFuzzer stands in common/testing/fuzz_driver.h; its sources are
+// common/model/{gguf,gguf_split,file_kind,config,model_tensors,rope}.cc, common/base/{cache_dir,write_file}.cc,
+// common/kernels/tensor_type.cc and common/testing/{gguf_writer,tiny_model}.cc.
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -35,7 +36,8 @@ void CheckParsed(const GgufFile& file) {
   KEDGE_CHECK(config->num_layers > 0 && config->hidden_size > 0 && config->ffn_size > 0 && config->context_length > 0);
   KEDGE_CHECK(config->num_kv_heads > 0 && config->num_heads % config->num_kv_heads == 0);
   KEDGE_CHECK(config->head_dim >= 8 && config->head_dim % 2 == 0);
-  KEDGE_CHECK(config->rope_dim > 0 && config->rope_dim % 2 == 0 && config->rope_dim <= config->head_dim);
+  KEDGE_CHECK(config->rope.dim > 0 && config->rope.dim % 2 == 0 && config->rope.dim <= config->head_dim);
+  KEDGE_CHECK(MakeRopeTable(config->rope, {}).inverse_frequencies.size() * 2 == static_cast<size_t>(config->rope.dim));
   KEDGE_CHECK(file.FindTensor("token_embd.weight")->shape[1] == static_cast<uint64_t>(config->vocab_size));
 }
 
@@ -90,5 +92,9 @@ std::vector<std::string> FuzzSeeds() {
   quantised.embedding_type = kedge::TensorType::kQ8_0;
   quantised.tied = false;
   quantised.rope_factors = true;
-  return {kedge::AllKinds(), kedge::MakeTinyModel(smallest), kedge::MakeTinyModel(quantised)};
+  kedge::TinyModelOptions stretched = smallest;
+  stretched.architecture = "qwen3";
+  stretched.rope_scaling = "yarn";
+  return {kedge::AllKinds(), kedge::MakeTinyModel(smallest), kedge::MakeTinyModel(quantised),
+          kedge::MakeTinyModel(stretched)};
 }

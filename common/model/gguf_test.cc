@@ -324,7 +324,8 @@ TEST_F(GgufOpen, ReportsFilesThatAreMissingEmptyDirectoriesOrDamaged) {
   EXPECT_EQ(GgufFile::Open(directory_ + "/absent.gguf").status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(GgufFile::Open(directory_ + "/absent.gguf").status().ToString(), HasSubstr("absent.gguf"));
   EXPECT_EQ(GgufFile::Open(directory_).status(),
-            absl::InvalidArgumentError(absl::StrCat(directory_, ": not a regular file")));
+            absl::InvalidArgumentError(
+                absl::StrCat(directory_, ": not a GGUF file: a folder without a model; give a GGUF file")));
   EXPECT_EQ(GgufFile::Open(Write("empty.gguf", "")).status().code(), absl::StatusCode::kInvalidArgument);
   const std::string bytes = SmallFile().Finish();
   const absl::Status status = GgufFile::Open(Write("cut.gguf", bytes.substr(0, bytes.size() - 1))).status();

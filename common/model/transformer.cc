@@ -3,20 +3,23 @@
 // Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows that want
 // logits, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
 //
-// Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2), the outputs of
-// its query and key matrices are reordered when they are loaded: scores are sums over a head's values, whatever their
-// order, so nothing else changes.
+// Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2, qwen3), the
+// outputs of its query and key matrices are reordered when they are loaded, and with them the biases or norms that
+// follow: scores are sums over a head's values, whatever their order, so nothing else changes.
+//
 // Tested by transformer_test.cc.
 #include "common/model/transformer.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/kernels/dequantize.h"
-#include "common/kernels/elementary.h"
+#include "common/kernels/finite.h"
+#include "common/model/rope.h"
 
 namespace kedge {
 namespace {
@@ -28,10 +31,14 @@ class DoneFuture final : public StepFuture {
  public:
   explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
   DoneFuture(absl::Span<const float> logits, size_t vocab_size, const std::vector<std::vector<uint32_t>>* mass,
-             size_t mass_heads)
-      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads) {}
+             size_t mass_heads, const std::map<size_t, absl::Status>* bad_rows)
+      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
 
   absl::Status Wait() override { return status_; }
+  absl::Status CheckRows(size_t first, size_t count) const override {
+    const auto bad = bad_rows_->lower_bound(first);
+    return bad != bad_rows_->end() && bad->first < first + count ? bad->second : absl::OkStatus();
+  }
   absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
 
@@ -41,31 +48,33 @@ class DoneFuture final : public StepFuture {
   const size_t vocab_size_ = 0;
   const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
   const size_t mass_heads_ = 0;
+  const std::map<size_t, absl::Status>* const bad_rows_ = nullptr;
 };
 
 std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
 
 // Which output of a head of the file stands at place i when pairs are side by side: place 2j has output j, place 2j + 1
-// has output j + rope_dim / 2, and those that are not turned stay.
+// has output j + rope.dim / 2, and those that are not turned stay.
 int TurnedOutput(const ModelConfig& config, int i) {
   const int head = i / config.head_dim * config.head_dim;
   const int place = i % config.head_dim;
-  if (place >= config.rope_dim) return i;
-  return head + place / 2 + place % 2 * (config.rope_dim / 2);
+  if (place >= config.rope.dim) return i;
+  return head + place / 2 + place % 2 * (config.rope.dim / 2);
 }
 
 }  // namespace
 
 struct TransformerDevice::Layer {
-  std::unique_ptr<WeightVector> attention_norm;  // [hidden]
-  std::unique_ptr<WeightMatrix> query;           // [heads * head_dim, hidden]
-  std::unique_ptr<WeightMatrix> key, value;      // [kv_heads * head_dim, hidden]
-  std::unique_ptr<WeightVector> query_bias;      // [heads * head_dim]; null without biases, as the next two
+  std::unique_ptr<WeightVector> attention_norm;        // [hidden]
+  std::unique_ptr<WeightMatrix> query;                 // [heads * head_dim, hidden]
+  std::unique_ptr<WeightMatrix> key, value;            // [kv_heads * head_dim, hidden]
+  std::unique_ptr<WeightVector> query_bias;            // [heads * head_dim]; null without biases, as the next two
   std::unique_ptr<WeightVector> key_bias, value_bias;  // [kv_heads * head_dim]
-  std::unique_ptr<WeightMatrix> attention_out;   // [hidden, heads * head_dim]
-  std::unique_ptr<WeightVector> ffn_norm;        // [hidden]
-  std::unique_ptr<WeightMatrix> gate, up;        // [ffn, hidden]
-  std::unique_ptr<WeightMatrix> down;            // [hidden, ffn]
+  std::unique_ptr<WeightVector> query_norm, key_norm;  // [head_dim]; null without norms of heads
+  std::unique_ptr<WeightMatrix> attention_out;         // [hidden, heads * head_dim]
+  std::unique_ptr<WeightVector> ffn_norm;              // [hidden]
+  std::unique_ptr<WeightMatrix> gate, up;              // [ffn, hidden]
+  std::unique_ptr<WeightMatrix> down;                  // [hidden, ffn]
 };
 
 struct TransformerDevice::Buffers {
@@ -130,9 +139,13 @@ absl::Status TransformerDevice::LoadWeights() {
     KEDGE_ASSIGN_OR_RETURN(layer.key, LoadTurnedMatrix(prefix + "attn_k.weight"));
     KEDGE_ASSIGN_OR_RETURN(layer.value, LoadMatrix(prefix + "attn_v.weight"));
     if (config_.has_biases) {
-      KEDGE_ASSIGN_OR_RETURN(layer.query_bias, LoadTurnedBias(prefix + "attn_q.bias"));
-      KEDGE_ASSIGN_OR_RETURN(layer.key_bias, LoadTurnedBias(prefix + "attn_k.bias"));
+      KEDGE_ASSIGN_OR_RETURN(layer.query_bias, LoadTurnedVector(prefix + "attn_q.bias"));
+      KEDGE_ASSIGN_OR_RETURN(layer.key_bias, LoadTurnedVector(prefix + "attn_k.bias"));
       KEDGE_ASSIGN_OR_RETURN(layer.value_bias, LoadVector(prefix + "attn_v.bias"));
+    }
+    if (config_.has_head_norms) {
+      KEDGE_ASSIGN_OR_RETURN(layer.query_norm, LoadTurnedVector(prefix + "attn_q_norm.weight"));
+      KEDGE_ASSIGN_OR_RETURN(layer.key_norm, LoadTurnedVector(prefix + "attn_k_norm.weight"));
     }
     KEDGE_ASSIGN_OR_RETURN(layer.attention_out, LoadMatrix(prefix + "attn_output.weight"));
     KEDGE_ASSIGN_OR_RETURN(layer.ffn_norm, LoadVector(prefix + "ffn_norm.weight"));
@@ -146,7 +159,7 @@ absl::Status TransformerDevice::LoadWeights() {
     KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
   }
   ops_->FinishLoading();
-  KEDGE_ASSIGN_OR_RETURN(inverse_frequencies_, LoadInverseFrequencies());
+  LoadRotation();
   return absl::OkStatus();
 }
 
@@ -186,7 +199,7 @@ absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadTurnedMatri
   return LoadMatrix(*tensor, turned_weights_.back());
 }
 
-absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedBias(const std::string& name) {
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedVector(const std::string& name) {
   const std::vector<float> values = ReadVector(name);
   std::vector<float> turned(values.size());
   for (size_t i = 0; i < turned.size(); ++i) {
@@ -207,28 +220,38 @@ absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(cons
   return ops_->LoadVector(ReadVector(name));
 }
 
-// base^(-2i / rope_dim), divided by the model's factors if it has some. In double with functions of our own: these
-// numbers turn every key, and another C library must not turn them otherwise.
-absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadInverseFrequencies() {
-  std::vector<float> factors(config_.rope_dim / 2, 1.0f);
+void TransformerDevice::LoadRotation() {
+  std::vector<float> factors;
   if (const GgufTensor* tensor = weights_.FindTensor("rope_freqs.weight"); tensor != nullptr) {
+    factors.resize(tensor->shape[0]);
     DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(factors));
   }
-  const double log_base = LogDouble(config_.rope_freq_base);
-  std::vector<float> frequencies(factors.size());
-  for (size_t i = 0; i < factors.size(); ++i) {
-    const double exponent = -2.0 * static_cast<double>(i) / config_.rope_dim;
-    frequencies[i] = static_cast<float>(ExpDouble(exponent * log_base) / factors[i]);
-  }
-  return ops_->LoadVector(frequencies);
+  const RopeTable table = MakeRopeTable(config_.rope, factors);
+  inverse_frequencies_ = ops_->LoadVector(table.inverse_frequencies);
+  rope_magnitude_ = table.magnitude;
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
   PrepareMass(plan);
   Forward(plan);
+  FindBadRows(plan);
   ComputeLogits(plan);
-  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size());
+  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size(), &bad_rows_);
+}
+
+// What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
+void TransformerDevice::FindBadRows(const StepPlan& plan) {
+  bad_rows_.clear();
+  for (const Ops::KvFault& fault : ops_->TakeKvFaults()) {
+    const char* const type = KvTypeName(row_shape_.type);
+    const std::string what =
+        fault.overflowed ? absl::StrCat("a key or value is beyond what the KV type ", type,
+                                        " holds: serve this model with --kv-type bf16 or f32")
+                         : std::string("a key or value is infinite or not a number: the weights may be damaged");
+    bad_rows_.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position, ", layer ",
+                                                                  fault.layer, ": ", what)));
+  }
 }
 
 // Most steps ask for none.
@@ -266,8 +289,9 @@ void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
   ops_->MatMul(rows, *b.normed,
                {{w.query.get(), b.query.get()}, {w.key.get(), b.key.get()}, {w.value.get(), b.value.get()}});
   if (config_.has_biases) AddBiases(rows, w);
-  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, *b.query);
-  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, *b.key);
+  if (config_.has_head_norms) NormHeads(rows, w);
+  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.query);
+  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.key);
   ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
   ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
   ops_->AttentionMass(plan, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
@@ -289,6 +313,11 @@ void TransformerDevice::AddBiases(int rows, const Layer& w) {
   ops_->AddVector(rows, *w.value_bias, *buffers_->value);
 }
 
+void TransformerDevice::NormHeads(int rows, const Layer& w) {
+  ops_->RmsNormHeads(rows, config_.num_heads, *w.query_norm, config_.rms_epsilon, *buffers_->query);
+  ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
+}
+
 void TransformerDevice::ComputeLogits(const StepPlan& plan) {
   std::vector<uint32_t> wanted;
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
@@ -305,6 +334,13 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan) {
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
     ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));
+    for (size_t i = 0; i < piece.size(); ++i) {
+      if (AllFinite(&logits_[(done + i) * vocab], vocab)) continue;
+      bad_rows_.emplace(piece[i],
+                        absl::InternalError(absl::StrCat("token ", plan.rows[piece[i]].position,
+                                                         ": its logits are infinite or not numbers: the weights may be "
+                                                         "damaged")));
+    }
   }
 }
 

@@ -1,8 +1,9 @@
-// A llama or qwen2 model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
+// A llama, qwen2 or qwen3 model as a StepDevice: what turns tokens and KV rows into logits and further KV rows.
 #ifndef KEDGE_COMMON_MODEL_TRANSFORMER_H_
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -52,10 +53,10 @@ class TransformerDevice final : public StepDevice {
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const GgufTensor& tensor, absl::Span<const uint8_t> data);
   std::vector<float> ReadVector(const std::string& name) const;
-  // Of queries or keys, with the outputs that are turned together side by side.
+  // Of queries or keys, with the outputs that are turned together side by side. A vector is of all heads, or of one.
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadTurnedMatrix(const std::string& name);
-  absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedBias(const std::string& name);
-  absl::StatusOr<std::unique_ptr<WeightVector>> LoadInverseFrequencies();
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedVector(const std::string& name);
+  void LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
   // `may_skip`: kNoPage is allowed.
   absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
@@ -64,6 +65,8 @@ class TransformerDevice final : public StepDevice {
   void Forward(const StepPlan& plan);
   void ForwardLayer(const StepPlan& plan, int layer);
   void AddBiases(int rows, const Layer& w);
+  void FindBadRows(const StepPlan& plan);
+  void NormHeads(int rows, const Layer& w);
   void ComputeLogits(const StepPlan& plan);
 
   const Weights weights_;                             // the matrices may refer to their bytes
@@ -78,13 +81,15 @@ class TransformerDevice final : public StepDevice {
   std::vector<Layer> layers_;
   std::unique_ptr<WeightVector> output_norm_;          // [hidden]
   std::unique_ptr<WeightMatrix> output_;               // [vocab, hidden]; null: the embedding serves
-  std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope_dim / 2]
+  std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope.dim / 2]
+  float rope_magnitude_ = 1;
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::vector<uint32_t> tokens_, positions_;  // [rows] of the step
-  std::vector<float> logits_;                 // [rows that want logits, vocab], on the host
-  std::vector<std::vector<uint32_t>> mass_;   // [rows that want mass * mass heads][rows seen], on the host
+  std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
+  std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
+  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][rows seen], on the host
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
+  std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of
 };
 
 }  // namespace kedge

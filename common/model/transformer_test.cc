@@ -11,14 +11,18 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/create_ops.h"
 #include "common/testing/tiny_model.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
 namespace {
+
+using ::testing::HasSubstr;
 
 constexpr uint32_t kMaxRows = 64;
 constexpr uint32_t kPages = 16;
@@ -72,6 +76,19 @@ std::vector<double> LogProbabilities(const std::vector<float>& logits) {
   return result;
 }
 
+// Full attention over the tokens, in one step on pages from `first_page` on; logits of every row.
+std::unique_ptr<StepFuture> RunTokens(StepDevice& device, const std::vector<uint32_t>& tokens, PageId first_page = 0) {
+  StepPlan plan;
+  plan.tables.resize(1);
+  for (PageId page = 0; page <= tokens.size() / kPageRows; ++page) plan.tables[0].recent.push_back(first_page + page);
+  for (uint32_t i = 0; i < tokens.size(); ++i) {
+    plan.rows.push_back({.token = tokens[i], .position = i, .role = Role::kPrompt, .wants_logits = true});
+  }
+  std::unique_ptr<StepFuture> future = device.Launch(plan);
+  EXPECT_TRUE(future->Wait().ok()) << future->Wait();
+  return future;
+}
+
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
@@ -100,7 +117,8 @@ Difference CpuAgainstReference(const std::string& model, KvType type, uint32_t s
   return difference;
 }
 
-// Random shapes; every second model has rope factors, every second its own output matrix, every third is a qwen2.
+// Random shapes; every second model has rope factors, every second its own output matrix; every third is a qwen2, every
+// third a qwen3, and two of three have stretched positions.
 TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized) {
   const int head_dims[] = {8, 10, 16, 24, 64};
   TinyModelOptions options;
@@ -112,7 +130,8 @@ TinyModelOptions RandomShape(std::mt19937& random, uint32_t seed, bool quantized
   options.ffn = quantized ? 32 * (1 + static_cast<int>(random() % 4)) : 19 + static_cast<int>(random() % 80);
   options.tied = seed % 2 == 0;
   options.rope_factors = seed / 2 % 2 == 0;
-  options.qwen2 = seed % 3 == 1;
+  options.architecture = std::vector<std::string>{"llama", "qwen2", "qwen3"}[seed % 3];
+  options.rope_scaling = std::vector<std::string>{"", "linear", "yarn"}[seed / 3 % 3];
   options.rope_freq_base = seed % 3 == 0 ? 100000 : 10000;
   return options;
 }
@@ -166,19 +185,30 @@ TEST(TransformerTest, CpuAgreesWithTheReferenceForQuantizedWeights) {
   }
 }
 
-// Against Hugging Face's transformers (tools/make_qwen2_vectors.py).
-TEST(TransformerTest, Qwen2AgreesWithAnotherImplementation) {
-  std::ifstream stream("common/model/testdata/tiny_qwen2_logprobs.json");
-  const nlohmann::json vectors = nlohmann::json::parse(stream);
-  const std::vector<uint32_t> ids = vectors["ids"];
-  const std::vector<double> expected = vectors["logprobs"];
-  ASSERT_EQ(expected.size(), 59u);
-  const std::string model = MakeTinyModel({.tied = false, .qwen2 = true});
-  for (const char* backend : {"reference", "cpu"}) {
-    const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
-    const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
-    for (size_t i = 0; i < expected.size(); ++i) {
-      EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
+// Against Hugging Face's transformers (tools/make_architecture_vectors.py).
+TEST(TransformerTest, EveryArchitectureAgreesWithAnotherImplementation) {
+  struct Case {
+    const char* architecture;
+    const char* rope_scaling;
+    const char* vectors;
+  };
+  for (const Case& c :
+       {Case{"llama", "linear", "llama_linear"}, Case{"llama", "yarn", "llama_yarn"}, Case{"qwen2", "", "qwen2"},
+        Case{"qwen2", "yarn", "qwen2_yarn"}, Case{"qwen3", "", "qwen3"}, Case{"qwen3", "yarn", "qwen3_yarn"}}) {
+    SCOPED_TRACE(c.vectors);
+    std::ifstream stream(std::string("common/model/testdata/tiny_") + c.vectors + "_logprobs.json");
+    const nlohmann::json vectors = nlohmann::json::parse(stream);
+    const std::vector<uint32_t> ids = vectors["ids"];
+    const std::vector<double> expected = vectors["logprobs"];
+    ASSERT_EQ(expected.size(), 59u);
+    const std::string model =
+        MakeTinyModel({.tied = false, .architecture = c.architecture, .rope_scaling = c.rope_scaling});
+    for (const char* backend : {"reference", "cpu"}) {
+      const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
+      const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
+      for (size_t i = 0; i < expected.size(); ++i) {
+        EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
+      }
     }
   }
 }
@@ -298,6 +328,66 @@ TEST(TransformerTest, CreateReportsADamagedFile) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_NE(std::string(status.message()).find("blk.0.attn_k.weight"), std::string::npos) << status;
 }
+
+class NumbersTest : public testing::TestWithParam<std::string> {
+ protected:
+  // On every backend that this machine has.
+  std::unique_ptr<TransformerDevice> Make(const TinyModelOptions& options, KvType type) {
+    models_.push_back(std::make_unique<std::string>(MakeTinyModel(options)));
+    return MakeDevice(*models_.back(), *CreateOps(GetParam(), 2), type);
+  }
+  std::vector<std::unique_ptr<std::string>> models_;
+};
+
+TEST_P(NumbersTest, ARowThatIsNoNumberIsNamedAndNoOtherSuffers) {
+  const auto device = Make({.tied = false, .nan_embedding = 20}, KvType::kF16);
+  std::vector<uint32_t> tokens;
+  for (uint32_t i = 0; i < 40; ++i) tokens.push_back(100 + i);
+  const std::vector<float> good = AllLogits(*device, tokens, kMaxRows);
+  EXPECT_TRUE(RunTokens(*device, tokens)->CheckRows(0, 40).ok());
+
+  // Rows 17 to 39 see the bad one.
+  std::vector<uint32_t> bad = tokens;
+  bad[17] = 20;
+  const auto step = RunTokens(*device, bad);
+  EXPECT_TRUE(step->CheckRows(0, 17).ok());
+  EXPECT_TRUE(step->CheckRows(40, 0).ok());
+  for (const auto& [first, count] : {std::pair{0, 40}, {17, 1}, {10, 8}}) {
+    const absl::Status status = step->CheckRows(first, count);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("token 17, layer 0: a key or value is infinite or not a number"));
+  }
+  EXPECT_FALSE(step->CheckRows(39, 1).ok());
+  EXPECT_TRUE(SameBits({step->Logits(0).data(), step->Logits(0).data() + 17 * kTinyVocabularySize},
+                       {good.begin(), good.begin() + 17 * kTinyVocabularySize}));
+  // The pages serve the next request as if nothing had been.
+  EXPECT_TRUE(SameBits(AllLogits(*device, tokens, kMaxRows), good));
+  EXPECT_TRUE(SameBits(AllLogits(*device, tokens, 1), good));
+}
+
+TEST_P(NumbersTest, WhatTheKvTypeDoesNotHoldIsNoticed) {
+  const std::vector<uint32_t> tokens = {30, 31, 32};
+  const absl::Status status = RunTokens(*Make({.value_gain = 1e6f}, KvType::kF16), tokens)->CheckRows(0, 3);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("token 0, layer 0"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("the KV type f16 holds: serve this model with --kv-type bf16"));
+  EXPECT_TRUE(RunTokens(*Make({.value_gain = 1e6f}, KvType::kBF16), tokens)->CheckRows(0, 3).ok());
+  EXPECT_TRUE(RunTokens(*Make({.value_gain = 1e6f}, KvType::kF32), tokens)->CheckRows(0, 3).ok());
+}
+
+TEST_P(NumbersTest, LogitsThatAreNoNumbersAreNoticed) {
+  const auto device = Make({.tied = false, .nan_output = 99}, KvType::kF16);
+  const absl::Status status = RunTokens(*device, {30, 31})->CheckRows(1, 1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("token 1: its logits are infinite or not numbers"));
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, NumbersTest, testing::ValuesIn(Backends()), [](const auto& info) {
+  std::string name = info.param;
+  for (char& c : name) c = absl::ascii_isalnum(c) ? c : '_';
+  return name;
+});
 
 }  // namespace
 }  // namespace kedge

@@ -1,15 +1,12 @@
 // Tested by tests/equality_test.cc and by every test that starts a node.
 #include "common/node/load_model.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <fstream>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/cache_dir.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
 #include "common/kernels/create_ops.h"
 #include "common/kernels/deferred_device.h"
@@ -21,21 +18,11 @@ namespace kedge {
 
 namespace {
 
-// Bytes that this process may use: the machine's memory, or less where a container has a limit (cgroup v2 or v1).
-uint64_t UsableMemory() {
-  uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
-  for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
-    uint64_t limit = 0;
-    if (std::ifstream(path) >> limit && limit > 0) memory = std::min(memory, limit);  // "max" is no number: no limit
-  }
-  return memory;
-}
-
 // Of the model's packed weights; "" for a model that is packed faster than a file is looked at.
 absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
   constexpr size_t kWorthAFile = size_t{16} << 20;
   const std::string cache = CacheDir();
-  if (cache.empty() || files.base->bytes().size() < kWorthAFile) return "";
+  if (cache.empty() || files.base->total_bytes() < kWorthAFile) return "";
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
   return absl::StrCat(cache, "/weights/", fingerprint);
 }
@@ -48,17 +35,28 @@ std::vector<std::string> BackendNames() {
   return names;
 }
 
-uint64_t DefaultKvBytes() { return std::min<uint64_t>(UsableMemory() / 4, uint64_t{4} << 30); }
+uint64_t DefaultKvBytes(uint64_t usable_memory) { return std::min<uint64_t>(usable_memory / 4, uint64_t{4} << 30); }
+uint64_t DefaultKvBytes() { return DefaultKvBytes(UsableMachine().memory_bytes); }
+
+std::string MemoryWarning(uint64_t weight_bytes, uint64_t kv_bytes, uint64_t usable_memory) {
+  if (weight_bytes + kv_bytes <= usable_memory) return "";
+  return absl::StrCat("the weights (", weight_bytes >> 20, " MiB) and KV memory (", kv_bytes >> 20,
+                      " MiB) may need more than the ", usable_memory >> 20,
+                      " MiB that may be used here (machine, container or job): see --kv-memory");
+}
 
 absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options) {
   const bool deferred = options.backend == "deferred";
-  const int threads =
-      options.threads > 0 ? options.threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  const MachineLimits machine = UsableMachine();
+  const int threads = options.threads > 0 ? options.threads : machine.cores;
   KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
-  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(deferred ? "cpu" : options.backend, threads, image));
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
+                         CreateOps(deferred ? "cpu" : options.backend, threads, image, options.notice));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   const RowShape shape = config.row_shape(options.kv_type);
-  const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes();
+  const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes(machine.memory_bytes);
+  const std::string warning = MemoryWarning(files.base->bytes().size(), kv_bytes, machine.memory_bytes);
+  if (!warning.empty() && options.notice) options.notice(warning);
   const uint64_t num_pages = kv_bytes / (shape.row_bytes() * kPageRows);
   if (num_pages == 0 || num_pages > UINT32_MAX) {
     return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",

@@ -3,6 +3,7 @@
 #define KEDGE_COMMON_NODE_LOAD_MODEL_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,11 +22,13 @@ struct DeviceOptions {
   std::string backend = "cpu";  // one of BackendNames()
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
-  int threads = 0;          // 0: one per core
+  int threads = 0;          // 0: one per core that may be used
   uint64_t kv_bytes = 0;    // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
   uint32_t max_rows = 256;  // of one step
   bool weight_image =
       true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
+  // Gets lines that the user should see: what is done without, what may not fit. Empty: nobody does.
+  std::function<void(const std::string&)> notice;
 };
 
 // Backends() and "deferred": cpu that computes only when waited for.
@@ -33,8 +36,13 @@ std::vector<std::string> BackendNames();
 inline constexpr char kBackendHelp[] =
     "what computes: cpu, with the best instructions that the machine has; others are for tests and measurements";
 
-// A quarter of the memory that this process may use (the machine's, or its container's), at most 4 GiB.
+// A quarter of the memory that this process may use (UsableMachine), at most 4 GiB.
 uint64_t DefaultKvBytes();
+uint64_t DefaultKvBytes(uint64_t usable_memory);
+
+// A line where weights and KV rows may need more than the usable memory: whoever takes too much of it is killed without
+// a word. Else "".
+std::string MemoryWarning(uint64_t weight_bytes, uint64_t kv_bytes, uint64_t usable_memory);
 
 // Every device of MakeDevice computes prompt rows and generated rows to the same bits (Role), so that an answer serves
 // as part of the next prompt. tests/equality_test.cc holds it.

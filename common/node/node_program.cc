@@ -12,8 +12,8 @@
 #include "CLI/CLI.hpp"
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/host_port.h"
 #include "common/base/status.h"
 #include "common/base/version.h"
 #include "common/model/config.h"
@@ -21,6 +21,7 @@
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
 #include "common/rpc/convert.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/log.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/registrar.h"
@@ -32,6 +33,7 @@ namespace kedge {
 namespace {
 
 constexpr absl::Duration kDrainGrace = absl::Seconds(3);
+constexpr uint64_t kMostMib = uint64_t{1} << 30;
 
 struct Flags {
   std::string listen = "127.0.0.1:0";
@@ -50,25 +52,16 @@ struct Flags {
 };
 
 void AddFlags(CLI::App* app, Flags* flags) {
-  const CLI::Validator addresses(
-      [](const std::string& value) {
-        for (absl::string_view address : absl::StrSplit(value, ',')) {
-          if (const absl::Status status = ParseHostPort(address).status(); !status.ok()) {
-            return std::string(status.message());
-          }
-        }
-        return std::string();
-      },
-      "");
   app->add_option("--listen", flags->listen, "HOST:PORT to serve on; port 0 takes a free one")
-      ->check(addresses)
+      ->check(ListenAddress())
       ->capture_default_str();
   app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with")
-      ->check(addresses);
+      ->check(ReachableAddresses());
   app->add_option(
          "--advertise", flags->advertise,
-         "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0)")
-      ->check(addresses);
+         "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0; port "
+         "0: the real one)")
+      ->check(ListenAddress());
   app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
   app->add_option("--model", flags->model, "GGUF file")->required();
   app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
@@ -79,11 +72,13 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--threads", flags->device.threads, "threads that compute (default: one per core)")
       ->check(CLI::Range(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
-                  "MiB for KV rows (default: a quarter of the machine's memory, at most 4096)");
+                  "MiB for KV rows (default: a quarter of the memory that this process may use, at most 4096)")
+      ->check(WholeNumber(0, kMostMib));
   app->add_option(
-      "--cache-memory", flags->cache_memory_mib,
-      "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
-      "0: none (default: half)");
+         "--cache-memory", flags->cache_memory_mib,
+         "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs them; "
+         "0: none (default: half)")
+      ->check(WholeNumber(0, kMostMib));
   app->add_flag(
       "--weight-image,!--no-weight-image", flags->device.weight_image,
       "share packed weights with other processes of this machine, in a file in the cache directory that takes "
@@ -99,13 +94,13 @@ void AddFlags(CLI::App* app, Flags* flags) {
 absl::StatusOr<std::string> AdvertisedAddress(const Flags& flags, const RpcServer& server) {
   if (!flags.advertise.empty()) {
     KEDGE_ASSIGN_OR_RETURN(const HostPort advertised, ParseHostPort(flags.advertise));
-    return advertised.port != 0 ? flags.advertise : absl::StrCat(advertised.host, ":", server.port());
+    return JoinHostPort(advertised.host, advertised.port != 0 ? advertised.port : server.port());
   }
   KEDGE_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(server.address()));
   if (listen.host != "0.0.0.0" && listen.host != "::") return server.address();
   char name[256] = {};
   if (gethostname(name, sizeof(name) - 1) != 0) return absl::InternalError("advertise: this host has no name");
-  return absl::StrCat(name, ":", server.port());
+  return JoinHostPort(name, server.port());
 }
 
 // The engine's figures, handed from its thread to the registrar's. Thread-safe.
@@ -143,6 +138,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                    const std::string& canonical_policy, SignalWaiter* signals) {
   KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
   flags.device.kv_bytes = flags.kv_memory_mib << 20;
+  flags.device.notice = [](const std::string& line) { spdlog::warn("{}", line); };
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, flags.device));
@@ -186,7 +182,9 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   });
 
   RegistrarOptions registration;
-  if (!flags.routers.empty()) registration.routers = absl::StrSplit(flags.routers, ',', absl::SkipWhitespace());
+  if (!flags.routers.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(registration.routers, ParseReachables(flags.routers));
+  }
   node::v1::NodeInfo& info = registration.info;
   info.set_protocol_version(kProtocolVersion);
   info.set_role(program.role);
@@ -238,6 +236,7 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
       !status.ok()) {
     return Fail("--log-level", status, 2);
   }
+  if (const absl::Status status = CheckFlagTexts(app); !status.ok()) return Fail(program.name, status, 2);
   const absl::StatusOr<ModelFiles> files = ModelFiles::Open(flags.model, flags.adapter);
   if (!files.ok()) return Fail(flags.adapter.empty() ? "--model" : "--model, --adapter", files.status(), 1);
   const absl::StatusOr<std::string> policy = FlagPolicy(flags, *files);

@@ -17,10 +17,9 @@
 #include <cstring>
 #include <mutex>
 
-#include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/host_port.h"
 #include "common/base/status.h"
 #include "grpc/health/v1/health.pb.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
@@ -79,22 +78,6 @@ absl::Status TryBind(const HostPort& address, absl::string_view listen) {
 
 }  // namespace
 
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
-  const absl::Status malformed =
-      absl::InvalidArgumentError(absl::StrCat("\"", text, "\" is not HOST:PORT, e.g. 127.0.0.1:50051"));
-  const size_t colon = text.rfind(':');
-  if (colon == absl::string_view::npos) return malformed;
-  absl::string_view host = text.substr(0, colon);
-  if (absl::StartsWith(host, "[") && absl::EndsWith(host, "]")) {
-    host = host.substr(1, host.size() - 2);
-  } else if (absl::StrContains(host, ':')) {
-    return malformed;  // IPv6 without brackets
-  }
-  int port = 0;
-  if (host.empty() || !absl::SimpleAtoi(text.substr(colon + 1), &port) || port < 0 || port > 65535) return malformed;
-  return HostPort{std::string(host), port};
-}
-
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptions& options) {
   KEDGE_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
   KEDGE_RETURN_IF_ERROR(TryBind(listen, options.listen));
@@ -119,7 +102,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));
   }
   server->port_ = port;
-  server->address_ = absl::StrCat(options.listen.substr(0, options.listen.rfind(':')), ":", port);
+  server->address_ = JoinHostPort(listen.host, port);
   for (const std::string& service : options.health_services) server->SetServing(service, false);
   return server;
 }

@@ -54,13 +54,6 @@ class RpcServer {
   std::string address_;
 };
 
-// "HOST:PORT" or "[IPV6]:PORT" in its parts. kInvalidArgument says what is wrong.
-struct HostPort {
-  std::string host;
-  int port = 0;
-};
-absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
-
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_RPC_SERVER_H_

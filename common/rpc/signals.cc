@@ -18,7 +18,8 @@
 namespace kedge {
 
 StopSignals::StopSignals(std::function<void(int)> on_signal) : on_signal_(std::move(on_signal)) {
-  signal(SIGPIPE, SIG_IGN);  // a reader that is gone shows as a failed write
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGXFSZ, SIG_IGN);
   sigemptyset(&signals_);
   sigaddset(&signals_, SIGINT);
   sigaddset(&signals_, SIGTERM);
@@ -50,6 +51,11 @@ bool StopSignals::stopped() const {
   return last_signal_ != 0;
 }
 
+int StopSignals::count() const {
+  absl::MutexLock lock(&mutex_);
+  return count_;
+}
+
 bool StopSignals::WaitFor(absl::Duration timeout) const {
   absl::MutexLock lock(&mutex_);
   auto has_stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_signal_ != 0; };
@@ -77,6 +83,7 @@ void StopSignals::Listen() {
     if (read(signal_file_, &info, sizeof(info)) != sizeof(info)) continue;
     absl::MutexLock lock(&mutex_);
     last_signal_ = static_cast<int>(info.ssi_signo);
+    ++count_;
     if (on_signal_) on_signal_(last_signal_);
   }
 }

@@ -13,7 +13,8 @@
 
 namespace kedge {
 
-// Catches SIGINT, SIGTERM and SIGHUP (the last one not under nohup) for as long as it lives, and ignores SIGPIPE.
+// Catches SIGINT, SIGTERM and SIGHUP (the last one not under nohup) for as long as it lives. SIGPIPE and SIGXFSZ are
+// ignored: a reader that is gone and a limit of the size of files show as failed writes.
 // Make it first in a command, before other threads: they inherit that these signals are blocked. Thread-safe.
 class StopSignals {
  public:
@@ -25,6 +26,8 @@ class StopSignals {
 
   // Whether a signal has come.
   bool stopped() const ABSL_LOCKS_EXCLUDED(mutex_);
+  // How many have come.
+  int count() const ABSL_LOCKS_EXCLUDED(mutex_);
   // Returns stopped(), at the latest after `timeout`.
   bool WaitFor(absl::Duration timeout) const ABSL_LOCKS_EXCLUDED(mutex_);
   // Blocks until a signal has come; returns the number of the latest.
@@ -42,6 +45,7 @@ class StopSignals {
   int quit_file_ = -1;  // readable once the destructor runs
   mutable absl::Mutex mutex_;
   int last_signal_ ABSL_GUARDED_BY(mutex_) = 0;
+  int count_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void(int)> on_signal_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_;
 };

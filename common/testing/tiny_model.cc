@@ -8,9 +8,11 @@
 // Tested by tiny_model_test.cc.
 #include "common/testing/tiny_model.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <utility>
 #include <vector>
@@ -24,21 +26,20 @@ namespace kedge {
 namespace {
 
 constexpr absl::string_view kControlTokens[] = {
-    "<|endoftext|>",  "<|im_start|>",   "<|im_end|>",       "<repo_name>",      "<reponame>",      "<file_sep>",
-    "<filename>",     "<gh_stars>",     "<issue_start>",    "<issue_comment>",  "<issue_closed>",  "<jupyter_start>",
+    "<|endoftext|>",  "<|im_start|>",   "<|im_end|>",       "<repo_name>",      "<reponame>",     "<file_sep>",
+    "<filename>",     "<gh_stars>",     "<issue_start>",    "<issue_comment>",  "<issue_closed>", "<jupyter_start>",
     "<jupyter_text>", "<jupyter_code>", "<jupyter_output>", "<jupyter_script>", "<empty_output>"};
 static_assert(std::size(kControlTokens) == kTinyFirstByteToken);
 
 // In order of rank. "Ġ" stands for a space and "Ċ" for a line feed, "Ã ©" are the two bytes of "é".
 constexpr absl::string_view kMerges[] = {
-    "Ġ t",   "Ġ a",  "i n",   "h e",  "r e",  "o n",   "e r",   "Ġt he",    "a t",        "Ġ s",  "Ġ o",
-    "e n",   "Ġ c",  "e s",   "Ġ w",  "n d",  "i t",   "o r",   "i s",      "a l",        "Ġ p",  "in g",
-    "Ġ f",   "a n",  "e d",   "Ġ b",  "o u",  "Ġ in",  "Ġo f",  "Ġ m",      "Ġa nd",      "i on", "Ġ d",
-    "Ġt o",  "l e",  "a r",   "s t",  "a s",  "as s",  "is t",  "an t",     "ass ist",    "assist ant",
-    "s y",   "e m",  "sy st", "syst em", "u s", "us er", ". Ċ", "Ċ Ċ",      ". .",        "! !",  ". \"",
-    "Ġ h",   "Ġ I",  "Ġ (",   ", Ċ",  "w h",  "Ġw h",  "Ġw as", "Ġ is",     "v e",        "l l",  "o m",
-    "c h",   "t h",  "Ġt h",  "Ġth at", "Ġf or", "Ġ on", "i d", "u r",      "Ġ n",        "o t",  "q u",
-    "Ġ Ġ",   "Ã ©",  "' s"};
+    "Ġ t",   "Ġ a",  "i n",  "h e",  "r e",  "o n",     "e r",        "Ġt he", "a t",    "Ġ s",   "Ġ o",     "e n",
+    "Ġ c",   "e s",  "Ġ w",  "n d",  "i t",  "o r",     "i s",        "a l",   "Ġ p",    "in g",  "Ġ f",     "a n",
+    "e d",   "Ġ b",  "o u",  "Ġ in", "Ġo f", "Ġ m",     "Ġa nd",      "i on",  "Ġ d",    "Ġt o",  "l e",     "a r",
+    "s t",   "a s",  "as s", "is t", "an t", "ass ist", "assist ant", "s y",   "e m",    "sy st", "syst em", "u s",
+    "us er", ". Ċ",  "Ċ Ċ",  ". .",  "! !",  ". \"",    "Ġ h",        "Ġ I",   "Ġ (",    ", Ċ",   "w h",     "Ġw h",
+    "Ġw as", "Ġ is", "v e",  "l l",  "o m",  "c h",     "t h",        "Ġt h",  "Ġth at", "Ġf or", "Ġ on",    "i d",
+    "u r",   "Ġ n",  "o t",  "q u",  "Ġ Ġ",  "Ã ©",     "' s"};
 static_assert(kTinyFirstByteToken + 256 + std::size(kMerges) == kTinyVocabularySize);
 
 // What the default model, SmolLM2-135M-Instruct, carries.
@@ -58,9 +59,7 @@ std::string Utf8(int code_point) {  // below 0x800
 // GPT-2's spelling of the 256 bytes: printable Latin-1 characters first, as themselves; then the others, as the
 // characters from U+0100 on.
 std::vector<std::string> ByteTokens() {
-  auto printable = [](int byte) {
-    return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-  };
+  auto printable = [](int byte) { return (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174; };
   std::vector<std::string> tokens;
   for (int byte = 0; byte < 256; ++byte) {
     if (printable(byte)) tokens.push_back(Utf8(byte));
@@ -124,10 +123,12 @@ class WeightMaker {
 
   // [rows, columns], where a row makes one output of `columns` inputs: deviation gain / sqrt(columns) keeps an input
   // of deviation 1 at deviation `gain`.
-  void Matrix(absl::string_view name, TensorType type, int rows, int columns, float gain) {
+  void Matrix(absl::string_view name, TensorType type, int rows, int columns, float gain,
+              std::optional<uint32_t> nan_row = std::nullopt) {
     const float deviation = gain / std::sqrt(static_cast<float>(columns));
     std::vector<float> values(static_cast<size_t>(rows) * columns);
     for (float& value : values) value = random_.Normal() * deviation;
+    if (nan_row.has_value()) std::fill_n(values.begin() + size_t{*nan_row} * columns, columns, NAN);
     KEDGE_CHECK(columns % BlockSize(type) == 0);
     writer_->AddTensor(name, type, {static_cast<uint64_t>(columns), static_cast<uint64_t>(rows)},
                        Quantize(type, values));
@@ -159,7 +160,7 @@ class WeightMaker {
 };
 
 void SetConfiguration(const TinyModelOptions& options, GgufWriter& writer) {
-  const std::string architecture = options.qwen2 ? "qwen2" : "llama";
+  const std::string& architecture = options.architecture;
   writer.SetString("general.architecture", architecture);
   writer.SetString("general.name", absl::StrCat("tiny-", options.seed));
   writer.SetUint32(architecture + ".block_count", options.layers);
@@ -174,6 +175,10 @@ void SetConfiguration(const TinyModelOptions& options, GgufWriter& writer) {
   writer.SetFloat32(architecture + ".rope.freq_base", static_cast<float>(options.rope_freq_base));
   writer.SetUint32(architecture + ".rope.dimension_count", options.head_dim);
   writer.SetUint32(architecture + ".vocab_size", kTinyVocabularySize);
+  if (options.rope_scaling.empty()) return;
+  writer.SetString(architecture + ".rope.scaling.type", options.rope_scaling);
+  writer.SetFloat32(architecture + ".rope.scaling.factor", 4);
+  writer.SetUint32(architecture + ".rope.scaling.original_context_length", options.context / 4);
 }
 
 void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
@@ -182,17 +187,23 @@ void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
   const int kv_width = options.kv_heads * options.head_dim;
   const float root_hidden = std::sqrt(static_cast<float>(options.hidden));
   WeightMaker weights(options.seed, &writer);
-  weights.Matrix("token_embd.weight", options.embedding_type, kTinyVocabularySize, options.hidden, root_hidden);
+  weights.Matrix("token_embd.weight", options.embedding_type, kTinyVocabularySize, options.hidden, root_hidden,
+                 options.nan_embedding);
   for (int layer = 0; layer < options.layers; ++layer) {
     const std::string prefix = absl::StrCat("blk.", layer, ".");
     weights.Norm(prefix + "attn_norm.weight", options.hidden, 1.0f, false);
     weights.Matrix(prefix + "attn_q.weight", type, query_width, options.hidden, 2.0f);
     weights.Matrix(prefix + "attn_k.weight", type, kv_width, options.hidden, 1.0f);
-    weights.Matrix(prefix + "attn_v.weight", type, kv_width, options.hidden, 1.0f);
-    if (options.qwen2) {
+    weights.Matrix(prefix + "attn_v.weight", type, kv_width, options.hidden, options.value_gain);
+    if (options.architecture == "qwen2") {
       weights.Bias(prefix + "attn_q.bias", query_width);
       weights.Bias(prefix + "attn_k.bias", kv_width);
       weights.Bias(prefix + "attn_v.bias", kv_width);
+    }
+    if (options.architecture == "qwen3") {
+      // After a norm a head's values have deviation 1, before it those of queries have 2: hence the scale.
+      weights.Norm(prefix + "attn_q_norm.weight", options.head_dim, 2.0f, true);
+      weights.Norm(prefix + "attn_k_norm.weight", options.head_dim, 1.0f, true);
     }
     weights.Matrix(prefix + "attn_output.weight", type, options.hidden, query_width, 1.5f);
     weights.Norm(prefix + "ffn_norm.weight", options.hidden, 1.0f, false);
@@ -202,7 +213,9 @@ void AddWeights(const TinyModelOptions& options, GgufWriter& writer) {
   }
   // Logits of deviation 2.5: the embedding's deviation is 1, so is that of the normalised input.
   weights.Norm("output_norm.weight", options.hidden, 2.5f / root_hidden, true);
-  if (!options.tied) weights.Matrix("output.weight", type, kTinyVocabularySize, options.hidden, root_hidden);
+  if (!options.tied) {
+    weights.Matrix("output.weight", type, kTinyVocabularySize, options.hidden, root_hidden, options.nan_output);
+  }
   if (options.rope_factors) weights.RopeFactors(options.head_dim / 2);
 }
 
@@ -237,6 +250,8 @@ std::string MakeTinyModel(const TinyModelOptions& options) {
   KEDGE_CHECK(options.layers > 0 && options.hidden > 0 && options.ffn > 0 && options.context > 0);
   KEDGE_CHECK(options.kv_heads > 0 && options.heads > 0 && options.heads % options.kv_heads == 0);
   KEDGE_CHECK(options.head_dim >= 8 && options.head_dim % 2 == 0);
+  KEDGE_CHECK(!options.tied || !(options.nan_embedding.has_value() || options.nan_output.has_value()));
+  KEDGE_CHECK(options.architecture == "llama" || options.architecture == "qwen2" || options.architecture == "qwen3");
   GgufWriter writer;
   SetConfiguration(options, writer);
   SetVocabulary(writer);

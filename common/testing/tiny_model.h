@@ -4,6 +4,7 @@
 #define KEDGE_COMMON_TESTING_TINY_MODEL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -18,19 +19,26 @@ struct TinyModelOptions {
   // With a quantised type hidden, heads * head_dim and ffn must be multiples of 32; with F32, F16 and BF16 any width
   // works.
   int hidden = 64;
-  int heads = 4;     // a multiple of kv_heads
+  int heads = 4;  // a multiple of kv_heads
   int kv_heads = 2;
   int head_dim = 16;  // even, at least 8
   int ffn = 96;
   int context = 512;
-  TensorType weight_type = TensorType::kF32;     // all matrices but the embedding; norms are always F32
+  TensorType weight_type = TensorType::kF32;  // all matrices but the embedding; norms are always F32
   TensorType embedding_type = TensorType::kF32;
   bool tied = true;           // false: a matrix output.weight of its own, of weight_type
   bool rope_factors = false;  // true: tensor rope_freqs.weight with random factors from 1 to 8
   double rope_freq_base = 10000;
-  bool qwen2 = false;         // true: architecture qwen2, with biases of queries, keys and values, and heads in halves
+  // Or qwen2, with biases of queries, keys and values; or qwen3, with norms of heads. These turn heads in halves.
+  std::string architecture = "llama";
+  // rope.scaling.type; "": none of its keys. Otherwise by 4, with a YaRN whose blend is within such a small head.
+  std::string rope_scaling;
   bool chat_template = true;
   std::string policy;  // kedge.anchor.policy; "": none
+  // --- Damage ---
+  float value_gain = 1;                   // 1e6: values that f16 does not hold
+  std::optional<uint32_t> nan_embedding;  // a token whose embedding is no number; only with `tied = false`
+  std::optional<uint32_t> nan_output;     // a token whose logits are no numbers; only with `tied = false`
 };
 
 // Rows of the embedding and length of the token list: 17 control tokens (0 to 16, the names and ids of SmolLM2:

@@ -94,9 +94,9 @@ class PlainTransformer {
   void Rotate(Vector& heads) const {
     const auto factors = weights_.find("rope_freqs.weight");
     for (size_t head = 0; head < heads.size(); head += config_.head_dim) {
-      for (int i = 0; i < config_.rope_dim / 2; ++i) {
+      for (int i = 0; i < config_.rope.dim / 2; ++i) {
         const double factor = factors == weights_.end() ? 1.0 : factors->second[i];
-        const double angle = position_ * std::pow(config_.rope_freq_base, -2.0 * i / config_.rope_dim) / factor;
+        const double angle = position_ * std::pow(config_.rope.freq_base, -2.0 * i / config_.rope.dim) / factor;
         float& a = heads[head + 2 * i];
         float& b = heads[head + 2 * i + 1];
         const double cosine = std::cos(angle), sine = std::sin(angle);
@@ -177,7 +177,15 @@ std::vector<TinyModelOptions> ManyOptions() {
 }
 
 TEST(TinyModel, LoadsWithTheOptionsThatWereAskedFor) {
-  for (const TinyModelOptions& options : ManyOptions()) {
+  std::vector<TinyModelOptions> all = ManyOptions();
+  for (const char* architecture : {"qwen2", "qwen3"}) {
+    TinyModelOptions other;
+    other.seed = 3;
+    other.architecture = architecture;
+    other.rope_scaling = "yarn";
+    all.push_back(other);
+  }
+  for (const TinyModelOptions& options : all) {
     SCOPED_TRACE(absl::StrCat("seed ", options.seed));
     const std::string bytes = MakeTinyModel(options);
     const auto file = Parse(bytes);
@@ -185,16 +193,18 @@ TEST(TinyModel, LoadsWithTheOptionsThatWereAskedFor) {
     const auto config = LoadConfig(**file);
     ASSERT_TRUE(config.ok()) << config.status();
     EXPECT_EQ(config->name, absl::StrCat("tiny-", options.seed));
+    EXPECT_EQ(config->architecture, options.architecture);
+    EXPECT_EQ(config->rope.scaling.type == RopeScaling::Type::kYarn, options.rope_scaling == "yarn");
     EXPECT_EQ(config->num_layers, options.layers);
     EXPECT_EQ(config->hidden_size, options.hidden);
     EXPECT_EQ(config->ffn_size, options.ffn);
     EXPECT_EQ(config->num_heads, options.heads);
     EXPECT_EQ(config->num_kv_heads, options.kv_heads);
     EXPECT_EQ(config->head_dim, options.head_dim);
-    EXPECT_EQ(config->rope_dim, options.head_dim);
+    EXPECT_EQ(config->rope.dim, options.head_dim);
     EXPECT_EQ(config->vocab_size, kTinyVocabularySize);
     EXPECT_EQ(config->context_length, options.context);
-    EXPECT_EQ(config->rope_freq_base, options.rope_freq_base);
+    EXPECT_EQ(config->rope.freq_base, options.rope_freq_base);
     EXPECT_EQ(config->tied_output, options.tied);
     EXPECT_EQ((*file)->FindTensor("blk.0.attn_q.weight")->type, options.weight_type);
     EXPECT_EQ((*file)->FindTensor("token_embd.weight")->type, options.embedding_type);

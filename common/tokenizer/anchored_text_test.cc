@@ -27,8 +27,8 @@ TEST(AnchoredTextTest, AnchorsStandBetweenPieces) {
   EXPECT_EQ(encode({"a."}), (Ids{'a', '.'}));
   EXPECT_EQ(encode({"a.", "b.", "c"}), (Ids{'a', '.', anchor, 'b', '.', anchor, 'c'}));
   EXPECT_EQ(encode({"a.", ""}), (Ids{'a', '.', anchor}));
-  // Its spelling in a text is text.
-  EXPECT_EQ(encode({"<AC>"}), (Ids{'<', 'A', 'C', '>'}));
+  // A text that spells it has it, since it is a user-defined token.
+  EXPECT_EQ(encode({"a<AC>"}), (Ids{'a', anchor}));
   EXPECT_EQ(EncodeWithAnchors(*tokenizer, {"a", "\xFF"}, anchor).status().code(), absl::StatusCode::kInvalidArgument);
 }
 

@@ -2,12 +2,15 @@
 // U+0120 and so on). Every spelling is turned back into bytes and every merge into ids, so Encode works on bytes and
 // ids alone: cut the text into pieces, take each piece's bytes as tokens, merge by rank.
 //
-// Special tokens take no part in this: no byte is one, and a merge that would make one is left out. So no text can
-// become one. A byte that the vocabulary has no token for (SmolLM2 lacks six control characters and the first bytes
-// of unassigned planes) is left out before merging, as the vocabularies' own tokenizer does.
-// Tested by tokenizer_test.cc and tokenizer_golden_test.cc.
+// Special and user-defined tokens take no part in this: no byte is one, and a merge that would make one is left out. So
+// no text can become a special one, and user-defined ones are found by their spelling, first of all: what lies between
+// them is cut as if it were a text of its own (as Hugging Face's tokenizers do with added tokens). A byte that the
+// vocabulary has no token for (SmolLM2 lacks six control characters and the first bytes of unassigned planes) is left
+// out before merging, as the vocabularies' own tokenizer does. Tested by tokenizer_test.cc and
+// tokenizer_golden_test.cc.
 #include "common/tokenizer/byte_level.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -40,8 +43,7 @@ std::array<int16_t, kAlphabetEnd> MakeAlphabet() {
 }
 
 // The bytes that `spelling` stands for; nullopt if it has a character outside the alphabet.
-std::optional<std::string> SpelledBytes(absl::string_view spelling,
-                                        const std::array<int16_t, kAlphabetEnd>& alphabet) {
+std::optional<std::string> SpelledBytes(absl::string_view spelling, const std::array<int16_t, kAlphabetEnd>& alphabet) {
   std::string bytes;
   while (!spelling.empty()) {
     const Utf8Head head = ReadUtf8(spelling);
@@ -54,6 +56,11 @@ std::optional<std::string> SpelledBytes(absl::string_view spelling,
     spelling.remove_prefix(head.length);
   }
   return bytes;
+}
+
+// Whether it is spelled in the alphabet and made by merges.
+bool IsOrdinary(const Vocabulary& vocabulary, uint32_t id) {
+  return !vocabulary.IsSpecial(id) && !vocabulary.IsUserDefined(id);
 }
 
 }  // namespace
@@ -70,11 +77,16 @@ absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> ByteLevelEncoder::Create
   encoder->pre_tokenizer_ = *std::move(pre_tokenizer);
   encoder->byte_ids_.fill(kNoToken);
   const std::array<int16_t, kAlphabetEnd> alphabet = MakeAlphabet();
+  std::vector<std::pair<std::string, uint32_t>> user_defined;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
+    if (vocabulary.IsUserDefined(id)) user_defined.emplace_back(vocabulary.spelling(id), id);
     std::optional<std::string> bytes;
-    if (!vocabulary.IsSpecial(id)) bytes = SpelledBytes(vocabulary.spelling(id), alphabet);
+    if (IsOrdinary(vocabulary, id)) bytes = SpelledBytes(vocabulary.spelling(id), alphabet);
     // A spelling outside the alphabet (padding, say) never comes from text; it is shown as it stands.
     encoder->bytes_.push_back(bytes.has_value() ? *bytes : vocabulary.spelling(id));
+    if (!vocabulary.IsSpecial(id)) {
+      encoder->longest_text_ = std::max(encoder->longest_text_, encoder->bytes_.back().size());
+    }
     if (!bytes.has_value()) continue;
     if (bytes->size() == 1) {
       uint32_t& byte_id = encoder->byte_ids_[static_cast<uint8_t>(bytes->front())];
@@ -82,15 +94,16 @@ absl::StatusOr<std::unique_ptr<const ByteLevelEncoder>> ByteLevelEncoder::Create
     }
     if (encoder->pre_tokenizer_->takes_whole_tokens()) encoder->whole_tokens_.try_emplace(*std::move(bytes), id);
   }
+  encoder->user_defined_ = TokenMatcher(std::move(user_defined));
   KEDGE_RETURN_IF_ERROR(encoder->LoadMerges(file, vocabulary));
   return std::unique_ptr<const ByteLevelEncoder>(std::move(encoder));
 }
 
 absl::Status ByteLevelEncoder::LoadMerges(const GgufFile& file, const Vocabulary& vocabulary) {
   absl::flat_hash_map<absl::string_view, uint32_t> ordinary_ids;  // by spelling
-  absl::flat_hash_map<absl::string_view, uint32_t> special_ids;
+  absl::flat_hash_map<absl::string_view, uint32_t> other_ids;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
-    (vocabulary.IsSpecial(id) ? special_ids : ordinary_ids).try_emplace(vocabulary.spelling(id), id);
+    (IsOrdinary(vocabulary, id) ? ordinary_ids : other_ids).try_emplace(vocabulary.spelling(id), id);
   }
   KEDGE_ASSIGN_OR_RETURN(const std::vector<std::string>* const merge_lines, file.GetStrings(kMergesKey));
   for (size_t rank = 0; rank < merge_lines->size(); ++rank) {
@@ -107,7 +120,7 @@ absl::Status ByteLevelEncoder::LoadMerges(const GgufFile& file, const Vocabulary
     bool all_ordinary = true;
     for (absl::string_view part : {left, right, absl::string_view(product)}) {
       if (ordinary_ids.contains(part)) continue;
-      if (!special_ids.contains(part)) {
+      if (!other_ids.contains(part)) {
         return absl::InvalidArgumentError(
             absl::StrCat(file.name(), ": ", kMergesKey, "[", rank, "]: '", part, "' is not a token of the vocabulary"));
       }
@@ -119,10 +132,21 @@ absl::Status ByteLevelEncoder::LoadMerges(const GgufFile& file, const Vocabulary
 }
 
 absl::Status ByteLevelEncoder::Encode(absl::string_view text, std::vector<TextToken>* out) const {
-  std::vector<uint32_t> word;    // the ids of a piece's bytes
-  std::vector<size_t> offsets;   // of those bytes in the text
+  size_t begin = 0;
+  while (const std::optional<TokenSpan> found = user_defined_.Find(text, begin)) {
+    KEDGE_RETURN_IF_ERROR(EncodeBetween(text, begin, found->begin, out));
+    out->push_back({found->id, found->begin});
+    begin = found->end;
+  }
+  return EncodeBetween(text, begin, text.size(), out);
+}
+
+absl::Status ByteLevelEncoder::EncodeBetween(absl::string_view text, size_t begin, size_t end,
+                                             std::vector<TextToken>* out) const {
+  std::vector<uint32_t> word;   // the ids of a piece's bytes
+  std::vector<size_t> offsets;  // of those bytes in the text
   std::vector<uint32_t> merged;
-  return pre_tokenizer_->Split(text, [&](absl::string_view piece) {
+  return pre_tokenizer_->Split(text.substr(begin, end - begin), [&](absl::string_view piece) {
     const size_t begin = static_cast<size_t>(piece.data() - text.data());
     if (const auto whole = whole_tokens_.find(piece); whole != whole_tokens_.end()) {
       out->push_back({whole->second, begin});

@@ -1,227 +1,219 @@
-// Each format is a sequence of special tokens and of text between them, which PromptBuilder encodes; the text that the
-// template writes and that of the messages go into one piece. What opens an answer, the last and every earlier one, is
-// marked on the way.
+// A conversation is rendered twice, with and without a request for an answer: the difference is what opens one.
+//
+// What else differs between templates is found out by rendering small conversations when one is loaded: whether it opens
+// an answer in any case, and in which form it can write the arguments of calls.
+//
 // Tested by chat_template_test.cc, chat_golden_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/chat_template.h"
 
 #include <algorithm>
-#include <optional>
-#include <utility>
-#include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
 #include "common/base/status.h"
+#include "common/tokenizer/chat_encoder.h"
 #include "common/tokenizer/utf8.h"
+#include "common/tokenizer/vocabulary.h"
 
 namespace kedge {
 namespace {
 
-using Part = PromptBuilder::Part;
+using jinja::Value;
 
 constexpr char kTemplateKey[] = "tokenizer.chat_template";
+constexpr char kToolTemplateKey[] = "tokenizer.chat_template.tool_use";
+constexpr absl::string_view kWayOut =
+    ". Send the prompt as plain text (--raw, or the field text) or as token ids";
 
-Part OpenerIf(const ChatMessage& message) { return message.role == "assistant" ? Part::kOpener : Part::kPlain; }
+constexpr std::pair<const char*, const char*> kSpecialTokens[] = {
+    {"bos_token", "tokenizer.ggml.bos_token_id"},       {"eos_token", "tokenizer.ggml.eos_token_id"},
+    {"unk_token", "tokenizer.ggml.unknown_token_id"},   {"pad_token", "tokenizer.ggml.padding_token_id"},
+    {"sep_token", "tokenizer.ggml.seperator_token_id"},  // as GGUF spells it
+    {"cls_token", "tokenizer.ggml.cls_token_id"},       {"mask_token", "tokenizer.ggml.mask_token_id"}};
 
-// The special tokens that a format cannot do without.
-std::vector<absl::string_view> NeededTokens(ChatFormatKind kind) {
-  switch (kind) {
-    case ChatFormatKind::kChatMl:
-      return {"<|im_start|>", "<|im_end|>"};
-    case ChatFormatKind::kLlama3:
-      return {"<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"};
-    case ChatFormatKind::kLlama2:
-    case ChatFormatKind::kZephyr:
-      return {};
-  }
-  return {};
+// Whoever looks for messages left out renders once more for each that is suspected.
+constexpr int kMostSuspects = 4;
+
+// What a template is found out by is short.
+jinja::Limits ProbeLimits() {
+  jinja::Limits limits;
+  limits.steps = 100'000;
+  limits.output_bytes = 1 << 20;
+  return limits;
 }
 
-// What the vocabulary lacks for the format; nullopt if it lacks nothing.
-std::optional<std::string> MissingToken(const ChatFormat& format, const Tokenizer& tokenizer) {
-  for (const absl::string_view spelling : NeededTokens(format.kind)) {
-    if (!tokenizer.SpecialId(spelling).has_value()) return absl::StrCat("no special token ", spelling);
-  }
-  const bool needs_bos = format.kind == ChatFormatKind::kLlama2 || format.kind == ChatFormatKind::kLlama3;
-  const bool needs_eos = format.kind == ChatFormatKind::kLlama2 || format.kind == ChatFormatKind::kZephyr;
-  if (needs_bos && !tokenizer.bos().has_value()) return "no token that begins a text (tokenizer.ggml.bos_token_id)";
-  if (needs_eos && !tokenizer.eos().has_value()) return "no token that ends a text (tokenizer.ggml.eos_token_id)";
-  return std::nullopt;
-}
+bool IsBlank(const std::optional<std::string>& text) { return !text.has_value() || StripWhiteSpace(*text).empty(); }
 
-// Only ChatML and Llama 3 write any role that there is.
-std::vector<absl::string_view> Roles(ChatFormatKind kind) {
-  if (kind == ChatFormatKind::kChatMl || kind == ChatFormatKind::kLlama3) {
-    return {"system", "user", "assistant", "tool"};
-  }
-  return {"system", "user", "assistant"};
+bool HasText(const ChatMessage& message) {
+  return !IsBlank(message.content) || !IsBlank(message.reasoning_content) || !message.tool_calls.empty();
 }
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Recognise(const GgufFile& file,
-                                                                            const Tokenizer* tokenizer) {
+absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Load(const GgufFile& file,
+                                                                       const Tokenizer* tokenizer) {
   if (!file.Has(kTemplateKey)) {
-    return absl::NotFoundError(absl::StrCat(file.name(), ": has no ", kTemplateKey,
-                                            ": not a chat model; send the prompt as plain text (--raw, or the field "
-                                            "text) or as token ids"));
+    return absl::NotFoundError(
+        absl::StrCat(file.name(), ": has no ", kTemplateKey, ": not a chat model", kWayOut));
   }
   KEDGE_ASSIGN_OR_RETURN(const std::string source, file.GetString(kTemplateKey));
-  const auto unknown = [&](absl::string_view reason) {
-    return absl::UnimplementedError(
-        absl::StrCat(file.name(), ": ", kTemplateKey, ": ", reason, "; Kedge knows ", kChatFormatNames,
-                     ". Send the prompt as plain text (--raw, or the field text) or as token ids"));
-  };
-  absl::StatusOr<ChatFormat> format = RecogniseChatFormat(source);
-  if (!format.ok()) return unknown(format.status().message());
-  if (const std::optional<std::string> missing = MissingToken(*format, *tokenizer)) {
-    return unknown(absl::StrCat(format->name, ", but the vocabulary has ", *missing));
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<const ChatTemplate> plain,
+                         Create(source, absl::StrCat(file.name(), ": ", kTemplateKey), file, tokenizer));
+  if (!file.Has(kToolTemplateKey)) return plain;
+  KEDGE_ASSIGN_OR_RETURN(const std::string tool_source, file.GetString(kToolTemplateKey));
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<const ChatTemplate> tools,
+                         Create(tool_source, absl::StrCat(file.name(), ": ", kToolTemplateKey), file, tokenizer));
+  auto both = std::unique_ptr<ChatTemplate>(new ChatTemplate(*plain));
+  both->with_tools_ = tools->plain_;
+  return std::unique_ptr<const ChatTemplate>(std::move(both));
+}
+
+absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Create(absl::string_view source,
+                                                                         absl::string_view name, const GgufFile& file,
+                                                                         const Tokenizer* tokenizer) {
+  if (const std::optional<size_t> offset = FindInvalidUtf8(source)) {
+    return absl::InvalidArgumentError(absl::StrCat(name, ": not valid UTF-8 at byte ", *offset, kWayOut));
   }
-  auto result = std::unique_ptr<ChatTemplate>(new ChatTemplate());
-  result->format_ = *std::move(format);
-  result->tokenizer_ = tokenizer;
+  auto result = std::unique_ptr<ChatTemplate>(new ChatTemplate(tokenizer));
+  result->source_ = std::string(source);
+  result->ReadSpecialTokens(file);
+  absl::StatusOr<Variant> variant = result->MakeVariant(source);
+  if (!variant.ok()) {
+    return absl::Status(variant.status().code(), absl::StrCat(name, ": ", variant.status().message(), kWayOut));
+  }
+  result->plain_ = std::make_shared<const Variant>(*std::move(variant));
   return std::unique_ptr<const ChatTemplate>(std::move(result));
 }
 
-absl::Status ChatTemplate::CheckMessages(absl::Span<const ChatMessage> messages) const {
-  if (messages.empty()) return absl::InvalidArgumentError("messages: there are none");
-  const std::vector<absl::string_view> roles = Roles(format_.kind);
-  for (size_t i = 0; i < messages.size(); ++i) {
-    if (std::find(roles.begin(), roles.end(), messages[i].role) == roles.end()) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].role: must be one of ",
-                                                     absl::StrJoin(roles, ", "), " (the model's template is ", name(),
-                                                     ")"));
-    }
-    if (const std::optional<size_t> offset = FindInvalidUtf8(messages[i].content)) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].content: not valid UTF-8 at byte ", *offset));
-    }
+void ChatTemplate::ReadSpecialTokens(const GgufFile& file) {
+  for (const auto& [name, key] : kSpecialTokens) {
+    special_names_.push_back(name);
+    const auto id = ReadTokenId(file, key, static_cast<uint32_t>(tokenizer_->vocab_size()));
+    if (!id.ok() || !id->has_value()) continue;  // undefined, as in transformers
+    special_tokens_.emplace_back(name, Value::Text(tokenizer_->TokenBytes(**id)));
   }
-  if (format_.kind != ChatFormatKind::kLlama2) return absl::OkStatus();
-  const size_t first = messages[0].role == "system" ? 1 : 0;
-  if (first == messages.size()) {
-    return absl::InvalidArgumentError("messages: a system message alone (the model's template, llama2, writes it into "
-                                      "the first user message)");
+}
+
+absl::StatusOr<ChatTemplate::Variant> ChatTemplate::MakeVariant(absl::string_view source) const {
+  KEDGE_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
+  Variant variant{std::move(program)};
+  variant.form = FindArgumentsForm(variant.program);
+  variant.constant_opener = FindConstantOpenerOf(variant.program);
+  return variant;
+}
+
+absl::StatusOr<RenderedChat> ChatTemplate::RenderOnce(const jinja::Template& program, const ChatInput& input,
+                                                      bool opens_answer, absl::Time now,
+                                                      const jinja::Limits& limits) const {
+  std::vector<std::pair<std::string, Value>> variables = special_tokens_;
+  variables.insert(variables.end(), input.arguments.begin(), input.arguments.end());
+  variables.emplace_back("messages", Value::List(input.messages));
+  variables.emplace_back("tools", input.tools);
+  variables.emplace_back("documents", Value::None());
+  variables.emplace_back("add_generation_prompt", Value::Bool(opens_answer));
+  absl::StatusOr<std::vector<jinja::Piece>> pieces =
+      program.Render(Value::Dict(std::move(variables)), now, limits);
+  if (!pieces.ok()) return absl::InvalidArgumentError(absl::StrCat("messages: ", pieces.status().message()));
+  RenderedChat chat = Flatten(*pieces);
+  chat.messages = input.messages.size();
+  chat.turn = chat.messages - 1;
+  return chat;
+}
+
+ArgumentsForm ChatTemplate::FindArgumentsForm(const jinja::Template& program) const {
+  Conversation probe;
+  probe.messages = {{.role = "user", .content = "x"},
+                    {.role = "assistant", .tool_calls = {{"call00001", "f", R"({"needle": "y"})"}}},  // Mistral's: 9
+                    {.role = "tool", .content = "z", .tool_call_id = "call00001", .name = "f"}};
+  probe.tools = {{.name = "f", .description = "", .parameters = R"({"type": "object", "properties": {}})"}};
+  for (const ArgumentsForm form : {ArgumentsForm::kObject, ArgumentsForm::kText}) {
+    const absl::StatusOr<ChatInput> input = MakeChatInput(probe, form, special_names_);
+    if (!input.ok()) continue;
+    const absl::StatusOr<RenderedChat> chat = RenderOnce(program, *input, true, probe.now, ProbeLimits());
+    if (chat.ok() && absl::StrContains(chat->text, "\"needle\"")) return form;
   }
-  for (size_t i = first; i < messages.size(); ++i) {
-    const absl::string_view role = (i - first) % 2 == 0 ? "user" : "assistant";
-    if (messages[i].role != role) {
-      return absl::InvalidArgumentError(absl::StrCat("messages[", i, "].role: must be ", role, ", since in the model's "
-                                                     "template (llama2) user and assistant take turns"));
-    }
+  return ArgumentsForm::kObject;
+}
+
+std::string ChatTemplate::FindConstantOpenerOf(const jinja::Template& program) const {
+  const auto render = [&](int messages, bool opens_answer) -> absl::StatusOr<RenderedChat> {
+    Conversation probe;
+    for (int i = 0; i < messages; ++i) probe.messages.push_back({.role = "user", .content = "x"});
+    KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(probe, ArgumentsForm::kObject, special_names_));
+    return RenderOnce(program, input, opens_answer, probe.now, ProbeLimits());
+  };
+  const absl::StatusOr<RenderedChat> asked = render(1, true), unasked = render(1, false);
+  if (!asked.ok() || !unasked.ok() || asked->text != unasked->text) return "";
+  const absl::StatusOr<RenderedChat> two = render(2, false);
+  return FindConstantOpener(*tokenizer_, *unasked, two.ok() ? &*two : nullptr);
+}
+
+absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Conversation& conversation,
+                                           const ChatInput& input, const RenderedChat& chat, bool opens_answer,
+                                           const jinja::Limits& limits) const {
+  const std::vector<ByteSpan> spans = SpansOfMessages(chat);
+  int suspects = 0;
+  for (size_t i = 0; i < spans.size() && suspects < kMostSuspects; ++i) {
+    if (!spans[i].empty() || !HasText(conversation.messages[i])) continue;
+    ++suspects;
+    ChatInput without = input;
+    without.messages.erase(without.messages.begin() + static_cast<ptrdiff_t>(i));
+    const auto shorter = RenderOnce(variant.program, without, opens_answer, conversation.now, limits);
+    // It may be read, and not written, such as "/no_think".
+    if (!shorter.ok() || shorter->text != chat.text) continue;
+    return absl::InvalidArgumentError(absl::StrCat("messages.messages[", i,
+                                                   "]: the model's chat template leaves it out (its role is ",
+                                                   conversation.messages[i].role, ")"));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<PromptTokens> ChatTemplate::Apply(absl::Span<const ChatMessage> messages,
-                                                 bool add_generation_prompt,
-                                                 std::optional<uint32_t> anchor) const {
-  KEDGE_RETURN_IF_ERROR(CheckMessages(messages));
-  const bool opens_answer = add_generation_prompt || format_.always_opens_answer;
-  PromptBuilder prompt(tokenizer_, anchor);
-  switch (format_.kind) {
-    case ChatFormatKind::kChatMl:
-      RenderChatMl(messages, opens_answer, prompt);
-      break;
-    case ChatFormatKind::kLlama2:
-      RenderLlama2(messages, prompt);
-      break;
-    case ChatFormatKind::kLlama3:
-      RenderLlama3(messages, opens_answer, prompt);
-      break;
-    case ChatFormatKind::kZephyr:
-      RenderZephyr(messages, opens_answer, prompt);
-      break;
-  }
-  return prompt.Finish();
-}
-
-// Per message <|im_start|> ROLE \n CONTENT <|im_end|> \n.
-void ChatTemplate::RenderChatMl(absl::Span<const ChatMessage> messages, bool opens_answer,
-                                PromptBuilder& prompt) const {
-  if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
-  const auto begin = [&](absl::string_view role, Part part) {
-    prompt.Mark("<|im_start|>", part);
-    prompt.Text(absl::StrCat(role, "\n"), part);
+absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversation,
+                                                  const jinja::Limits& limits) const {
+  const Variant& variant = with_tools_ != nullptr && !conversation.tools.empty() ? *with_tools_ : *plain_;
+  KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(conversation, variant.form, special_names_));
+  const bool opens_answer = conversation.add_generation_prompt;
+  const auto render = [&](bool opens) {
+    return RenderOnce(variant.program, input, opens, conversation.now, limits);
   };
-  const auto end = [&] {
-    prompt.Mark("<|im_end|>");
-    prompt.Text("\n");
-  };
-  if (format_.default_system.has_value() && messages[0].role != "system") {
-    begin("system", Part::kPlain);
-    prompt.Text(*format_.default_system);
-    end();
-  }
-  for (size_t i = 0; i < messages.size(); ++i) {
-    begin(messages[i].role, OpenerIf(messages[i]));
-    prompt.Content(i, messages[i].content);
-    end();
-  }
-  if (opens_answer) begin("assistant", Part::kOpener);
-}
+  KEDGE_ASSIGN_OR_RETURN(RenderedChat chat, render(opens_answer));
+  KEDGE_RETURN_IF_ERROR(CheckAllWritten(variant, conversation, input, chat, opens_answer, limits));
 
-// Per turn BOS [INST] QUESTION [/INST] ANSWER EOS. A question always opens an answer. The system message stands in the
-// first question between marks of its own.
-void ChatTemplate::RenderLlama2(absl::Span<const ChatMessage> messages, PromptBuilder& prompt) const {
-  const bool has_system = messages[0].role == "system";
-  for (size_t i = has_system ? 1 : 0; i < messages.size(); ++i) {
-    if (messages[i].role == "user") {
-      prompt.Token(*tokenizer_->bos());
-      prompt.Mark("[INST]");
-      prompt.Text(" ");
-      if (has_system && i == 1) {  // what is stripped is the question with the system message before it
-        prompt.Text("<<SYS>>\n");
-        prompt.Content(0, messages[0].content);
-        const absl::string_view question = StripWhiteSpaceRight(messages[i].content);
-        prompt.Text(question.empty() ? "\n<</SYS>>" : "\n<</SYS>>\n\n");
-        prompt.Content(i, question);
-      } else {
-        prompt.Content(i, StripWhiteSpace(messages[i].content));
-      }
-      prompt.Text(" ", Part::kOpener);
-      prompt.Mark("[/INST]", Part::kOpener);
-    } else {
-      prompt.Text(" ");
-      prompt.Content(i, StripWhiteSpace(messages[i].content));
-      prompt.Text(" ");
-      prompt.Token(*tokenizer_->eos());
+  std::string opener;
+  if (const absl::StatusOr<RenderedChat> other = render(!opens_answer); other.ok()) {
+    opener = opens_answer ? FindOpener(chat, *other) : FindOpener(*other, chat);
+  }
+  bool opened = opens_answer;
+  if (opener.empty()) {
+    opener = variant.constant_opener;
+    opened = true;
+  }
+  if (conversation.continue_final_message) {
+    const size_t last = conversation.messages.size() - 1;
+    if (!CutBehindContent(&chat, last)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "messages.messages[", last, "].content: cannot be continued: the model's chat template leaves it out"));
     }
+    opened = false;
+    if (last > 0) chat.turn = last - 1;
   }
+  std::vector<bool> is_answer;
+  for (const ChatMessage& message : conversation.messages) is_answer.push_back(message.role == "assistant");
+  chat.openers = FindOpeners(chat, is_answer, opener, opened);
+  return chat;
 }
 
-// BOS, then per message <|start_header_id|> ROLE <|end_header_id|> \n\n CONTENT <|eot_id|>.
-void ChatTemplate::RenderLlama3(absl::Span<const ChatMessage> messages, bool opens_answer,
-                                PromptBuilder& prompt) const {
-  const auto append_header = [&](absl::string_view role, Part part) {
-    prompt.Mark("<|start_header_id|>", part);
-    prompt.Text(role, part);
-    prompt.Mark("<|end_header_id|>", part);
-    prompt.Text("\n\n", part);
-  };
-  prompt.Token(*tokenizer_->bos());
-  for (size_t i = 0; i < messages.size(); ++i) {
-    append_header(messages[i].role, OpenerIf(messages[i]));
-    prompt.Content(i, StripWhiteSpace(messages[i].content));
-    prompt.Mark("<|eot_id|>");
-  }
-  if (opens_answer) append_header("assistant", Part::kOpener);
+absl::StatusOr<PromptTokens> ChatTemplate::Encode(const RenderedChat& chat, std::optional<uint32_t> anchor) const {
+  absl::StatusOr<PromptTokens> tokens = EncodeChat(*tokenizer_, chat, anchor);
+  if (!tokens.ok()) return absl::Status(tokens.status().code(), absl::StrCat("messages: ", tokens.status().message()));
+  return tokens;
 }
 
-// Per message <|ROLE|> \n CONTENT EOS \n. The marks are plain text in most vocabularies.
-void ChatTemplate::RenderZephyr(absl::Span<const ChatMessage> messages, bool opens_answer,
-                                PromptBuilder& prompt) const {
-  if (tokenizer_->bos_to_add().has_value()) prompt.Token(*tokenizer_->bos_to_add());
-  for (size_t i = 0; i < messages.size(); ++i) {
-    prompt.Mark(absl::StrCat("<|", messages[i].role, "|>"), OpenerIf(messages[i]));
-    prompt.Text("\n", OpenerIf(messages[i]));
-    prompt.Content(i, messages[i].content);
-    prompt.Token(*tokenizer_->eos());
-    prompt.Text("\n");
-  }
-  if (opens_answer) {
-    prompt.Mark("<|assistant|>", Part::kOpener);
-    prompt.Text("\n", Part::kOpener);
-  }
+absl::StatusOr<PromptTokens> ChatTemplate::Apply(const Conversation& conversation,
+                                                 std::optional<uint32_t> anchor) const {
+  KEDGE_ASSIGN_OR_RETURN(const RenderedChat chat, Render(conversation));
+  return Encode(chat, anchor);
 }
 
 }  // namespace kedge

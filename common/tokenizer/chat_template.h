@@ -2,54 +2,72 @@
 #ifndef KEDGE_COMMON_TOKENIZER_CHAT_TEMPLATE_H_
 #define KEDGE_COMMON_TOKENIZER_CHAT_TEMPLATE_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
+#include "absl/strings/string_view.h"
+#include "common/jinja/template.h"
 #include "common/model/gguf.h"
-#include "common/tokenizer/chat_format.h"
-#include "common/tokenizer/prompt_builder.h"
+#include "common/tokenizer/chat_input.h"
+#include "common/tokenizer/conversation.h"
+#include "common/tokenizer/prompt_tokens.h"
+#include "common/tokenizer/rendered_chat.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {
 
-struct ChatMessage {
-  std::string role;  // system, user, assistant or tool
-  std::string content;
-};
-
-// A template recognised from the GGUF's `tokenizer.chat_template`; Kedge does not interpret Jinja (chat_format.h).
-// Thread-safe (immutable).
+// A model's chat template, a program in Jinja, and the one that the model has for chats with tools, if that is another.
+// It is rendered as transformers renders it. Thread-safe (immutable).
 class ChatTemplate {
  public:
-  // kNotFound: the model has no template (not a chat model). kUnimplemented: an unknown template; the message says
-  // that a prompt can be sent as plain text (`--raw`, or the field `text`) or as token ids.
-  // `tokenizer` must outlive the result.
-  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Recognise(const GgufFile& file,
-                                                                       const Tokenizer* tokenizer);
+  // The templates of the metadata: `tokenizer.chat_template` and `tokenizer.chat_template.tool_use`. kNotFound: the model
+  // has none (not a chat model). Else kInvalidArgument or kUnimplemented name key and line. Messages end with the ways
+  // to send a prompt without a template. `tokenizer` must outlive the result.
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const GgufFile& file, const Tokenizer* tokenizer);
+  // `source` in the place of them. `name` is what errors begin with.
+  static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Create(absl::string_view source, absl::string_view name,
+                                                                    const GgufFile& file, const Tokenizer* tokenizer);
 
-  // The tokens of what the model's template renders, after the token that begins every prompt if the tokenizer has one
-  // (bos_to_add) and the template does not write it itself.
-  // kInvalidArgument names the field: no messages, a role that the template does not have or not at this place, content
-  // that is not UTF-8.
-  // `anchor`: a token to put between the sentences of each message's content (anchored_text.h).
-  absl::StatusOr<PromptTokens> Apply(absl::Span<const ChatMessage> messages, bool add_generation_prompt,
+  // kInvalidArgument begins with the field's path in a request ("messages.messages[1].content: not valid UTF-8 at
+  // byte 2"), or with "messages: " where the template raises an error, or a limit is too small.
+  absl::StatusOr<RenderedChat> Render(const Conversation& conversation, const jinja::Limits& limits = {}) const;
+  // The tokens of what Render has returned (chat_encoder.h).
+  absl::StatusOr<PromptTokens> Encode(const RenderedChat& chat, std::optional<uint32_t> anchor = std::nullopt) const;
+  // Both.
+  absl::StatusOr<PromptTokens> Apply(const Conversation& conversation,
                                      std::optional<uint32_t> anchor = std::nullopt) const;
 
-  // "chatml", "llama2", "llama3" or "zephyr".
-  const std::string& name() const { return format_.name; }
+  const std::string& source() const { return source_; }
 
  private:
-  ChatTemplate() = default;
-  absl::Status CheckMessages(absl::Span<const ChatMessage> messages) const;
-  void RenderChatMl(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
-  void RenderLlama2(absl::Span<const ChatMessage> messages, PromptBuilder& prompt) const;
-  void RenderLlama3(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
-  void RenderZephyr(absl::Span<const ChatMessage> messages, bool opens_answer, PromptBuilder& prompt) const;
+  // One template and what was found out about it.
+  struct Variant {
+    jinja::Template program;
+    ArgumentsForm form = ArgumentsForm::kObject;
+    std::string constant_opener;  // with which it always opens an answer; empty where add_generation_prompt decides
+  };
 
-  ChatFormat format_;
-  const Tokenizer* tokenizer_ = nullptr;
+  explicit ChatTemplate(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
+  void ReadSpecialTokens(const GgufFile& file);
+  absl::StatusOr<Variant> MakeVariant(absl::string_view source) const;
+  absl::StatusOr<RenderedChat> RenderOnce(const jinja::Template& program, const ChatInput& input, bool opens_answer,
+                                          absl::Time now, const jinja::Limits& limits) const;
+  ArgumentsForm FindArgumentsForm(const jinja::Template& program) const;
+  std::string FindConstantOpenerOf(const jinja::Template& program) const;
+  absl::Status CheckAllWritten(const Variant& variant, const Conversation& conversation, const ChatInput& input,
+                               const RenderedChat& chat, bool opens_answer, const jinja::Limits& limits) const;
+
+  const Tokenizer* const tokenizer_;
+  std::string source_;
+  std::vector<std::pair<std::string, jinja::Value>> special_tokens_;  // bos_token and others, by variable
+  std::vector<std::string> special_names_;
+  std::shared_ptr<const Variant> plain_;
+  std::shared_ptr<const Variant> with_tools_;  // null: the same
 };
 
 }  // namespace kedge

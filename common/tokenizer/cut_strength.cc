@@ -182,8 +182,8 @@ std::vector<CutStrength> FindCutStrengths(const Tokenizer& tokenizer, const Prom
     JudgeText(WithoutInvalid(std::move(text)), ends, first, &classes, &strengths);
     if (i < size && !ends_generation(prompt.ids[i])) strengths[i - 1] = CutStrength::kEnd;
   }
-  for (const PositionRange& message : prompt.messages) {
-    if (message.begin > 0 && message.begin < message.end) strengths[message.begin - 1] = CutStrength::kEnd;
+  for (const std::vector<PositionRange>& pieces : prompt.messages) {
+    if (!pieces.empty() && pieces.front().begin > 0) strengths[pieces.front().begin - 1] = CutStrength::kEnd;
   }
   for (size_t i = 0; i < prompt.no_anchor.size(); ++i) {
     if (prompt.no_anchor[i]) strengths[i] = CutStrength::kNever;

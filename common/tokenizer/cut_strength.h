@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "common/tokenizer/prompt_builder.h"
+#include "common/tokenizer/prompt_tokens.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {

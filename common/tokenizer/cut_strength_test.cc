@@ -85,8 +85,8 @@ TEST_F(CutStrengthTest, TurnsEndAndWhatOpensAnAnswerDoesNot) {
 
 TEST_F(CutStrengthTest, WhatAMessageSaysBeginsASequence) {
   const std::string text = "[INST] Say it. Now [/INST]";
-  EXPECT_EQ(Cut({.ids = Ids(text), .messages = {{7, 18}}}, text), "[INST] |Say it.| Now [/INST]");
-  PromptTokens opened{.ids = Ids(text), .no_anchor = std::vector<bool>(text.size()), .messages = {{7, 18}}};
+  EXPECT_EQ(Cut({.ids = Ids(text), .messages = {{{7, 18}}}}, text), "[INST] |Say it.| Now [/INST]");
+  PromptTokens opened{.ids = Ids(text), .no_anchor = std::vector<bool>(text.size()), .messages = {{{7, 18}}}};
   opened.no_anchor[6] = true;
   EXPECT_EQ(Cut(opened, text), "[INST] Say it.| Now [/INST]");
 }

@@ -30,6 +30,9 @@ class Encoder {
 
   // The bytes that a token stands for; of a special one its spelling. REQUIRES: id is below the vocabulary's size.
   virtual absl::string_view TokenBytes(uint32_t id) const = 0;
+
+  // No token but the unknown one stands for more bytes of a text than this. It is at least 1.
+  virtual size_t longest_text() const = 0;
 };
 
 }  // namespace kedge

@@ -4,7 +4,7 @@
 // that end with line breaks are written with possessive repeats here: the pieces are those of \s*[\r\n]+.
 //
 // White space is \p{White_Space} and not \s, because PCRE2's \s also has U+180E, which the vocabularies' own
-// pre-tokenizers count as a mark.
+// pre-tokenizers count as a mark. The classes are those of Unicode 16, whichever PCRE2 has: see new_characters.h.
 // Tested by pre_tokenizer_test.cc.
 #include "common/tokenizer/pre_tokenizer.h"
 
@@ -12,6 +12,7 @@
 #include <pcre2.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/tokenizer/new_characters.h"
 
 namespace kedge {
 namespace {
@@ -20,16 +21,15 @@ struct NamedPattern {
   absl::string_view name;
   absl::string_view pattern;
   bool takes_whole_tokens = false;
+  bool adds_bos = false;
 };
 
 // "smollm" is the pattern of "gpt-2" applied to what remains when every digit is a piece of its own. In one pattern:
 // digits come first, and a run of white space ends at a digit as it does at the end of the text.
-constexpr absl::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
-    R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
-constexpr absl::string_view kSingleDigits =
-    R"(\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
-    R"(|\p{White_Space}+(?![^\p{White_Space}\p{N}])|\p{White_Space}+)";
+constexpr absl::string_view kGpt2 = R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
+                                    R"(|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+constexpr absl::string_view kSingleDigits = R"(\p{N}|'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?[^\p{White_Space}\p{L}\p{N}]+)"
+                                            R"(|\p{White_Space}+(?![^\p{White_Space}\p{N}])|\p{White_Space}+)";
 
 // Llama 3 and Qwen2: contractions in any case; a word takes one sign before it, signs take the line breaks after them;
 // digits go by three and one by one.
@@ -40,14 +40,36 @@ constexpr absl::string_view kQwen2 =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n]*)"
     R"(|(?:[^\P{White_Space}\r\n]*+[\r\n]++)++|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
 
-// Refact and StarCoder cut exactly like SmolLM, which took its rules from them.
+// Qwen 3.5: marks are part of words.
+constexpr absl::string_view kQwen35 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\p{White_Space}\p{L}\p{M}\p{N}]+[\r\n]*)"
+    R"(|(?:[^\P{White_Space}\r\n]*+[\r\n]++)++|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+
+// Tekken (Mistral Nemo and later): words also end before an upper case letter that follows a lower case one.
+constexpr absl::string_view kTekken =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+)"
+    R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*)"
+    R"(|\p{N}| ?[^\p{White_Space}\p{L}\p{N}]+[\r\n/]*)"
+    R"(|(?:[^\P{White_Space}\r\n]*+[\r\n]++)++|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+)";
+
+// Names that share a pattern are those of models that took it over.
 constexpr NamedPattern kPatterns[] = {
     {"gpt-2", kGpt2},
+    {"mpt", kGpt2},
     {"smollm", kSingleDigits},
     {"refact", kSingleDigits},
     {"starcoder", kSingleDigits},
-    {"llama-bpe", kLlama3, /*takes_whole_tokens=*/true},
+    {"command-r", kSingleDigits},
+    {"llama-bpe", kLlama3, /*takes_whole_tokens=*/true, /*adds_bos=*/true},
+    {"llama3", kLlama3, /*takes_whole_tokens=*/true, /*adds_bos=*/true},
+    {"llama-v3", kLlama3, /*takes_whole_tokens=*/true, /*adds_bos=*/true},
+    {"falcon3", kLlama3, /*takes_whole_tokens=*/true, /*adds_bos=*/true},
+    {"smaug-bpe", kLlama3},
+    {"tekken", kTekken, /*takes_whole_tokens=*/true, /*adds_bos=*/true},
     {"qwen2", kQwen2},
+    {"deepseek-r1-qwen", kQwen2},
+    {"megrez", kQwen2},
+    {"qwen35", kQwen35},
 };
 
 std::string ErrorText(int code) {
@@ -79,7 +101,7 @@ absl::StatusOr<std::unique_ptr<const PreTokenizer>> PreTokenizer::Create(absl::s
   }
   // Without a JIT compiler for this machine the interpreter gives the same pieces, only slower.
   (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE);
-  return std::unique_ptr<const PreTokenizer>(new PreTokenizer(code, found->takes_whole_tokens));
+  return std::unique_ptr<const PreTokenizer>(new PreTokenizer(code, found->takes_whole_tokens, found->adds_bos));
 }
 
 PreTokenizer::~PreTokenizer() { pcre2_code_free(static_cast<pcre2_code*>(pattern_)); }
@@ -89,9 +111,11 @@ absl::Status PreTokenizer::Split(absl::string_view text, absl::FunctionRef<void(
   const std::unique_ptr<pcre2_match_data, decltype(&pcre2_match_data_free)> match(
       pcre2_match_data_create_from_pattern(pattern, nullptr), &pcre2_match_data_free);
   if (match == nullptr) return absl::ResourceExhaustedError("pre-tokenizer: no memory");
+  std::string older;
+  const absl::string_view subject = ReplaceNewCharacters(text, &older) ? absl::string_view(older) : text;
   for (size_t begin = 0; begin < text.size();) {
     // NO_UTF_CHECK: otherwise every call would check all the rest of the text, and the whole would be quadratic.
-    const int result = pcre2_match(pattern, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), begin,
+    const int result = pcre2_match(pattern, reinterpret_cast<PCRE2_SPTR>(subject.data()), subject.size(), begin,
                                    PCRE2_NO_UTF_CHECK, match.get(), nullptr);
     if (result < 0) {
       return absl::InternalError(absl::StrCat("pre-tokenizer: ", ErrorText(result), " at byte ", begin));

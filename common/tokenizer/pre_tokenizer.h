@@ -23,15 +23,19 @@ class PreTokenizer {
 
   // Whether a piece that is a token of the vocabulary stays whole, even where merges would not make that token.
   bool takes_whole_tokens() const { return takes_whole_tokens_; }
+  // Whether its vocabularies put their first token before every prompt although their files often do not say so.
+  bool adds_bos() const { return adds_bos_; }
 
   // Calls `piece` for each piece, in order; together they are `text`. Takes time linear in the text.
   // REQUIRES: text is valid UTF-8.
   absl::Status Split(absl::string_view text, absl::FunctionRef<void(absl::string_view)> piece) const;
 
  private:
-  PreTokenizer(void* pattern, bool takes_whole_tokens) : pattern_(pattern), takes_whole_tokens_(takes_whole_tokens) {}
+  PreTokenizer(void* pattern, bool takes_whole_tokens, bool adds_bos)
+      : pattern_(pattern), takes_whole_tokens_(takes_whole_tokens), adds_bos_(adds_bos) {}
   void* pattern_;  // pcre2_code*, owned; void here so that the width macro of <pcre2.h> stays in the .cc
   bool takes_whole_tokens_;
+  bool adds_bos_;
 };
 
 }  // namespace kedge

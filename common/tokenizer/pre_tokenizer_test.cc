@@ -1,10 +1,10 @@
 #include "common/tokenizer/pre_tokenizer.h"
 
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 namespace kedge {
 namespace {
@@ -60,8 +60,7 @@ TEST(PreTokenizerTest, Llama3EndsRunsAtLineBreaks) {
   EXPECT_EQ(Split("llama-bpe", "a\n \r\n   b"), (Pieces{"a", "\n \r\n", "  ", " b"}));
   EXPECT_EQ(Split("llama-bpe", "a.\n\n b!?\r"), (Pieces{"a", ".\n\n", " b", "!?\r"}));
   EXPECT_EQ(Split("llama-bpe", "a   "), (Pieces{"a", "   "}));
-  EXPECT_EQ(Split("llama-bpe", "a\u3000\u0085\nb\u2028 x"),
-            (Pieces{"a", "\u3000\u0085\n", "b", "\u2028", " x"}));
+  EXPECT_EQ(Split("llama-bpe", "a\u3000\u0085\nb\u2028 x"), (Pieces{"a", "\u3000\u0085\n", "b", "\u2028", " x"}));
 }
 
 TEST(PreTokenizerTest, Qwen2DiffersInDigits) {
@@ -69,6 +68,17 @@ TEST(PreTokenizerTest, Qwen2DiffersInDigits) {
             (Pieces{"It", "'S", " ", "1", "2", "3", "4", "5", ",", " (", "abc", ")\n\n", "x"}));
   EXPECT_TRUE((*PreTokenizer::Create("llama-bpe"))->takes_whole_tokens());
   EXPECT_FALSE((*PreTokenizer::Create("qwen2"))->takes_whole_tokens());
+}
+
+TEST(PreTokenizerTest, TekkenEndsWordsBeforeAnUpperCaseLetter) {
+  EXPECT_EQ(Split("tekken", "camelCaseWord HTTPServer 12"),
+            (Pieces{"camel", "Case", "Word", " HTTPServer", " ", "1", "2"}));
+  EXPECT_EQ(Split("tekken", "It's a/b\n\n// x"), (Pieces{"It", "'s", " a", "/b", "\n\n", "//", " x"}));
+  EXPECT_EQ(Split("tekken", "e\u0301a. \u4F60\u597DA"), (Pieces{"e\u0301a", ".", " \u4F60\u597D", "A"}));
+}
+
+TEST(PreTokenizerTest, Qwen35TakesMarksIntoWords) {
+  EXPECT_EQ(Split("qwen35", "e\u0301a 12 \u0301"), (Pieces{"e\u0301a", " ", "1", "2", " \u0301"}));
 }
 
 TEST(PreTokenizerTest, WhiteSpaceIsUnicodesProperty) {
@@ -91,10 +101,10 @@ TEST(PreTokenizerTest, MegabytesTakeLinearTimeAndMeetNoLimit) {
   while (mixed.size() < kSize) mixed += " a1 \n\n'll \u4F60\u3002  ";
   std::string blank_lines;
   while (blank_lines.size() < kSize) blank_lines += " \n";
-  for (const std::string& text :
-       {std::string(kSize, 'a'), std::string(kSize, ' '), std::string(kSize, ' ') + "x", std::string(kSize, '!'),
-        std::string(kSize, '7'), std::string(kSize, '\n'), wide_spaces, mixed, blank_lines, blank_lines + " x"}) {
-    for (const char* name : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
+  for (const std::string& text : {std::string(kSize, 'a'), std::string(kSize, 'A'), std::string(kSize, ' '),
+                                  std::string(kSize, ' ') + "x", std::string(kSize, '!'), std::string(kSize, '7'),
+                                  std::string(kSize, '\n'), wide_spaces, mixed, blank_lines, blank_lines + " x"}) {
+    for (const char* name : {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "tekken"}) {
       const auto pre_tokenizer = PreTokenizer::Create(name);
       ASSERT_TRUE(pre_tokenizer.ok());
       std::string together;

@@ -1,10 +1,12 @@
-// The text is a doubly linked list of characters in an array. Two neighbours may merge if together they spell a piece;
-// a heap holds the pairs that may, by (score, position): the highest score goes first, of equal ones the leftmost. A
-// heap entry is out of date when its pair has another length by now, since a pair's text is fixed by its place and
-// length. Each merge pushes at most two entries, so a text of n characters costs O(n log n).
+// The text is a doubly linked list of characters in an array; a user-defined token is one symbol of it from the start,
+// and merges with nothing. Two neighbours may merge if together they spell a piece; a heap holds the pairs that may, by
+// (score, position): the highest score goes first, of equal ones the leftmost. A heap entry is out of date when its
+// pair has another length by now, since a pair's text is fixed by its place and length. Each merge pushes at most two
+// entries, so a text of n characters costs O(n log n).
 //
-// Why not the SentencePiece library: Debian's carries symbols of an older Protocol Buffers with it, which take the place
-// of the ones that gRPC needs, and a process that links both dies before main.
+// Why not the SentencePiece library: Debian's carries symbols of an older Protocol Buffers with it, which take the
+// place of the ones that gRPC needs, and a process that links both dies before main.
+//
 // Tested by sentence_piece_test.cc and tokenizer_golden_test.cc.
 #include "common/tokenizer/sentence_piece.h"
 
@@ -34,6 +36,7 @@ constexpr char kCharacterMapKey[] = "tokenizer.ggml.precompiled_charsmap";
 constexpr absl::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 
 constexpr int32_t kNone = -1;
+constexpr uint32_t kNoToken = UINT32_MAX;
 
 // The byte that <0xNN> spells.
 std::optional<uint8_t> SpelledByte(absl::string_view spelling) {
@@ -66,12 +69,25 @@ class SentencePieceEncoder::Word {
  public:
   Word(const SentencePieceEncoder* encoder, absl::string_view text) : encoder_(encoder) {
     if (text.empty()) return;
-    if (encoder->adds_space_) AddSymbol(kSpaceMark, 0);
+    spelling_.reserve(text.size() + kSpaceMark.size());
+    std::vector<std::pair<uint32_t, size_t>> characters;  // place in spelling_, and in the text
+    const auto add = [&](absl::string_view character, size_t begin) {
+      characters.emplace_back(static_cast<uint32_t>(spelling_.size()), begin);
+      absl::StrAppend(&spelling_, character);
+    };
+    if (encoder->adds_space_) add(kSpaceMark, 0);
     for (size_t begin = 0; begin < text.size();) {
       const size_t length = ReadUtf8(text.substr(begin)).length;
       const absl::string_view character = text.substr(begin, length);
-      AddSymbol(character == " " ? kSpaceMark : character, begin);
+      add(character == " " ? kSpaceMark : character, begin);
       begin += length;
+    }
+    for (size_t i = 0; i < characters.size();) {
+      const auto [place, begin] = characters[i++];
+      const std::optional<TokenSpan> found = encoder->user_defined_.FindAt(spelling_, place);
+      while (found.has_value() && i < characters.size() && characters[i].first < found->end) ++i;
+      const size_t end = i < characters.size() ? characters[i].first : spelling_.size();
+      AddSymbol(place, static_cast<uint32_t>(end - place), begin, found.has_value() ? found->id : kNoToken);
     }
   }
 
@@ -104,6 +120,7 @@ class SentencePieceEncoder::Word {
     uint32_t place;  // of its spelling
     uint32_t size;   // 0: became part of the symbol on its left
     size_t begin;    // in the text
+    uint32_t token;  // the user-defined one that it is, or kNoToken
     int32_t previous;
     int32_t next;
   };
@@ -118,18 +135,18 @@ class SentencePieceEncoder::Word {
     }
   };
 
-  void AddSymbol(absl::string_view character, size_t begin) {
+  void AddSymbol(uint32_t place, uint32_t size, size_t begin, uint32_t token) {
     const int32_t index = static_cast<int32_t>(symbols_.size());
     if (index > 0) symbols_.back().next = index;
-    symbols_.push_back({static_cast<uint32_t>(spelling_.size()), static_cast<uint32_t>(character.size()), begin,
-                        index - 1, kNone});
-    absl::StrAppend(&spelling_, character);
+    symbols_.push_back({place, size, begin, token, index - 1, kNone});
   }
 
   void Push(int32_t left) {
     if (left == kNone || symbols_[left].next == kNone) return;
     const Symbol& symbol = symbols_[left];
-    const uint32_t size = symbol.size + symbols_[symbol.next].size;
+    const Symbol& next = symbols_[symbol.next];
+    if (symbol.token != kNoToken || next.token != kNoToken) return;
+    const uint32_t size = symbol.size + next.size;
     const Piece* piece = encoder_->Find(absl::string_view(spelling_).substr(symbol.place, size));
     if (piece == nullptr) return;
     candidates_.push({piece->score, left, size});
@@ -139,7 +156,9 @@ class SentencePieceEncoder::Word {
   // `index`: the first symbol of the piece.
   void EmitPiece(int32_t index, absl::string_view spelling, std::vector<TextToken>* out) const {
     const Symbol& symbol = symbols_[index];
-    if (const Piece* piece = encoder_->Find(spelling); piece != nullptr) {
+    if (symbol.token != kNoToken) {
+      out->push_back({symbol.token, symbol.begin});
+    } else if (const Piece* piece = encoder_->Find(spelling); piece != nullptr) {
       const auto half = halves_.find(piece->id);
       if (!piece->unused || half == halves_.end()) {
         out->push_back({piece->id, symbol.begin});
@@ -189,10 +208,16 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     return absl::InvalidArgumentError(absl::StrCat(file.name(), ": ", kScoresKey, ": has ", scores->size(),
                                                    " values for ", vocabulary.size(), " tokens"));
   }
+  std::vector<std::pair<std::string, uint32_t>> user_defined;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
     const double score = (*scores)[id];
     if (!std::isfinite(score)) {
       return absl::InvalidArgumentError(absl::StrCat(file.name(), ": ", kScoresKey, "[", id, "]: is ", score));
+    }
+    // Converters write the spaces of such a token in either way.
+    if (vocabulary.IsUserDefined(id)) {
+      user_defined.emplace_back(absl::StrReplaceAll(vocabulary.spelling(id), {{" ", kSpaceMark}}), id);
+      longest_text_ = std::max(longest_text_, user_defined.back().first.size());
     }
     const TokenType type = vocabulary.types[id];
     if (type != TokenType::kNormal && type != TokenType::kUnused) continue;
@@ -200,6 +225,8 @@ absl::Status SentencePieceEncoder::LoadPieces(const GgufFile& file, const Vocabu
     pieces_.try_emplace(spelling, Piece{id, static_cast<float>(score), type == TokenType::kUnused});
     longest_piece_ = std::max(longest_piece_, spelling.size());
   }
+  longest_text_ = std::max(longest_text_, longest_piece_);
+  user_defined_ = TokenMatcher(std::move(user_defined));
   return absl::OkStatus();
 }
 

@@ -14,11 +14,13 @@
 #include "absl/strings/string_view.h"
 #include "common/model/gguf.h"
 #include "common/tokenizer/encoder.h"
+#include "common/tokenizer/token_matcher.h"
 #include "common/tokenizer/vocabulary.h"
 
 namespace kedge {
 
-// Writes spaces as U+2581, one before the text, and merges neighbours by the score of what they make.
+// Writes spaces as U+2581, one before the text, finds user-defined tokens, and merges the characters between them:
+// always the neighbours that make the piece of the highest score.
 // Thread-safe (immutable).
 class SentencePieceEncoder final : public Encoder {
  public:
@@ -30,8 +32,10 @@ class SentencePieceEncoder final : public Encoder {
   bool adds_space() const { return adds_space_; }
 
   absl::Status Encode(absl::string_view text, std::vector<TextToken>* out) const override;
-  // The spelling with U+2581 as a space; of <0xNN> that byte; of a special token the spelling itself.
+  // The spelling with U+2581 as a space; of <0xNN> that byte; of a special token the spelling as it stands.
   absl::string_view TokenBytes(uint32_t id) const override { return bytes_[id]; }
+  // In a text a space may be written as U+2581, so the longest spelling counts.
+  size_t longest_text() const override { return longest_text_; }
 
  private:
   struct Piece {
@@ -48,8 +52,10 @@ class SentencePieceEncoder final : public Encoder {
   const Piece* Find(absl::string_view spelling) const;
 
   std::vector<std::string> bytes_;                  // by id
-  absl::flat_hash_map<std::string, Piece> pieces_;  // by spelling; text finds nothing but these
+  absl::flat_hash_map<std::string, Piece> pieces_;  // by spelling; merges make nothing but these
+  TokenMatcher user_defined_;                       // spelled like pieces_
   size_t longest_piece_ = 0;                        // bytes
+  size_t longest_text_ = 1;                         // of user-defined tokens as well
   bool has_bytes_ = false;
   std::array<uint32_t, 256> byte_ids_;  // if has_bytes_
   uint32_t unknown_id_ = 0;             // else

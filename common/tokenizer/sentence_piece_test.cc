@@ -1,11 +1,11 @@
 // SentencePiece vocabularies through the tokenizer: the way to tokens, what text must not become, and the way back.
+#include <gtest/gtest.h>
+
 #include <chrono>
 #include <cmath>
 #include <random>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
@@ -116,7 +116,6 @@ TEST(SentencePieceTest, TextNeverBecomesASpecialToken) {
   };
   const uint32_t control = add("s", 3);  // spelled like a piece
   const uint32_t again = add("s", 3);    // and twice
-  const uint32_t user_defined = add("<s>", 4);
   const uint32_t empty = add("", 3);
   const auto tokenizer = MakeTokenizer(vocabulary);
   const std::string text = "<s></s><unk>s \u2581 <0x0A> special 1 control";
@@ -125,11 +124,44 @@ TEST(SentencePieceTest, TextNeverBecomesASpecialToken) {
     EXPECT_FALSE(tokenizer->IsSpecial(id)) << id;
     EXPECT_NE(id, Byte('\n'));
   }
-  for (const uint32_t id : {kUnknown, kBegin, kEnd, control, again, user_defined, empty}) {
+  for (const uint32_t id : {kUnknown, kBegin, kEnd, control, again, empty}) {
     EXPECT_TRUE(tokenizer->IsSpecial(id)) << id;
   }
   EXPECT_EQ(tokenizer->SpecialId("<s>"), kBegin);
   EXPECT_EQ(tokenizer->SpecialId("s"), control);
+}
+
+TEST(SentencePieceTest, UserDefinedTokensAreTextThatStaysWhole) {
+  TestVocabulary vocabulary = SmallVocabulary();
+  const auto add = [&](const std::string& spelling) {
+    vocabulary.scores.push_back(0);
+    return vocabulary.Add(spelling, 4);
+  };
+  const uint32_t tool = add("<tool>");
+  const uint32_t two_spaces = add("  ");  // as converters of Hugging Face's files write it
+  const uint32_t three_spaces = add("\u2581\u2581\u2581");
+  const uint32_t bc = add("bc");
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  EXPECT_EQ(Encode(*tokenizer, "<tool>ab<tool> ab"), (Ids{261, tool, 259, tool, 260}));
+  EXPECT_EQ(Encode(*tokenizer, "abc"), (Ids{261, 262, bc}));     // found before anything merges
+  EXPECT_EQ(Encode(*tokenizer, " ab"), (Ids{two_spaces, 259}));  // one of the two was added
+  EXPECT_EQ(Encode(*tokenizer, "a    ab"), (Ids{261, 262, three_spaces, 260}));
+  EXPECT_EQ(Encode(*tokenizer, "a\u2581\u2581b"), (Ids{261, 262, two_spaces, 263}));
+  EXPECT_FALSE(tokenizer->IsSpecial(tool));
+  EXPECT_EQ(tokenizer->TokenBytes(three_spaces), "   ");
+  for (const absl::string_view text : {"<tool>ab", " ab", "a    ab", "   ", "ab  <tool>  abc"}) {
+    EXPECT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
+  }
+  // A text may have U+2581 itself where a token has a space.
+  EXPECT_EQ(Encode(*tokenizer, "a\u2581\u2581\u2581"), (Ids{261, 262, three_spaces}));
+  EXPECT_EQ(tokenizer->longest_text(), 9u);
+  EXPECT_EQ(Decode(*tokenizer, {tool, 260}), "<tool> ab");  // its text goes on with a space
+
+  const auto tokens = tokenizer->EncodeWithOffsets("a\u00E9   <tool>.");
+  ASSERT_TRUE(tokens.ok());
+  std::vector<size_t> begins;
+  for (const TextToken& token : *tokens) begins.push_back(token.begin);
+  EXPECT_EQ(begins, (std::vector<size_t>{0, 0, 1, 1, 3, 6, 12}));
 }
 
 TEST(SentencePieceTest, OffsetsAreThoseOfTheText) {
@@ -197,15 +229,29 @@ TEST(SentencePieceTest, BytesOfACharacterAreHeldUntilItIsWhole) {
 }
 
 TEST(SentencePieceTest, DecodingGivesTheTextBack) {
-  const auto tokenizer = MakeTokenizer(SmallVocabulary());
-  static constexpr absl::string_view kParts[] = {"a", "b",  "ab",     " ",      "  ",
-                                                 ".", "\n", "\u00E9", "\u4F60", "\U0001F600"};
-  for (uint32_t seed = 0; seed < 500; ++seed) {
+  TestVocabulary vocabulary = SmallVocabulary();
+  for (const char* spelling : {"  ", "\u2581\u2581\u2581", "<t>", "b.", ".<", "\u00E9", " a"}) {
+    vocabulary.scores.push_back(0);
+    vocabulary.Add(spelling, 4);
+  }
+  const std::unique_ptr<const Tokenizer> tokenizers[] = {MakeTokenizer(SmallVocabulary()), MakeTokenizer(vocabulary)};
+  static constexpr absl::string_view kParts[] = {"a", "b",  "ab",     " ",      "  ",         "<t>",
+                                                 ".", "\n", "\u00E9", "\u4F60", "\U0001F600", "<"};
+  for (uint32_t seed = 0; seed < 1000; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     std::string text;
     for (int length = random() % 40; length > 0; --length) text += std::string(kParts[random() % std::size(kParts)]);
-    ASSERT_EQ(Decode(*tokenizer, Encode(*tokenizer, text)), text);
+    const Tokenizer& tokenizer = *tokenizers[seed % 2];
+    ASSERT_EQ(Decode(tokenizer, Encode(tokenizer, text)), text);
+    const auto tokens = tokenizer.EncodeWithOffsets(text);
+    ASSERT_TRUE(tokens.ok());
+    size_t begin = 0;
+    for (const TextToken& token : *tokens) {
+      ASSERT_GE(token.begin, begin);
+      ASSERT_LT(token.begin, text.size());
+      begin = token.begin;
+    }
   }
 }
 

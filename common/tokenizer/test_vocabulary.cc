@@ -71,11 +71,16 @@ TestFile MakeTestFile(const TestVocabulary& vocabulary) {
   if (vocabulary.bos) writer.SetUint32("tokenizer.ggml.bos_token_id", *vocabulary.bos);
   if (vocabulary.eos) writer.SetUint32("tokenizer.ggml.eos_token_id", *vocabulary.eos);
   if (vocabulary.eot) writer.SetUint32("tokenizer.ggml.eot_token_id", *vocabulary.eot);
+  if (vocabulary.eom) writer.SetUint32("tokenizer.ggml.eom_token_id", *vocabulary.eom);
+  if (!vocabulary.eos_ids.empty()) writer.SetInt32s("tokenizer.ggml.eos_token_ids", vocabulary.eos_ids);
   if (vocabulary.unknown) writer.SetUint32("tokenizer.ggml.unknown_token_id", *vocabulary.unknown);
   if (vocabulary.add_space) writer.SetBool("tokenizer.ggml.add_space_prefix", *vocabulary.add_space);
   if (vocabulary.remove_spaces) writer.SetBool("tokenizer.ggml.remove_extra_whitespaces", *vocabulary.remove_spaces);
   if (vocabulary.add_bos) writer.SetBool("tokenizer.ggml.add_bos_token", *vocabulary.add_bos);
   if (!vocabulary.chat_template.empty()) writer.SetString("tokenizer.chat_template", vocabulary.chat_template);
+  if (!vocabulary.tool_template.empty()) {
+    writer.SetString("tokenizer.chat_template.tool_use", vocabulary.tool_template);
+  }
 
   TestFile file;
   file.bytes = std::make_unique<const std::string>(writer.Finish());

@@ -25,11 +25,14 @@ struct TestVocabulary {
   std::optional<uint32_t> bos;
   std::optional<uint32_t> eos;
   std::optional<uint32_t> eot;
+  std::optional<uint32_t> eom;
+  std::vector<int32_t> eos_ids;
   std::optional<uint32_t> unknown;
   std::optional<bool> add_bos;
   std::optional<bool> add_space;
   std::optional<bool> remove_spaces;
   std::string chat_template;
+  std::string tool_template;  // tokenizer.chat_template.tool_use
 
   // Appends a token and returns its id. `type`: 1 ordinary, 3 control, 4 user-defined.
   uint32_t Add(const std::string& spelling, int32_t type = 1);

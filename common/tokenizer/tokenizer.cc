@@ -19,21 +19,30 @@ namespace kedge {
 namespace {
 
 constexpr char kModelKey[] = "tokenizer.ggml.model";
-constexpr char kPreKey[] = "tokenizer.ggml.pre";
 constexpr char kAddBosKey[] = "tokenizer.ggml.add_bos_token";
 constexpr char kBosKey[] = "tokenizer.ggml.bos_token_id";
 constexpr char kEosKey[] = "tokenizer.ggml.eos_token_id";
 constexpr char kEotKey[] = "tokenizer.ggml.eot_token_id";
+constexpr char kEomKey[] = "tokenizer.ggml.eom_token_id";
+constexpr char kEosIdsKey[] = "tokenizer.ggml.eos_token_ids";  // a list, of converters that know several
 
-// Tokens that end an answer or a text in well-known vocabularies, whatever the metadata say of them.
-constexpr absl::string_view kEndSpellings[] = {"<|endoftext|>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "</s>"};
+// Tokens that end an answer or a text in well-known vocabularies, whatever the metadata say of them; only where they
+// are control tokens: Phi-3 has </s> as text. Not here: tokens between the files of a repository (<|file_sep|>), after
+// which a model goes on.
+constexpr absl::string_view kEndSpellings[] = {
+    "<|endoftext|>", "<|end_of_text|>",    "</s>",    "<eos>", "[EOS]",  "<｜end▁of▁sentence｜>",  // a text
+    "<|im_end|>",    "<|eot_id|>",         "<|end|>", "<EOT>", "_<EOT>", "[EOT]",
+    "<end_of_turn>", "<end_of_utterance>",
+    "<|eom_id|>",  // a message that calls a tool
+};
 
 }  // namespace
 
 struct Tokenizer::Impl {
-  std::vector<bool> special;       // by id
-  std::vector<bool> byte;          // by id
-  absl::flat_hash_map<std::string, uint32_t> special_ids;
+  std::vector<bool> special;                               // by id
+  std::vector<bool> byte;                                  // by id
+  absl::flat_hash_map<std::string, uint32_t> special_ids;  // with the user-defined ones
+  TokenMatcher special_matcher;                            // likewise
   std::unique_ptr<const Encoder> encoder;
   bool adds_space = false;
   bool adds_bos = false;  // where the file does not say
@@ -48,9 +57,9 @@ struct Tokenizer::Impl {
 absl::Status Tokenizer::Impl::LoadEncoder(const GgufFile& file, const Vocabulary& vocabulary) {
   KEDGE_ASSIGN_OR_RETURN(const std::string model, file.GetString(kModelKey));
   if (model == "gpt2") {
-    KEDGE_ASSIGN_OR_RETURN(encoder, ByteLevelEncoder::Create(file, vocabulary));
-    KEDGE_ASSIGN_OR_RETURN(const std::string pre, file.GetString(kPreKey));
-    adds_bos = pre == "llama-bpe";  // Llama 3: its files often do not say
+    KEDGE_ASSIGN_OR_RETURN(auto byte_level, ByteLevelEncoder::Create(file, vocabulary));
+    adds_bos = byte_level->adds_bos();
+    encoder = std::move(byte_level);
     return absl::OkStatus();
   }
   if (model == "llama") {
@@ -70,12 +79,16 @@ absl::Status Tokenizer::Impl::LoadEnds(const GgufFile& file) {
   const uint32_t vocab_size = static_cast<uint32_t>(special.size());
   KEDGE_ASSIGN_OR_RETURN(bos, ReadTokenId(file, kBosKey, vocab_size));
   KEDGE_ASSIGN_OR_RETURN(eos, ReadTokenId(file, kEosKey, vocab_size));
-  KEDGE_ASSIGN_OR_RETURN(const std::optional<uint32_t> eot, ReadTokenId(file, kEotKey, vocab_size));
-  for (const std::optional<uint32_t>& id : {eos, eot}) {
+  if (eos.has_value()) end_ids.push_back(*eos);
+  for (const char* key : {kEotKey, kEomKey}) {
+    KEDGE_ASSIGN_OR_RETURN(const std::optional<uint32_t> id, ReadTokenId(file, key, vocab_size));
     if (id.has_value()) end_ids.push_back(*id);
   }
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> more, ReadTokenIds(file, kEosIdsKey, vocab_size));
+  end_ids.insert(end_ids.end(), more.begin(), more.end());
   for (absl::string_view spelling : kEndSpellings) {
-    if (const auto found = special_ids.find(spelling); found != special_ids.end()) end_ids.push_back(found->second);
+    const auto found = special_ids.find(spelling);
+    if (found != special_ids.end() && special[found->second]) end_ids.push_back(found->second);
   }
   std::sort(end_ids.begin(), end_ids.end());
   end_ids.erase(std::unique(end_ids.begin(), end_ids.end()), end_ids.end());
@@ -101,11 +114,15 @@ absl::StatusOr<std::unique_ptr<const Tokenizer>> Tokenizer::Load(const GgufFile&
   auto impl = std::make_unique<Impl>();
   KEDGE_ASSIGN_OR_RETURN(const Vocabulary vocabulary, ReadVocabulary(file));
   KEDGE_RETURN_IF_ERROR(impl->LoadEncoder(file, vocabulary));
+  std::vector<std::pair<std::string, uint32_t>> matched;
   for (uint32_t id = 0; id < vocabulary.size(); ++id) {
     impl->special.push_back(vocabulary.IsSpecial(id));
     impl->byte.push_back(vocabulary.types[id] == TokenType::kByte);
-    if (impl->special.back()) impl->special_ids.try_emplace(vocabulary.spelling(id), id);
+    if (!vocabulary.IsSpecial(id) && !vocabulary.IsUserDefined(id)) continue;
+    impl->special_ids.try_emplace(vocabulary.spelling(id), id);
+    matched.emplace_back(impl->encoder->TokenBytes(id), id);
   }
+  impl->special_matcher = TokenMatcher(std::move(matched));
   KEDGE_RETURN_IF_ERROR(impl->LoadEnds(file));
   return std::unique_ptr<const Tokenizer>(new Tokenizer(std::move(impl)));
 }
@@ -140,6 +157,8 @@ absl::string_view Tokenizer::TokenBytes(uint32_t id) const {
   return impl_->encoder->TokenBytes(id);
 }
 
+size_t Tokenizer::longest_text() const { return impl_->encoder->longest_text(); }
+
 bool Tokenizer::IsSpecial(uint32_t id) const { return id < impl_->special.size() && impl_->special[id]; }
 
 bool Tokenizer::IsByte(uint32_t id) const { return id < impl_->byte.size() && impl_->byte[id]; }
@@ -148,6 +167,12 @@ std::optional<uint32_t> Tokenizer::SpecialId(absl::string_view spelling) const {
   const auto found = impl_->special_ids.find(spelling);
   if (found == impl_->special_ids.end()) return std::nullopt;
   return found->second;
+}
+
+std::optional<SpecialSpan> Tokenizer::FindSpecial(absl::string_view text) const {
+  std::optional<SpecialSpan> found = impl_->special_matcher.Find(text, 0);
+  while (found.has_value() && !IsSpecial(found->id)) found = impl_->special_matcher.Find(text, found->end);
+  return found;
 }
 
 const std::vector<uint32_t>& Tokenizer::end_ids() const { return impl_->end_ids; }

@@ -12,8 +12,11 @@
 #include "absl/strings/string_view.h"
 #include "common/model/gguf.h"
 #include "common/tokenizer/encoder.h"
+#include "common/tokenizer/token_matcher.h"
 
 namespace kedge {
+
+using SpecialSpan = TokenSpan;
 
 // What tokenizer.ggml.model names: "gpt2" (byte-level BPE; byte_level.h) or "llama" (SentencePiece; sentence_piece.h).
 // Thread-safe after Load (immutable).
@@ -25,28 +28,39 @@ class Tokenizer {
 
   int vocab_size() const;
 
-  // Encodes plain text. The spelling of a special token inside `text` is encoded as ordinary text: user input can
-  // not make control tokens. What the vocabulary has no token for is left out, or becomes its unknown token, as its own
-  // tokenizer does (byte-level BPE: some control characters in SmolLM2; SentencePiece: only without byte tokens).
-  // Unicode is not normalised. kInvalidArgument if `text` is not valid UTF-8 (with the byte offset).
+  // Encodes plain text. A user-defined token that it spells is that token; of those that begin at the same place the
+  // longest. The spelling of a special token inside `text` is encoded as ordinary text: user input can not make control
+  // tokens. (What Hugging Face's added tokens do to the white space beside them is not in a GGUF.) What the vocabulary
+  // has no token for is left out, or becomes its unknown token, as its own tokenizer does (byte-level BPE: some control
+  // characters in SmolLM2; SentencePiece: only without byte tokens). Unicode is not normalised. kInvalidArgument if
+  // `text` is not valid UTF-8 (with the byte offset).
   absl::StatusOr<std::vector<uint32_t>> Encode(absl::string_view text) const;
   // The same, with where each token begins in `text`.
   absl::StatusOr<std::vector<TextToken>> EncodeWithOffsets(absl::string_view text) const;
   // Whether Encode puts a space before every text, as SentencePiece vocabularies do (a Detokenizer takes it away).
   bool adds_space() const;
 
+  // The first special token that `text` spells, and of those that begin there the longest. What is part of a
+  // user-defined token is none.
+  std::optional<SpecialSpan> FindSpecial(absl::string_view text) const;
+
   // The bytes that the token stands for; a special token's spelling. A token may be part of a UTF-8 character (see
   // Detokenizer). REQUIRES: id < vocab_size().
   absl::string_view TokenBytes(uint32_t id) const;
 
-  // Control tokens (and user-defined ones, and the unknown one): not what text spells, and hidden in text by default.
+  // No token stands for more bytes of a text than this, except the unknown one. At least 1.
+  size_t longest_text() const;
+
+  // Control tokens (and the unknown one): not what text spells, and hidden in text by default. User-defined ones are
+  // text like others.
   bool IsSpecial(uint32_t id) const;
   // SentencePiece's <0xNN>: one byte of a character that has no token of its own.
   bool IsByte(uint32_t id) const;
-  // The id of the special token with exactly this spelling.
+  // The id of the special or user-defined token with exactly this spelling.
   std::optional<uint32_t> SpecialId(absl::string_view spelling) const;
 
-  // Ids that end a generation: the model's end-of-sequence, end-of-turn and end-of-text tokens, sorted.
+  // Ids that end a generation, sorted: those that the file names as ends of a sequence, a turn or a message, and
+  // control tokens whose spelling says so in well-known vocabularies.
   const std::vector<uint32_t>& end_ids() const;
   // The tokens that begin and end a text, if the model has them.
   std::optional<uint32_t> bos() const;

@@ -1,14 +1,14 @@
 // Token ids against independent implementations. The small vocabulary's vectors always run; the others need files from
 // outside, whose places come from the environment (only here), and are skipped with the reason where these are absent.
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/test_vocabulary.h"
@@ -46,10 +46,10 @@ std::string FindModel() {
   return std::ifstream(path).good() ? path : "";
 }
 
-#define KEDGE_SKIP_WITHOUT_MODEL(path)                                                                          \
-  if ((path).empty()) {                                                                                         \
-    GTEST_SKIP() << "the default model is not here: give bazel --test_env=KEDGE_MODEL=<path of " << kModelName  \
-                 << "> (`./kedge run` puts it into ~/.cache/kedge)";                                            \
+#define KEDGE_SKIP_WITHOUT_MODEL(path)                                                                         \
+  if ((path).empty()) {                                                                                        \
+    GTEST_SKIP() << "the default model is not here: give bazel --test_env=KEDGE_MODEL=<path of " << kModelName \
+                 << "> (`./kedge run` puts it into ~/.cache/kedge)";                                           \
   }
 
 std::string Decode(const Tokenizer& tokenizer, const Ids& ids) {
@@ -66,38 +66,62 @@ void ExpectIds(const Tokenizer& tokenizer, const std::string& text, const Ids& e
                             << "\nexpected: " << Decode(tokenizer, expected).substr(0, 200);
 }
 
-TEST(TokenizerGoldenTest, SmallVocabularyEqualsHuggingFaceTokenizers) {
-  const nlohmann::json data = ReadJson("small_vocabulary.json");
-  TestVocabulary vocabulary;
-  vocabulary.tokens = data["tokens"].get<std::vector<std::string>>();
-  vocabulary.merges = data["merges"].get<std::vector<std::string>>();
-  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
-    SCOPED_TRACE(pre);
-    vocabulary.pre = pre;
-    const auto tokenizer = MakeTokenizer(vocabulary);
-    ASSERT_GT(data[pre].size(), 45u);
-    for (const auto& vector : data[pre]) {
-      const std::string text = vector["text"];
-      ExpectIds(*tokenizer, text, vector["ids"].get<Ids>());
-      EXPECT_EQ(Decode(*tokenizer, vector["ids"].get<Ids>()), text);  // all 256 bytes are there
-    }
+// Every text has the ids that its vector has, and these give the text back.
+void ExpectVectors(const Tokenizer& tokenizer, const nlohmann::json& vectors) {
+  for (const auto& vector : vectors) {
+    const std::string text = vector["text"];
+    ExpectIds(tokenizer, text, vector["ids"].get<Ids>());
+    EXPECT_EQ(Decode(tokenizer, vector["ids"].get<Ids>()), text);
   }
 }
 
-TEST(TokenizerGoldenTest, SmallSentencePieceEqualsItsOwnModel) {
-  const nlohmann::json data = ReadJson("small_sentence_piece.json");
+constexpr const char* kPreTokenizers[] = {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "tekken"};
+
+TEST(TokenizerGoldenTest, SmallVocabularyEqualsHuggingFaceTokenizers) {
+  const nlohmann::json data = ReadJson("small_vocabulary.json");
+  const nlohmann::json with_added = ReadJson("small_added_tokens.json");
+  TestVocabulary vocabulary;
+  vocabulary.tokens = data["tokens"].get<std::vector<std::string>>();
+  vocabulary.merges = data["merges"].get<std::vector<std::string>>();
+  for (const char* pre : kPreTokenizers) {
+    SCOPED_TRACE(pre);
+    vocabulary.pre = pre;
+    ASSERT_GT(data[pre].size(), 45u);
+    ExpectVectors(*MakeTokenizer(vocabulary), data[pre]);
+  }
+  vocabulary.types.resize(vocabulary.tokens.size(), 1);
+  for (const auto& spelling : with_added["added"]) vocabulary.Add(spelling, 4);
+  for (const char* pre : kPreTokenizers) {
+    SCOPED_TRACE(pre);
+    vocabulary.pre = pre;
+    ASSERT_GE(with_added[pre].size(), 10u);
+    ExpectVectors(*MakeTokenizer(vocabulary), with_added[pre]);
+  }
+}
+
+TestVocabulary SentencePieceOf(const nlohmann::json& data) {
   TestVocabulary vocabulary;
   vocabulary.model = "llama";
   vocabulary.tokens = data["tokens"].get<std::vector<std::string>>();
   vocabulary.scores = data["scores"].get<std::vector<float>>();
   vocabulary.types = data["types"].get<std::vector<int32_t>>();
+  return vocabulary;
+}
+
+TEST(TokenizerGoldenTest, SmallSentencePieceWithUserDefinedSymbolsEqualsItsOwnModel) {
+  const nlohmann::json data = ReadJson("small_user_defined.json");
+  const TestVocabulary vocabulary = SentencePieceOf(data);
+  ASSERT_GT(std::count(vocabulary.types.begin(), vocabulary.types.end(), 4), 10);
+  ASSERT_GT(data["texts"].size(), 55u);
   const auto tokenizer = MakeTokenizer(vocabulary);
+  for (const auto& vector : data["texts"]) ExpectIds(*tokenizer, vector["text"], vector["ids"].get<Ids>());
+}
+
+TEST(TokenizerGoldenTest, SmallSentencePieceEqualsItsOwnModel) {
+  const nlohmann::json data = ReadJson("small_sentence_piece.json");
+  const auto tokenizer = MakeTokenizer(SentencePieceOf(data));
   ASSERT_GT(data["texts"].size(), 45u);
-  for (const auto& vector : data["texts"]) {
-    const std::string text = vector["text"];
-    ExpectIds(*tokenizer, text, vector["ids"].get<Ids>());
-    EXPECT_EQ(Decode(*tokenizer, vector["ids"].get<Ids>()), text);
-  }
+  ExpectVectors(*tokenizer, data["texts"]);
   const AnchorSets sets = FindAnchorSets(*tokenizer);
   ASSERT_TRUE(sets.full_stop.has_value());
   const auto stop = tokenizer->Encode("a.");
@@ -112,7 +136,7 @@ TEST(TokenizerGoldenTest, DefaultModelEqualsHuggingFaceTokenizersAndJinja) {
   ASSERT_TRUE(file.ok()) << file.status();
   const auto tokenizer = Tokenizer::Load(**file);
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
-  const auto chat_template = ChatTemplate::Recognise(**file, tokenizer->get());
+  const auto chat_template = ChatTemplate::Load(**file, tokenizer->get());
   ASSERT_TRUE(chat_template.ok()) << chat_template.status();
 
   const nlohmann::json data = ReadJson("smollm2_vectors.json");
@@ -122,9 +146,11 @@ TEST(TokenizerGoldenTest, DefaultModelEqualsHuggingFaceTokenizersAndJinja) {
   ASSERT_GT(data["chats"].size(), 10u);
   for (const auto& chat : data["chats"]) {
     SCOPED_TRACE(chat["text"].get<std::string>());
-    std::vector<ChatMessage> messages;
-    for (const auto& message : chat["messages"]) messages.push_back({message["role"], message["content"]});
-    const auto prompt = (*chat_template)->Apply(messages, chat["add_generation_prompt"].get<bool>());
+    Conversation conversation{.add_generation_prompt = chat["add_generation_prompt"].get<bool>()};
+    for (const auto& message : chat["messages"]) {
+      conversation.messages.push_back({message["role"], message["content"].get<std::string>()});
+    }
+    const auto prompt = (*chat_template)->Apply(conversation);
     ASSERT_TRUE(prompt.ok()) << prompt.status();
     EXPECT_EQ(prompt->ids, chat["ids"].get<Ids>());
     EXPECT_EQ(Decode(**tokenizer, prompt->ids), chat["text"].get<std::string>());
@@ -163,7 +189,8 @@ TEST(TokenizerGoldenTest, DefaultModelHasTheKnownAnchorSets) {
 
 constexpr char kVocabulariesAbsent[] =
     "KEDGE_VOCAB_DIR is not set. To get the vectors: pip download --no-deps --no-binary=:all: "
-    "llama-cpp-python==0.3.36; unpack it; then give bazel --test_env=KEDGE_VOCAB_DIR=<its folder vendor/llama.cpp/models>";
+    "llama-cpp-python==0.3.36; unpack it; then give bazel --test_env=KEDGE_VOCAB_DIR=<its folder "
+    "vendor/llama.cpp/models>";
 
 // One of llama.cpp's vocabularies, with its texts (.inp) and their ids (.out).
 class LlamaCppVectorsTest : public testing::TestWithParam<const char*> {};
@@ -198,7 +225,8 @@ TEST_P(LlamaCppVectorsTest, IdsAreEqual) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest,
-                         testing::Values("gpt-2", "llama-bpe", "llama-spm", "qwen2", "refact", "starcoder"),
+                         testing::Values("command-r", "gpt-2", "llama-bpe", "llama-spm", "mpt", "phi-3", "qwen2",
+                                         "qwen35", "refact", "starcoder"),
                          [](const auto& info) {
                            std::string name = info.param;
                            for (char& c : name) {
@@ -206,6 +234,22 @@ INSTANTIATE_TEST_SUITE_P(Vocabularies, LlamaCppVectorsTest,
                            }
                            return name;
                          });
+
+// The vocabularies of Llama 3 and Qwen2 against Hugging Face's tokenizers, made from the same files.
+TEST(TokenizerGoldenTest, CommonVocabulariesEqualHuggingFaceTokenizers) {
+  const std::string folder = Environment("KEDGE_VOCAB_DIR");
+  if (folder.empty()) GTEST_SKIP() << kVocabulariesAbsent;
+  const nlohmann::json data = ReadJson("vocabulary_vectors.json");
+  for (const std::string name : {"llama-bpe", "qwen2"}) {
+    SCOPED_TRACE(name);
+    const auto file = GgufFile::Open(folder + "/ggml-vocab-" + name + ".gguf");
+    ASSERT_TRUE(file.ok()) << file.status();
+    const auto tokenizer = Tokenizer::Load(**file);
+    ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
+    ASSERT_GT(data[name].size(), 55u);
+    ExpectVectors(**tokenizer, data[name]);
+  }
+}
 
 // Well-known ids of these two vocabularies.
 TEST(TokenizerGoldenTest, Llama2AndLlama3HaveTheKnownAnchors) {

@@ -1,10 +1,10 @@
 #include "common/tokenizer/tokenizer.h"
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <chrono>
 #include <random>
-
-#include <gtest/gtest.h>
 
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/utf8.h"
@@ -70,9 +70,9 @@ TEST(TokenizerTest, PreTokenizerComesFromTheFile) {
 TEST(TokenizerTest, TextNeverBecomesASpecialToken) {
   TestVocabulary vocabulary = ByteVocabulary();
   const uint32_t control = vocabulary.Add("<|im_end|>", 3);
-  const uint32_t user_defined = vocabulary.Add("ab", 4);
+  const uint32_t merged = vocabulary.Add("ab", 3);
   vocabulary.Add("abab");
-  vocabulary.merges = {"a b", "ab ab"};  // would make, and use, a user-defined token
+  vocabulary.merges = {"a b", "ab ab"};              // would make, and use, a control token
   const uint32_t letter_x = vocabulary.Add("x", 3);  // spelled like a byte's token
   const auto tokenizer = MakeTokenizer(vocabulary);
 
@@ -80,13 +80,68 @@ TEST(TokenizerTest, TextNeverBecomesASpecialToken) {
   const Ids ids = Encode(*tokenizer, text);
   EXPECT_EQ(ids, Ids(text.begin(), text.end()));
   for (const uint32_t id : ids) EXPECT_FALSE(tokenizer->IsSpecial(id));
-  for (const uint32_t id : {control, user_defined, letter_x}) EXPECT_TRUE(tokenizer->IsSpecial(id));
+  for (const uint32_t id : {control, merged, letter_x}) EXPECT_TRUE(tokenizer->IsSpecial(id));
   EXPECT_EQ(tokenizer->SpecialId("<|im_end|>"), control);
-  EXPECT_EQ(tokenizer->SpecialId("ab"), user_defined);
   EXPECT_EQ(tokenizer->SpecialId("x"), letter_x);
   EXPECT_EQ(tokenizer->SpecialId("a"), std::nullopt);
   EXPECT_EQ(tokenizer->TokenBytes(control), "<|im_end|>");
   EXPECT_FALSE(tokenizer->IsSpecial(1000000));
+}
+
+TEST(TokenizerTest, UserDefinedTokensAreTextThatStaysWhole) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t call = vocabulary.Add("<tool_call>", 4);
+  const uint32_t call_end = vocabulary.Add("</tool_call>", 4);
+  const uint32_t two_spaces = vocabulary.Add("  ", 4);
+  const uint32_t four_spaces = vocabulary.Add("    ", 4);
+  const uint32_t line_feeds = vocabulary.AddMerge("\u010A", "\u010A");
+  const uint32_t wide = vocabulary.Add("\u4F60\u597D", 4);
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  EXPECT_EQ(Encode(*tokenizer, "<tool_call>\n{}\n</tool_call>"), (Ids{call, '\n', '{', '}', '\n', call_end}));
+  EXPECT_EQ(Encode(*tokenizer, "<tool_call"), (Ids{'<', 't', 'o', 'o', 'l', '_', 'c', 'a', 'l', 'l'}));
+  EXPECT_EQ(Encode(*tokenizer, "a       b"), (Ids{'a', four_spaces, two_spaces, ' ', 'b'}));  // the longest first
+  // What lies beside one is cut as a text of its own: a run of white space ends there as at the text's end.
+  EXPECT_EQ(Encode(*tokenizer, "\n\n<tool_call>"), (Ids{line_feeds, call}));
+  EXPECT_EQ(Encode(*tokenizer, "x\u4F60\u597D\u4F60"), (Ids{'x', wide, 0xE4, 0xBD, 0xA0}));
+  EXPECT_FALSE(tokenizer->IsSpecial(call));
+  EXPECT_EQ(tokenizer->SpecialId("<tool_call>"), call);
+  EXPECT_EQ(Decode(*tokenizer, {call, wide, two_spaces}), "<tool_call>\u4F60\u597D  ");
+
+  const auto tokens = tokenizer->EncodeWithOffsets("\u00E9<tool_call>\n\n\n");
+  ASSERT_TRUE(tokens.ok());
+  std::vector<size_t> begins;
+  for (const TextToken& token : *tokens) begins.push_back(token.begin);
+  EXPECT_EQ(begins, (std::vector<size_t>{0, 1, 2, 13, 15}));
+}
+
+TEST(TokenizerTest, MergesNeitherMakeNorUseUserDefinedTokens) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t ab = vocabulary.Add("ab", 4);
+  vocabulary.Add("abc");
+  vocabulary.merges = {"a b", "ab c"};
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  EXPECT_EQ(Encode(*tokenizer, "abc"), (Ids{ab, 'c'}));
+  EXPECT_EQ(Encode(*tokenizer, "acb"), (Ids{'a', 'c', 'b'}));
+}
+
+TEST(TokenizerTest, FindSpecialNamesTheFirstControlTokenThatATextSpells) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  const uint32_t start = vocabulary.Add("<|im_start|>", 3);
+  const uint32_t longer = vocabulary.Add("<|im_start|>user", 3);
+  const uint32_t end = vocabulary.Add("<|im_end|>", 3);
+  vocabulary.Add("<s>", 1);           // an ordinary word
+  vocabulary.Add("[<|im_end|>]", 4);  // text, in which the control token does not stand
+  const auto tokenizer = MakeTokenizer(vocabulary);
+  const auto find = [&](absl::string_view text) {
+    const std::optional<SpecialSpan> found = tokenizer->FindSpecial(text);
+    return found.has_value() ? std::vector<size_t>{found->begin, found->end, found->id} : std::vector<size_t>();
+  };
+  EXPECT_EQ(find("a<|im_end|><|im_start|>"), (std::vector<size_t>{1, 11, end}));
+  EXPECT_EQ(find("<|im_start|>user"), (std::vector<size_t>{0, 16, longer}));
+  EXPECT_EQ(find("<|im_start|>usex"), (std::vector<size_t>{0, 12, start}));
+  EXPECT_EQ(find("[<|im_end|>] <|im_end|>"), (std::vector<size_t>{13, 23, end}));
+  EXPECT_EQ(find("<s> <|im_end|"), (std::vector<size_t>()));
+  EXPECT_EQ(find(""), (std::vector<size_t>()));
 }
 
 TEST(TokenizerTest, LeavesOutBytesThatTheVocabularyLacks) {
@@ -129,7 +184,36 @@ TEST(TokenizerTest, EndIdsComeFromMetadataAndKnownSpellings) {
   vocabulary.eos = turn_end;
   vocabulary.eot = other;
   EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), (Ids{end_of_text, turn_end, other}));
+  const uint32_t message_end = vocabulary.Add("<|message end|>", 3);
+  vocabulary.eom = message_end;
+  vocabulary.eos_ids = {static_cast<int32_t>(turn_end), 'z'};
+  EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), (Ids{'z', end_of_text, turn_end, other, message_end}));
   EXPECT_EQ(MakeTokenizer(ByteVocabulary())->end_ids(), Ids{});
+}
+
+TEST(TokenizerTest, EndSpellingsCountOnlyWhereTheyAreControlTokens) {
+  for (const char* spelling : {"<|endoftext|>", "<|end_of_text|>", "</s>", "<|im_end|>", "<|eot_id|>", "<|eom_id|>",
+                               "<|end|>", "<end_of_turn>", "<EOT>", "<\uFF5Cend\u2581of\u2581sentence\uFF5C>"}) {
+    TestVocabulary vocabulary = ByteVocabulary();
+    const uint32_t id = vocabulary.Add(spelling, 3);
+    EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{id}) << spelling;
+    for (const int32_t type : {1, 4}) {
+      vocabulary.types[id] = type;
+      EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{}) << spelling;
+    }
+    vocabulary.eos = id;  // whatever its type
+    EXPECT_EQ(MakeTokenizer(vocabulary)->end_ids(), Ids{id}) << spelling;
+  }
+}
+
+TEST(TokenizerTest, LongestTextIsThatOfAnyTokenButSpecialOnes) {
+  TestVocabulary vocabulary = ByteVocabulary();
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 1u);
+  vocabulary.AddMerge("\u010A", "\u010A");
+  vocabulary.Add("<|a long control token|>", 3);
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 2u);
+  vocabulary.Add("<tool>", 4);
+  EXPECT_EQ(MakeTokenizer(vocabulary)->longest_text(), 6u);
 }
 
 TEST(TokenizerTest, BeginTokenIsAddedOnlyIfTheFileSaysSo) {
@@ -200,6 +284,12 @@ TEST(TokenizerTest, LoadNamesTheKeyThatIsWrong) {
   vocabulary = good;
   vocabulary.eos = 256;
   ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eos_token_id: 256");
+  vocabulary = good;
+  vocabulary.eom = 256;
+  ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eom_token_id: 256");
+  vocabulary = good;
+  vocabulary.eos_ids = {7, -1};
+  ExpectLoadError(vocabulary, absl::StatusCode::kInvalidArgument, "tokenizer.ggml.eos_token_ids[1]: -1");
   for (const char* merge : {"", " ", "ab", "a ", " a", "a b", "a bc"}) {
     vocabulary = good;
     vocabulary.merges = {merge};
@@ -212,9 +302,9 @@ TEST(TokenizerTest, LoadNamesTheKeyThatIsWrong) {
 
 // A character drawn so that all lengths and the classes which pre-tokenizers ask for are common.
 std::string RandomCharacter(std::mt19937* random) {
-  static constexpr uint32_t kRanges[][2] = {{0x20, 0x7F},     {0x61, 0x7A},     {0x30, 0x39},    {0x0, 0x20},
-                                            {0x80, 0x7FF},    {0x800, 0xD7FF},  {0x2000, 0x200F}, {0xE000, 0xFFFF},
-                                            {0x10000, 0x10FFFF}};
+  static constexpr uint32_t kRanges[][2] = {{0x20, 0x7F},     {0x61, 0x7A},     {0x30, 0x39},
+                                            {0x0, 0x20},      {0x80, 0x7FF},    {0x800, 0xD7FF},
+                                            {0x2000, 0x200F}, {0xE000, 0xFFFF}, {0x10000, 0x10FFFF}};
   const auto& range = kRanges[(*random)() % std::size(kRanges)];
   const uint32_t value = range[0] + (*random)() % (range[1] - range[0] + 1);
   if (value < 0x80) return std::string(1, static_cast<char>(value));
@@ -234,7 +324,9 @@ TEST(TokenizerTest, DecodingGivesTheTextBack) {
     const size_t space = text.find(' ', 1);
     vocabulary.AddMerge(text.substr(0, space), text.substr(space + 1));
   }
-  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2"}) {
+  for (const char* spelling : {"  ", "   ", "a ", "\u00E9", "<|x", "0", "\n\n"}) vocabulary.Add(spelling, 4);
+  vocabulary.Add("a", 3);
+  for (const char* pre : {"gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "tekken"}) {
     vocabulary.pre = pre;
     const auto tokenizer = MakeTokenizer(vocabulary);
     for (uint32_t seed = 0; seed < 500; ++seed) {

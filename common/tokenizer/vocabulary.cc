@@ -10,11 +10,17 @@ namespace {
 constexpr char kTokensKey[] = "tokenizer.ggml.tokens";
 constexpr char kTypesKey[] = "tokenizer.ggml.token_type";
 
+absl::StatusOr<uint32_t> CheckTokenId(const GgufFile& file, absl::string_view what, int64_t id, uint32_t vocab_size) {
+  if (id >= 0 && id < int64_t{vocab_size}) return static_cast<uint32_t>(id);
+  return absl::InvalidArgumentError(
+      absl::StrCat(file.name(), ": ", what, ": ", id, " is no token id; the vocabulary has ", vocab_size, " tokens"));
+}
+
 }  // namespace
 
 bool Vocabulary::IsSpecial(uint32_t id) const {
   const TokenType type = types[id];
-  return type == TokenType::kUnknown || type == TokenType::kControl || type == TokenType::kUserDefined;
+  return type == TokenType::kUnknown || type == TokenType::kControl;
 }
 
 absl::StatusOr<Vocabulary> ReadVocabulary(const GgufFile& file) {
@@ -44,11 +50,19 @@ absl::StatusOr<Vocabulary> ReadVocabulary(const GgufFile& file) {
 absl::StatusOr<std::optional<uint32_t>> ReadTokenId(const GgufFile& file, absl::string_view key, uint32_t vocab_size) {
   if (!file.Has(key)) return std::nullopt;
   KEDGE_ASSIGN_OR_RETURN(const int64_t id, file.GetInt(key));
-  if (id < 0 || id >= int64_t{vocab_size}) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file.name(), ": ", key, ": ", id, " is no token id; the vocabulary has ", vocab_size, " tokens"));
+  return CheckTokenId(file, key, id, vocab_size);
+}
+
+absl::StatusOr<std::vector<uint32_t>> ReadTokenIds(const GgufFile& file, absl::string_view key, uint32_t vocab_size) {
+  std::vector<uint32_t> checked;
+  if (!file.Has(key)) return checked;
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<int64_t>* const ids, file.GetInts(key));
+  for (size_t i = 0; i < ids->size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t id,
+                           CheckTokenId(file, absl::StrCat(key, "[", i, "]"), (*ids)[i], vocab_size));
+    checked.push_back(id);
   }
-  return static_cast<uint32_t>(id);
+  return checked;
 }
 
 }  // namespace kedge

@@ -18,9 +18,9 @@ enum class TokenType {
   kNormal = 1,
   kUnknown = 2,
   kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,  // SentencePiece: a step on the way to longer tokens, never a result
-  kByte = 6,    // SentencePiece: <0xNN>, one byte of a character that no token spells
+  kUserDefined = 4,  // text that stays whole: <tool_call>, runs of spaces
+  kUnused = 5,       // SentencePiece: a step on the way to longer tokens, never a result
+  kByte = 6,         // SentencePiece: <0xNN>, one byte of a character that no token spells
 };
 
 // Spellings and types by id. A view of the file's metadata: valid as long as the file.
@@ -30,8 +30,10 @@ struct Vocabulary {
 
   uint32_t size() const { return static_cast<uint32_t>(spellings->size()); }
   const std::string& spelling(uint32_t id) const { return (*spellings)[id]; }
-  // Control tokens, user-defined ones, and the one for what is unknown.
+  // Control tokens and the one for what is unknown: no text is one.
   bool IsSpecial(uint32_t id) const;
+  // A text that spells one is that token, which takes part in no merge.
+  bool IsUserDefined(uint32_t id) const { return types[id] == TokenType::kUserDefined; }
 };
 
 // kInvalidArgument and kNotFound name the file and the key.
@@ -39,6 +41,9 @@ absl::StatusOr<Vocabulary> ReadVocabulary(const GgufFile& file);
 
 // The token id under `key`; nullopt if the file has no such key. kInvalidArgument if it is not below `vocab_size`.
 absl::StatusOr<std::optional<uint32_t>> ReadTokenId(const GgufFile& file, absl::string_view key, uint32_t vocab_size);
+
+// The same for a list of ids; empty if the file has no such key. The error names the element.
+absl::StatusOr<std::vector<uint32_t>> ReadTokenIds(const GgufFile& file, absl::string_view key, uint32_t vocab_size);
 
 }  // namespace kedge
 

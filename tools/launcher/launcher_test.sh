@@ -34,6 +34,7 @@ for argument in "$@"; do
   [[ $argument =~ ^--(output_user_root=|max_idle_secs=|noblock_for_lock) ]] || arguments+=("$argument")
 done
 echo "${arguments[*]}" >> "$tmp/bazel.log"
+echo "$HOME" > "$tmp/bazel_home"
 [[ $PWD != *' '* ]] || { echo "a path with spaces: $PWD" >&2; exit 1; }
 case ${arguments[0]} in
   build)
@@ -162,6 +163,37 @@ equal "exit code after SIGTERM" $? 143
 rm "$tmp/build_seconds"
 output=$("$root/kedge" 2> /dev/null)
 equal "after the signal" "$output" "built from five: 0 [] in $PWD"
+
+# A checkout that cannot be written (here because of a file in the way) is built into the cache; once that is done,
+# nothing is written, wherever it might be.
+mv "$root/.kedge" "$tmp/kept"
+touch "$root/.kedge"
+: > "$tmp/bazel.log"
+for i in 1 2; do
+  output=$("$root/kedge" run 2> "$tmp/stderr")
+  equal "read-only checkout, start $i" "$output" "built from five: 1 [run] in $PWD"
+done
+equal "builds of a read-only checkout" "$(builds)" 1
+mv "$tmp/cache" "$tmp/cache.away"
+touch "$tmp/cache"
+output=$("$root/kedge" 2>&1) && fail "a start with no place for a build exits with 0"
+check "no place at all" "kedge: cannot write to $root/.kedge, nor to $tmp/cache/kedge/built-"
+rm "$root/.kedge"
+mv "$tmp/kept" "$root/.kedge"
+output=$("$root/kedge" run 2>&1)
+equal "built, and no cache directory" "$output" "built from five: 1 [run] in $PWD"
+rm "$tmp/cache"
+mv "$tmp/cache.away" "$tmp/cache"
+
+# Who has no home at all gets one beside the sources, and not where everybody may write.
+printf '#!/bin/sh\nexit 2\n' > "$fakes/getent"
+chmod +x "$fakes/getent"
+echo six > "$root/cli/source"
+(unset XDG_CACHE_HOME; "$root/kedge" > /dev/null 2>&1)
+equal "no home" "$(cat "$tmp/bazel_home")" "$root/.kedge"
+rm "$fakes/getent"
+echo five > "$root/cli/source"
+"$root/kedge" > /dev/null 2>&1
 
 # Missing packages are named and installed, with fresh lists if that fails.
 echo libgrpc++-dev > "$tmp/missing"

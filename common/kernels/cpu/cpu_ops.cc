@@ -8,8 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/attention.h"
@@ -19,6 +21,7 @@
 #include "common/kernels/cpu/panels.h"
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
+#include "common/kernels/finite.h"
 
 namespace kedge {
 namespace {
@@ -64,7 +67,8 @@ class CpuOps final : public Ops {
   explicit CpuOps(const CpuOptions& options)
       : kernels_(KernelsFor(options.instruction_set)),
         pool_(options.threads),
-        image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout)),
+        image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout),
+               options.image_notice),
         attention_workers_(pool_.threads()) {}
 
   const std::string& numerics_class() const override { return numerics_class_; }
@@ -103,6 +107,16 @@ class CpuOps final : public Ops {
     });
   }
 
+  void RmsNormHeads(int rows, int heads, const WeightVector& weight, float epsilon, Activations& x) override {
+    const std::vector<float>& w = Cast(weight).values;
+    ForEachRow(rows, heads * w.size(), [&](int r) {
+      for (int h = 0; h < heads; ++h) {
+        float* head = Cast(x).row(r) + h * w.size();
+        kernels_.rms_norm(head, w.data(), epsilon, static_cast<int>(w.size()), head);
+      }
+    });
+  }
+
   void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
     size_t work = 0;
     bool quantized = false;
@@ -130,9 +144,9 @@ class CpuOps final : public Ops {
   }
 
   void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-            Activations& x) override {
+            float magnitude, Activations& x) override {
     const int rope_dim = static_cast<int>(2 * Cast(inverse_frequencies).values.size());
-    PrepareRopeTable(positions, Cast(inverse_frequencies));
+    PrepareRopeTable(positions, Cast(inverse_frequencies), magnitude);
     ForEachRow(static_cast<int>(positions.size()), size_t(heads) * rope_dim, [&](int r) {
       const float* cos = &rope_.cos[size_t(r) * rope_dim];
       const float* sin = &rope_.sin[size_t(r) * rope_dim];
@@ -151,6 +165,12 @@ class CpuOps final : public Ops {
       value.resize(shape.kv_heads * head_bytes);
       kernels_.to_kv(shape.type, Cast(keys).row(r), size, key.data());
       kernels_.to_kv(shape.type, Cast(values).row(r), size, value.data());
+      if (!AllFinite(shape.type, key.data(), size) || !AllFinite(shape.type, value.data(), size)) {
+        absl::MutexLock lock(&faults_mutex_);
+        faults_.push_back({.row = static_cast<uint32_t>(r),
+                           .layer = layer,
+                           .overflowed = AllFinite(Cast(keys).row(r), size) && AllFinite(Cast(values).row(r), size)});
+      }
       const PlanRow& row = plan.rows[r];
       const PageTables& tables = plan.tables[row.tables];
       const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
@@ -226,6 +246,11 @@ class CpuOps final : public Ops {
 
   void SumAcrossShards(int rows, Activations& x) override {}
 
+  std::vector<KvFault> TakeKvFaults() override {
+    absl::MutexLock lock(&faults_mutex_);
+    return std::exchange(faults_, {});
+  }
+
   void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
     const size_t columns = Cast(x).columns;
     KEDGE_CHECK(out.size() == rows * columns);
@@ -250,13 +275,18 @@ class CpuOps final : public Ops {
   struct RopeTable {
     std::vector<uint32_t> positions;
     uint64_t frequencies_id = 0;
+    float magnitude = 1;
     std::vector<float> cos, sin;  // [rows, rope_dim]: as the kernel takes them
   };
 
-  void PrepareRopeTable(absl::Span<const uint32_t> positions, const CpuVector& frequencies) {
-    if (rope_.frequencies_id == frequencies.id && absl::MakeConstSpan(rope_.positions) == positions) return;
+  void PrepareRopeTable(absl::Span<const uint32_t> positions, const CpuVector& frequencies, float magnitude) {
+    if (rope_.frequencies_id == frequencies.id && rope_.magnitude == magnitude &&
+        absl::MakeConstSpan(rope_.positions) == positions) {
+      return;
+    }
     rope_.positions.assign(positions.begin(), positions.end());
     rope_.frequencies_id = frequencies.id;
+    rope_.magnitude = magnitude;
     const size_t pairs = frequencies.values.size();
     rope_.cos.resize(positions.size() * pairs * 2);
     rope_.sin.resize(positions.size() * pairs * 2);
@@ -265,9 +295,9 @@ class CpuOps final : public Ops {
       for (size_t i = 0; i < pairs; ++i) {
         const SinCos turn = SinCosDouble(static_cast<double>(positions[r]) * frequencies.values[i]);
         const size_t even = (r * pairs + i) * 2;
-        rope_.cos[even] = rope_.cos[even + 1] = static_cast<float>(turn.cos);
-        rope_.sin[even] = -static_cast<float>(turn.sin);
-        rope_.sin[even + 1] = static_cast<float>(turn.sin);
+        rope_.cos[even] = rope_.cos[even + 1] = static_cast<float>(turn.cos * magnitude);
+        rope_.sin[even + 1] = static_cast<float>(turn.sin * magnitude);
+        rope_.sin[even] = -rope_.sin[even + 1];
       }
     });
   }
@@ -364,6 +394,8 @@ class CpuOps final : public Ops {
   std::vector<AttentionWorker> attention_workers_;  // one per thread
   std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
   RopeTable rope_;
+  absl::Mutex faults_mutex_;  // rows are written by several threads
+  std::vector<KvFault> faults_ ABSL_GUARDED_BY(faults_mutex_);
   uint64_t last_vector_id_ = 0;
 };
 

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_KERNELS_CPU_CPU_OPS_H_
 #define KEDGE_COMMON_KERNELS_CPU_CPU_OPS_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -16,6 +17,7 @@ struct CpuOptions {
   InstructionSet instruction_set = BestInstructionSet();
   // Of packed weights (PanelImage), for exactly these matrices; the layout's number is appended. "": packed in memory.
   std::string image_path;
+  std::function<void(const std::string& why)> image_notice;  // PanelImage::Notice; may be empty
 };
 
 // Class "cpu-1": activations in 8 bits (one scale per 32) against quantised weights, in float against the float types;

@@ -203,11 +203,13 @@ TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
     ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
     results.push_back(Download(*ops, *out, rows, columns));
-    ops->Rope(positions, 32, 32, *ops->LoadVector(frequencies), *a);
+    ops->Rope(positions, 32, 32, *ops->LoadVector(frequencies), 1.25f, *a);
     results.push_back(Download(*ops, *a, rows, columns));
     ops->SwiGlu(rows, *a, *b);
     results.push_back(Download(*ops, *b, rows, columns));
     ops->Add(rows, *out, *b);
+    results.push_back(Download(*ops, *b, rows, columns));
+    ops->RmsNormHeads(rows, 32, *ops->LoadVector(absl::MakeConstSpan(norm).first(32)), 1e-5f, *b);
     results.push_back(Download(*ops, *b, rows, columns));
     if (expected.empty()) expected = results;
     for (size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(SameBits(results[i], expected[i])) << "operation " << i;
@@ -257,11 +259,34 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
   }
 }
 
+// A row of many heads is many rows of one.
+TEST(CpuOpsTest, RmsNormHeadsIsRmsNormOfEachHead) {
+  std::mt19937 random(7);
+  const int rows = 5;
+  const int heads = 3;
+  for (int head_dim : {8, 10, 64, 80}) {
+    const std::vector<float> x = RandomFloats(random, rows * heads * head_dim, 2);
+    const std::vector<float> norm = RandomFloats(random, head_dim);
+    for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+      const std::unique_ptr<WeightVector> weight = ops->LoadVector(norm);
+      const std::unique_ptr<Activations> in_place = Upload(*ops, x, heads * head_dim);
+      ops->RmsNormHeads(rows, heads, *weight, 1e-6f, *in_place);
+      const std::unique_ptr<Activations> single = Upload(*ops, x, head_dim);
+      const std::unique_ptr<Activations> out = ops->NewActivations(rows * heads, head_dim);
+      ops->RmsNorm(rows * heads, *single, *weight, 1e-6f, *out);
+      EXPECT_TRUE(
+          SameBits(Download(*ops, *in_place, rows, heads * head_dim), Download(*ops, *out, rows * heads, head_dim)))
+          << head_dim;
+    }
+  }
+}
+
 TEST(CpuOpsTest, RopeAgreesWithTheReference) {
   std::mt19937 random(5);
   for (int head_dim : {8, 10, 64, 80}) {
     for (int rope_dim : {2, 8, head_dim}) {
       const int heads = 3;
+      const float magnitude = rope_dim == 8 ? 1.25f : 1.0f;
       const std::vector<uint32_t> positions = {0, 1, 77, 8191, 100000};
       const std::vector<float> x = RandomFloats(random, positions.size() * heads * head_dim);
       std::vector<float> frequencies(rope_dim / 2);
@@ -273,8 +298,10 @@ TEST(CpuOpsTest, RopeAgreesWithTheReference) {
         // Another table in between: it must not be remembered for the wrong one.
         const std::vector<float> other(frequencies.size(), 0.5f);
         const std::unique_ptr<Activations> ignored = Upload(*ops, x, heads * head_dim);
-        ops->Rope(positions, heads, head_dim, *ops->LoadVector(other), *ignored);
-        ops->Rope(positions, heads, head_dim, *ops->LoadVector(frequencies), *a);
+        const std::unique_ptr<WeightVector> table = ops->LoadVector(frequencies);
+        ops->Rope(positions, heads, head_dim, *ops->LoadVector(other), magnitude, *ignored);
+        ops->Rope(positions, heads, head_dim, *table, 2 * magnitude, *ignored);
+        ops->Rope(positions, heads, head_dim, *table, magnitude, *a);
         results.push_back(Download(*ops, *a, static_cast<int>(positions.size()), heads * head_dim));
       }
       for (size_t i = 0; i < x.size(); ++i) {

@@ -3,6 +3,7 @@
 // where a full disk would be a signal. Tested by panel_image_test.cc.
 #include "common/kernels/cpu/panel_image.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
@@ -44,17 +45,17 @@ bool HashOf(int file, size_t size, uint64_t* hash) {
 
 }  // namespace
 
-PanelImage::PanelImage(std::string path) : path_(std::move(path)) {
+PanelImage::PanelImage(std::string path, Notice notice) : path_(std::move(path)), notice_(std::move(notice)) {
   if (path_.empty()) return;
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path_).parent_path(), error);
   if (Open()) return;
   lock_ = open(absl::StrCat(path_, ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   const bool locked = lock_ >= 0 && flock(lock_, LOCK_EX) == 0;
-  if (!locked || (!Open() && !Begin())) GiveUp();  // Open: another process may have made it meanwhile
+  if (!locked || (!Open() && !Begin())) GiveUp(errno);  // Open: another process may have made it meanwhile
 }
 
-PanelImage::~PanelImage() { GiveUp(); }
+PanelImage::~PanelImage() { Release(); }
 
 bool PanelImage::Open() {
   file_ = open(path_.c_str(), O_RDONLY | O_CLOEXEC);
@@ -79,7 +80,14 @@ bool PanelImage::Begin() {
 }
 
 // What was handed out stays; the rest is memory of our own.
-void PanelImage::GiveUp() {
+void PanelImage::GiveUp(int error) {
+  Release();
+  if (notice_) {
+    notice_(absl::StrCat("the packed weights are not shared with other processes: ", path_, ": ", strerror(error)));
+  }
+}
+
+void PanelImage::Release() {
   if (!new_path_.empty()) unlink(new_path_.c_str());
   new_path_.clear();
   if (file_ >= 0) close(std::exchange(file_, -1));
@@ -91,14 +99,19 @@ PanelImage::Part PanelImage::Next(size_t bytes) {
   if (file_ >= 0 && bytes > 0) {
     offset_ += RoundUp(bytes);
     struct stat status;
-    const bool there = complete_ ? fstat(file_, &status) == 0 && offset_ <= static_cast<uint64_t>(status.st_size)
-                                 : posix_fallocate(file_, begin, RoundUp(bytes)) == 0;
-    if (absl::StatusOr<LazyMemory> memory = there ? LazyMemory::Map(file_, begin, bytes, !complete_)
-                                                  : absl::ResourceExhaustedError("no room in the image");
-        memory.ok()) {
-      return {*std::move(memory), complete_};
+    int error = 0;
+    if (!complete_) {
+      error = posix_fallocate(file_, begin, RoundUp(bytes));
+    } else if (fstat(file_, &status) != 0 || offset_ > static_cast<uint64_t>(status.st_size)) {
+      error = EINVAL;  // of other matrices
     }
-    GiveUp();
+    if (error == 0) {
+      if (absl::StatusOr<LazyMemory> memory = LazyMemory::Map(file_, begin, bytes, !complete_); memory.ok()) {
+        return {*std::move(memory), complete_};
+      }
+      error = ENOMEM;
+    }
+    GiveUp(error);
   }
   absl::StatusOr<LazyMemory> memory = LazyMemory::Allocate(bytes);
   KEDGE_CHECK(memory.ok());  // 64-bit address space; physical memory is only taken when it is written
@@ -106,12 +119,15 @@ PanelImage::Part PanelImage::Next(size_t bytes) {
 }
 
 void PanelImage::Finish() {
-  const absl::Cleanup release = [this] { GiveUp(); };
+  const absl::Cleanup release = [this] { Release(); };
   if (file_ < 0 || complete_) return;
   Header header = {.size = offset_};
   std::memcpy(header.magic, kMagic, sizeof(kMagic));
-  if (!HashOf(file_, offset_, &header.hash) || pwrite(file_, &header, sizeof(header), 0) != sizeof(header)) return;
-  if (rename(new_path_.c_str(), path_.c_str()) == 0) new_path_.clear();
+  if (!HashOf(file_, offset_, &header.hash) || pwrite(file_, &header, sizeof(header), 0) != sizeof(header) ||
+      rename(new_path_.c_str(), path_.c_str()) != 0) {
+    return GiveUp(errno);
+  }
+  new_path_.clear();
 }
 
 }  // namespace kedge

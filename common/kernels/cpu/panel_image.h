@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "common/kernels/lazy_memory.h"
@@ -18,8 +19,11 @@ class PanelImage {
   // Changes with the layout of panels (panels.h) or of this file; part of the file's name (CpuOptions).
   static constexpr int kLayout = 1;
 
+  // Says why there will be no file, once.
+  using Notice = std::function<void(const std::string& why)>;
+
   // `path` names the model's content and the layout. "": no file, memory of our own.
-  explicit PanelImage(std::string path);
+  explicit PanelImage(std::string path, Notice notice = {});
   ~PanelImage();
   PanelImage(const PanelImage&) = delete;
   PanelImage& operator=(const PanelImage&) = delete;
@@ -38,9 +42,11 @@ class PanelImage {
  private:
   bool Open();
   bool Begin();
-  void GiveUp();
+  void Release();
+  void GiveUp(int error);
 
   std::string path_;
+  const Notice notice_;
   std::string new_path_;  // of a file under way
   int file_ = -1;
   int lock_ = -1;

@@ -1,5 +1,7 @@
 #include "common/kernels/cpu/panel_image.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/panels.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "xxhash.h"
 
@@ -19,6 +22,8 @@ namespace kedge {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 class PanelImageTest : public testing::Test {
  protected:
@@ -28,7 +33,7 @@ class PanelImageTest : public testing::Test {
 
   // Two matrices' memory, written where it has to be. Returns whether both were there already.
   bool Load(const std::string& path) {
-    PanelImage image(path);
+    PanelImage image(path, [this](const std::string& why) { notices_.push_back(why); });
     std::vector<LazyMemory> parts;
     bool packed = true;
     for (size_t bytes : kSizes) {
@@ -56,6 +61,7 @@ class PanelImageTest : public testing::Test {
 
   static constexpr size_t kSizes[] = {10000, 4096, 1};
   const std::string folder_ = testing::TempDir() + "/images";
+  std::vector<std::string> notices_;
 };
 
 TEST_F(PanelImageTest, IsWrittenOnceAndThenShared) {
@@ -94,7 +100,27 @@ TEST_F(PanelImageTest, AnUnfinishedFileIsNotTaken) {
 
 TEST_F(PanelImageTest, WithoutAPlaceForTheFileThereIsMemory) {
   EXPECT_FALSE(Load(""));
+  EXPECT_TRUE(notices_.empty());
   EXPECT_FALSE(Load("/proc/nowhere/model.panels"));
+  EXPECT_THAT(notices_, ElementsAre(HasSubstr("/proc/nowhere/model.panels: No such file or directory")));
+}
+
+TEST_F(PanelImageTest, WhereTheFileMayNotGrowThereIsMemory) {
+  signal(SIGXFSZ, SIG_IGN);
+  rlimit before;
+  getrlimit(RLIMIT_FSIZE, &before);
+  for (const rlim_t most : {rlim_t{0}, rlim_t{4096}, rlim_t{20000}}) {
+    notices_.clear();
+    const rlimit small = {.rlim_cur = most, .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &small);
+    EXPECT_FALSE(Load(path()));
+    setrlimit(RLIMIT_FSIZE, &before);
+    EXPECT_THAT(notices_, ElementsAre(HasSubstr("File too large"))) << most;
+    EXPECT_FALSE(fs::exists(path()));
+    EXPECT_FALSE(fs::exists(path() + ".new"));
+  }
+  EXPECT_FALSE(Load(path()));
+  EXPECT_TRUE(Load(path()));
 }
 
 // Others wait for the one that writes.

@@ -80,13 +80,15 @@ class ReferenceOps final : public Ops {
   }
 
   void RmsNorm(int rows, const Activations& x, const WeightVector& weight, float epsilon, Activations& out) override {
-    const std::vector<float>& w = Cast(weight).values;
+    for (int r = 0; r < rows; ++r) NormRow(Cast(x).row(r), Cast(weight).values, epsilon, Cast(out).row(r));
+  }
+
+  void RmsNormHeads(int rows, int heads, const WeightVector& weight, float epsilon, Activations& x) override {
     for (int r = 0; r < rows; ++r) {
-      const float* in = Cast(x).row(r);
-      double squares = 0;
-      for (size_t i = 0; i < w.size(); ++i) squares += double{in[i]} * in[i];
-      const double scale = 1 / std::sqrt(squares / w.size() + epsilon);
-      for (size_t i = 0; i < w.size(); ++i) Cast(out).row(r)[i] = static_cast<float>(in[i] * scale * w[i]);
+      for (int h = 0; h < heads; ++h) {
+        float* const head = Cast(x).row(r) + h * Cast(weight).values.size();
+        NormRow(head, Cast(weight).values, epsilon, head);
+      }
     }
   }
 
@@ -106,7 +108,7 @@ class ReferenceOps final : public Ops {
   }
 
   void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-            Activations& x) override {
+            float magnitude, Activations& x) override {
     const std::vector<float>& frequencies = Cast(inverse_frequencies).values;
     for (size_t r = 0; r < positions.size(); ++r) {
       for (int head = 0; head < heads; ++head) {
@@ -115,8 +117,8 @@ class ReferenceOps final : public Ops {
           const double angle = double(positions[r]) * frequencies[i];
           const double a = values[2 * i];
           const double b = values[2 * i + 1];
-          values[2 * i] = static_cast<float>(a * std::cos(angle) - b * std::sin(angle));
-          values[2 * i + 1] = static_cast<float>(a * std::sin(angle) + b * std::cos(angle));
+          values[2 * i] = static_cast<float>(magnitude * (a * std::cos(angle) - b * std::sin(angle)));
+          values[2 * i + 1] = static_cast<float>(magnitude * (a * std::sin(angle) + b * std::cos(angle)));
         }
       }
     }
@@ -129,6 +131,7 @@ class ReferenceOps final : public Ops {
       const PageTables& tables = plan.tables[row.tables];
       const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
       StoreRow(recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
+      NoteFault(static_cast<uint32_t>(r), recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
       if (row.kept_index < 0) continue;
       const RowRef kept{tables.kept[row.kept_index / kPageRows], row.kept_index % kPageRows};
       StoreRow(kept, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
@@ -174,6 +177,8 @@ class ReferenceOps final : public Ops {
 
   void SumAcrossShards(int rows, Activations& x) override {}
 
+  std::vector<KvFault> TakeKvFaults() override { return std::exchange(faults_, {}); }
+
   void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
     KEDGE_CHECK(out.size() == size_t(rows) * Cast(x).columns);
     std::memcpy(out.data(), Cast(x).row(0), sizeof(float) * out.size());
@@ -193,6 +198,13 @@ class ReferenceOps final : public Ops {
   }
 
  private:
+  static void NormRow(const float* x, const std::vector<float>& weight, float epsilon, float* out) {
+    double squares = 0;
+    for (size_t i = 0; i < weight.size(); ++i) squares += double{x[i]} * x[i];
+    const double scale = 1 / std::sqrt(squares / weight.size() + epsilon);
+    for (size_t i = 0; i < weight.size(); ++i) out[i] = static_cast<float>(x[i] * scale * weight[i]);
+  }
+
   // Calls copy(row, offset in the row, offset in the frame, bytes) for each key and value vector. A frame is
   // [layer][kv head][key, value][row][dim], a row the same without [row].
   template <typename Copy>
@@ -214,7 +226,25 @@ class ReferenceOps final : public Ops {
     }
   }
 
+  // Looks at what was stored.
+  void NoteFault(uint32_t row, RowRef stored, int layer, const float* keys, const float* values,
+                 const ReferencePages& pages) {
+    const RowShape& shape = pages.shape();
+    bool is_finite = true, was_finite = true;
+    for (uint32_t head = 0; head < shape.kv_heads; ++head) {
+      for (int part : {0, 1}) {
+        const std::vector<float> numbers = pages.LoadPart(stored, layer, static_cast<int>(head), part);
+        for (uint32_t d = 0; d < shape.head_dim; ++d) {
+          is_finite &= std::isfinite(numbers[d]);
+          was_finite &= std::isfinite((part == 0 ? keys : values)[head * shape.head_dim + d]);
+        }
+      }
+    }
+    if (!is_finite) faults_.push_back({.row = row, .layer = layer, .overflowed = was_finite});
+  }
+
   const std::string numerics_class_ = "reference-1";
+  std::vector<KvFault> faults_;
 };
 
 }  // namespace

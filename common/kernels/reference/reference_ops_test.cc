@@ -59,8 +59,16 @@ TEST_F(ReferenceOpsTest, RmsNormDividesByTheRoot) {
 // Position 3 by a sixth of pi is a quarter turn; the pair beyond the frequencies stays; each head turns alike.
 TEST_F(ReferenceOpsTest, RopeTurnsNeighbouringPairs) {
   const auto x = Upload({1, 2, 7, 8, 3, 4, 7, 8}, 8);
-  ops_->Rope({3}, 2, 4, *ops_->LoadVector({static_cast<float>(kPi / 6)}), *x);
+  ops_->Rope({3}, 2, 4, *ops_->LoadVector({static_cast<float>(kPi / 6)}), 1, *x);
   Expect(*x, 8, {-2, 1, 7, 8, -4, 3, 7, 8});
+  ops_->Rope({3}, 2, 4, *ops_->LoadVector({static_cast<float>(kPi / 6)}), 1.5f, *x);
+  Expect(*x, 8, {-1.5f, -3, 7, 8, -4.5f, -6, 7, 8});
+}
+
+TEST_F(ReferenceOpsTest, RmsNormHeadsDividesEachHeadByItsRoot) {
+  const auto x = Upload({3, 4, 0, 0, 6, 8, 0, 0}, 8);
+  ops_->RmsNormHeads(1, 2, *ops_->LoadVector({1, 2, 1, 1}), 0.0f, *x);  // roots of 25 / 4 and of 25
+  Expect(*x, 8, {1.2f, 3.2f, 0, 0, 1.2f, 3.2f, 0, 0});
 }
 
 TEST_F(ReferenceOpsTest, AddSwiGluAndGather) {

@@ -1,0 +1,63 @@
+// Tested by generate_options_test.cc.
+#include "cli/chat_options.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/openai_json.h"
+#include "cli/token_list.h"
+#include "common/base/json_text.h"
+#include "common/base/status.h"
+
+namespace kedge {
+namespace {
+
+absl::Status OfFlag(absl::string_view flag, const absl::Status& status) {
+  const bool names_place = absl::StartsWith(status.message(), "[");
+  return absl::Status(status.code(), absl::StrCat(flag, names_place ? "" : ": ", status.message()));
+}
+
+}  // namespace
+
+CLI::Option* AddToolsOption(CLI::App* command, ChatOptions* options) {
+  return command
+      ->add_option("--tools", options->tools_file,
+                   "File with the tools that the model may call: a JSON list of functions as OpenAI's API has them")
+      ->type_name("FILE");
+}
+
+CLI::Option* AddTemplateArgumentsOption(CLI::App* command, ChatOptions* options) {
+  return command
+      ->add_option("--template-arguments", options->template_arguments,
+                   "Variables for the model's chat template, a JSON object: {\"enable_thinking\": false}")
+      ->type_name("JSON");
+}
+
+absl::Status ReadChatOptions(ChatOptions* options) {
+  Conversation& conversation = options->conversation;
+  if (!options->messages_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options->messages_file));
+    absl::StatusOr<std::vector<ChatMessage>> messages = ParseMessages(text);
+    if (!messages.ok()) return OfFlag("--messages", messages.status());
+    conversation.messages = *std::move(messages);
+  }
+  if (!options->tools_file.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options->tools_file));
+    absl::StatusOr<std::vector<Tool>> tools = ParseTools(text);
+    if (!tools.ok()) return OfFlag("--tools", tools.status());
+    conversation.tools = *std::move(tools);
+  }
+  if (!options->template_arguments.empty()) {
+    const absl::Status object = ParseJsonObject(options->template_arguments).status();
+    if (!object.ok()) return OfFlag("--template-arguments", object);
+    conversation.template_arguments = options->template_arguments;
+  }
+  return absl::OkStatus();
+}
+
+std::string ChatFlagOf(const ChatOptions& options) {
+  if (!options.messages_file.empty()) return "--messages";
+  if (!options.tools_file.empty()) return "--tools";
+  return options.template_arguments.empty() ? "" : "--template-arguments";
+}
+
+}  // namespace kedge

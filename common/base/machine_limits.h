@@ -1,0 +1,26 @@
+// What this process may use of the machine: the machine's own memory and cores, or less where somebody set limits.
+#ifndef KEDGE_COMMON_BASE_MACHINE_LIMITS_H_
+#define KEDGE_COMMON_BASE_MACHINE_LIMITS_H_
+
+#include <cstdint>
+#include <string>
+
+namespace kedge {
+
+struct MachineLimits {
+  uint64_t memory_bytes = 0;
+  int cores = 1;
+};
+
+// The smallest of: the machine, the cores that the process may run on (taskset, cpusets), and the limits of its control
+// group and of all groups around it, as containers, systemd and batch systems set them. Asks the kernel on each call.
+// Thread-safe.
+MachineLimits UsableMachine();
+
+// Its part that reads files; tests give others. `whole`: the machine without control groups. `root` stands before
+// /proc/self/cgroup, /proc/self/mountinfo and the directories that these name; "" for the real ones.
+MachineLimits LimitedByGroups(MachineLimits whole, const std::string& root);
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_BASE_MACHINE_LIMITS_H_

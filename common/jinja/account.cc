@@ -1,0 +1,23 @@
+// Tested by account_test.cc.
+#include "common/jinja/account.h"
+
+#include "absl/strings/str_cat.h"
+
+namespace kedge::jinja {
+
+absl::Status Account::Step(int64_t steps) {
+  steps_ += steps;
+  if (steps_ <= limits_.steps) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat("the template takes more than ", limits_.steps, " steps"));
+}
+
+absl::Status Account::Take(size_t bytes) {
+  if (bytes > limits_.memory_bytes || held_ > limits_.memory_bytes - bytes) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the template needs more than ", limits_.memory_bytes, " bytes of memory"));
+  }
+  held_ += bytes;
+  return absl::OkStatus();
+}
+
+}  // namespace kedge::jinja

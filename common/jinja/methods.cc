@@ -1,0 +1,105 @@
+// Tested by methods_test.cc.
+#include "common/jinja/methods.h"
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+
+namespace kedge::jinja {
+namespace {
+
+using Table = absl::flat_hash_map<absl::string_view, const Method*>;
+
+absl::StatusOr<Value> Keys(const Invocation& call) {
+  std::vector<Value> keys;
+  for (const auto& [key, value] : call.subject.members().values) keys.push_back(key);
+  return AsList(call.account(), std::move(keys), Sequence::Kind::kKeys);
+}
+
+absl::StatusOr<Value> Values(const Invocation& call) {
+  std::vector<Value> values;
+  for (const auto& [key, value] : call.subject.members().values) values.push_back(value);
+  return AsList(call.account(), std::move(values), Sequence::Kind::kValues);
+}
+
+absl::StatusOr<Value> DictItems(const Invocation& call) {
+  std::vector<Value> items;
+  for (const auto& [key, value] : call.subject.members().values) {
+    KEDGE_ASSIGN_OR_RETURN(items.emplace_back(), AsList(call.account(), {key, value}, Sequence::Kind::kTuple));
+  }
+  return AsList(call.account(), std::move(items), Sequence::Kind::kItems);
+}
+
+absl::StatusOr<Value> Get(const Invocation& call) {
+  if (!IsHashable(*call.given[0])) {
+    return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(*call.given[0]), " cannot be a key"));
+  }
+  if (const Value* value = call.subject.members().Find(*call.given[0])) return *value;
+  return call.Has(1) ? *call.given[1] : Value::None();
+}
+
+absl::StatusOr<Value> Copy(const Invocation& call) { return call.subject; }
+
+absl::StatusOr<Value> Count(const Invocation& call) {
+  const std::vector<Value>& values = call.subject.sequence().values;
+  KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
+  return Value::Int(std::count_if(values.begin(), values.end(),
+                                  [&](const Value& value) { return Equal(value, *call.given[0]); }));
+}
+
+absl::StatusOr<Value> Index(const Invocation& call) {
+  const std::vector<Value>& values = call.subject.sequence().values;
+  KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
+  const auto found = std::find_if(values.begin(), values.end(),
+                                  [&](const Value& value) { return Equal(value, *call.given[0]); });
+  if (found == values.end()) return absl::InvalidArgumentError("index(): the list does not have it");
+  return Value::Int(found - values.begin());
+}
+
+constexpr Method kDictMethods[] = {
+    {"copy", "", &Copy}, {"get", "key default?", &Get}, {"items", "", &DictItems},
+    {"keys", "", &Keys}, {"values", "", &Values},
+};
+constexpr Method kListMethods[] = {{"copy", "", &Copy}, {"count", "value", &Count}, {"index", "value", &Index}};
+constexpr Method kTupleMethods[] = {{"count", "value", &Count}, {"index", "value", &Index}};
+
+const Method* Find(absl::Span<const Method> methods, absl::string_view name) {
+  for (const Method& method : methods) {
+    if (method.name == name) return &method;
+  }
+  return nullptr;
+}
+
+const Method* FindStringMethod(absl::string_view name) {
+  static const Table* const table = [] {
+    auto* map = new Table();
+    for (const Method& method : StringMethods()) map->emplace(method.name, &method);
+    return map;
+  }();
+  const auto found = table->find(name);
+  return found == table->end() ? nullptr : found->second;
+}
+
+}  // namespace
+
+const Method* FindMethod(const Value& value, absl::string_view name) {
+  if (value.is(Value::Kind::kString)) return FindStringMethod(name);
+  if (value.is(Value::Kind::kDict)) return Find(kDictMethods, name);
+  if (!value.is(Value::Kind::kSequence)) return nullptr;
+  if (value.sequence().kind == Sequence::Kind::kList) return Find(kListMethods, name);
+  return value.sequence().indexed() ? Find(kTupleMethods, name) : nullptr;
+}
+
+absl::StatusOr<Value> CallMethod(Runtime& runtime, const Value& value, const Method& method,
+                                 const Arguments& arguments) {
+  Invocation invocation{runtime, value, arguments, {}};
+  KEDGE_RETURN_IF_ERROR(Bind(absl::StrCat(method.name, "()"), method.signature, invocation));
+  return method.call(invocation);
+}
+
+}  // namespace kedge::jinja

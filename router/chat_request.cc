@@ -1,0 +1,95 @@
+// Tested by request_parser_test.cc.
+#include "router/chat_request.h"
+
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status.h"
+#include "nlohmann/json.hpp"
+
+namespace kedge {
+namespace {
+
+namespace v1 = ::kedge::inference::v1;
+using Json = nlohmann::ordered_json;
+
+constexpr double kLargestWholeNumber = 9007199254740992;  // 2^53: above it not every integer is a double
+
+absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path);
+
+// Members of a Struct have no order; by name they have the same one each time.
+absl::StatusOr<Json> ToJson(const google::protobuf::Struct& fields, const std::string& path) {
+  const std::map<std::string, google::protobuf::Value> sorted(fields.fields().begin(), fields.fields().end());
+  Json object = Json::object();
+  for (const auto& [name, value] : sorted) {
+    KEDGE_ASSIGN_OR_RETURN(object[name], ToJson(value, absl::StrCat(path, ".", name)));
+  }
+  return object;
+}
+
+absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path) {
+  switch (value.kind_case()) {
+    case google::protobuf::Value::kBoolValue:
+      return Json(value.bool_value());
+    case google::protobuf::Value::kStringValue:
+      return Json(value.string_value());
+    case google::protobuf::Value::kNumberValue: {
+      const double number = value.number_value();
+      if (!std::isfinite(number)) return absl::InvalidArgumentError(absl::StrCat(path, ": is not a finite number"));
+      if (std::trunc(number) != number || std::abs(number) > kLargestWholeNumber) return Json(number);
+      return Json(static_cast<int64_t>(number));
+    }
+    case google::protobuf::Value::kStructValue:
+      return ToJson(value.struct_value(), path);
+    case google::protobuf::Value::kListValue: {
+      Json list = Json::array();
+      for (int i = 0; i < value.list_value().values_size(); ++i) {
+        KEDGE_ASSIGN_OR_RETURN(Json item, ToJson(value.list_value().values(i), absl::StrCat(path, "[", i, "]")));
+        list.push_back(std::move(item));
+      }
+      return list;
+    }
+    case google::protobuf::Value::kNullValue:
+      return Json(nullptr);
+    case google::protobuf::Value::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(absl::StrCat(path, ": has no value; must be null, a bool, a number, a string, a list or a struct"));
+}
+
+ChatMessage ToMessage(const v1::ChatMessage& proto) {
+  ChatMessage message{.role = proto.role()};
+  if (proto.has_content()) message.content = proto.content();
+  if (proto.has_tool_call_id()) message.tool_call_id = proto.tool_call_id();
+  if (proto.has_name()) message.name = proto.name();
+  if (proto.has_reasoning_content()) message.reasoning_content = proto.reasoning_content();
+  for (const v1::ToolCall& call : proto.tool_calls()) {
+    message.tool_calls.push_back({.id = call.id(), .name = call.name(), .arguments = call.arguments()});
+  }
+  return message;
+}
+
+}  // namespace
+
+absl::StatusOr<Conversation> ToConversation(const v1::ChatMessages& messages, absl::Time now) {
+  Conversation conversation{.continue_final_message = messages.continue_final_message(), .now = now};
+  for (const v1::ChatMessage& message : messages.messages()) conversation.messages.push_back(ToMessage(message));
+  for (const v1::Tool& proto : messages.tools()) {
+    Tool& tool = conversation.tools.emplace_back(Tool{.name = proto.name()});
+    if (proto.has_description()) tool.description = proto.description();
+    if (proto.has_parameters()) tool.parameters = proto.parameters();
+  }
+  if (messages.has_template_arguments()) {
+    KEDGE_ASSIGN_OR_RETURN(const Json arguments, ToJson(messages.template_arguments(), "messages.template_arguments"));
+    conversation.template_arguments = arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
+  conversation.add_generation_prompt = messages.has_add_generation_prompt() ? messages.add_generation_prompt()
+                                                                            : !messages.continue_final_message();
+  return conversation;
+}
+
+}  // namespace kedge
