@@ -130,6 +130,7 @@ CutStrength Places::StrengthBehind(size_t end, bool gap, size_t right) const {
     case Class::kLower:
     case Class::kLetter:
       if (joins_word) return CutStrength::kWord;
+      if (next.code_point == '-') return CutStrength::kJoint;
       return next.kind == Class::kOther || next.kind == Class::kOpener ? CutStrength::kSign : CutStrength::kJoint;
     default:
       break;

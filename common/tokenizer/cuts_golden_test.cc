@@ -54,8 +54,9 @@ Pieces Cut(const Tokenizer& tokenizer, const std::string& text, uint32_t longest
 // The same pieces where a token that holds the end of one is not cut: it belongs to that one.
 Pieces ByTokens(const Tokenizer& tokenizer, const Pieces& pieces) {
   const std::string text = absl::StrJoin(pieces, "");
+  const std::vector<TextToken> tokens = tokenizer.EncodeWithOffsets(text).value();
   std::vector<size_t> begins;
-  for (const TextToken& token : tokenizer.EncodeWithOffsets(text).value()) begins.push_back(token.begin);
+  for (const TextToken& token : tokens) begins.push_back(token.begin);
   Pieces result;
   size_t begin = 0, end = 0;
   for (const std::string& piece : pieces) {

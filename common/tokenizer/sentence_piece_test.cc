@@ -197,10 +197,11 @@ TEST(SentencePieceTest, AnchorSetsAreReadOffTheText) {
   const AnchorSets sets = FindAnchorSets(*tokenizer);
   const auto id = [](uint32_t i) { return kFirstPiece + i; };
   EXPECT_EQ(sets.full_stop, id(0));  // and not the byte
-  EXPECT_EQ(sets.sentence,
-            (Ids{kEnd, Byte('\n'), Byte('!'), Byte('.'), Byte('?'), id(0), id(1), id(4), id(7), id(8), id(9)}));
-  EXPECT_EQ(sets.separators, (Ids{kEnd, Byte('\n'), Byte('!'), Byte(','), Byte('.'), Byte(':'), Byte(';'), Byte('?'),
-                                  id(0), id(1), id(2), id(3), id(4), id(7), id(8), id(9)}));
+  EXPECT_EQ(sets.sentence, (Ids{kEnd, Byte('\n'), Byte('\v'), Byte('\f'), Byte('\r'), Byte('!'), Byte('.'), Byte('?'),
+                                id(0), id(1), id(4), id(7), id(8), id(9)}));
+  EXPECT_EQ(sets.separators,
+            (Ids{kEnd, Byte('\n'), Byte('\v'), Byte('\f'), Byte('\r'), Byte('!'), Byte(','), Byte('.'), Byte(':'),
+                 Byte(';'), Byte('?'), id(0), id(1), id(2), id(3), id(4), id(7), id(8), id(9)}));
 }
 
 TEST(SentencePieceTest, SpaceOfATextsBeginIsNotText) {
