@@ -188,12 +188,11 @@ mv "$tmp/cache.away" "$tmp/cache"
 # Who has no home at all gets one beside the sources, and not where everybody may write.
 printf '#!/bin/sh\nexit 2\n' > "$fakes/getent"
 chmod +x "$fakes/getent"
-echo six > "$root/cli/source"
-(unset XDG_CACHE_HOME; "$root/kedge" > /dev/null 2>&1)
-equal "no home" "$(cat "$tmp/bazel_home")" "$root/.kedge"
+cp -a "$root" "$tmp/plain"  # without a space, for which a build would go elsewhere
+rm -r "$tmp/plain/.kedge"
+(unset XDG_CACHE_HOME; "$tmp/plain/kedge" > /dev/null 2>&1)
+equal "no home" "$(cat "$tmp/bazel_home")" "$tmp/plain/.kedge"
 rm "$fakes/getent"
-echo five > "$root/cli/source"
-"$root/kedge" > /dev/null 2>&1
 
 # Missing packages are named and installed, with fresh lists if that fails.
 echo libgrpc++-dev > "$tmp/missing"
