@@ -105,7 +105,7 @@ absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& o
   const uint64_t kv_mib = options.kv_memory_mib != 0
                               ? options.kv_memory_mib
                               : DefaultKvMemoryMib(DefaultKvBytes(memory), static_cast<int>(nodes));
-  if (const std::string warning = MemoryWarning(files.base->bytes().size(), nodes * kv_mib << 20, memory);
+  if (const std::string warning = MemoryWarning(files.base->total_bytes(), nodes * kv_mib << 20, memory);
       !warning.empty()) {
     Say(warning);
   }

@@ -39,7 +39,7 @@ absl::StatusOr<nlohmann::ordered_json> DescribeAdapter(const LoraAdapter& adapte
   json["name"] = StringOr(file, "general.name", "");
   json["adapter_type"] = "lora";
   json["fingerprint"] = fingerprint;
-  json["file_bytes"] = file.bytes().size();
+  json["file_bytes"] = file.total_bytes();
   json["rank"] = adapter.largest_rank();
   json["alpha"] = adapter.alpha();
   json["changed_tensors"] = adapter.pairs().size();

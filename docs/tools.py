@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A round of tools: the model asks for a function, this program calls it, and the model answers with what it returned.
 
-    ./kedge up --model qwen2.5-coder-0.5b-instruct-q4_k_m.gguf
+    ./kedge up --model qwen2.5-coder-0.5b
     PYTHONPATH=/tmp/client /usr/bin/python3 docs/tools.py localhost:50051 "How many degrees are there in Oslo?"
 
 README.md ("From any language") says how /tmp/client is made from the protos. How a call looks in the text of an answer is

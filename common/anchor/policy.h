@@ -25,8 +25,8 @@ struct Policy {
 
   // Sorted ids of the tokens that close a sequence; empty: `anchors=none`, there are no sequences, or `anchors=text`.
   std::vector<uint32_t> anchors;
-  // One of `anchors`, which texts do not spell: put between the sentences of a text prompt, written by the model
-  // itself, and hidden from clients (`insert=ID`); nullopt: `insert=off`.
+  // One of `anchors`, which texts spell only on purpose: put between the sentences of a text prompt, written by the
+  // model itself, and hidden from clients (`insert=ID`); nullopt: `insert=off`.
   std::optional<uint32_t> insert;
   // `anchors=text`: whoever knows the text says where the prompt's sequences end (Content::sequence_ends). What is
   // written has none.

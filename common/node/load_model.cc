@@ -55,7 +55,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   const RowShape shape = config.row_shape(options.kv_type);
   const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes(machine.memory_bytes);
-  const std::string warning = MemoryWarning(files.base->bytes().size(), kv_bytes, machine.memory_bytes);
+  const std::string warning = MemoryWarning(files.base->total_bytes(), kv_bytes, machine.memory_bytes);
   if (!warning.empty() && options.notice) options.notice(warning);
   const uint64_t num_pages = kv_bytes / (shape.row_bytes() * kPageRows);
   if (num_pages == 0 || num_pages > UINT32_MAX) {
