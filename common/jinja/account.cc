@@ -1,4 +1,4 @@
-// Tested by account_test.cc.
+// Tested by text_test.cc.
 #include "common/jinja/account.h"
 
 #include "absl/strings/str_cat.h"

@@ -1,5 +1,5 @@
 // Integers have 64 bits: what does not fit is an error, never another number.
-// Tested by operators_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -77,7 +77,8 @@ absl::StatusOr<Value> Integers(Operator op, int64_t a, int64_t b, Origin origin)
       result = op == Operator::kModulo ? a % b + (round_down ? b : 0) : a / b - (round_down ? 1 : 0);
       break;
     }
-    default: return IntegerPower(a, b, origin);
+    default:
+      return IntegerPower(a, b, origin);
   }
   return Value::Int(result, origin);
 }
@@ -99,9 +100,12 @@ double FloatFloorDivide(double a, double b) {
 
 absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
   switch (op) {
-    case Operator::kAdd: return Value::Float(a + b, origin);
-    case Operator::kSubtract: return Value::Float(a - b, origin);
-    case Operator::kMultiply: return Value::Float(a * b, origin);
+    case Operator::kAdd:
+      return Value::Float(a + b, origin);
+    case Operator::kSubtract:
+      return Value::Float(a - b, origin);
+    case Operator::kMultiply:
+      return Value::Float(a * b, origin);
     case Operator::kPower: {
       if (a == 0 && b < 0) return DivisionByZero();
       const double power = std::pow(a, b);
@@ -111,7 +115,8 @@ absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
       if (std::isinf(power) && !std::isinf(a) && !std::isinf(b)) return absl::OutOfRangeError("a float is too large");
       return Value::Float(power, origin);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return DivisionByZero();
   if (op == Operator::kDivide) return Value::Float(a / b, origin);

@@ -1,4 +1,4 @@
-// Tested by methods_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -162,7 +162,8 @@ template <bool at_end>
 Result RemoveAffix(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text affix, call.String(0));
   const Text& text = Self(call);
-  const bool there = at_end ? absl::EndsWith(text.bytes(), affix.bytes()) : absl::StartsWith(text.bytes(), affix.bytes());
+  const bool there =
+      at_end ? absl::EndsWith(text.bytes(), affix.bytes()) : absl::StartsWith(text.bytes(), affix.bytes());
   if (!there) return call.subject;
   return AsString(at_end ? text.Slice(call.account(), 0, text.size() - affix.size())
                          : text.Slice(call.account(), affix.size(), text.size()));

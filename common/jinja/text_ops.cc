@@ -1,4 +1,4 @@
-// Tested by text_ops_test.cc.
+// Tested by text_test.cc.
 #include "common/jinja/text_ops.h"
 
 #include <algorithm>
