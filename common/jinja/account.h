@@ -13,7 +13,7 @@ namespace kedge::jinja {
 struct Limits {
   int64_t steps = 10'000'000;       // expressions, statements, items and pieces of 256 bytes that are read or made
   size_t output_bytes = 64 << 20;   // of the rendered text
-  size_t memory_bytes = 512 << 20;  // of all the strings, lists and dicts that it holds at a time
+  size_t memory_bytes = 256 << 20;  // of all the strings, lists and dicts that it holds at a time
   int depth = 1000;                 // of expressions, blocks and macros within each other
 };
 
@@ -32,6 +32,8 @@ class Account {
 
   // Takes `bytes` of memory; kResourceExhausted, and nothing is taken, when they are not there.
   absl::Status Take(size_t bytes);
+  // The same, but nothing is taken: for work that would use them up before it is done.
+  absl::Status Check(size_t bytes) const;
   void GiveBack(size_t bytes) { held_ -= bytes; }
 
   const Limits& limits() const { return limits_; }

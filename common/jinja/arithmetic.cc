@@ -125,21 +125,28 @@ absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
 
 absl::StatusOr<Value> RepeatText(Runtime& runtime, const Text& text, int64_t times) {
   TextBuilder builder(runtime.account());
-  if (text.empty()) return Value::String(text);
-  for (int64_t i = 0; i < times; ++i) {
-    builder.Append(text);
-    KEDGE_RETURN_IF_ERROR(builder.status());
-    KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(text.size() + 64));
-  }
+  builder.AppendRepeated(text, times);
   return AsString(builder.Build());
+}
+
+// So many items more than there are.
+absl::Status CheckItems(Runtime& runtime, uint64_t items) {
+  constexpr uint64_t kMost = uint64_t{1} << 48;
+  KEDGE_RETURN_IF_ERROR(runtime.account()->Check(std::min(items, kMost) * sizeof(Value)));
+  return runtime.account()->Step(static_cast<int64_t>(items / 8));
 }
 
 absl::StatusOr<Value> RepeatSequence(Runtime& runtime, const Value& value, int64_t times) {
   const Sequence& sequence = value.sequence();
   std::vector<Value> values;
-  if (sequence.values.empty()) times = 0;
+  if (sequence.values.empty() || times < 0) times = 0;
+  uint64_t items = 0;
+  if (__builtin_mul_overflow(static_cast<uint64_t>(times), sequence.values.size(), &items)) {
+    items = std::numeric_limits<int64_t>::max();
+  }
+  KEDGE_RETURN_IF_ERROR(CheckItems(runtime, items));
+  values.reserve(items);
   for (int64_t i = 0; i < times; ++i) {
-    KEDGE_RETURN_IF_ERROR(runtime.account()->Step(static_cast<int64_t>(sequence.values.size())));
     values.insert(values.end(), sequence.values.begin(), sequence.values.end());
   }
   return AsList(runtime.account(), std::move(values), sequence.kind);
@@ -163,9 +170,10 @@ absl::StatusOr<Value> Concatenate(Runtime& runtime, const Value& a, const Value&
     return a.is_markup() ? Marked(runtime.account(), std::move(both)) : both;
   }
   if (IsListOrTuple(a) && IsListOrTuple(b) && a.sequence().kind == b.sequence().kind) {
-    KEDGE_RETURN_IF_ERROR(
-        runtime.account()->Step(static_cast<int64_t>(a.sequence().values.size() + b.sequence().values.size()) / 8));
-    std::vector<Value> values = a.sequence().values;
+    KEDGE_RETURN_IF_ERROR(CheckItems(runtime, a.sequence().values.size() + b.sequence().values.size()));
+    std::vector<Value> values;
+    values.reserve(a.sequence().values.size() + b.sequence().values.size());
+    values.insert(values.end(), a.sequence().values.begin(), a.sequence().values.end());
     values.insert(values.end(), b.sequence().values.begin(), b.sequence().values.end());
     return AsList(runtime.account(), std::move(values), a.sequence().kind);
   }

@@ -142,7 +142,8 @@ std::string IntegerDigits(const FormatSpec& spec, uint64_t number) {
 }
 
 // Zeros between sign and digits, with the separators that the width has room for.
-std::string FillWithZeros(const FormatSpec& spec, std::string digits, size_t sign) {
+std::string FillWithZeros(const FormatSpec& spec, const std::string& plain, size_t sign) {
+  std::string digits = plain;
   const size_t missing_to = static_cast<size_t>(std::max<int64_t>(0, spec.width - static_cast<int64_t>(sign)));
   const size_t prefix =
       spec.alternate && digits.size() > 2 && digits[0] == '0' && absl::ascii_isalpha(digits[1]) ? 2 : 0;
@@ -227,7 +228,7 @@ absl::StatusOr<std::string> FormatNumber(const FormatSpec& spec, const Value& nu
   } else if (spec.sign != '-') {
     sign = std::string(1, spec.sign);
   }
-  if (spec.align == '=') digits = FillWithZeros(spec, std::move(digits), sign.size());
+  if (spec.align == '=') digits = FillWithZeros(spec, digits, sign.size());
   return sign + digits;
 }
 
@@ -235,9 +236,9 @@ absl::Status AppendPadded(const FormatSpec& spec, char default_align, const Text
   const int64_t missing = std::max<int64_t>(0, spec.width - static_cast<int64_t>(text.characters()));
   const char align = spec.align == 0 ? default_align : spec.align;
   const int64_t left = align == '>' || align == '=' ? missing : align == '^' ? missing / 2 : 0;
-  for (int64_t i = 0; i < left && to.status().ok(); ++i) to.Append(spec.fill, kTemplate);
+  to.AppendRepeated(Text(spec.fill), left);
   to.Append(text);
-  for (int64_t i = left; i < missing && to.status().ok(); ++i) to.Append(spec.fill, kTemplate);
+  to.AppendRepeated(Text(spec.fill), missing - left);
   return to.status();
 }
 

@@ -188,6 +188,9 @@ Result Batch(const Invocation& call) {
     begun = true;
   }
   if (begun && !batch.empty()) {
+    if (call.HasValue(1) && size > 0) {
+      KEDGE_RETURN_IF_ERROR(call.account()->Check(std::min(size, int64_t{1} << 40) * sizeof(Value)));
+    }
     while (call.HasValue(1) && static_cast<int64_t>(batch.size()) < size) {
       KEDGE_RETURN_IF_ERROR(call.account()->Step());
       batch.push_back(*call.given[1]);

@@ -80,6 +80,9 @@ class TextBuilder {
   // Bytes [begin, end) of `text`. REQUIRES: begin <= end <= text.size().
   void Append(const Text& text, size_t begin, size_t end);
 
+  // `text` so many times; none if that is negative.
+  void AppendRepeated(const Text& text, int64_t times);
+
   size_t size() const { return body_ == nullptr ? 0 : body_->bytes.size(); }
   // Why something could not be appended.
   const absl::Status& status() const { return status_; }

@@ -171,7 +171,7 @@ Result WordCount(const Invocation& call) {
 Result Center(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
   KEDGE_ASSIGN_OR_RETURN(const int64_t width, call.Int(0, 80));
-  const int64_t missing = std::max<int64_t>(0, width - static_cast<int64_t>(text.characters()));
+  const int64_t missing = std::max<int64_t>(0, std::max<int64_t>(0, width) - static_cast<int64_t>(text.characters()));
   const int64_t left = missing / 2 + (missing & width & 1);
   return AsSubject(call, Pad(call.account(), text, left, missing - left, Text(" ")));
 }
