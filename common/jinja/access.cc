@@ -1,5 +1,5 @@
 // The sandbox: there are no attributes but the methods of methods.h, what objects offer, and members of dicts.
-// Tested by operators_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <limits>
 #include <memory>
@@ -42,14 +42,15 @@ absl::StatusOr<Value> ItemAt(Runtime& runtime, const Value& value, int64_t index
   if (!is_string) return value.sequence().values[index];
   if (!value.text().ascii()) KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(value.text().size()));
   const size_t begin = value.text().Offset(index);
-  absl::StatusOr<Value> item = AsString(
-      value.text().Slice(runtime.account(), begin, begin + CharacterLength(value.text().bytes()[begin])));
+  absl::StatusOr<Value> item =
+      AsString(value.text().Slice(runtime.account(), begin, begin + CharacterLength(value.text().bytes()[begin])));
   return value.is_markup() ? Marked(runtime.account(), std::move(item)) : item;
 }
 
 // A slice as Python resolves it for a sequence of `size` items.
 struct Range {
   int64_t begin;
+  int64_t end;
   int64_t step;
   int64_t count;
 };
@@ -64,7 +65,7 @@ Range Resolve(const Value* begin, const Value* end, int64_t step, int64_t size) 
   const int64_t high = step > 0 ? size : size - 1;
   const int64_t first = begin != nullptr ? Clamp(begin->as_int(), size, low, high) : step > 0 ? low : high;
   const int64_t last = end != nullptr ? Clamp(end->as_int(), size, low, high) : step > 0 ? high : low;
-  Range range{first, step, 0};
+  Range range{first, last, step, 0};
   if (step > 0 && first < last) range.count = (last - first - 1) / step + 1;
   if (step < 0 && first > last) range.count = (first - last - 1) / -step + 1;
   return range;
@@ -150,7 +151,20 @@ absl::StatusOr<Value> GetSlice(Runtime& runtime, const Value& value, const Value
   std::vector<Value> values;
   values.reserve(range.count);
   for (int64_t i = 0; i < range.count; ++i) values.push_back(all[range.begin + i * range.step]);
-  return AsList(runtime.account(), std::move(values), value.sequence().kind);
+  Sequence slice;
+  slice.kind = value.sequence().kind;
+  slice.values = std::move(values);
+  if (slice.kind == Sequence::Kind::kRange) {
+    // In unsigned numbers: what lies beyond the last one may not fit.
+    const auto number = [&](int64_t index) {
+      return static_cast<int64_t>(static_cast<uint64_t>(value.sequence().begin) +
+                                  static_cast<uint64_t>(index) * static_cast<uint64_t>(value.sequence().step));
+    };
+    slice.begin = number(range.begin);
+    slice.end = number(range.end);
+    slice.step = static_cast<int64_t>(static_cast<uint64_t>(value.sequence().step) * static_cast<uint64_t>(stride));
+  }
+  return Value::FromSequence(runtime.account(), std::move(slice));
 }
 
 }  // namespace kedge::jinja

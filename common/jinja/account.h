@@ -11,10 +11,10 @@ namespace kedge::jinja {
 
 // What a rendering may use; what goes beyond is kResourceExhausted and names the limit.
 struct Limits {
-  int64_t steps = 10'000'000;     // expressions, statements, items and pieces of 256 bytes that are read or made
-  size_t output_bytes = 64 << 20;  // of the rendered text
-  size_t memory_bytes = 512 << 20;  // of all the strings, lists and dicts that it holds at a time
-  int depth = 1000;                // of expressions, blocks and macros within each other
+  int64_t steps = 10'000'000;       // expressions, statements, items and pieces of 256 bytes that are read or made
+  size_t output_bytes = 64 << 20;   // of the rendered text
+  size_t memory_bytes = 256 << 20;  // of all the strings, lists and dicts that it holds at a time
+  int depth = 1000;                 // of expressions, blocks and macros within each other
 };
 
 // Counts them for one rendering; owned by it, used by one thread. Strings, lists and dicts that are made on an account
@@ -32,6 +32,8 @@ class Account {
 
   // Takes `bytes` of memory; kResourceExhausted, and nothing is taken, when they are not there.
   absl::Status Take(size_t bytes);
+  // The same, but nothing is taken: for work that would use them up before it is done.
+  absl::Status Check(size_t bytes) const;
   void GiveBack(size_t bytes) { held_ -= bytes; }
 
   const Limits& limits() const { return limits_; }

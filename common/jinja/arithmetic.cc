@@ -1,5 +1,5 @@
 // Integers have 64 bits: what does not fit is an error, never another number.
-// Tested by operators_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -77,7 +77,8 @@ absl::StatusOr<Value> Integers(Operator op, int64_t a, int64_t b, Origin origin)
       result = op == Operator::kModulo ? a % b + (round_down ? b : 0) : a / b - (round_down ? 1 : 0);
       break;
     }
-    default: return IntegerPower(a, b, origin);
+    default:
+      return IntegerPower(a, b, origin);
   }
   return Value::Int(result, origin);
 }
@@ -99,9 +100,12 @@ double FloatFloorDivide(double a, double b) {
 
 absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
   switch (op) {
-    case Operator::kAdd: return Value::Float(a + b, origin);
-    case Operator::kSubtract: return Value::Float(a - b, origin);
-    case Operator::kMultiply: return Value::Float(a * b, origin);
+    case Operator::kAdd:
+      return Value::Float(a + b, origin);
+    case Operator::kSubtract:
+      return Value::Float(a - b, origin);
+    case Operator::kMultiply:
+      return Value::Float(a * b, origin);
     case Operator::kPower: {
       if (a == 0 && b < 0) return DivisionByZero();
       const double power = std::pow(a, b);
@@ -111,7 +115,8 @@ absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
       if (std::isinf(power) && !std::isinf(a) && !std::isinf(b)) return absl::OutOfRangeError("a float is too large");
       return Value::Float(power, origin);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return DivisionByZero();
   if (op == Operator::kDivide) return Value::Float(a / b, origin);
@@ -120,21 +125,28 @@ absl::StatusOr<Value> Floats(Operator op, double a, double b, Origin origin) {
 
 absl::StatusOr<Value> RepeatText(Runtime& runtime, const Text& text, int64_t times) {
   TextBuilder builder(runtime.account());
-  if (text.empty()) return Value::String(text);
-  for (int64_t i = 0; i < times; ++i) {
-    builder.Append(text);
-    KEDGE_RETURN_IF_ERROR(builder.status());
-    KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(text.size() + 64));
-  }
+  builder.AppendRepeated(text, times);
   return AsString(builder.Build());
+}
+
+// So many items more than there are.
+absl::Status CheckItems(Runtime& runtime, uint64_t items) {
+  constexpr uint64_t kMost = uint64_t{1} << 48;
+  KEDGE_RETURN_IF_ERROR(runtime.account()->Check(std::min(items, kMost) * sizeof(Value)));
+  return runtime.account()->Step(static_cast<int64_t>(items / 8));
 }
 
 absl::StatusOr<Value> RepeatSequence(Runtime& runtime, const Value& value, int64_t times) {
   const Sequence& sequence = value.sequence();
   std::vector<Value> values;
-  if (sequence.values.empty()) times = 0;
+  if (sequence.values.empty() || times < 0) times = 0;
+  uint64_t items = 0;
+  if (__builtin_mul_overflow(static_cast<uint64_t>(times), sequence.values.size(), &items)) {
+    items = std::numeric_limits<int64_t>::max();
+  }
+  KEDGE_RETURN_IF_ERROR(CheckItems(runtime, items));
+  values.reserve(items);
   for (int64_t i = 0; i < times; ++i) {
-    KEDGE_RETURN_IF_ERROR(runtime.account()->Step(static_cast<int64_t>(sequence.values.size())));
     values.insert(values.end(), sequence.values.begin(), sequence.values.end());
   }
   return AsList(runtime.account(), std::move(values), sequence.kind);
@@ -158,9 +170,10 @@ absl::StatusOr<Value> Concatenate(Runtime& runtime, const Value& a, const Value&
     return a.is_markup() ? Marked(runtime.account(), std::move(both)) : both;
   }
   if (IsListOrTuple(a) && IsListOrTuple(b) && a.sequence().kind == b.sequence().kind) {
-    KEDGE_RETURN_IF_ERROR(
-        runtime.account()->Step(static_cast<int64_t>(a.sequence().values.size() + b.sequence().values.size()) / 8));
-    std::vector<Value> values = a.sequence().values;
+    KEDGE_RETURN_IF_ERROR(CheckItems(runtime, a.sequence().values.size() + b.sequence().values.size()));
+    std::vector<Value> values;
+    values.reserve(a.sequence().values.size() + b.sequence().values.size());
+    values.insert(values.end(), a.sequence().values.begin(), a.sequence().values.end());
     values.insert(values.end(), b.sequence().values.begin(), b.sequence().values.end());
     return AsList(runtime.account(), std::move(values), a.sequence().kind);
   }

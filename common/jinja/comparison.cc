@@ -1,4 +1,4 @@
-// Tested by operators_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 
 #include "absl/status/status.h"
@@ -13,20 +13,28 @@ namespace {
 
 absl::string_view Symbol(Operator op) {
   switch (op) {
-    case Operator::kLess: return "<";
-    case Operator::kLessOrEqual: return "<=";
-    case Operator::kGreater: return ">";
-    default: return ">=";
+    case Operator::kLess:
+      return "<";
+    case Operator::kLessOrEqual:
+      return "<=";
+    case Operator::kGreater:
+      return ">";
+    default:
+      return ">=";
   }
 }
 
 template <typename T>
 bool Holds(Operator op, const T& a, const T& b) {
   switch (op) {
-    case Operator::kLess: return a < b;
-    case Operator::kLessOrEqual: return a <= b;
-    case Operator::kGreater: return a > b;
-    default: return a >= b;
+    case Operator::kLess:
+      return a < b;
+    case Operator::kLessOrEqual:
+      return a <= b;
+    case Operator::kGreater:
+      return a > b;
+    default:
+      return a >= b;
   }
 }
 
@@ -41,8 +49,8 @@ absl::StatusOr<bool> Order(Runtime& runtime, Operator op, const Value& a, const 
     KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(std::min(a.text().size(), b.text().size())));
     return Holds(op, a.text().bytes(), b.text().bytes());
   }
-  if (a.is(Value::Kind::kSequence) && b.is(Value::Kind::kSequence) &&
-      a.sequence().kind == b.sequence().kind && a.sequence().kind <= Sequence::Kind::kTuple) {
+  if (a.is(Value::Kind::kSequence) && b.is(Value::Kind::kSequence) && a.sequence().kind == b.sequence().kind &&
+      a.sequence().kind <= Sequence::Kind::kTuple) {
     const std::vector<Value>& left = a.sequence().values;
     const std::vector<Value>& right = b.sequence().values;
     for (size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
@@ -81,14 +89,18 @@ absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Va
 
 absl::StatusOr<bool> Compare(Runtime& runtime, Operator op, const Value& a, const Value& b) {
   switch (op) {
-    case Operator::kEqual: return Equal(a, b);
-    case Operator::kNotEqual: return !Equal(a, b);
-    case Operator::kIn: return Contains(runtime, b, a);
+    case Operator::kEqual:
+      return Equal(a, b);
+    case Operator::kNotEqual:
+      return !Equal(a, b);
+    case Operator::kIn:
+      return Contains(runtime, b, a);
     case Operator::kNotIn: {
       KEDGE_ASSIGN_OR_RETURN(const bool contains, Contains(runtime, b, a));
       return !contains;
     }
-    default: return Order(runtime, op, a, b);
+    default:
+      return Order(runtime, op, a, b);
   }
 }
 

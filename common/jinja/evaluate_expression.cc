@@ -1,5 +1,5 @@
 // Expressions, as Python evaluates what jinja2 makes of them.
-// Tested by template_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,11 +29,15 @@ absl::StatusOr<Value> Evaluator::Evaluate(const Expression& expression, Scope* s
 absl::StatusOr<Value> Evaluator::EvaluateKind(const Expression& expression, Scope* scope) {
   const auto operand = [&](size_t index) { return Evaluate(*expression.operands[index], scope); };
   switch (expression.kind) {
-    case Expression::Kind::kConstant: return expression.constant;
-    case Expression::Kind::kName: return Lookup(expression.name, scope);
+    case Expression::Kind::kConstant:
+      return expression.constant;
+    case Expression::Kind::kName:
+      return Lookup(expression.name, scope);
     case Expression::Kind::kList:
-    case Expression::Kind::kTuple: return EvaluateSequence(expression, scope);
-    case Expression::Kind::kDict: return EvaluateDict(expression, scope);
+    case Expression::Kind::kTuple:
+      return EvaluateSequence(expression, scope);
+    case Expression::Kind::kDict:
+      return EvaluateDict(expression, scope);
     case Expression::Kind::kNegate: {
       KEDGE_ASSIGN_OR_RETURN(const Value value, operand(0));
       return Negate(value);
@@ -57,8 +61,10 @@ absl::StatusOr<Value> Evaluator::EvaluateKind(const Expression& expression, Scop
       KEDGE_ASSIGN_OR_RETURN(const Value right, operand(1));
       return Arithmetic(*this, expression.operators[0], left, right);
     }
-    case Expression::Kind::kConcat: return EvaluateConcat(expression, scope);
-    case Expression::Kind::kCompare: return EvaluateCompare(expression, scope);
+    case Expression::Kind::kConcat:
+      return EvaluateConcat(expression, scope);
+    case Expression::Kind::kCompare:
+      return EvaluateCompare(expression, scope);
     case Expression::Kind::kConditional: {
       KEDGE_ASSIGN_OR_RETURN(const Value condition, operand(1));
       if (IsTrue(condition)) return operand(0);
@@ -74,10 +80,14 @@ absl::StatusOr<Value> Evaluator::EvaluateKind(const Expression& expression, Scop
       KEDGE_ASSIGN_OR_RETURN(const Value key, operand(1));
       return GetItem(*this, value, key);
     }
-    case Expression::Kind::kSlice: return EvaluateSlice(expression, scope);
-    case Expression::Kind::kCall: return EvaluateCall(expression, scope, nullptr);
-    case Expression::Kind::kFilter: return EvaluateFilter(expression, scope, nullptr);
-    case Expression::Kind::kTest: return EvaluateTest(expression, scope);
+    case Expression::Kind::kSlice:
+      return EvaluateSlice(expression, scope);
+    case Expression::Kind::kCall:
+      return EvaluateCall(expression, scope, nullptr);
+    case Expression::Kind::kFilter:
+      return EvaluateFilter(expression, scope, nullptr);
+    case Expression::Kind::kTest:
+      return EvaluateTest(expression, scope);
   }
   return absl::InternalError("unknown expression");
 }

@@ -1,5 +1,5 @@
 // Statements. Expressions are in evaluate_expression.cc.
-// Tested by template_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/evaluator.h"
 
 #include <algorithm>
@@ -101,13 +101,16 @@ absl::StatusOr<Evaluator::Flow> Evaluator::Execute(const Block& block, Scope* sc
 absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteOne(const Statement& statement, Scope* scope, TextBuilder& out) {
   KEDGE_RETURN_IF_ERROR(account()->Step());
   switch (statement.kind) {
-    case Statement::Kind::kText: KEDGE_RETURN_IF_ERROR(Print(Value::String(statement.text), out)); break;
+    case Statement::Kind::kText:
+      KEDGE_RETURN_IF_ERROR(Print(Value::String(statement.text), out));
+      break;
     case Statement::Kind::kPrint: {
       KEDGE_ASSIGN_OR_RETURN(const Value value, Evaluate(*statement.expression, scope));
       KEDGE_RETURN_IF_ERROR(Print(value, out));
       break;
     }
-    case Statement::Kind::kIf: return ExecuteIf(statement, scope, out);
+    case Statement::Kind::kIf:
+      return ExecuteIf(statement, scope, out);
     case Statement::Kind::kFor: {
       KEDGE_ASSIGN_OR_RETURN(const Value iterable, Evaluate(*statement.expression, scope));
       return ExecuteFor(statement, scope, iterable, 0, out);
@@ -117,17 +120,26 @@ absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteOne(const Statement& statement
       KEDGE_RETURN_IF_ERROR(Assign(statement.targets[0], value, scope));
       break;
     }
-    case Statement::Kind::kSetBlock: return ExecuteSetBlock(statement, scope);
-    case Statement::Kind::kWith: return ExecuteWith(statement, scope, out);
-    case Statement::Kind::kFilter: return ExecuteFilter(statement, scope, out);
-    case Statement::Kind::kMacro: KEDGE_RETURN_IF_ERROR(DefineMacro(statement, scope)); break;
-    case Statement::Kind::kCall: KEDGE_RETURN_IF_ERROR(ExecuteCall(statement, scope, out)); break;
+    case Statement::Kind::kSetBlock:
+      return ExecuteSetBlock(statement, scope);
+    case Statement::Kind::kWith:
+      return ExecuteWith(statement, scope, out);
+    case Statement::Kind::kFilter:
+      return ExecuteFilter(statement, scope, out);
+    case Statement::Kind::kMacro:
+      KEDGE_RETURN_IF_ERROR(DefineMacro(statement, scope));
+      break;
+    case Statement::Kind::kCall:
+      KEDGE_RETURN_IF_ERROR(ExecuteCall(statement, scope, out));
+      break;
     case Statement::Kind::kScope: {
       const Within inner(this, scope);
       return Execute(statement.bodies[0], inner.get(), out);
     }
-    case Statement::Kind::kBreak: return Flow::kBreak;
-    case Statement::Kind::kContinue: return Flow::kContinue;
+    case Statement::Kind::kBreak:
+      return Flow::kBreak;
+    case Statement::Kind::kContinue:
+      return Flow::kContinue;
   }
   return Flow::kNext;
 }
@@ -295,8 +307,8 @@ absl::Status Evaluator::BindParameters(const MacroDefinition& macro, const Argum
       KEDGE_ASSIGN_OR_RETURN(Value value, Evaluate(*macro.defaults[i - first_default], scope));
       scope->Set(macro.parameters[i], std::move(value));
     } else {
-      scope->Set(macro.parameters[i], Value::Undefined(absl::StrCat("parameter '", tree_.names[macro.parameters[i]],
-                                                                    "' was not provided")));
+      scope->Set(macro.parameters[i],
+                 Value::Undefined(absl::StrCat("parameter '", tree_.names[macro.parameters[i]], "' was not provided")));
     }
   }
   return absl::OkStatus();

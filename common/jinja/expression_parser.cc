@@ -1,6 +1,6 @@
-// jinja2's grammar, a function for each level of precedence. Chains such as a + b + c grow to the left without recursion
-// here, but whoever walks the tree recurses: so Finish counts depth as well.
-// Tested by parser_test.cc.
+// jinja2's grammar, a function for each level of precedence. Chains such as a + b + c grow to the left without
+// recursion here, but whoever walks the tree recurses: so Finish counts depth as well. Tested by template_test.cc and
+// jinja2_test.py.
 #include "common/jinja/expression_parser.h"
 
 #include <algorithm>
@@ -61,8 +61,8 @@ ExpressionParser::Parsed ExpressionParser::Finish(ExpressionOwner node) const {
   count(node->arguments.more_positional);
   count(node->arguments.more_named);
   if (node->depth <= ParseState::kMaxNesting) return node;
-  return absl::ResourceExhaustedError(absl::StrCat("line ", node->line, ": an expression is nested more than ",
-                                                   ParseState::kMaxNesting, " deep"));
+  return absl::ResourceExhaustedError(
+      absl::StrCat("line ", node->line, ": an expression is nested more than ", ParseState::kMaxNesting, " deep"));
 }
 
 ExpressionParser::Parsed ExpressionParser::Binary(Kind kind, Operator op, ExpressionOwner left, ExpressionOwner right,
@@ -233,9 +233,14 @@ ExpressionParser::Parsed ExpressionParser::ParsePrimary() {
       while (state_.current().kind == Token::Kind::kString) text += state_.Next().text;
       return Constant(Value::Text(text), line);
     }
-    case Token::Kind::kInteger: state_.Next(); return Constant(Value::Int(token.integer), line);
-    case Token::Kind::kFloat: state_.Next(); return Constant(Value::Float(token.number), line);
-    default: break;
+    case Token::Kind::kInteger:
+      state_.Next();
+      return Constant(Value::Int(token.integer), line);
+    case Token::Kind::kFloat:
+      state_.Next();
+      return Constant(Value::Float(token.number), line);
+    default:
+      break;
   }
   if (state_.SkipOperator("(")) {
     KEDGE_ASSIGN_OR_RETURN(ExpressionOwner node, ParseTuple(true, "", /*in_parentheses=*/true));
@@ -297,8 +302,7 @@ ExpressionParser::Parsed ExpressionParser::ParseTupleOf(Sub sub, absl::string_vi
   return Finish(std::move(node));
 }
 
-ExpressionParser::Parsed ExpressionParser::ParseTuple(bool with_condition, absl::string_view end,
-                                                      bool in_parentheses) {
+ExpressionParser::Parsed ExpressionParser::ParseTuple(bool with_condition, absl::string_view end, bool in_parentheses) {
   return ParseTupleOf([&] { return Parse(with_condition); }, end, in_parentheses);
 }
 

@@ -49,8 +49,8 @@ class ExpressionParser {
 
   template <typename Sub>
   Parsed ParseTupleOf(Sub sub, absl::string_view end, bool in_parentheses);
-  Parsed Binary(Expression::Kind kind, Operator op, std::unique_ptr<Expression> left,
-                std::unique_ptr<Expression> right, int line);
+  Parsed Binary(Expression::Kind kind, Operator op, std::unique_ptr<Expression> left, std::unique_ptr<Expression> right,
+                int line);
   // The depth of `node` from its operands; kResourceExhausted: too deep.
   Parsed Finish(std::unique_ptr<Expression> node) const;
 

@@ -1,4 +1,4 @@
-// Tested by filters_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/filters.h"
 
 #include <string>
@@ -33,13 +33,17 @@ absl::StatusOr<Value> CallFilter(Runtime& runtime, const Filter& filter, const V
 
 absl::StatusOr<int64_t> LengthOf(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kUndefined: return 0;
-    case Value::Kind::kString: return static_cast<int64_t>(value.text().characters());
-    case Value::Kind::kDict: return static_cast<int64_t>(value.members().values.size());
+    case Value::Kind::kUndefined:
+      return 0;
+    case Value::Kind::kString:
+      return static_cast<int64_t>(value.text().characters());
+    case Value::Kind::kDict:
+      return static_cast<int64_t>(value.members().values.size());
     case Value::Kind::kSequence:
       if (value.sequence().sized()) return static_cast<int64_t>(value.sequence().values.size());
       break;
-    default: break;
+    default:
+      break;
   }
   return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " has no length"));
 }

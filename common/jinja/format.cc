@@ -1,4 +1,4 @@
-// Tested by format_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/format.h"
 
 #include <algorithm>
@@ -48,8 +48,8 @@ class PercentFormatter {
       plain = position_;
     }
     out_.Append(format_, plain, bytes.size());
-    const bool all_used = values_.is(Value::Kind::kDict) || by_name_ || next_ >= Count() ||
-                          (values_.is(Value::Kind::kSequence) && !IsTuple(values_));
+    const bool all_used = values_.is(Value::Kind::kDict) || values_.is(Value::Kind::kUndefined) || by_name_ ||
+                          next_ >= Count() || (values_.is(Value::Kind::kSequence) && !IsTuple(values_));
     if (!all_used) return Error("not all values are used");
     return AsString(out_.Build());
   }
@@ -97,11 +97,20 @@ class PercentFormatter {
     bool zeros = false;
     for (; absl::StrContains("#0- +", Peek()) && Peek() != '\0'; ++position_) {
       switch (Peek()) {
-        case '#': spec.alternate = true; break;
-        case '0': zeros = true; break;
-        case '-': spec.align = '<'; break;
-        case ' ': spec.sign = spec.sign == '+' ? '+' : ' '; break;
-        default: spec.sign = '+';
+        case '#':
+          spec.alternate = true;
+          break;
+        case '0':
+          zeros = true;
+          break;
+        case '-':
+          spec.align = '<';
+          break;
+        case ' ':
+          spec.sign = spec.sign == '+' ? '+' : ' ';
+          break;
+        default:
+          spec.sign = '+';
       }
     }
     KEDGE_ASSIGN_OR_RETURN(spec.width, ReadCount(1'000'000));
@@ -144,6 +153,7 @@ class PercentFormatter {
       spec.fill = " ";
       return AppendPadded(spec, '>', text, out_);
     }
+    if (spec.type == 'c') return AppendCharacterField(spec, value);
     if (!absl::StrContains("diuoxXeEfFgG", spec.type)) {
       return Error(absl::StrCat("`%", std::string(1, spec.type), "` is not supported"));
     }
@@ -179,6 +189,17 @@ class PercentFormatter {
     KEDGE_ASSIGN_OR_RETURN(const std::string text, FormatNumber(spec, number));
     if (spec.align != '=') spec.fill = " ";
     return AppendPadded(spec, '>', Text(text, value.origin()), out_);
+  }
+
+  // One character, or its number.
+  absl::Status AppendCharacterField(FormatSpec spec, const Value& value) {
+    spec.fill = " ";
+    if (value.is(Value::Kind::kString) && value.text().characters() == 1) {
+      return AppendPadded(spec, '>', value.text(), out_);
+    }
+    if (!value.is_integer()) return Error("`%c` needs one character, or its number");
+    KEDGE_ASSIGN_OR_RETURN(const std::string character, CharacterOf(value.as_int()));
+    return AppendPadded(spec, '>', Text(character, value.origin()), out_);
   }
 
   Runtime& runtime_;

@@ -1,4 +1,4 @@
-// Tested by format_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/format_spec.h"
 
 #include <algorithm>
@@ -28,7 +28,8 @@ absl::StatusOr<int64_t> ReadCount(absl::string_view& text, int64_t most) {
   int64_t count = 0;
   while (!text.empty() && absl::ascii_isdigit(text[0])) {
     count = count * 10 + (text[0] - '0');
-    if (count > most) return absl::InvalidArgumentError(absl::StrCat("a format asks for more than ", most, " characters"));
+    if (count > most)
+      return absl::InvalidArgumentError(absl::StrCat("a format asks for more than ", most, " characters"));
     text.remove_prefix(1);
   }
   return count;
@@ -68,12 +69,19 @@ std::string FloatDigits(const FormatSpec& spec, double number) {
     return spec.type == '%' ? text + "%" : text;
   }
   switch (spec.type) {
-    case 'e': return Print("%.*e", precision, number);
-    case 'E': return Print("%.*E", precision, number);
-    case 'f': case 'F': return Print("%.*f", precision, number);
-    case 'g': return Print(spec.alternate ? "%#.*g" : "%.*g", precision, number);
-    case 'G': return Print(spec.alternate ? "%#.*G" : "%.*G", precision, number);
-    case '%': return Print("%.*f", precision, number * 100) + "%";
+    case 'e':
+      return Print("%.*e", precision, number);
+    case 'E':
+      return Print("%.*E", precision, number);
+    case 'f':
+    case 'F':
+      return Print("%.*f", precision, number);
+    case 'g':
+      return Print(spec.alternate ? "%#.*g" : "%.*g", precision, number);
+    case 'G':
+      return Print(spec.alternate ? "%#.*G" : "%.*G", precision, number);
+    case '%':
+      return Print("%.*f", precision, number * 100) + "%";
     case 0: {
       if (spec.precision < 0) return FloatToString(number);
       // As `g`, but with a digit behind the point, and an exponent one digit earlier.
@@ -92,7 +100,8 @@ std::string FloatDigits(const FormatSpec& spec, double number) {
       if (!absl::StrContains(text, 'e') && !absl::StrContains(text, '.')) text += ".0";
       return text;
     }
-    default: return "";
+    default:
+      return "";
   }
 }
 
@@ -102,21 +111,42 @@ std::string IntegerDigits(const FormatSpec& spec, uint64_t number) {
   std::string digits;
   std::string prefix;
   switch (spec.type) {
-    case 0: case 'd': case 'i': case 'u': case 'n': digits = Digits(number, 10, false); break;
-    case 'x': digits = Digits(number, 16, false); prefix = "0x"; break;
-    case 'X': digits = Digits(number, 16, true); prefix = "0X"; break;
-    case 'o': digits = Digits(number, 8, false); prefix = "0o"; break;
-    case 'b': digits = Digits(number, 2, false); prefix = "0b"; break;
-    default: return "";
+    case 0:
+    case 'd':
+    case 'i':
+    case 'u':
+    case 'n':
+      digits = Digits(number, 10, false);
+      break;
+    case 'x':
+      digits = Digits(number, 16, false);
+      prefix = "0x";
+      break;
+    case 'X':
+      digits = Digits(number, 16, true);
+      prefix = "0X";
+      break;
+    case 'o':
+      digits = Digits(number, 8, false);
+      prefix = "0o";
+      break;
+    case 'b':
+      digits = Digits(number, 2, false);
+      prefix = "0b";
+      break;
+    default:
+      return "";
   }
   if (spec.grouping != 0) digits = Grouped(digits, spec.grouping, every);
   return spec.alternate ? prefix + digits : digits;
 }
 
 // Zeros between sign and digits, with the separators that the width has room for.
-std::string FillWithZeros(const FormatSpec& spec, std::string digits, size_t sign) {
+std::string FillWithZeros(const FormatSpec& spec, const std::string& plain, size_t sign) {
+  std::string digits = plain;
   const size_t missing_to = static_cast<size_t>(std::max<int64_t>(0, spec.width - static_cast<int64_t>(sign)));
-  const size_t prefix = spec.alternate && digits.size() > 2 && digits[0] == '0' && absl::ascii_isalpha(digits[1]) ? 2 : 0;
+  const size_t prefix =
+      spec.alternate && digits.size() > 2 && digits[0] == '0' && absl::ascii_isalpha(digits[1]) ? 2 : 0;
   if (digits.size() >= missing_to) return digits;
   digits.insert(prefix, missing_to - digits.size(), spec.fill[0]);
   return digits;
@@ -161,6 +191,15 @@ absl::StatusOr<FormatSpec> ReadFormatSpec(absl::string_view text) {
   return spec;
 }
 
+absl::StatusOr<std::string> CharacterOf(int64_t number) {
+  if (number < 0 || number > 0x10FFFF || (number >= 0xD800 && number < 0xE000)) {
+    return absl::InvalidArgumentError(absl::StrCat(number, " is the number of no character"));
+  }
+  std::string character;
+  AppendCharacter(static_cast<char32_t>(number), character);
+  return character;
+}
+
 absl::StatusOr<std::string> FormatNumber(const FormatSpec& spec, const Value& number) {
   std::string digits;
   bool negative = false;
@@ -174,6 +213,7 @@ absl::StatusOr<std::string> FormatNumber(const FormatSpec& spec, const Value& nu
     }
   } else {
     if (spec.precision >= 0) return absl::InvalidArgumentError("a format of an integer has no precision");
+    if (spec.type == 'c') return CharacterOf(number.as_int());
     negative = number.as_int() < 0;
     const uint64_t bits = static_cast<uint64_t>(number.as_int());
     digits = IntegerDigits(spec, negative ? ~bits + 1 : bits);
@@ -188,7 +228,7 @@ absl::StatusOr<std::string> FormatNumber(const FormatSpec& spec, const Value& nu
   } else if (spec.sign != '-') {
     sign = std::string(1, spec.sign);
   }
-  if (spec.align == '=') digits = FillWithZeros(spec, std::move(digits), sign.size());
+  if (spec.align == '=') digits = FillWithZeros(spec, digits, sign.size());
   return sign + digits;
 }
 
@@ -196,9 +236,9 @@ absl::Status AppendPadded(const FormatSpec& spec, char default_align, const Text
   const int64_t missing = std::max<int64_t>(0, spec.width - static_cast<int64_t>(text.characters()));
   const char align = spec.align == 0 ? default_align : spec.align;
   const int64_t left = align == '>' || align == '=' ? missing : align == '^' ? missing / 2 : 0;
-  for (int64_t i = 0; i < left && to.status().ok(); ++i) to.Append(spec.fill, kTemplate);
+  to.AppendRepeated(Text(spec.fill), left);
   to.Append(text);
-  for (int64_t i = left; i < missing && to.status().ok(); ++i) to.Append(spec.fill, kTemplate);
+  to.AppendRepeated(Text(spec.fill), missing - left);
   return to.status();
 }
 

@@ -31,6 +31,9 @@ absl::StatusOr<FormatSpec> ReadFormatSpec(absl::string_view text);
 // A number as text, without padding but for that between sign and digits. kInvalidArgument: the type does not fit it.
 absl::StatusOr<std::string> FormatNumber(const FormatSpec& spec, const Value& number);
 
+// The character of a number. kInvalidArgument: it has none.
+absl::StatusOr<std::string> CharacterOf(int64_t number);
+
 // `text` with the fill around it.
 absl::Status AppendPadded(const FormatSpec& spec, char default_align, const Text& text, TextBuilder& to);
 

@@ -1,4 +1,4 @@
-// Tested by functions_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/functions.h"
 
 #include <ctime>
@@ -50,7 +50,9 @@ Result Range(const Invocation& call) {
   Sequence sequence;
   sequence.kind = Sequence::Kind::kRange;
   sequence.values = std::move(values);
-  sequence.printed = absl::StrCat("range(", begin, ", ", end, step == 1 ? ")" : absl::StrCat(", ", step, ")"));
+  sequence.begin = begin;
+  sequence.end = end;
+  sequence.step = step;
   return Value::FromSequence(call.account(), std::move(sequence));
 }
 
@@ -199,9 +201,12 @@ Result MakeJoiner(const Invocation& call) {
 }
 
 constexpr Function kFunctions[] = {
-    {"cycler", "*", &MakeCycler},   {"dict", "*", &Dict},
-    {"joiner", "sep?", &MakeJoiner}, {"namespace", "*", &MakeNamespace},
-    {"raise_exception", "message", &RaiseException}, {"range", "*", &Range},
+    {"cycler", "*", &MakeCycler},
+    {"dict", "*", &Dict},
+    {"joiner", "sep?", &MakeJoiner},
+    {"namespace", "*", &MakeNamespace},
+    {"raise_exception", "message", &RaiseException},
+    {"range", "*", &Range},
     {"strftime_now", "format", &StrftimeNow},
 };
 

@@ -42,7 +42,8 @@ class FunctionObject : public Object {
   const Function& function_;
 };
 
-// What raise_exception of a template says begins with it, as a payload of the status: the message is the template's own.
+// What raise_exception of a template says begins with it, as a payload of the status: the message is the template's
+// own.
 inline constexpr absl::string_view kRaisedPayload = "kedge.jinja/raised";
 
 }  // namespace kedge::jinja

@@ -1,4 +1,4 @@
-// Tested by invocation_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/invocation.h"
 
 #include <string>
@@ -49,8 +49,8 @@ absl::Status Bind(absl::string_view callee, absl::string_view signature, Invocat
     invocation.given.push_back(value);
   }
   if (arguments.positional.size() > position) {
-    return absl::InvalidArgumentError(absl::StrCat(callee, " takes ", position, " arguments, not ",
-                                                   arguments.positional.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat(callee, " takes ", position, " arguments, not ", arguments.positional.size()));
   }
   if (named == arguments.named.size()) return absl::OkStatus();
   for (const auto& [name, value] : arguments.named) {
@@ -95,8 +95,10 @@ absl::StatusOr<Value> Characters(Account* account, const Text& text) {
 
 absl::StatusOr<Value> Items(Account* account, const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kUndefined: return AsList(account, {});
-    case Value::Kind::kString: return Characters(account, value.text());
+    case Value::Kind::kUndefined:
+      return AsList(account, {});
+    case Value::Kind::kString:
+      return Characters(account, value.text());
     case Value::Kind::kDict: {
       std::vector<Value> keys;
       for (const auto& [key, member] : value.members().values) keys.push_back(key);
@@ -109,7 +111,8 @@ absl::StatusOr<Value> Items(Account* account, const Value& value) {
       sequence.taken = sequence.values.size();
       return AsList(account, std::move(rest));
     }
-    default: return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " cannot be iterated"));
+    default:
+      return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(value), " cannot be iterated"));
   }
 }
 

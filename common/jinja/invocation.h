@@ -39,8 +39,7 @@ absl::Status Bind(absl::string_view callee, absl::string_view signature, Invocat
 absl::StatusOr<Value> AsString(absl::StatusOr<Text> text);
 
 // A list of `values`.
-absl::StatusOr<Value> AsList(Account* account, std::vector<Value> values,
-                             Sequence::Kind kind = Sequence::Kind::kList);
+absl::StatusOr<Value> AsList(Account* account, std::vector<Value> values, Sequence::Kind kind = Sequence::Kind::kList);
 
 // What `for` would go through: a sequence's values, a dict's keys, a string's characters, nothing of what is undefined.
 // The result is a sequence whose values are all to be read. kInvalidArgument: it cannot be iterated.

@@ -1,4 +1,4 @@
-// Tested by json_test.cc.
+// Tested by value_test.cc.
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -15,13 +15,20 @@ namespace {
 // A character within a JSON string; empty: as it is.
 std::string EscapeInJson(char32_t character, bool ensure_ascii) {
   switch (character) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    case '\b':
+      return "\\b";
+    case '\f':
+      return "\\f";
   }
   const unsigned code = character;
   if (code < 0x20 || (ensure_ascii && code >= 0x7F && code < 0x10000)) return absl::StrFormat("\\u%04x", code);
@@ -57,23 +64,33 @@ class JsonWriter {
       case Value::Kind::kNone:
       case Value::Kind::kBool:
       case Value::Kind::kInt:
-      case Value::Kind::kFloat: out_.Append(Scalar(value), value.origin()); return out_.status();
-      case Value::Kind::kString: AppendString(value.text()); return out_.status();
-      case Value::Kind::kDict: return AppendDict(value, level);
+      case Value::Kind::kFloat:
+        out_.Append(Scalar(value), value.origin());
+        return out_.status();
+      case Value::Kind::kString:
+        AppendString(value.text());
+        return out_.status();
+      case Value::Kind::kDict:
+        return AppendDict(value, level);
       case Value::Kind::kSequence:
         if (value.sequence().kind <= Sequence::Kind::kTuple) return AppendList(value, level);
         break;
-      default: break;
+      default:
+        break;
     }
     return absl::InvalidArgumentError(absl::StrCat("a value of type ", TypeName(value), " is not JSON"));
   }
 
   static std::string Scalar(const Value& value) {
     switch (value.kind()) {
-      case Value::Kind::kBool: return value.as_bool() ? "true" : "false";
-      case Value::Kind::kInt: return absl::StrCat(value.as_int());
-      case Value::Kind::kFloat: return JsonFloat(value.as_double());
-      default: return "null";
+      case Value::Kind::kBool:
+        return value.as_bool() ? "true" : "false";
+      case Value::Kind::kInt:
+        return absl::StrCat(value.as_int());
+      case Value::Kind::kFloat:
+        return JsonFloat(value.as_double());
+      default:
+        return "null";
     }
   }
 

@@ -1,6 +1,5 @@
-// Two states, as in jinja2: text up to the next tag, and what stands in a tag. White space at tags is decided where a tag
-// begins (what the text before it loses) and where it ends (what is skipped).
-// Tested by lexer_test.cc.
+// Two states, as in jinja2: text up to the next tag, and what stands in a tag. White space at tags is decided where a
+// tag begins (what the text before it loses) and where it ends (what is skipped). Tested by lexer_test.cc.
 #include "common/jinja/lexer.h"
 
 #include <charconv>
@@ -11,8 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
 #include "common/base/status.h"
 #include "common/jinja/unicode.h"
 #include "common/tokenizer/utf8.h"
@@ -56,21 +55,54 @@ class Unescaper {
  private:
   absl::Status ReadEscape(char kind) {
     switch (kind) {
-      case '\n': break;
-      case 'n': text_.push_back('\n'); break;
-      case 't': text_.push_back('\t'); break;
-      case 'r': text_.push_back('\r'); break;
-      case 'b': text_.push_back('\b'); break;
-      case 'f': text_.push_back('\f'); break;
-      case 'a': text_.push_back('\a'); break;
-      case 'v': text_.push_back('\v'); break;
-      case '\\': case '\'': case '"': text_.push_back(kind); break;
-      case 'x': return ReadHex(2);
-      case 'u': return ReadHex(4);
-      case 'U': return ReadHex(8);
-      case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': ReadOctal(kind); break;
-      case 'N': return absl::InvalidArgumentError("the escape \\N{...} is not supported in a string");
-      default: text_.append({'\\', kind});
+      case '\n':
+        break;
+      case 'n':
+        text_.push_back('\n');
+        break;
+      case 't':
+        text_.push_back('\t');
+        break;
+      case 'r':
+        text_.push_back('\r');
+        break;
+      case 'b':
+        text_.push_back('\b');
+        break;
+      case 'f':
+        text_.push_back('\f');
+        break;
+      case 'a':
+        text_.push_back('\a');
+        break;
+      case 'v':
+        text_.push_back('\v');
+        break;
+      case '\\':
+      case '\'':
+      case '"':
+        text_.push_back(kind);
+        break;
+      case 'x':
+        return ReadHex(2);
+      case 'u':
+        return ReadHex(4);
+      case 'U':
+        return ReadHex(8);
+      case '0':
+      case '1':
+      case '2':
+      case '3':
+      case '4':
+      case '5':
+      case '6':
+      case '7':
+        ReadOctal(kind);
+        break;
+      case 'N':
+        return absl::InvalidArgumentError("the escape \\N{...} is not supported in a string");
+      default:
+        text_.append({'\\', kind});
     }
     return absl::OkStatus();
   }
@@ -279,8 +311,8 @@ class Lexer {
       return absl::OkStatus();
     }
     if (first == '\'' || first == '"') return ReadString(first);
-    for (const absl::string_view op : {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[", "]", "(",
-                                       ")", "{", "}", ">", "<", "=", ".", ":", "|", ",", ";"}) {
+    for (const absl::string_view op : {"//", "**", "==", "!=", ">=", "<=", "+", "-", "/", "*", "%", "~", "[",
+                                       "]",  "(",  ")",  "{",  "}",  ">",  "<", "=", ".", ":", "|", ",", ";"}) {
       if (At(op)) return AddOperator(op, open);
     }
     const size_t length = CharacterLength(first);
@@ -289,17 +321,26 @@ class Lexer {
 
   absl::Status AddOperator(absl::string_view op, std::string& open) {
     switch (op[0]) {
-      case '(': open.push_back(')'); break;
-      case '[': open.push_back(']'); break;
-      case '{': open.push_back('}'); break;
-      case ')': case ']': case '}':
+      case '(':
+        open.push_back(')');
+        break;
+      case '[':
+        open.push_back(']');
+        break;
+      case '{':
+        open.push_back('}');
+        break;
+      case ')':
+      case ']':
+      case '}':
         if (open.empty()) return ErrorAt(line_, absl::StrCat("unexpected `", op, "`"));
         if (open.back() != op[0]) {
           return ErrorAt(line_, absl::StrCat("unexpected `", op, "`, expected `", open.substr(open.size() - 1), "`"));
         }
         open.pop_back();
         break;
-      default: break;
+      default:
+        break;
     }
     Add(Token::Kind::kOperator, op);
     Skip(op.size());
@@ -371,7 +412,8 @@ class Lexer {
       return ErrorAt(line_, absl::StrCat("`", digits, "` is not a number"));
     }
     Token token{Token::Kind::kInteger, line_, digits};
-    const std::from_chars_result read = std::from_chars(digits.data(), digits.data() + digits.size(), token.integer, base);
+    const std::from_chars_result read =
+        std::from_chars(digits.data(), digits.data() + digits.size(), token.integer, base);
     if (read.ec == std::errc::result_out_of_range) {
       return ErrorAt(line_, absl::StrCat("the integer ", digits, " does not fit 64 bits"));
     }
@@ -402,13 +444,20 @@ absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view source) {
 
 std::string Describe(const Token& token) {
   switch (token.kind) {
-    case Token::Kind::kData: return "text";
-    case Token::Kind::kVariableBegin: return "`{{`";
-    case Token::Kind::kVariableEnd: return "`}}`";
-    case Token::Kind::kBlockBegin: return "`{%`";
-    case Token::Kind::kBlockEnd: return "`%}`";
-    case Token::Kind::kEnd: return "the end of the template";
-    default: return absl::StrCat("`", token.text, "`");
+    case Token::Kind::kData:
+      return "text";
+    case Token::Kind::kVariableBegin:
+      return "`{{`";
+    case Token::Kind::kVariableEnd:
+      return "`}}`";
+    case Token::Kind::kBlockBegin:
+      return "`{%`";
+    case Token::Kind::kBlockEnd:
+      return "`%}`";
+    case Token::Kind::kEnd:
+      return "the end of the template";
+    default:
+      return absl::StrCat("`", token.text, "`");
   }
 }
 

@@ -35,8 +35,8 @@ struct Token {
   bool IsOperator(absl::string_view op) const { return kind == Kind::kOperator && text == op; }
 };
 
-// The tokens, kEnd behind them, with trim_blocks and lstrip_blocks: a line feed behind a block or a comment goes, and so
-// does white space from a line's begin to one. kInvalidArgument: "line 3: ..." says what is wrong.
+// The tokens, kEnd behind them, with trim_blocks and lstrip_blocks: a line feed behind a block or a comment goes, and
+// so does white space from a line's begin to one. kInvalidArgument: "line 3: ..." says what is wrong.
 absl::StatusOr<std::vector<Token>> Tokenize(absl::string_view source);
 
 // A token as errors show it.

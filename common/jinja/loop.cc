@@ -1,4 +1,4 @@
-// Tested by template_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/loop.h"
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace kedge::jinja {
 
-LoopObject::LoopObject(Evaluator* evaluator, const Statement& statement, Scope* outer, Value items,
-                       Condition condition, int depth)
+LoopObject::LoopObject(Evaluator* evaluator, const Statement& statement, Scope* outer, Value items, Condition condition,
+                       int depth)
     : evaluator_(evaluator),
       statement_(statement),
       outer_(outer),

@@ -21,8 +21,8 @@ class LoopObject : public Object {
   // Whether an item passes the loop's condition.
   using Condition = std::function<absl::StatusOr<bool>(const Value& item)>;
 
-  // `outer`: the scope that the loop stands in. `items`: a sequence; `condition`: may be null; `depth`: 0 for a loop that
-  // is not within itself.
+  // `outer`: the scope that the loop stands in. `items`: a sequence; `condition`: may be null; `depth`: 0 for a loop
+  // that is not within itself.
   LoopObject(Evaluator* evaluator, const Statement& statement, Scope* outer, Value items, Condition condition,
              int depth);
 
@@ -63,7 +63,7 @@ class LoopObject : public Object {
   const int depth_;
   std::vector<size_t> passed_;  // with a condition: the items that passed it, of those before asked_
   size_t asked_ = 0;
-  size_t rounds_ = 0;  // begun
+  size_t rounds_ = 0;                       // begun
   std::optional<std::vector<Value>> last_;  // what changed() was given
   LoopMethod cycle_{this, true};
   LoopMethod changed_{this, false};

@@ -1,4 +1,4 @@
-// Tested by markup_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/markup.h"
 
 #include <string>
@@ -13,12 +13,18 @@ namespace {
 
 absl::string_view EntityOf(char c) {
   switch (c) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&#34;";
-    case '\'': return "&#39;";
-    default: return "";
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&#34;";
+    case '\'':
+      return "&#39;";
+    default:
+      return "";
   }
 }
 

@@ -13,8 +13,8 @@ namespace kedge::jinja {
 // `text` with HTML's special characters as entities.
 absl::StatusOr<Text> EscapeHtml(Account* account, const Text& text);
 
-// Nothing escapes what a template prints, but a marked string escapes what is added to it, and templates of models do add
-// to one. So a marked string is marked in what is made of it, and what it meets is escaped.
+// Nothing escapes what a template prints, but a marked string escapes what is added to it, and templates of models do
+// add to one. So a marked string is marked in what is made of it, and what it meets is escaped.
 
 // A marked string with the text of `value`, escaped unless it is marked already.
 absl::StatusOr<Value> Escaped(Account* account, const Value& value);

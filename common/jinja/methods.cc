@@ -1,4 +1,4 @@
-// Tested by methods_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/methods.h"
 
 #include <algorithm>
@@ -49,15 +49,15 @@ absl::StatusOr<Value> Copy(const Invocation& call) { return call.subject; }
 absl::StatusOr<Value> Count(const Invocation& call) {
   const std::vector<Value>& values = call.subject.sequence().values;
   KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
-  return Value::Int(std::count_if(values.begin(), values.end(),
-                                  [&](const Value& value) { return Equal(value, *call.given[0]); }));
+  return Value::Int(
+      std::count_if(values.begin(), values.end(), [&](const Value& value) { return Equal(value, *call.given[0]); }));
 }
 
 absl::StatusOr<Value> Index(const Invocation& call) {
   const std::vector<Value>& values = call.subject.sequence().values;
   KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
-  const auto found = std::find_if(values.begin(), values.end(),
-                                  [&](const Value& value) { return Equal(value, *call.given[0]); });
+  const auto found =
+      std::find_if(values.begin(), values.end(), [&](const Value& value) { return Equal(value, *call.given[0]); });
   if (found == values.end()) return absl::InvalidArgumentError("index(): the list does not have it");
   return Value::Int(found - values.begin());
 }

@@ -1,4 +1,4 @@
-// Tested by filters_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <charconv>
 #include <cmath>
 #include <limits>
@@ -115,8 +115,7 @@ Result FloatFilter(const Invocation& call) {
   const Value& value = call.subject;
   if (value.is(Value::Kind::kUndefined)) return absl::InvalidArgumentError(value.undefined());
   if (value.is_number()) return Value::Float(value.as_double(), value.origin());
-  const std::optional<double> number =
-      value.is(Value::Kind::kString) ? ReadFloat(value.text().bytes()) : std::nullopt;
+  const std::optional<double> number = value.is(Value::Kind::kString) ? ReadFloat(value.text().bytes()) : std::nullopt;
   if (!number.has_value()) return DefaultOf(call, Value::Float(0));
   return Value::Float(*number, value.text().origin(0));
 }
@@ -179,8 +178,11 @@ Result Sum(const Invocation& call) {
 }
 
 constexpr Filter kFilters[] = {
-    {"abs", "", &Abs},           {"float", "default?", &FloatFilter},      {"int", "default? base?", &IntFilter},
-    {"round", "precision? method?", &Round}, {"sum", "attribute? start?", &Sum},
+    {"abs", "", &Abs},
+    {"float", "default?", &FloatFilter},
+    {"int", "default? base?", &IntFilter},
+    {"round", "precision? method?", &Round},
+    {"sum", "attribute? start?", &Sum},
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Tested by template_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/object.h"
 
 #include "absl/strings/str_cat.h"
@@ -30,8 +30,8 @@ absl::StatusOr<Value> Runtime::Call(const Value& callee, Arguments arguments) {
 
 absl::Status Runtime::Enter() {
   if (depth_ >= account_.limits().depth) {
-    return absl::ResourceExhaustedError(absl::StrCat("the template nests more than ", account_.limits().depth,
-                                                     " expressions, blocks and calls"));
+    return absl::ResourceExhaustedError(
+        absl::StrCat("the template nests more than ", account_.limits().depth, " expressions, blocks and calls"));
   }
   ++depth_;
   return absl::OkStatus();

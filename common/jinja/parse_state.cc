@@ -1,4 +1,4 @@
-// Tested by parser_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/parse_state.h"
 
 #include "absl/strings/str_cat.h"
@@ -43,8 +43,9 @@ absl::Status ParseState::CheckCalls() const {
       absl::StrAppend(&functions, functions.empty() ? "" : ", ", function.name);
     }
     if (!known) {
-      return Error(absl::StrCat("there is no function `", name, "` (there are ", functions, ", and the template's macros)"),
-                   line);
+      return Error(
+          absl::StrCat("there is no function `", name, "` (there are ", functions, ", and the template's macros)"),
+          line);
     }
   }
   return absl::OkStatus();

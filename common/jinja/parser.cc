@@ -1,4 +1,4 @@
-// Tested by parser_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/parser.h"
 
 #include <algorithm>
@@ -111,10 +111,11 @@ class Parser {
     if (name == "print") return ParsePrint();
     if (name == "generation") return ParseGeneration();
     if (name == "break" || name == "continue") return ParseLoopControl();
-    for (const absl::string_view other : {"block", "extends", "include", "import", "from", "do", "trans", "autoescape"}) {
+    for (const absl::string_view other :
+         {"block", "extends", "include", "import", "from", "do", "trans", "autoescape"}) {
       if (name == other) {
-        return absl::UnimplementedError(
-            absl::StrCat("line ", token.line, ": the tag `", name, "` is not supported: a chat template has no other files"));
+        return absl::UnimplementedError(absl::StrCat("line ", token.line, ": the tag `", name,
+                                                     "` is not supported: a chat template has no other files"));
       }
     }
     std::string expected;
@@ -179,7 +180,8 @@ class Parser {
     if (expression.kind != Expression::Kind::kTuple && expression.kind != Expression::Kind::kList) {
       return state_.Error("only names can be assigned to", expression.line);
     }
-    if (expression.kind == Expression::Kind::kList) return state_.Error("a list cannot be assigned to", expression.line);
+    if (expression.kind == Expression::Kind::kList)
+      return state_.Error("a list cannot be assigned to", expression.line);
     target.is_tuple = true;
     for (const ExpressionPtr& operand : expression.operands) {
       KEDGE_ASSIGN_OR_RETURN(target.targets.emplace_back(), AsTarget(*operand));

@@ -8,8 +8,8 @@
 
 namespace kedge::jinja {
 
-// kInvalidArgument, kUnimplemented or kResourceExhausted: "line 3: ..." names the construct, or the filter, test, tag or
-// function that there is not.
+// kInvalidArgument, kUnimplemented or kResourceExhausted: "line 3: ..." names the construct, or the filter, test, tag
+// or function that there is not.
 absl::StatusOr<Tree> ParseTemplate(absl::string_view source);
 
 }  // namespace kedge::jinja

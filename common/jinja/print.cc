@@ -1,4 +1,4 @@
-// Tested by print_test.cc.
+// Tested by value_test.cc.
 #include "common/jinja/print.h"
 
 #include <charconv>
@@ -22,10 +22,14 @@ char QuoteFor(absl::string_view bytes) {
 // A character within quotes as repr() writes it; empty: as it is.
 std::string EscapeInRepr(char32_t character, char quote) {
   switch (character) {
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    case '\\': return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    case '\\':
+      return "\\\\";
   }
   if (character == static_cast<char32_t>(quote)) return absl::StrCat("\\", std::string(1, quote));
   if (IsPrintable(character)) return "";
@@ -59,20 +63,28 @@ absl::Status AppendSequence(const Value& value, TextBuilder& to) {
   absl::string_view open = "[";
   absl::string_view close = "]";
   switch (sequence.kind) {
-    case Sequence::Kind::kList: break;
+    case Sequence::Kind::kList:
+      break;
     case Sequence::Kind::kTuple:
       open = "(";
       close = sequence.values.size() == 1 ? ",)" : ")";
       break;
-    case Sequence::Kind::kKeys: open = "dict_keys(["; close = "])"; break;
-    case Sequence::Kind::kValues: open = "dict_values(["; close = "])"; break;
-    case Sequence::Kind::kItems: open = "dict_items(["; close = "])"; break;
+    case Sequence::Kind::kKeys:
+      open = "dict_keys([";
+      close = "])";
+      break;
+    case Sequence::Kind::kValues:
+      open = "dict_values([";
+      close = "])";
+      break;
+    case Sequence::Kind::kItems:
+      open = "dict_items([";
+      close = "])";
+      break;
     case Sequence::Kind::kRange:
-      if (!sequence.printed.empty()) {
-        to.Append(sequence.printed, origin);
-        return to.status();
-      }
-      [[fallthrough]];
+      to.Append(absl::StrCat("range(", sequence.begin, ", ", sequence.end), origin);
+      to.Append(sequence.step == 1 ? ")" : absl::StrCat(", ", sequence.step, ")"), origin);
+      return to.status();
     case Sequence::Kind::kOnce:
       return absl::UnimplementedError(
           absl::StrCat("a ", TypeName(value), " cannot be printed; the filter `list` makes a list of it"));
@@ -103,15 +115,26 @@ absl::Status AppendMembers(const Value& value, TextBuilder& to) {
 // What str() and repr() agree on.
 absl::Status AppendOther(const Value& value, TextBuilder& to) {
   switch (value.kind()) {
-    case Value::Kind::kNone: to.Append("None", value.origin()); break;
-    case Value::Kind::kBool: to.Append(value.as_bool() ? "True" : "False", value.origin()); break;
-    case Value::Kind::kInt: to.Append(absl::StrCat(value.as_int()), value.origin()); break;
-    case Value::Kind::kFloat: to.Append(FloatToString(value.as_double()), value.origin()); break;
-    case Value::Kind::kSequence: return AppendSequence(value, to);
-    case Value::Kind::kDict: return AppendMembers(value, to);
+    case Value::Kind::kNone:
+      to.Append("None", value.origin());
+      break;
+    case Value::Kind::kBool:
+      to.Append(value.as_bool() ? "True" : "False", value.origin());
+      break;
+    case Value::Kind::kInt:
+      to.Append(absl::StrCat(value.as_int()), value.origin());
+      break;
+    case Value::Kind::kFloat:
+      to.Append(FloatToString(value.as_double()), value.origin());
+      break;
+    case Value::Kind::kSequence:
+      return AppendSequence(value, to);
+    case Value::Kind::kDict:
+      return AppendMembers(value, to);
     case Value::Kind::kObject:
       return absl::UnimplementedError(absl::StrCat("a ", TypeName(value), " cannot be printed"));
-    default: break;
+    default:
+      break;
   }
   return to.status();
 }
@@ -122,7 +145,8 @@ std::string FloatToString(double number) {
   if (std::isnan(number)) return "nan";
   if (std::isinf(number)) return number < 0 ? "-inf" : "inf";
   char buffer[64];
-  const std::to_chars_result exact = std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::scientific);
+  const std::to_chars_result exact =
+      std::to_chars(buffer, buffer + sizeof(buffer), number, std::chars_format::scientific);
   const std::string scientific(buffer, exact.ptr);
   const size_t e = scientific.find('e');
   const int exponent = std::atoi(scientific.c_str() + e + 1);

@@ -1,6 +1,6 @@
 // Renders templates for tests: a line of JSON in, {"template": ..., "variables": {...}}, a line out: {"text": ...,
-// "pieces": [[origin, text], ...]} or {"error": ...}. What stands under "inputs" in the variables' place has an origin of
-// its own: {"inputs": {"name": [origin, value]}}.
+// "pieces": [[origin, text], ...]} or {"error": ...}. What stands under "inputs" in the variables' place has an origin
+// of its own: {"inputs": {"name": [origin, value]}}.
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -50,6 +50,7 @@ ordered_json Answer(const ordered_json& request) {
 
 int main() {
   std::ios::sync_with_stdio(false);
-  for (std::string line; std::getline(std::cin, line);) std::cout << Answer(ordered_json::parse(line)).dump() << std::endl;
+  for (std::string line; std::getline(std::cin, line);)
+    std::cout << Answer(ordered_json::parse(line)).dump() << std::endl;
   return 0;
 }

@@ -1,4 +1,4 @@
-// Tested by filters_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -45,7 +45,6 @@ Result Last(const Invocation& call) {
     return absl::InvalidArgumentError("a generator has no last item; the filter `list` makes a list of it");
   }
   if (call.subject.is(Value::Kind::kString)) return GetItem(call.runtime, call.subject, Value::Int(-1));
-  if (call.subject.is(Value::Kind::kUndefined)) return absl::InvalidArgumentError(call.subject.undefined());
   KEDGE_ASSIGN_OR_RETURN(const Value items, Items(call.account(), call.subject));
   if (items.sequence().values.empty()) return Value::Undefined("there is no last item");
   return items.sequence().values.back();
@@ -153,8 +152,7 @@ Result Select(const Invocation& call) {
   std::vector<Value> selected;
   for (const Value& item : items.sequence().values) {
     KEDGE_RETURN_IF_ERROR(call.account()->Step());
-    KEDGE_ASSIGN_OR_RETURN(const Value value,
-                           AtPath(call.runtime, item, by_attribute ? &given[0] : nullptr, nullptr));
+    KEDGE_ASSIGN_OR_RETURN(const Value value, AtPath(call.runtime, item, by_attribute ? &given[0] : nullptr, nullptr));
     bool passes = IsTrue(value);
     if (test != nullptr) {
       KEDGE_ASSIGN_OR_RETURN(passes, CallTest(call.runtime, *test, value, rest));
@@ -190,6 +188,9 @@ Result Batch(const Invocation& call) {
     begun = true;
   }
   if (begun && !batch.empty()) {
+    if (call.HasValue(1) && size > 0) {
+      KEDGE_RETURN_IF_ERROR(call.account()->Check(std::min(size, int64_t{1} << 40) * sizeof(Value)));
+    }
     while (call.HasValue(1) && static_cast<int64_t>(batch.size()) < size) {
       KEDGE_RETURN_IF_ERROR(call.account()->Step());
       batch.push_back(*call.given[1]);

@@ -1,4 +1,4 @@
-// Tested by filters_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <numeric>
 #include <string>
@@ -121,9 +121,8 @@ Result GroupBy(const Invocation& call) {
   for (size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
     while (end < sorted.size() && Equal(keys[end], keys[begin])) ++end;
     KEDGE_ASSIGN_OR_RETURN(const Value key, Key(call, sorted[begin], call.given[0], otherwise, true));
-    KEDGE_ASSIGN_OR_RETURN(
-        const Value members,
-        AsList(call.account(), std::vector<Value>(sorted.begin() + begin, sorted.begin() + end)));
+    KEDGE_ASSIGN_OR_RETURN(const Value members,
+                           AsList(call.account(), std::vector<Value>(sorted.begin() + begin, sorted.begin() + end)));
     KEDGE_ASSIGN_OR_RETURN(groups.emplace_back(), AsList(call.account(), {key, members}, Sequence::Kind::kTuple));
   }
   return AsList(call.account(), std::move(groups));
@@ -158,8 +157,8 @@ absl::StatusOr<std::vector<Value>> Sorted(Runtime& runtime, const std::vector<Va
           KEDGE_RETURN_IF_ERROR(runtime.account()->Step());
           const Value& a = keys[order[right]];
           const Value& b = keys[order[left]];
-          KEDGE_ASSIGN_OR_RETURN(take_right, reverse ? Compare(runtime, Operator::kLess, b, a)
-                                                     : Compare(runtime, Operator::kLess, a, b));
+          KEDGE_ASSIGN_OR_RETURN(
+              take_right, reverse ? Compare(runtime, Operator::kLess, b, a) : Compare(runtime, Operator::kLess, a, b));
         }
         merged[i] = take_right ? order[right++] : order[left++];
       }

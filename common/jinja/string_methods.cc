@@ -1,4 +1,4 @@
-// Tested by methods_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -162,7 +162,8 @@ template <bool at_end>
 Result RemoveAffix(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text affix, call.String(0));
   const Text& text = Self(call);
-  const bool there = at_end ? absl::EndsWith(text.bytes(), affix.bytes()) : absl::StartsWith(text.bytes(), affix.bytes());
+  const bool there =
+      at_end ? absl::EndsWith(text.bytes(), affix.bytes()) : absl::StartsWith(text.bytes(), affix.bytes());
   if (!there) return call.subject;
   return AsString(at_end ? text.Slice(call.account(), 0, text.size() - affix.size())
                          : text.Slice(call.account(), affix.size(), text.size()));
@@ -198,7 +199,7 @@ Result Format(const Invocation& call) { return FormatBraces(call.runtime, call.s
 // How many characters of fill a width asks for.
 absl::StatusOr<int64_t> Missing(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const int64_t width, call.Int(0, 0));
-  return std::max<int64_t>(0, width - static_cast<int64_t>(Self(call).characters()));
+  return std::max<int64_t>(0, std::max<int64_t>(0, width) - static_cast<int64_t>(Self(call).characters()));
 }
 
 enum class Place { kLeft, kRight, kCentre };
@@ -219,7 +220,7 @@ Result ZeroFill(const Invocation& call) {
   const size_t sign = !text.empty() && (text.bytes()[0] == '+' || text.bytes()[0] == '-') ? 1 : 0;
   TextBuilder builder(call.account());
   builder.Append(text, 0, sign);
-  for (int64_t i = 0; i < missing && builder.status().ok(); ++i) builder.Append("0", kTemplate);
+  builder.AppendRepeated(Text("0"), missing);
   builder.Append(text, sign, text.size());
   return AsString(builder.Build());
 }
@@ -234,7 +235,7 @@ Result ExpandTabs(const Invocation& call) {
     const size_t length = CharacterLength(c);
     if (c == '\t') {
       const int64_t spaces = width > 0 ? width - column % width : 0;
-      for (int64_t i = 0; i < spaces && builder.status().ok(); ++i) builder.Append(" ", text.origin(offset));
+      builder.AppendRepeated(Text(" ", text.origin(offset)), spaces);
       column += spaces;
     } else {
       builder.Append(text, offset, offset + length);

@@ -23,9 +23,9 @@ struct Piece {
   Origin origin = kTemplate;
 };
 
-// A parsed template, rendered as `transformers` does: jinja2's immutable sandbox with trim_blocks, lstrip_blocks and loop
-// controls, the functions raise_exception and strftime_now, a tojson without escapes for HTML, and {% generation %}.
-// Thread-safe (immutable); cheap to copy.
+// A parsed template, rendered as `transformers` does: jinja2's immutable sandbox with trim_blocks, lstrip_blocks and
+// loop controls, the functions raise_exception and strftime_now, a tojson without escapes for HTML, and {% generation
+// %}. Thread-safe (immutable); cheap to copy.
 class Template {
  public:
   // "line 12: ..." names what is wrong or not supported: names of tags, filters, tests and functions are checked here.

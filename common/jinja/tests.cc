@@ -1,4 +1,4 @@
-// Tested by tests_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include "common/jinja/tests.h"
 
 #include "absl/container/flat_hash_map.h"
@@ -24,7 +24,10 @@ Result IsDefined(Call call) { return !call.subject.is(Value::Kind::kUndefined); 
 Result IsNumber(Call call) { return call.subject.is_number(); }
 Result IsTrueTest(Call call) { return call.subject.is(Value::Kind::kBool) && call.subject.as_bool(); }
 Result IsFalseTest(Call call) { return call.subject.is(Value::Kind::kBool) && !call.subject.as_bool(); }
-Result IsCallable(Call call) { return call.subject.is(Value::Kind::kObject) && call.subject.object()->callable(); }
+Result IsCallable(Call call) {
+  if (call.subject.is(Value::Kind::kUndefined)) return true;  // it can be called: that is its error
+  return call.subject.is(Value::Kind::kObject) && call.subject.object()->callable();
+}
 Result IsSameAs(Call call) { return call.subject.SameAs(*call.given[0]); }
 Result IsEscaped(Call call) { return call.subject.is_markup(); }
 
@@ -33,9 +36,12 @@ Result IsSequence(Call call) {
   switch (call.subject.kind()) {
     case Value::Kind::kUndefined:  // it has both, as jinja2 sees it
     case Value::Kind::kString:
-    case Value::Kind::kDict: return true;
-    case Value::Kind::kSequence: return call.subject.sequence().indexed();
-    default: return false;
+    case Value::Kind::kDict:
+      return true;
+    case Value::Kind::kSequence:
+      return call.subject.sequence().indexed();
+    default:
+      return false;
   }
 }
 

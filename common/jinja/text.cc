@@ -3,6 +3,7 @@
 #include "common/jinja/text.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "common/base/status.h"
@@ -88,6 +89,27 @@ void TextBuilder::Append(const Text& text, size_t begin, size_t end) {
     Append(text.bytes().substr(begin, until - begin), runs[run].origin);
     begin = until;
   }
+}
+
+void TextBuilder::AppendRepeated(const Text& text, int64_t times) {
+  if (times <= 0 || text.empty()) return;
+  // What is too much is known before the work begins.
+  const bool fits = static_cast<uint64_t>(times) <= std::numeric_limits<size_t>::max() / 2 / text.size();
+  if (!fits || !Grow(text.size() * static_cast<size_t>(times))) {
+    if (status_.ok()) status_ = absl::ResourceExhaustedError("a text is repeated too often");
+    return;
+  }
+  if (text.runs().size() > 1) {
+    for (; times > 0 && status_.ok(); --times) Append(text);
+    return;
+  }
+  // Of one origin: in larger pieces.
+  constexpr size_t kPiece = 4096;
+  const int64_t in_piece = std::min<int64_t>(times, std::max<int64_t>(1, kPiece / text.size()));
+  std::string piece;
+  for (int64_t i = 0; i < in_piece; ++i) piece.append(text.bytes().data(), text.size());
+  for (; times >= in_piece; times -= in_piece) Append(piece, text.origin(0));
+  Append(absl::string_view(piece).substr(0, text.size() * static_cast<size_t>(times)), text.origin(0));
 }
 
 absl::StatusOr<Text> TextBuilder::Build() {

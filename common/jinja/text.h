@@ -15,8 +15,8 @@
 
 namespace kedge::jinja {
 
-// Where a byte of a string came from: 0 is the template's own text (its literals, and values that are given to it as its
-// own, such as bos_token), any other number one that the caller chose for an input (a message, the tools). Every
+// Where a byte of a string came from: 0 is the template's own text (its literals, and values that are given to it as
+// its own, such as bos_token), any other number one that the caller chose for an input (a message, the tools). Every
 // operation on strings keeps the origin of each byte; so whoever renders knows which text may become special tokens and
 // where a message's content went.
 using Origin = uint32_t;
@@ -79,6 +79,9 @@ class TextBuilder {
   void Append(const Text& text) { Append(text, 0, text.size()); }
   // Bytes [begin, end) of `text`. REQUIRES: begin <= end <= text.size().
   void Append(const Text& text, size_t begin, size_t end);
+
+  // `text` so many times; none if that is negative.
+  void AppendRepeated(const Text& text, int64_t times);
 
   size_t size() const { return body_ == nullptr ? 0 : body_->bytes.size(); }
   // Why something could not be appended.

@@ -1,4 +1,4 @@
-// Tested by filters_test.cc.
+// Tested by template_test.cc and jinja2_test.py.
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -93,7 +93,8 @@ Result ReplaceFilter(const Invocation& call) {
 Result Indent(const Invocation& call) {
   if (!call.subject.is(Value::Kind::kString)) {
     if (call.subject.is(Value::Kind::kUndefined)) return absl::InvalidArgumentError(call.subject.undefined());
-    return absl::InvalidArgumentError(absl::StrCat("the filter `indent` is not defined for a ", TypeName(call.subject)));
+    return absl::InvalidArgumentError(
+        absl::StrCat("the filter `indent` is not defined for a ", TypeName(call.subject)));
   }
   Text indent;
   if (call.Has(0) && call.given[0]->is(Value::Kind::kString)) {
@@ -129,7 +130,8 @@ Result Truncate(const Invocation& call) {
     KEDGE_ASSIGN_OR_RETURN(leeway, call.Int(3, 5));
   }
   const int64_t end_length = static_cast<int64_t>(end.characters());
-  if (length < end_length || leeway < 0) return absl::InvalidArgumentError("truncate: the length or leeway is too small");
+  if (length < end_length || leeway < 0)
+    return absl::InvalidArgumentError("truncate: the length or leeway is too small");
   if (size - leeway <= length) return call.subject;
   if (!call.subject.is(Value::Kind::kString)) {
     return absl::InvalidArgumentError(
@@ -169,7 +171,7 @@ Result WordCount(const Invocation& call) {
 Result Center(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text text, Self(call));
   KEDGE_ASSIGN_OR_RETURN(const int64_t width, call.Int(0, 80));
-  const int64_t missing = std::max<int64_t>(0, width - static_cast<int64_t>(text.characters()));
+  const int64_t missing = std::max<int64_t>(0, std::max<int64_t>(0, width) - static_cast<int64_t>(text.characters()));
   const int64_t left = missing / 2 + (missing & width & 1);
   return AsSubject(call, Pad(call.account(), text, left, missing - left, Text(" ")));
 }

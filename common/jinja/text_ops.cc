@@ -1,4 +1,4 @@
-// Tested by text_ops_test.cc.
+// Tested by text_test.cc.
 #include "common/jinja/text_ops.h"
 
 #include <algorithm>
@@ -252,9 +252,9 @@ absl::StatusOr<Text> SwapCase(Account* account, const Text& text) {
 absl::StatusOr<Text> Pad(Account* account, const Text& text, int64_t left, int64_t right, const Text& fill) {
   if (left <= 0 && right <= 0) return text;
   TextBuilder builder(account);
-  for (int64_t i = 0; i < left && builder.status().ok(); ++i) builder.Append(fill);
+  builder.AppendRepeated(fill, left);
   builder.Append(text);
-  for (int64_t i = 0; i < right && builder.status().ok(); ++i) builder.Append(fill);
+  builder.AppendRepeated(fill, right);
   return builder.Build();
 }
 

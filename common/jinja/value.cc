@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "absl/status/status.h"
 #include "absl/numeric/bits.h"
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
@@ -31,10 +31,13 @@ absl::Status CheckDepth(int depth) {
 // Equal keys have equal names. Nullopt: not hashable.
 std::optional<std::string> KeyName(const Value& key) {
   switch (key.kind()) {
-    case Value::Kind::kUndefined: return "u";
-    case Value::Kind::kNone: return "n";
+    case Value::Kind::kUndefined:
+      return "u";
+    case Value::Kind::kNone:
+      return "n";
     case Value::Kind::kBool:
-    case Value::Kind::kInt: return absl::StrCat("i", key.as_int());
+    case Value::Kind::kInt:
+      return absl::StrCat("i", key.as_int());
     case Value::Kind::kFloat: {
       const double number = key.as_double();
       if (number == std::floor(number) && std::abs(number) < 9e18) {
@@ -42,14 +45,18 @@ std::optional<std::string> KeyName(const Value& key) {
       }
       return absl::StrCat("f", absl::Hex(absl::bit_cast<uint64_t>(number)));
     }
-    case Value::Kind::kString: return absl::StrCat("s", key.text().bytes());
-    case Value::Kind::kObject: return absl::StrCat("o", absl::Hex(reinterpret_cast<uintptr_t>(key.object())));
-    case Value::Kind::kDict: return std::nullopt;
-    case Value::Kind::kSequence: break;
+    case Value::Kind::kString:
+      return absl::StrCat("s", key.text().bytes());
+    case Value::Kind::kObject:
+      return absl::StrCat("o", absl::Hex(reinterpret_cast<uintptr_t>(key.object())));
+    case Value::Kind::kDict:
+      return std::nullopt;
+    case Value::Kind::kSequence:
+      break;
   }
   const Sequence& sequence = key.sequence();
-  if (sequence.kind != Sequence::Kind::kTuple) return std::nullopt;
-  std::string name = "t";
+  if (sequence.kind != Sequence::Kind::kTuple && sequence.kind != Sequence::Kind::kRange) return std::nullopt;
+  std::string name = sequence.kind == Sequence::Kind::kTuple ? "t" : "r";
   for (const Value& value : sequence.values) {
     const std::optional<std::string> part = KeyName(value);
     if (!part.has_value()) return std::nullopt;
@@ -80,15 +87,19 @@ absl::StatusOr<Value> ReadJson(const nlohmann::ordered_json& json, Origin origin
     return absl::InvalidArgumentError(absl::StrCat("JSON is nested more than ", kMaxJsonDepth, " deep"));
   }
   switch (json.type()) {
-    case nlohmann::ordered_json::value_t::boolean: return Value::Bool(json.get<bool>(), origin);
-    case nlohmann::ordered_json::value_t::number_integer: return Value::Int(json.get<int64_t>(), origin);
+    case nlohmann::ordered_json::value_t::boolean:
+      return Value::Bool(json.get<bool>(), origin);
+    case nlohmann::ordered_json::value_t::number_integer:
+      return Value::Int(json.get<int64_t>(), origin);
     case nlohmann::ordered_json::value_t::number_unsigned:
       if (json.get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
         return Value::Float(static_cast<double>(json.get<uint64_t>()), origin);
       }
       return Value::Int(json.get<int64_t>(), origin);
-    case nlohmann::ordered_json::value_t::number_float: return Value::Float(json.get<double>(), origin);
-    case nlohmann::ordered_json::value_t::string: return Value::Text(json.get_ref<const std::string&>(), origin);
+    case nlohmann::ordered_json::value_t::number_float:
+      return Value::Float(json.get<double>(), origin);
+    case nlohmann::ordered_json::value_t::string:
+      return Value::Text(json.get_ref<const std::string&>(), origin);
     case nlohmann::ordered_json::value_t::array: {
       std::vector<Value> values;
       for (const auto& item : json) {
@@ -104,15 +115,14 @@ absl::StatusOr<Value> ReadJson(const nlohmann::ordered_json& json, Origin origin
       }
       return Value::Dict(std::move(members), origin);
     }
-    default: return Value::None(origin);
+    default:
+      return Value::None(origin);
   }
 }
 
 }  // namespace
 
-Value Value::Undefined(absl::string_view what) {
-  return Value(std::make_shared<const std::string>(what), kTemplate);
-}
+Value Value::Undefined(absl::string_view what) { return Value(std::make_shared<const std::string>(what), kTemplate); }
 
 Value Value::List(std::vector<Value> values, Origin origin) {
   Sequence sequence;
@@ -158,20 +168,19 @@ absl::string_view Value::undefined() const {
   return what == nullptr ? "a value is undefined" : absl::string_view(*what);
 }
 
-double Value::as_double() const {
-  return is(Kind::kFloat) ? std::get<double>(data_) : static_cast<double>(as_int());
-}
+double Value::as_double() const { return is(Kind::kFloat) ? std::get<double>(data_) : static_cast<double>(as_int()); }
 
-int Value::depth() const {
-  return is(Kind::kSequence) ? sequence().depth : is(Kind::kDict) ? members().depth : 0;
-}
+int Value::depth() const { return is(Kind::kSequence) ? sequence().depth : is(Kind::kDict) ? members().depth : 0; }
 
 bool Value::SameAs(const Value& other) const {
   if (kind() != other.kind()) return false;
   switch (kind()) {
-    case Kind::kSequence: return &sequence() == &other.sequence();
-    case Kind::kDict: return &members() == &other.members();
-    default: return Equal(*this, other);
+    case Kind::kSequence:
+      return &sequence() == &other.sequence();
+    case Kind::kDict:
+      return &members() == &other.members();
+    default:
+      return Equal(*this, other);
   }
 }
 
@@ -209,6 +218,7 @@ bool IsHashable(const Value& value) {
   if (value.is(Value::Kind::kDict)) return false;
   if (!value.is(Value::Kind::kSequence)) return true;
   const Sequence& sequence = value.sequence();
+  if (sequence.kind == Sequence::Kind::kRange) return true;
   return sequence.kind == Sequence::Kind::kTuple &&
          std::all_of(sequence.values.begin(), sequence.values.end(), &IsHashable);
 }
@@ -216,14 +226,21 @@ bool IsHashable(const Value& value) {
 bool IsTrue(const Value& value) {
   switch (value.kind()) {
     case Value::Kind::kUndefined:
-    case Value::Kind::kNone: return false;
+    case Value::Kind::kNone:
+      return false;
     case Value::Kind::kBool:
-    case Value::Kind::kInt: return value.as_int() != 0;
-    case Value::Kind::kFloat: return value.as_double() != 0;
-    case Value::Kind::kString: return !value.text().empty();
-    case Value::Kind::kSequence: return !value.sequence().sized() || !value.sequence().values.empty();
-    case Value::Kind::kDict: return !value.members().values.empty();
-    case Value::Kind::kObject: return true;
+    case Value::Kind::kInt:
+      return value.as_int() != 0;
+    case Value::Kind::kFloat:
+      return value.as_double() != 0;
+    case Value::Kind::kString:
+      return !value.text().empty();
+    case Value::Kind::kSequence:
+      return !value.sequence().sized() || !value.sequence().values.empty();
+    case Value::Kind::kDict:
+      return !value.members().values.empty();
+    case Value::Kind::kObject:
+      return true;
   }
   return false;
 }
@@ -232,8 +249,10 @@ bool Equal(const Value& a, const Value& b) {
   if (a.is_number() && b.is_number()) return EqualNumbers(a, b);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
-    case Value::Kind::kString: return a.text().bytes() == b.text().bytes();
-    case Value::Kind::kObject: return a.object() == b.object();
+    case Value::Kind::kString:
+      return a.text().bytes() == b.text().bytes();
+    case Value::Kind::kObject:
+      return a.object() == b.object();
     case Value::Kind::kSequence: {
       const Sequence& left = a.sequence();
       const Sequence& right = b.sequence();
@@ -249,30 +268,47 @@ bool Equal(const Value& a, const Value& b) {
         return other != nullptr && Equal(member.second, *other);
       });
     }
-    default: return true;  // None, undefined
+    default:
+      return true;  // None, undefined
   }
 }
 
 absl::string_view TypeName(const Value& value) {
   switch (value.kind()) {
-    case Value::Kind::kUndefined: return "Undefined";
-    case Value::Kind::kNone: return "NoneType";
-    case Value::Kind::kBool: return "bool";
-    case Value::Kind::kInt: return "int";
-    case Value::Kind::kFloat: return "float";
-    case Value::Kind::kString: return "str";
-    case Value::Kind::kDict: return "dict";
-    case Value::Kind::kObject: return value.object()->type();
-    case Value::Kind::kSequence: break;
+    case Value::Kind::kUndefined:
+      return "Undefined";
+    case Value::Kind::kNone:
+      return "NoneType";
+    case Value::Kind::kBool:
+      return "bool";
+    case Value::Kind::kInt:
+      return "int";
+    case Value::Kind::kFloat:
+      return "float";
+    case Value::Kind::kString:
+      return "str";
+    case Value::Kind::kDict:
+      return "dict";
+    case Value::Kind::kObject:
+      return value.object()->type();
+    case Value::Kind::kSequence:
+      break;
   }
   switch (value.sequence().kind) {
-    case Sequence::Kind::kList: return "list";
-    case Sequence::Kind::kTuple: return "tuple";
-    case Sequence::Kind::kRange: return "range";
-    case Sequence::Kind::kKeys: return "dict_keys";
-    case Sequence::Kind::kValues: return "dict_values";
-    case Sequence::Kind::kItems: return "dict_items";
-    case Sequence::Kind::kOnce: return "generator";
+    case Sequence::Kind::kList:
+      return "list";
+    case Sequence::Kind::kTuple:
+      return "tuple";
+    case Sequence::Kind::kRange:
+      return "range";
+    case Sequence::Kind::kKeys:
+      return "dict_keys";
+    case Sequence::Kind::kValues:
+      return "dict_values";
+    case Sequence::Kind::kItems:
+      return "dict_items";
+    case Sequence::Kind::kOnce:
+      return "generator";
   }
   return "";
 }

@@ -23,12 +23,12 @@ class Object;
 struct Sequence;
 struct Members;
 
-// What Python calls an undefined, None, a bool, int, float, str, list (and what else iterates: see Sequence), dict, or an
-// object (a function, a namespace, a loop: object.h). A missing integer: those beyond 64 bits.
+// What Python calls an undefined, None, a bool, int, float, str, list (and what else iterates: see Sequence), dict, or
+// an object (a function, a namespace, a loop: object.h). A missing integer: those beyond 64 bits.
 //
-// Every value has an origin, not only strings: it is that of the characters that stand for it when it is printed. Cheap to
-// copy, and immutable, but for objects and for sequences that can be read once. Thread-compatible; those that the caller
-// makes may be shared by renderings on many threads.
+// Every value has an origin, not only strings: it is that of the characters that stand for it when it is printed. Cheap
+// to copy, and immutable, but for objects and for sequences that can be read once. Thread-compatible; those that the
+// caller makes may be shared by renderings on many threads.
 class Value {
  public:
   enum class Kind { kUndefined, kNone, kBool, kInt, kFloat, kString, kSequence, kDict, kObject };
@@ -70,7 +70,7 @@ class Value {
   absl::string_view undefined() const;
   bool as_bool() const { return std::get<bool>(data_); }
   int64_t as_int() const { return is(Kind::kBool) ? as_bool() : std::get<int64_t>(data_); }  // REQUIRES: is_integer()
-  double as_double() const;                                                                   // REQUIRES: is_number()
+  double as_double() const;                                                                  // REQUIRES: is_number()
   const jinja::Text& text() const { return std::get<jinja::Text>(data_); }
   const Sequence& sequence() const { return *std::get<std::shared_ptr<const Sequence>>(data_); }
   const Members& members() const { return *std::get<std::shared_ptr<const Members>>(data_); }
@@ -100,14 +100,17 @@ struct Sequence {
     kList,
     kTuple,
     kRange,
-    kKeys,      // views of dicts: a length, but no items by index
+    kKeys,  // views of dicts: a length, but no items by index
     kValues,
     kItems,
     kOnce,  // a generator: no length, always true, and whoever reads an item takes it away
   };
   Kind kind = Kind::kList;
   std::vector<Value> values;
-  std::string printed;  // of kRange: as repr() writes it
+  // Of kRange: what range() was given.
+  int64_t begin = 0;
+  int64_t end = 0;
+  int64_t step = 1;
   // Of kOnce: how many have been taken. Such a sequence belongs to one rendering.
   mutable size_t taken = 0;
   // Implementation details follow.
