@@ -116,7 +116,8 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
   EXPECT_EQ(Arguments("router"),
-            "--listen 127.0.0.1:0 --chat-template /models/my template.jinja --model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
+            "--listen 127.0.0.1:0 --chat-template /models/my template.jinja --model /models/tiny model.gguf --adapter "
+            "/models/tiny adapter.gguf "
             "--policy window,recent=64 --die-with-parent\n");
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
