@@ -32,8 +32,7 @@ absl::StatusOr<std::vector<CalibrationText>> MakeTexts(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   CalibrationOptions options{.context_length = static_cast<uint32_t>(config.context_length)};
   KEDGE_ASSIGN_OR_RETURN(options.policy, ParsePolicy(kPolicy, names));
-  const absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat =
-      ChatTemplate::Load(*files.base, tokenizer.get());
+  const absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Load(*files.base, tokenizer.get());
   return MakeCalibrationTexts(options, FillerOf(HeldOutDocuments()), *tokenizer, chat.ok() ? chat->get() : nullptr);
 }
 

@@ -71,12 +71,6 @@ class ObjectReader {
   std::string path_;
 };
 
-absl::StatusOr<Json> ParseList(absl::string_view text) {
-  KEDGE_ASSIGN_OR_RETURN(Json json, ParseJson(text));
-  if (!json.is_array()) return Wrong("", absl::StrCat("is a JSON ", json.type_name(), "; must be a list"));
-  return json;
-}
-
 absl::StatusOr<ToolCall> ReadCall(const Json& json, const std::string& path) {
   KEDGE_ASSIGN_OR_RETURN(const ObjectReader call, ObjectReader::Open(json, path, {"id", "type", "function", "index"}));
   KEDGE_RETURN_IF_ERROR(call.CheckType());
@@ -112,8 +106,9 @@ absl::StatusOr<ChatMessage> ReadMessage(const Json& json, const std::string& pat
   return message;
 }
 
-absl::StatusOr<Tool> ReadTool(const Json& json, std::string path) {
+absl::StatusOr<Tool> ReadTool(const Json& json, const std::string& item) {
   const Json* function = &json;
+  std::string path = item;
   if (json.is_object() && json.contains("function")) {
     KEDGE_ASSIGN_OR_RETURN(const ObjectReader outer, ObjectReader::Open(json, path, {"type", "function"}));
     KEDGE_RETURN_IF_ERROR(outer.CheckType());
@@ -129,26 +124,23 @@ absl::StatusOr<Tool> ReadTool(const Json& json, std::string path) {
   return tool;
 }
 
+template <typename T>
+absl::StatusOr<std::vector<T>> ReadEach(absl::string_view text,
+                                        absl::StatusOr<T> (*read)(const Json& json, const std::string& path)) {
+  KEDGE_ASSIGN_OR_RETURN(const Json list, ParseJson(text));
+  if (!list.is_array()) return Wrong("", absl::StrCat("is a JSON ", list.type_name(), "; must be a list"));
+  std::vector<T> all;
+  for (size_t i = 0; i < list.size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(T one, read(list[i], absl::StrCat("[", i, "]")));
+    all.push_back(std::move(one));
+  }
+  return all;
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<ChatMessage>> ParseMessages(absl::string_view json) {
-  KEDGE_ASSIGN_OR_RETURN(const Json list, ParseList(json));
-  std::vector<ChatMessage> messages;
-  for (size_t i = 0; i < list.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(ChatMessage message, ReadMessage(list[i], absl::StrCat("[", i, "]")));
-    messages.push_back(std::move(message));
-  }
-  return messages;
-}
+absl::StatusOr<std::vector<ChatMessage>> ParseMessages(absl::string_view json) { return ReadEach(json, ReadMessage); }
 
-absl::StatusOr<std::vector<Tool>> ParseTools(absl::string_view json) {
-  KEDGE_ASSIGN_OR_RETURN(const Json list, ParseList(json));
-  std::vector<Tool> tools;
-  for (size_t i = 0; i < list.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(Tool tool, ReadTool(list[i], absl::StrCat("[", i, "]")));
-    tools.push_back(std::move(tool));
-  }
-  return tools;
-}
+absl::StatusOr<std::vector<Tool>> ParseTools(absl::string_view json) { return ReadEach(json, ReadTool); }
 
 }  // namespace kedge

@@ -94,7 +94,9 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ReadChatTemplate(const std::
   std::ifstream stream(path, std::ios::binary);
   std::ostringstream source;
   source << stream.rdbuf();
-  if (!stream || source.bad()) return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path));
+  if (!stream || !source) {  // (copying nothing is a failure as well)
+    return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path, ", or it is empty"));
+  }
   return ChatTemplate::Create(source.str(), absl::StrCat("--chat-template: ", path), file, tokenizer);
 }
 
