@@ -5,7 +5,7 @@
     PYTHONPATH=/tmp/client /usr/bin/python3 docs/tools.py localhost:50051 "How many degrees are there in Oslo?"
 
 README.md ("From any language") says how /tmp/client is made from the protos. How a call looks in the text of an answer is
-the model's own affair: this reads the form of Qwen 2.5, Qwen 3 and Hermes.
+the model's own affair: this reads the form of Qwen 2.5, Qwen 3 and Hermes. (Qwen 2.5 Coder leaves the marks out.)
 """
 import json
 import re
@@ -21,7 +21,7 @@ def get_temperature(city):
 
 
 FUNCTIONS = {"get_temperature": get_temperature}
-TOOLS = [pb.Tool(name="get_temperature", description="The temperature in a city now.", parameters=json.dumps({
+TOOLS = [pb.Tool(name="get_temperature", description="Get the current temperature in a city.", parameters=json.dumps({
     "type": "object",
     "properties": {"city": {"type": "string", "description": "Name of the city."}},
     "required": ["city"]}))]
@@ -29,6 +29,8 @@ TOOLS = [pb.Tool(name="get_temperature", description="The temperature in a city 
 
 def read_calls(text):
     """What the model says beside its calls, and the calls."""
+    if re.fullmatch(r'\s*\{\s*"name".*\}\s*', text, re.DOTALL):
+        text = f"<tool_call>{text}</tool_call>"
     calls = [json.loads(call) for call in re.findall(r"<tool_call>\s*(.*?)\s*</tool_call>", text, re.DOTALL)]
     return re.sub(r"<tool_call>.*?</tool_call>", "", text, flags=re.DOTALL).strip(), calls
 

@@ -174,6 +174,8 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     Content content = RandomContent(model_.vocab_size, 150, random);
     content.policy.prefill_full = content.policy.write_full = false;
     content.policy.salient_millionths = 0;
+    content.policy.text_anchors = false;  // only prompts have those
+    content.sequence_ends.clear();
     content.turn_begin = 0;
     content.pinned.clear();
     const std::string backend = seed % 2 ? "deferred" : AnyCpu(random);

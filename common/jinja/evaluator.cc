@@ -176,9 +176,13 @@ absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteFor(const Statement& statement
     };
     scope->Capture();
   }
-  KEDGE_ASSIGN_OR_RETURN(LoopObject * loop, Keep(std::make_unique<LoopObject>(this, statement, scope, std::move(items),
-                                                                              std::move(condition), depth)));
+  auto own = std::make_unique<LoopObject>(this, statement, scope, std::move(items), std::move(condition), depth);
+  LoopObject* loop = own.get();
+  // A template that knows the name may still hold `loop` when the loop has ended; elsewhere its items are let go.
   const auto loop_name = std::find(tree_.names.begin(), tree_.names.end(), "loop");
+  if (loop_name != tree_.names.end()) {
+    KEDGE_ASSIGN_OR_RETURN(loop, Keep(std::move(own)));
+  }
   bool any = false;
   while (true) {
     KEDGE_ASSIGN_OR_RETURN(const Value* item, loop->Next());

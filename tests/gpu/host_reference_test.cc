@@ -112,7 +112,7 @@ TEST(HostReferenceTest, RotationIsThatOfTheBackend) {
   const RopeTables tables(positions, kPairs, 500000);
   const std::unique_ptr<Ops> ops = CreateCpuOps({});
   const std::unique_ptr<Activations> turned = Upload(*ops, x, 2 * kPairs);
-  ops->Rope(positions, 1, 2 * kPairs, *ops->LoadVector(tables.frequencies), *turned);
+  ops->Rope(positions, 1, 2 * kPairs, *ops->LoadVector(tables.frequencies), /*magnitude=*/1, *turned);
   Rotate(tables, x);
   EXPECT_EQ(x, Download(*ops, *turned, static_cast<int>(positions.size()), 2 * kPairs));
 }
