@@ -204,9 +204,11 @@ struct RequestParser::PinnedText {
   std::vector<TextToken> tokens;  // without the one that begins every prompt
 };
 
-absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(
-    const inference::v1::PinnedSpan& span, const inference::v1::GenerateRequest& request, const PromptTokens& tokens,
-    bool inserts, const PinnedText& text, absl::string_view field) const {
+absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
+                                                                       const inference::v1::GenerateRequest& request,
+                                                                       const PromptTokens& tokens, bool inserts,
+                                                                       const PinnedText& text,
+                                                                       absl::string_view field) const {
   switch (span.span_case()) {
     case inference::v1::PinnedSpan::kMessage:
       if (!request.has_messages()) {

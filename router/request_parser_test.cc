@@ -182,10 +182,8 @@ TEST_F(RequestParserTest, RefusesWrongSamplingParamsAndNamesTheField) {
   ExpectSamplingRefused("sampling_params.n: is 17;", [](auto* s) { s->set_n(17); });
   ExpectSamplingRefused("sampling_params.logit_bias: token id 352",
                         [](auto* s) { (*s->mutable_logit_bias())[352] = 1; });
-  ExpectSamplingRefused("sampling_params.logit_bias[3]: is NaN",
-                        [&](auto* s) { (*s->mutable_logit_bias())[3] = nan; });
-  ExpectSamplingRefused("sampling_params.logit_bias[3]: is 101;",
-                        [](auto* s) { (*s->mutable_logit_bias())[3] = 101; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is NaN", [&](auto* s) { (*s->mutable_logit_bias())[3] = nan; });
+  ExpectSamplingRefused("sampling_params.logit_bias[3]: is 101;", [](auto* s) { (*s->mutable_logit_bias())[3] = 101; });
 }
 
 TEST_F(RequestParserTest, RefusesOtherWrongFields) {
@@ -489,12 +487,13 @@ TEST_F(InsertTest, TheDefaultPolicyHoldsForTokenizeAsWell) {
 // Under a template of the test's own.
 class ChatRequestTest : public RequestParserTest {
  protected:
-  explicit ChatRequestTest(const std::string& source =
-                               "{% for message in messages %}<|im_start|>{{ message.role }}:{{ message.content }}"
-                               "{% for call in message.tool_calls %}{{ call.id }}{{ call.function | tojson }}{% endfor %}"
-                               "{{ message.tool_call_id }}{{ message.name }}{{ message.reasoning_content }}<|im_end|>"
-                               "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ mood }}"
-                               "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}") {
+  explicit ChatRequestTest(
+      const std::string& source =
+          "{% for message in messages %}<|im_start|>{{ message.role }}:{{ message.content }}"
+          "{% for call in message.tool_calls %}{{ call.id }}{{ call.function | tojson }}{% endfor %}"
+          "{{ message.tool_call_id }}{{ message.name }}{{ message.reasoning_content }}<|im_end|>"
+          "{% endfor %}{% if tools %}{{ tools | tojson }}{% endif %}{{ mood }}"
+          "{% if add_generation_prompt %}<|im_start|>assistant:{% endif %}") {
     model_ = WithTemplate(source);
     parser_ = RequestParser(model_.get(), &clock_);
     Add("user", "Hi.");
@@ -611,8 +610,9 @@ TEST_F(ChatDateTest, TheDateIsTheRouters) {
 class EndlessChatTest : public ChatRequestTest {
  protected:
   EndlessChatTest()
-      : ChatRequestTest("{% if messages[0].content == 'loop' %}{% for i in range(99999) %}{% for j in range(99999) %}"
-                        "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content * 100000 }}") {}
+      : ChatRequestTest(
+            "{% if messages[0].content == 'loop' %}{% for i in range(99999) %}{% for j in range(99999) %}"
+            "{% endfor %}{% endfor %}{% endif %}{{ messages[0].content * 100000 }}") {}
 };
 
 TEST_F(EndlessChatTest, ATemplateWithoutAnEndIsAnError) {
@@ -697,9 +697,8 @@ TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
     return RequestParser(model.get(), &clock).Parse(request, "")->policy;
   };
   const auto canonical = [&](const std::string& policy) {
-    return CanonicalPolicy(*ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256)
-                                                    .value()
-                                                    ->policy_names));
+    return CanonicalPolicy(
+        *ParsePolicy(policy, LoadRouterModel(*ModelFiles::Open(plain, ""), "", "", 256).value()->policy_names));
   };
   EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", "sinks=4,recent=14"), canonical("sinks=4,recent=14"));
   EXPECT_EQ(chosen(trained, adapter, "sinks=3,recent=13", ""), canonical("sinks=3,recent=13"));
