@@ -22,9 +22,9 @@ constexpr uint32_t kRemembered = 0x10000;
 // One group for each of kClasses, in this order: the first that matches is the class. (Khmer has its full stops there
 // since Unicode 15.)
 constexpr absl::string_view kPattern =
-    R"((\p{Sentence_Terminal}|[\x{2026}\x{17D4}\x{17D5}])|(\p{Terminal_Punctuation})|([\p{Pe}\p{Pf}])|(\p{Ps})|(\p{Pi}))"
-    R"(|(\p{N})|((?=[\p{L}\p{M}])[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer})"
-    R"(\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}]))"
+    R"((\p{Sentence_Terminal}|[\x{2026}\x{17D4}\x{17D5}])|(\p{Terminal_Punctuation})|([\p{Pe}\p{Pf}])|(\p{Ps}))"
+    R"(|(\p{Pi})|(\p{N})|((?=[\p{L}\p{M}])[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao})"
+    R"(\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}]))"
     R"(|(\p{Ll})|([\p{L}\p{M}]))";
 constexpr Class kClasses[] = {Class::kTerminal, Class::kSeparator, Class::kCloser, Class::kOpener, Class::kOpeningQuote,
                               Class::kDigit,    Class::kUnspaced,  Class::kLower,  Class::kLetter};
