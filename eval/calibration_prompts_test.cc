@@ -37,8 +37,7 @@ class CalibrationPromptsTest : public testing::Test {
   }
 
   absl::StatusOr<std::vector<CalibrationText>> Make(uint32_t context_length, bool as_chat = true) {
-    const CalibrationOptions options{
-        .policy = policy_, .rounds = 2, .tokens = 1400, .context_length = context_length};
+    const CalibrationOptions options{.policy = policy_, .rounds = 2, .tokens = 1400, .context_length = context_length};
     return MakeCalibrationTexts(options, filler_, *tokenizer_, as_chat ? chat_.get() : nullptr);
   }
 

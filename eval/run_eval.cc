@@ -82,9 +82,9 @@ class Evaluation {
       } else {
         std::vector<PrefixState> own_states;
         const Policy& own = policy->policy;
-        const bool other_sequences =
-            own.salient_millionths > 0 && (own.anchors != full_policy.anchors || own.text_anchors != full_policy.text_anchors ||
-                                           own.longest != full_policy.longest);
+        const bool other_sequences = own.salient_millionths > 0 && (own.anchors != full_policy.anchors ||
+                                                                    own.text_anchors != full_policy.text_anchors ||
+                                                                    own.longest != full_policy.longest);
         if (!HasFullPrefill(own) || other_sequences) {
           KEDGE_ASSIGN_OR_RETURN(own_states, ComputeStates(text, policy->policy, Forks(text, policy->policy)));
         }

@@ -26,8 +26,8 @@ absl::Status CheckPositions(absl::Span<const uint32_t> positions, size_t end, ab
                             absl::string_view field) {
   for (size_t i = 0; i < positions.size(); ++i) {
     if (positions[i] >= end || (i > 0 && positions[i] <= positions[i - 1])) {
-      return absl::InvalidArgumentError(absl::StrCat(field, "[", i, "]: ", positions[i],
-                                                     " is out of order or not below the ", name, " ", end));
+      return absl::InvalidArgumentError(
+          absl::StrCat(field, "[", i, "]: ", positions[i], " is out of order or not below the ", name, " ", end));
     }
   }
   return absl::OkStatus();

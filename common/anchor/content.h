@@ -19,8 +19,8 @@ struct Content {
   std::vector<uint32_t> no_anchor_positions;  // rows that never act as anchors, ascending; not under `anchors=text`
   // Under `anchors=text`, rows of the prompt that close its sequences, ascending.
   std::vector<uint32_t> sequence_ends;
-  std::vector<PositionRange> pinned;          // rows of the prompt that are kept whatever the policy says
-  uint32_t turn_begin = 0;                    // where the prompt's last turn begins: a question may stand there
+  std::vector<PositionRange> pinned;  // rows of the prompt that are kept whatever the policy says
+  uint32_t turn_begin = 0;            // where the prompt's last turn begins: a question may stand there
   Policy policy;
   // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
   // made once and travels with the request: whoever goes on with it keeps the same rows.
@@ -34,7 +34,8 @@ struct Content {
 
 // kInvalidArgument names the field and the value: no ids, an id that is not below `vocab_size`, more ids than
 // `context_length`, a prompt longer than the ids and one more, positions or ranges out of order or out of bounds,
-// positions that the policy has no use for, a salient choice under a policy that makes none or beyond what the policy grants.
+// positions that the policy has no use for, a salient choice under a policy that makes none or beyond what the policy
+// grants.
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length);
 
 }  // namespace kedge

@@ -44,8 +44,7 @@ constexpr Preset kPresets[] = {
     {"streaming", "anchors=none,sinks=4,recent=128"},
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
-    {"salient",
-     "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
+    {"salient", "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {
@@ -204,8 +203,8 @@ absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const
     }
   } else {
     if (value.empty() || value[0] < '0' || value[0] > '9') {
-      return Invalid("anchors: unknown value ", Quote(value), KnownNames(value, {"sentence", "separators", kText, "none"}),
-                     " and token ids, as in 46+33");
+      return Invalid("anchors: unknown value ", Quote(value),
+                     KnownNames(value, {"sentence", "separators", kText, "none"}), " and token ids, as in 46+33");
     }
     for (absl::string_view id_text : absl::StrSplit(value, '+')) {
       KEDGE_ASSIGN_OR_RETURN(const uint32_t id, ReadTokenId("anchors", id_text, names));
@@ -303,9 +302,10 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   }
   policy.text_anchors = anchors.value == kText;
   if (policy.text_anchors && !policy.write_full) {
-    return Invalid("anchors: text", anchors.from_preset ? " (from the preset)" : "",
-                   " cuts prompts alone, and with write=anchored what is written has sequences too; give write=full, or "
-                   "tokens, as anchors=sentence");
+    return Invalid(
+        "anchors: text", anchors.from_preset ? " (from the preset)" : "",
+        " cuts prompts alone, and with write=anchored what is written has sequences too; give write=full, or "
+        "tokens, as anchors=sentence");
   }
   if (policy.insert.has_value() && !policy.IsAnchorId(*policy.insert)) {
     return Invalid("insert: ", *policy.insert, " closes no sequence; give anchors=", *policy.insert);
@@ -338,9 +338,8 @@ std::string AnchorsText(const Policy& policy) {
 
 std::string CanonicalPolicy(const Policy& policy) {
   return absl::StrCat(
-      "anchors=", AnchorsText(policy),
-      ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off", ",longest=", policy.longest,
-      ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
+      "anchors=", AnchorsText(policy), ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off",
+      ",longest=", policy.longest, ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
       ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
       ",view=", policy.view == Policy::View::kAll ? "all" : "own",
       ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy.salient_millionths),

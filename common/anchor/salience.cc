@@ -11,8 +11,8 @@
 //    the mean over the heads, and an eighth of it, because text looks at its beginning for other reasons too. What
 //    opens the turn gets the most that any sequence got by it.
 //
-// Whole sequences with at least a quarter of the best score are taken in its order. What the budget has left goes to the
-// latest sequences before the window: they do not answer, but text goes on from them.
+// Whole sequences with at least a quarter of the best score are taken in its order. What the budget has left goes to
+// the latest sequences before the window: they do not answer, but text goes on from them.
 //
 // A model without known heads has no pointers: every last row asks, and the maximum over all heads is taken.
 //
@@ -30,8 +30,8 @@ namespace {
 
 constexpr uint32_t kLastRowsOfAllHeads = 32;  // where the heads that retrieve are not known
 constexpr uint32_t kOpeningRows = 20;         // of the last turn, in which a question before the text is looked for
-constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
-constexpr uint32_t kAskingRows = 16;   // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint32_t kLeastOpening = 4;         // rows of a sequence that asks something
+constexpr uint32_t kAskingRows = 16;          // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 8;
 constexpr uint64_t kLeastShare = 4;  // of the best score
 

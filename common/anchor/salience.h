@@ -55,7 +55,7 @@ struct EarlierSalience {
 // Owned by one thread. Copyable.
 class Salience {
  public:
-  static constexpr uint32_t kLastRows = 128;  // before row n-1, whose sums are kept row by row
+  static constexpr uint32_t kLastRows = 128;   // before row n-1, whose sums are kept row by row
   static constexpr uint32_t kPointerRows = 2;  // of these the last: the template's, where pointers look at the question
 
   // `content`: its prompt is all that is looked at.

@@ -61,9 +61,7 @@ bool ClosesSentence(const std::vector<Sign>& text) {
 }
 
 bool ClosesClause(const std::vector<Sign>& text) {
-  const auto closes = [](const Sign& sign) {
-    return sign.kind == Class::kSeparator || sign.kind == Class::kTerminal;
-  };
+  const auto closes = [](const Sign& sign) { return sign.kind == Class::kSeparator || sign.kind == Class::kTerminal; };
   const auto may_stand = [&](const Sign& sign) {
     return closes(sign) || IsClosing(sign) || sign.code_point == '(' || sign.code_point == '-';
   };

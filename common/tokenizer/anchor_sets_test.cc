@@ -1,7 +1,7 @@
+#include <gtest/gtest.h>
+
 #include <string>
 #include <vector>
-
-#include <gtest/gtest.h>
 
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
@@ -15,7 +15,11 @@ enum Membership { kNone, kSeparator, kSentence };  // every token of `sentence` 
 std::string Spell(const std::string& text) {
   std::string spelling;
   for (const char c : text) {
-    spelling += c == ' ' ? "\u0120" : c == '\n' ? "\u010A" : c == '\r' ? "\u010D" : c == '\t' ? "\u0109" : std::string(1, c);
+    spelling += c == ' '    ? "\u0120"
+                : c == '\n' ? "\u010A"
+                : c == '\r' ? "\u010D"
+                : c == '\t' ? "\u0109"
+                            : std::string(1, c);
   }
   return spelling;
 }
@@ -25,17 +29,17 @@ TEST(AnchorSetsTest, MembershipFollowsTheText) {
     const char* text;
     Membership expected;
   } kCases[] = {
-      {".", kSentence},       {"?", kSentence},      {"!", kSentence},     {"\n", kSentence},    {"\n\n", kSentence},
-      {" .", kSentence},      {"  . ", kSentence},   {".\"", kSentence},   {".')", kSentence},   {"...", kSentence},
-      {"?!", kSentence},      {".\n", kSentence},    {" \n", kSentence},   {"\"", kNone},        {"'", kNone},
-      {")", kNone},           {"\")", kNone},        {" ", kNone},         {"   ", kNone},       {". .", kSentence},
-      {"\t", kNone},          {".a", kNone},         {"a.", kSentence},    {",", kSeparator},    {";", kSeparator},
-      {":", kSeparator},      {"),", kSeparator},    {".,", kSeparator},   {"(", kNone},         {"-", kNone},
-      {"--", kNone},          {"(.", kSeparator},    {",\n", kSentence},   {".-", kSeparator},   {"-\n", kSentence},
-      {"[.", kNone},          {".\r\n", kSentence}, {",a", kNone},         {";\n", kSentence},   {"},\n", kSentence},
-      {" |\r\n", kSentence}, {"\r", kSentence},     {"\n\t\t", kSentence}, {").", kSentence},   {"].", kSentence},
-      {"!=", kNone},          {"(!", kSeparator},    {"<?", kNone},        {"/.", kNone},        {"_.", kNone},
-      {".*", kNone},          {"().", kSeparator},
+      {".", kSentence},      {"?", kSentence},     {"!", kSentence},      {"\n", kSentence},  {"\n\n", kSentence},
+      {" .", kSentence},     {"  . ", kSentence},  {".\"", kSentence},    {".')", kSentence}, {"...", kSentence},
+      {"?!", kSentence},     {".\n", kSentence},   {" \n", kSentence},    {"\"", kNone},      {"'", kNone},
+      {")", kNone},          {"\")", kNone},       {" ", kNone},          {"   ", kNone},     {". .", kSentence},
+      {"\t", kNone},         {".a", kNone},        {"a.", kSentence},     {",", kSeparator},  {";", kSeparator},
+      {":", kSeparator},     {"),", kSeparator},   {".,", kSeparator},    {"(", kNone},       {"-", kNone},
+      {"--", kNone},         {"(.", kSeparator},   {",\n", kSentence},    {".-", kSeparator}, {"-\n", kSentence},
+      {"[.", kNone},         {".\r\n", kSentence}, {",a", kNone},         {";\n", kSentence}, {"},\n", kSentence},
+      {" |\r\n", kSentence}, {"\r", kSentence},    {"\n\t\t", kSentence}, {").", kSentence},  {"].", kSentence},
+      {"!=", kNone},         {"(!", kSeparator},   {"<?", kNone},         {"/.", kNone},      {"_.", kNone},
+      {".*", kNone},         {"().", kSeparator},
   };
   TestVocabulary vocabulary;
   for (const auto& test : kCases) vocabulary.Add(Spell(test.text));
@@ -53,8 +57,9 @@ TEST(AnchorSetsTest, MembershipFollowsTheText) {
 
 TEST(AnchorSetsTest, MarksOfEveryScriptBelong) {
   // SentencePiece spells tokens as they are.
-  const auto tokenizer = MakeTokenizer(SentencePieceVocabulary(
-      {"\u3002", "\uFF01", "\uFF1F\u300D", "\u0964", "\u061F", "\u2026", "\u5417\uFF1F", "\u0085", "\u2028", "\uFF0C", "\u060C", "\u4F60"}));
+  const auto tokenizer =
+      MakeTokenizer(SentencePieceVocabulary({"\u3002", "\uFF01", "\uFF1F\u300D", "\u0964", "\u061F", "\u2026",
+                                             "\u5417\uFF1F", "\u0085", "\u2028", "\uFF0C", "\u060C", "\u4F60"}));
   const AnchorSets sets = FindAnchorSets(*tokenizer);
   const auto texts = [&](const std::vector<uint32_t>& ids) {
     std::vector<std::string> texts;
@@ -63,8 +68,8 @@ TEST(AnchorSetsTest, MarksOfEveryScriptBelong) {
     }
     return texts;
   };
-  const std::vector<std::string> sentence = {"\u3002", "\uFF01", "\uFF1F\u300D", "\u0964", "\u061F", "\u2026",
-                                             "\u5417\uFF1F", "\u0085", "\u2028"};
+  const std::vector<std::string> sentence = {"\u3002", "\uFF01",       "\uFF1F\u300D", "\u0964", "\u061F",
+                                             "\u2026", "\u5417\uFF1F", "\u0085",       "\u2028"};
   EXPECT_EQ(texts(sets.sentence), sentence);
   std::vector<std::string> separators = sentence;
   separators.insert(separators.end(), {"\uFF0C", "\u060C"});
@@ -84,7 +89,7 @@ TEST(AnchorSetsTest, PartsOfCharactersDoNot) {
 
 TEST(AnchorSetsTest, OfSpecialTokensOnlyTheEndsBelong) {
   TestVocabulary vocabulary;
-  vocabulary.Add("!", 3);   // spelled like a mark, but a control token
+  vocabulary.Add("!", 3);  // spelled like a mark, but a control token
   vocabulary.Add(".", 3);
   vocabulary.Add(" .", 1);  // not in the byte alphabet; its text is " ." all the same
   const uint32_t text_end = vocabulary.Add("<|endoftext|>", 3);

@@ -22,11 +22,12 @@ constexpr uint32_t kRemembered = 0x10000;
 // One group for each of kClasses, in this order: the first that matches is the class. (Khmer has its full stops there
 // since Unicode 15.)
 constexpr absl::string_view kPattern =
-    R"((\p{Sentence_Terminal}|[\x{2026}\x{17D4}\x{17D5}])|(\p{Terminal_Punctuation})|([\p{Pe}\p{Pf}])|(\p{Ps})|(\p{Pi})|(\p{N}))"
-    R"(|((?=[\p{L}\p{M}])[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan})"
-    R"(\p{Javanese}\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}])|(\p{Ll})|([\p{L}\p{M}]))";
-constexpr Class kClasses[] = {Class::kTerminal, Class::kSeparator, Class::kCloser,   Class::kOpener, Class::kOpeningQuote,
-                              Class::kDigit,    Class::kUnspaced,  Class::kLower, Class::kLetter};
+    R"((\p{Sentence_Terminal}|[\x{2026}\x{17D4}\x{17D5}])|(\p{Terminal_Punctuation})|([\p{Pe}\p{Pf}])|(\p{Ps}))"
+    R"(|(\p{Pi})|(\p{N})|((?=[\p{L}\p{M}])[\p{Han}\p{Hiragana}\p{Katakana}\p{Bopomofo}\p{Yi}\p{Thai}\p{Lao})"
+    R"(\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Javanese}\p{Balinese}\p{Tai_Le}\p{New_Tai_Lue}\p{Tai_Tham}\p{Tai_Viet}]))"
+    R"(|(\p{Ll})|([\p{L}\p{M}]))";
+constexpr Class kClasses[] = {Class::kTerminal, Class::kSeparator, Class::kCloser, Class::kOpener, Class::kOpeningQuote,
+                              Class::kDigit,    Class::kUnspaced,  Class::kLower,  Class::kLetter};
 
 bool IsLineBreak(char32_t c) { return (c >= 0x0A && c <= 0x0D) || c == 0x85 || c == 0x2028 || c == 0x2029; }
 
@@ -97,8 +98,8 @@ struct CharacterClasses::Matcher {
   }
   Class Find(char32_t c) const {
     const std::string text = Utf8Of(c);
-    const int groups =
-        pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK, match, nullptr);
+    const int groups = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), 0, PCRE2_NO_UTF_CHECK,
+                                   match, nullptr);
     return groups < 2 ? Class::kOther : kClasses[groups - 2];  // the number of the last group that matched, and one
   }
   pcre2_code* const code;

@@ -18,7 +18,8 @@ void ExpectAll(std::u32string_view characters, Class expected, CharacterClasses*
 TEST(CharacterClassTest, EveryScriptHasItsMarks) {
   CharacterClasses classes;
   for (int round = 0; round < 2; ++round) {  // looked up, then remembered
-    ExpectAll(U".?!\u2026\u3002\uFF01\uFF1F\uFF61\u0964\u061F\u06D4\u0589\u1362\u104B\u17D4\U00011047", Class::kTerminal, &classes);
+    ExpectAll(U".?!\u2026\u3002\uFF01\uFF1F\uFF61\u0964\u061F\u06D4\u0589\u1362\u104B\u17D4\U00011047",
+              Class::kTerminal, &classes);
     ExpectAll(U",;:\u3001\uFF0C\uFF1B\u060C\u061B", Class::kSeparator, &classes);
     ExpectAll(U"\"')]}*_`\u00BB\u2019\u201D\u300D\uFF09", Class::kCloser, &classes);
     ExpectAll(U"\n\r\v\f\u0085\u2028\u2029", Class::kLineBreak, &classes);

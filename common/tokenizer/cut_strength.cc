@@ -37,8 +37,8 @@ class Places {
   // REQUIRES: 0 < end < text.size().
   CutStrength StrengthOf(size_t begin, size_t end) const {
     CutStrength best = StrengthAt(end);
-    for (size_t at = end; at > begin && static_cast<uint8_t>(text_[at - 1]) < 0x80 && !absl::ascii_isalnum(text_[at - 1]);
-         --at) {
+    for (size_t at = end;
+         at > begin && static_cast<uint8_t>(text_[at - 1]) < 0x80 && !absl::ascii_isalnum(text_[at - 1]); --at) {
       if (at == end || at == 0) continue;
       const CutStrength inner = StrengthAt(at);
       if (inner >= CutStrength::kClause) best = std::max(best, inner);
@@ -62,7 +62,8 @@ class Places {
     if (left_end == 0 || right == text_.size()) return CutStrength::kSpace;
     const CutStrength by_sign = StrengthBehind(left_end, gap, right);
     return std::max({by_sign, gap ? CutStrength::kSpace : CutStrength::kNever,
-                     wide ? CutStrength::kBracket : CutStrength::kNever, tab ? CutStrength::kClause : CutStrength::kNever});
+                     wide ? CutStrength::kBracket : CutStrength::kNever,
+                     tab ? CutStrength::kClause : CutStrength::kNever});
   }
 
   struct Side {
@@ -98,12 +99,12 @@ bool Places::IsGrouped(size_t comma_end) const {
 CutStrength Places::StrengthBehind(size_t end, bool gap, size_t right) const {
   const Side left = Before(end), next = After(right);
   const bool joins_word = !gap && IsWordClass(next.kind);
-  const bool between_digits = !gap && next.kind == Class::kDigit && end > left.length &&
-                              Before(end - left.length).kind == Class::kDigit;
+  const bool between_digits =
+      !gap && next.kind == Class::kDigit && end > left.length && Before(end - left.length).kind == Class::kDigit;
   if (!gap) {  // not before what closes; a quote behind a separator or an opening bracket opens
     const bool opens = left.kind == Class::kSeparator || left.kind == Class::kOpener;
-    const bool closes = next.kind == Class::kSeparator || next.kind == Class::kTerminal ||
-                        (next.kind == Class::kCloser && !opens);
+    const bool closes =
+        next.kind == Class::kSeparator || next.kind == Class::kTerminal || (next.kind == Class::kCloser && !opens);
     if (closes) return CutStrength::kJoint;
   }
   switch (left.kind) {

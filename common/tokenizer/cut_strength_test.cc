@@ -93,14 +93,14 @@ TEST_F(CutStrengthTest, WhatAMessageSaysBeginsASequence) {
 
 TEST_F(CutStrengthTest, PlacesWithinASequenceAreRanked) {
   const std::vector<std::pair<std::string, std::string>> ascending[] = {
-      {{"10", "27"}, {"wo", "rd"}, {"\u00E9t", "\u00E9"}},                                              // kWord
+      {{"10", "27"}, {"wo", "rd"}, {"\u00E9t", "\u00E9"}},  // kWord
       {{"10.", "27"}, {"1,", "000 x"}, {"12:", "30"}, {"config.", "yaml"}, {"\"", "x"}, {"f(", "x"}, {"x", ","}},
-      {{"a/", "/b"}, {"\u4F60", "\u597D"}, {"x", "="}},                                                  // kSign
-      {{"a", " b"}, {"a ", "b"}, {"\"k\":", " 1"}},                                                      // kSpace
-      {{"f(x)", "-y"}, {"x\"", " y"}, {"a", "  b"}, {"<p>", "-"}},                                       // kBracket
+      {{"a/", "/b"}, {"\u4F60", "\u597D"}, {"x", "="}},                                                    // kSign
+      {{"a", " b"}, {"a ", "b"}, {"\"k\":", " 1"}},                                                        // kSpace
+      {{"f(x)", "-y"}, {"x\"", " y"}, {"a", "  b"}, {"<p>", "-"}},                                         // kBracket
       {{"a,", " b"}, {"a,", "b"}, {"1,", "22"}, {"\u4F60\uFF0C", "\u597D"}, {"a |", " b"}, {"a\t", "b"}},  // kClause
-      {{"a;", " b"}, {"a;", "b"}, {"]},", "{"}, {"}", "x"}},                                             // kStrong
-      {{"a.", " b"}, {"Dr.", " Hill"}},                                                                  // kStop
+      {{"a;", " b"}, {"a;", "b"}, {"]},", "{"}, {"}", "x"}},                                               // kStrong
+      {{"a.", " b"}, {"Dr.", " Hill"}},                                                                    // kStop
   };
   int strength = static_cast<int>(CutStrength::kWord);
   for (const auto& places : ascending) {
@@ -136,7 +136,8 @@ TEST_F(CutStrengthTest, TakesLinearTime) {
 
 // Prompts that begin alike are cut alike there, but for the last few rows.
 TEST_F(CutStrengthTest, LooksNoFartherThanTheNextCharacter) {
-  const std::string text = "One. two, Three.\" Four\r\n\r\nfive: 10.27 {x; y} 1,000 No. 7.[12] Six! \u4F60\u3002\u597D ";
+  const std::string text =
+      "One. two, Three.\" Four\r\n\r\nfive: 10.27 {x; y} 1,000 No. 7.[12] Six! \u4F60\u3002\u597D ";
   const std::vector<CutStrength> whole = FindCutStrengths(*tokenizer_, {.ids = Ids(text)});
   for (size_t size = 0; size <= text.size(); ++size) {
     const std::vector<CutStrength> part = FindCutStrengths(*tokenizer_, {.ids = Ids(text.substr(0, size))});

@@ -1,6 +1,7 @@
-// Where prompts of many kinds are cut: the text's own ends, which are the same in every vocabulary, and the places where
-// sequences of more than 48 rows are cut, which depend on how many tokens a text has. testdata/cuts.json holds what was
-// found right by reading it. The small vocabulary always runs; the others need files from outside (FindVocabulary).
+// Where prompts of many kinds are cut: the text's own ends, which are the same in every vocabulary, and the places
+// where sequences of more than 48 rows are cut, which depend on how many tokens a text has. testdata/cuts.json holds
+// what was found right by reading it. The small vocabulary always runs; the others need files from outside
+// (FindVocabulary).
 #include <algorithm>
 #include <cstdlib>
 #include <fstream>
@@ -120,13 +121,15 @@ TEST(CutsGoldenTest, SmolLM2) {
 
 TEST(CutsGoldenTest, Llama3) {
   const std::string path = FindVocabulary("KEDGE_VOCAB_DIR", "ggml-vocab-llama-bpe.gguf");
-  if (path.empty()) GTEST_SKIP() << "give bazel --test_env=KEDGE_VOCAB_DIR=<models of llama.cpp, in the llama-cpp-python sdist>";
+  if (path.empty())
+    GTEST_SKIP() << "give bazel --test_env=KEDGE_VOCAB_DIR=<models of llama.cpp, in the llama-cpp-python sdist>";
   ExpectCutsOfFile("llama3", path);
 }
 
 TEST(CutsGoldenTest, Qwen2) {
   const std::string path = FindVocabulary("KEDGE_VOCAB_DIR", "ggml-vocab-qwen2.gguf");
-  if (path.empty()) GTEST_SKIP() << "give bazel --test_env=KEDGE_VOCAB_DIR=<models of llama.cpp, in the llama-cpp-python sdist>";
+  if (path.empty())
+    GTEST_SKIP() << "give bazel --test_env=KEDGE_VOCAB_DIR=<models of llama.cpp, in the llama-cpp-python sdist>";
   ExpectCutsOfFile("qwen2", path);
 }
 

@@ -1,5 +1,5 @@
-// One walk over the text. At a terminator, what follows is looked at (closing marks, white space, the next sentence's first
-// character) and, for a single full stop, the word before it.
+// One walk over the text. At a terminator, what follows is looked at (closing marks, white space, the next sentence's
+// first character) and, for a single full stop, the word before it.
 //
 // The abbreviations known are English ones and some that other languages write before names. What goes on with a
 // lower-case letter needs none of them.
@@ -20,13 +20,14 @@ namespace {
 using Class = CharacterClass;
 
 // In lower case, sorted. Those that also end sentences ("etc.", "Inc.", "a.m.") are known by what follows them.
-constexpr absl::string_view kAbbreviations[] = {
-    "adm", "al",   "approx", "ca", "capt", "cf", "cmdr", "col",  "dr",   "dra", "est", "gen", "gov", "hon", "jr", "lt",
-    "messrs", "mme", "mr",   "mrs", "ms", "mt", "pres", "prof", "rep", "rev", "sen", "sgt", "sr",  "sra", "st", "viz", "vs"};
+constexpr absl::string_view kAbbreviations[] = {"adm", "al",  "approx", "ca",  "capt", "cf",   "cmdr", "col",    "dr",
+                                                "dra", "est", "gen",    "gov", "hon",  "jr",   "lt",   "messrs", "mme",
+                                                "mr",  "mrs", "ms",     "mt",  "pres", "prof", "rep",  "rev",    "sen",
+                                                "sgt", "sr",  "sra",    "st",  "viz",  "vs"};
 // Only where a digit follows: "no." also ends sentences.
-constexpr absl::string_view kBeforeNumbers[] = {"apr", "art", "aug", "ch", "dec", "eq",  "feb", "fig", "jan", "jul",
-                                                "jun", "mar", "no",  "nos", "nov", "nr", "oct", "p",   "pp",  "sec",
-                                                "sep", "sept", "vol"};
+constexpr absl::string_view kBeforeNumbers[] = {"apr", "art", "aug", "ch",  "dec", "eq",   "feb", "fig",
+                                                "jan", "jul", "jun", "mar", "no",  "nos",  "nov", "nr",
+                                                "oct", "p",   "pp",  "sec", "sep", "sept", "vol"};
 constexpr absl::string_view kFullWidthPoint = "\uFF0E";
 constexpr size_t kListDigits = 3;  // of a list entry's number: a longer one is a year
 
@@ -129,8 +130,8 @@ class Splitter {
       const Class kind = classes_.Of(c.code_point);
       if (kind == Class::kCloser) {
         at += c.length;
-      } else if (kind == Class::kOpeningQuote && (at + c.length == text_.size() ||
-                                                  IsWhiteSpaceClass(ClassAt(at + c.length)))) {
+      } else if (kind == Class::kOpeningQuote &&
+                 (at + c.length == text_.size() || IsWhiteSpaceClass(ClassAt(at + c.length)))) {
         at += c.length;
       } else if (c.code_point == '[') {
         size_t digits = at + 1;
@@ -194,7 +195,8 @@ std::vector<size_t> FindSentenceBreaks(absl::string_view text) {
   CharacterClasses classes;
   std::vector<size_t> places;
   for (const TextBreak& found : FindTextBreaks(text, &classes)) {
-    if (found.end > 0 && found.next < text.size() && (found.ends_sentence || found.lines >= 2)) places.push_back(found.end);
+    if (found.end > 0 && found.next < text.size() && (found.ends_sentence || found.lines >= 2))
+      places.push_back(found.end);
   }
   return places;
 }

@@ -22,10 +22,11 @@ struct TextBreak {
 // All of them, ascending; the end of a text is one if a sentence or a line ends there.
 //
 // By rule, without a model or a language:
-//   - A run of terminators, those of any script, ends a sentence, and closing quotes, brackets and the marks * _ ` belong
-//     to it, as does a note's number in brackets. After . ? ! and the ellipsis white space must follow, or a letter of a
-//     script that is written without spaces, or a closing tag (</p>); other terminators need none, but for a full-width
-//     point between two digits.
+//   - A run of terminators, those of any script, ends a sentence, and closing quotes, brackets and the marks * _ `
+//   belong
+//     to it, as does a note's number in brackets. After . ? ! and the ellipsis white space must follow, or a letter of
+//     a script that is written without spaces, or a closing tag (</p>); other terminators need none, but for a
+//     full-width point between two digits.
 //   - What goes on with a lower-case letter is no new sentence. After . ? ! and the ellipsis with white space before
 //     them, only what goes on with another letter is one ("port ?? 80").
 //   - A single full stop does not end one after a title or another abbreviation ("Dr.", "e.g.", "U.S."; "No." and the

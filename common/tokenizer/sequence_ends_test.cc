@@ -61,8 +61,7 @@ TEST(SequenceEnds, DecisionsLookAheadByLessThanTwiceTheLongest) {
   const Strengths whole = Of("ww ;w sw.wwwwcw ww w;www ww!ww ww s ss bw ww w ww ww w c w w w ww.ww");
   const std::vector<uint32_t> ends = FindSequenceEnds(whole, kLongest);
   for (size_t size = 0; size <= whole.size(); ++size) {
-    const std::vector<uint32_t> part =
-        FindSequenceEnds(absl::MakeConstSpan(whole).first(size), kLongest);
+    const std::vector<uint32_t> part = FindSequenceEnds(absl::MakeConstSpan(whole).first(size), kLongest);
     for (uint32_t i = 0; i + 2 * kLongest <= size; ++i) {
       EXPECT_EQ(std::binary_search(part.begin(), part.end(), i), std::binary_search(ends.begin(), ends.end(), i))
           << "row " << i << " of " << size;
