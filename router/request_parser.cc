@@ -262,6 +262,10 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
       std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
     }
   }
+  if (parsed->chooses) {  // no choice knows that an answer may need them
+    for (const PositionRange& range : tokens.tools)
+      std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
+  }
   parsed->pinned = RangesOf(PositionsOf(pinned));
   return absl::OkStatus();
 }

@@ -94,6 +94,8 @@ class ChatEncoder {
     AddText(span);
     if (const std::optional<size_t> message = MessageOf(origin)) {
       parts_.push_back({*message, {begin, text_.size()}, goes_on});
+    } else {
+      has_tools_ = true;
     }
   }
 
@@ -125,9 +127,15 @@ class ChatEncoder {
       const PositionRange marked = range_of(opener);
       std::fill(prompt_.no_anchor.begin() + marked.begin, prompt_.no_anchor.begin() + marked.end, true);
     }
+    uint32_t beside = first;  // where what is no message goes on
+    const auto add_tools = [&](uint32_t end) {
+      if (has_tools_ && beside < end) prompt_.tools.push_back({beside, end});
+    };
     for (const Part& part : parts_) {
       const PositionRange range = range_of(part.span);
       if (range.begin == range.end) continue;
+      add_tools(range.begin);
+      beside = range.end;
       std::vector<PositionRange>& message = prompt_.messages[part.message];
       if (!message.empty() && (part.goes_on || range.begin <= message.back().end)) {
         message.back().end = range.end;
@@ -135,9 +143,11 @@ class ChatEncoder {
         message.push_back(range);
       }
     }
+    add_tools(static_cast<uint32_t>(prompt_.ids.size()));
     text_.clear();
     openers_.clear();
     parts_.clear();
+    has_tools_ = false;
   }
 
   const Tokenizer& tokenizer_;
@@ -153,6 +163,7 @@ class ChatEncoder {
     bool goes_on;
   };
   std::vector<Part> parts_;  // in text_
+  bool has_tools_ = false;   // text_ holds something of the client that is no message
 };
 
 }  // namespace

@@ -21,6 +21,9 @@ struct PromptTokens {
   // Of a chat, for each message: the tokens that overlap what the template wrote of it, in one piece or several, or
   // nothing at all. Ascending.
   std::vector<std::vector<PositionRange>> messages;
+  // Of a chat: where the template wrote its tools, with what it says of them, up to the special tokens on both sides and
+  // without messages that stand there too. Without these the model cannot call any. Ascending.
+  std::vector<PositionRange> tools;
   uint32_t turn_begin = 0;  // where the last message begins of which there are tokens; one that is continued is none
 };
 
