@@ -38,6 +38,7 @@ class ParseState {
   absl::Status Unexpected(absl::string_view expected) const;
 
   NameId Name(const std::string& name);
+  const std::string& NameOf(NameId name) const { return names_[static_cast<size_t>(name)]; }
   std::vector<std::string> TakeNames() { return std::move(names_); }
 
   // Names that the template itself gives a value, and those whose existence it asks for: a call of another name is of a

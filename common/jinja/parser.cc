@@ -141,7 +141,7 @@ class Parser {
   Parsed ParseFor() {
     StatementOwner statement = Make(Kind::kFor, state_.Next().line);
     KEDGE_ASSIGN_OR_RETURN(statement->targets.emplace_back(), ParseTarget("in", /*with_namespace=*/false));
-    if (SetsName(statement->targets[0], state_.Name("loop"))) {
+    if (SetsLoop(statement->targets[0])) {
       return state_.Error("a loop cannot set `loop`", statement->line);
     }
     KEDGE_RETURN_IF_ERROR(state_.ExpectName("in"));
@@ -161,12 +161,12 @@ class Parser {
     return statement;
   }
 
-  static bool SetsName(const Target& target, NameId name) {
+  bool SetsLoop(const Target& target) const {
     if (target.is_tuple) {
       return std::any_of(target.targets.begin(), target.targets.end(),
-                         [&](const Target& part) { return SetsName(part, name); });
+                         [&](const Target& part) { return SetsLoop(part); });
     }
-    return target.name == name;
+    return state_.NameOf(target.name) == "loop";
   }
 
   // What an assignment may set, from an expression.
