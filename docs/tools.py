@@ -2,10 +2,11 @@
 """A round of tools: the model asks for a function, this program calls it, and the model answers with what it returned.
 
     ./kedge up --model qwen2.5-coder-0.5b
-    PYTHONPATH=/tmp/client /usr/bin/python3 docs/tools.py localhost:50051 "How many degrees are there in Oslo?"
+    PYTHONPATH=/tmp/client /usr/bin/python3 docs/tools.py localhost:50051 "What is the temperature in Oslo now?"
 
 README.md ("From any language") says how /tmp/client is made from the protos. How a call looks in the text of an answer is
-the model's own affair: this reads the form of Qwen 2.5, Qwen 3 and Hermes. (Qwen 2.5 Coder leaves the marks out.)
+the model's own affair: this reads JSON with a name and arguments, between the marks of Qwen 2.5, Qwen 3 and Hermes or bare,
+as Qwen 2.5 Coder writes it. So small a model often calls again in place of an answer, and then what came back is printed.
 """
 import json
 import re
@@ -29,30 +30,51 @@ TOOLS = [pb.Tool(name="get_temperature", description="Get the current temperatur
 
 def read_calls(text):
     """What the model says beside its calls, and the calls."""
-    if re.fullmatch(r'\s*\{\s*"name".*\}\s*', text, re.DOTALL):
-        text = f"<tool_call>{text}</tool_call>"
-    calls = [json.loads(call) for call in re.findall(r"<tool_call>\s*(.*?)\s*</tool_call>", text, re.DOTALL)]
-    return re.sub(r"<tool_call>.*?</tool_call>", "", text, flags=re.DOTALL).strip(), calls
+    text = re.sub(r"</?tool_call>", "", text)
+    decoder = json.JSONDecoder()
+    rest, calls, at = "", [], 0
+    while at < len(text):
+        try:
+            value, end = decoder.raw_decode(text, at)
+        except json.JSONDecodeError:
+            value, end = None, at + 1
+        if isinstance(value, dict) and value.get("name") in FUNCTIONS and isinstance(value.get("arguments"), dict):
+            calls.append(value)
+        else:
+            rest += text[at:end]
+        at = end
+    return rest.strip(), calls
+
+
+def call_function(name, arguments):
+    try:
+        return FUNCTIONS[name](**arguments)
+    except TypeError as error:  # the model's arguments are not those of the function
+        return {"error": str(error)}
 
 
 def main():
+    if len(sys.argv) != 3:
+        sys.exit("usage: tools.py HOST:PORT QUESTION")
     address, question = sys.argv[1:]
     stub = inference_pb2_grpc.InferenceServiceStub(grpc.insecure_channel(address))
     chat = pb.ChatMessages(messages=[pb.ChatMessage(role="user", content=question)], tools=TOOLS)
-    for _ in range(4):  # a model may ask again and again
-        answer = stub.Generate(pb.GenerateRequest(messages=chat, sampling_params=pb.SamplingParams(temperature=0)),
-                               timeout=120)
+    results = {}  # by call
+    while True:
+        answer = stub.Generate(pb.GenerateRequest(
+            messages=chat, sampling_params=pb.SamplingParams(temperature=0, max_tokens=200)), timeout=120)
         text, calls = read_calls(answer.completions[0].text)
+        calls = [call for call in calls if json.dumps(call) not in results]
         if not calls:
             break
         message = chat.messages.add(role="assistant", content=text or None)
-        for number, call in enumerate(calls):
-            name, arguments = call["name"], call["arguments"]
-            message.tool_calls.add(id=f"call{number}", name=name, arguments=json.dumps(arguments))
-            result = FUNCTIONS[name](**arguments)
-            print(f"{name}({arguments}) = {result}", file=sys.stderr)
-            chat.messages.add(role="tool", tool_call_id=f"call{number}", name=name, content=json.dumps(result))
-    print(text)
+        for call in calls:
+            key, call_id = json.dumps(call), f"call{len(results)}"
+            results[key] = json.dumps(call_function(**call))
+            print(f"{key} = {results[key]}", file=sys.stderr)
+            message.tool_calls.add(id=call_id, name=call["name"], arguments=json.dumps(call["arguments"]))
+            chat.messages.add(role="tool", tool_call_id=call_id, name=call["name"], content=results[key])
+    print(text or "; ".join(results.values()))
 
 
 if __name__ == "__main__":
