@@ -128,7 +128,7 @@ absl::Status FetchPieces(const ModelSource& source, const std::string& partial, 
     if (absl::IsCancelled(status)) return status;
     if (!status.ok()) return CannotFetch(source, piece, status.message());
     if (SizeOr0(partial) != source.SizeOf(i + 1)) {
-      const uint64_t came = SizeOr0(partial) - source.SizeOf(i);
+      const uint64_t there = SizeOr0(partial), came = there - std::min(there, source.SizeOf(i));
       KEDGE_RETURN_IF_ERROR(KeepWholePieces(source, partial).status());
       return CannotFetch(source, piece,
                          absl::StrCat(piece.member, " has ", came, " bytes, not the ",

@@ -103,8 +103,8 @@ absl::StatusOr<std::string> WheelFetcher::Download(const std::string& requiremen
   KEDGE_ASSIGN_OR_RETURN(const bool fetched, Run(std::move(argv), on_wait));
   if (!fetched) return absl::UnavailableError(Reason());
   std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(wheels_, error)) {
-    if (entry.path().extension() == ".whl") return entry.path().string();
+  for (fs::directory_iterator it(wheels_, error), end; !error && it != end; it.increment(error)) {
+    if (it->path().extension() == ".whl") return it->path().string();
   }
   return absl::UnavailableError("pip brought no wheel");
 }

@@ -1,4 +1,4 @@
-// Tested by request_parser_test.cc.
+// Tested by request_parser_chat_test.cc.
 #include "router/chat_request.h"
 
 #include <cmath>

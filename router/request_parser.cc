@@ -2,7 +2,7 @@
 // checks come before the tokenizer. Messages name the field and the limit, and repeat numbers and ids, but never a
 // prompt.
 //
-// Tested by request_parser_test.cc.
+// Tested by request_parser_test.cc and request_parser_chat_test.cc.
 #include "router/request_parser.h"
 
 #include <algorithm>

@@ -72,7 +72,9 @@ absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Va
     if (!item.is(Value::Kind::kString)) {
       return absl::InvalidArgumentError(absl::StrCat("`in` a string is not defined for a ", TypeName(item)));
     }
-    KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(container.text().size()));
+    // A search may compare all of the item at each place.
+    KEDGE_RETURN_IF_ERROR(
+        runtime.account()->StepBytes(container.text().size() * std::max<size_t>(item.text().size(), 1)));
     return absl::StrContains(container.text().bytes(), item.text().bytes());
   }
   if (container.is(Value::Kind::kDict)) {

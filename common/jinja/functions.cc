@@ -125,7 +125,13 @@ Result StrftimeNow(const Invocation& call) {
   tm local{};
   localtime_r(&seconds, &local);
   char buffer[64 * 1024];  // no field is longer than some tens of characters
-  return Value::Text(absl::string_view(buffer, std::strftime(buffer, sizeof(buffer), c_format.c_str(), &local)));
+  // The format's text is in it: its first origin that is not the template.
+  Origin origin = kTemplate;
+  for (const Text::Run& run : format.runs()) {
+    if (origin == kTemplate) origin = run.origin;
+  }
+  return Value::Text(absl::string_view(buffer, std::strftime(buffer, sizeof(buffer), c_format.c_str(), &local)),
+                     origin);
 }
 
 // cycler("a", "b"): next() gives them in turn.

@@ -102,10 +102,16 @@ absl::StatusOr<Part> PartOf(const Invocation& call, size_t first) {
   return Part{text.Offset(begin), text.Offset(end), begin, true};
 }
 
+// A search may compare all of what is wanted at each place.
+absl::Status StepSearch(const Invocation& call, const Text& wanted) {
+  return call.account()->StepBytes(Self(call).size() * wanted.size());
+}
+
 // -1: not there.
 absl::StatusOr<int64_t> Position(const Invocation& call, bool last) {
   KEDGE_ASSIGN_OR_RETURN(const Text wanted, call.String(0));
   KEDGE_ASSIGN_OR_RETURN(const Part part, PartOf(call, 1));
+  KEDGE_RETURN_IF_ERROR(StepSearch(call, wanted));
   const absl::string_view bytes = Self(call).bytes().substr(part.begin, part.end - part.begin);
   const size_t found = last ? bytes.rfind(wanted.bytes()) : bytes.find(wanted.bytes());
   if (!part.valid || found == absl::string_view::npos) return -1;
@@ -123,6 +129,7 @@ Result CountMethod(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(const Text wanted, call.String(0));
   KEDGE_ASSIGN_OR_RETURN(const Part part, PartOf(call, 1));
   if (!part.valid) return Value::Int(0);
+  KEDGE_RETURN_IF_ERROR(StepSearch(call, wanted));
   const absl::string_view bytes = Self(call).bytes().substr(part.begin, part.end - part.begin);
   if (wanted.empty()) return Value::Int(static_cast<int64_t>(CountCharacters(bytes)) + 1);
   int64_t count = 0;

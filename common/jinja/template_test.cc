@@ -86,6 +86,7 @@ TEST(Template, TheTimeIsTheCallers) {
   setenv("TZ", "UTC", 1);
   tzset();
   EXPECT_EQ(Rendered("{{ strftime_now('%d %b %Y %H %f%Z') }}"), "0:02 Jan 1970 06 000000|");
+  EXPECT_EQ(Rendered("{{ strftime_now(messages[0].content) }}"), "1:Hi|");
 }
 
 TEST(Template, EveryBoundIsAnErrorThatNamesIt) {
@@ -93,6 +94,11 @@ TEST(Template, EveryBoundIsAnErrorThatNamesIt) {
   const std::string memory = "line 1: the template needs more than 268435456 bytes of memory";
   const std::string loops = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
   EXPECT_EQ(Rendered(loops), steps);
+  EXPECT_EQ(Rendered("{{ 'a' * 500000 ~ 'b' in 'a' * 5000000 }}"), steps);
+  EXPECT_EQ(Rendered("{{ ('a' * 5000000).count('a' * 500000 ~ 'b') }}"), steps);
+  EXPECT_EQ(Rendered("{{ ('a' * 5000000).rfind('b' ~ 'a' * 500000) }}"), steps);
+  EXPECT_EQ(Rendered("{{ ('a' * 5000000) | replace('a' * 500000 ~ 'b', '') }}"), steps);
+  EXPECT_EQ(Rendered("{{ ('a' * 5000000).split('a' * 500000 ~ 'b') }}"), steps);
   EXPECT_EQ(Rendered("{{ 'x' * 1000000000 }}"), memory);
   EXPECT_EQ(Rendered("{{ [1] * 1000000000 }}"), memory);
   EXPECT_EQ(Rendered("{{ range(1000000000) | length }}"), "line 1: range() of more than 100000 numbers");

@@ -156,6 +156,8 @@ absl::StatusOr<Text> Replace(Account* account, const Text& text, const Text& fro
       offset += CharacterLength(bytes[offset]);
     }
   } else {
+    // A search may compare all of `from` at each place.
+    KEDGE_RETURN_IF_ERROR(account->StepBytes(text.size() * from.size()));
     for (size_t found = bytes.find(from.bytes()); found != absl::string_view::npos && count != 0;
          found = bytes.find(from.bytes(), copied)) {
       builder.Append(text, copied, found);
@@ -173,6 +175,7 @@ absl::StatusOr<Text> Replace(Account* account, const Text& text, const Text& fro
 absl::StatusOr<std::vector<Text>> Split(Account* account, const Text& text, std::optional<absl::string_view> separator,
                                         int64_t count, bool from_right) {
   if (!separator.has_value()) return SplitAtSpace(account, text, count, from_right);
+  KEDGE_RETURN_IF_ERROR(account->StepBytes(text.size() * separator->size()));  // as for Replace
   Cutter cutter(account, text);
   const absl::string_view bytes = text.bytes();
   if (from_right) {

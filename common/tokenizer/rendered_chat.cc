@@ -111,7 +111,8 @@ std::vector<ByteSpan> FindOpeners(const RenderedChat& chat, const std::vector<bo
   if (opener.empty()) return {};
   std::vector<ByteSpan> found;
   size_t end = chat.text.size();
-  if (at_end && absl::EndsWith(chat.text, opener)) {
+  if (at_end && absl::EndsWith(chat.text, opener) &&
+      chat.IsTemplates({chat.text.size() - opener.size(), chat.text.size()})) {
     end -= opener.size();
     found.push_back({end, chat.text.size()});
   }
