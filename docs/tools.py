@@ -5,8 +5,9 @@
     PYTHONPATH=/tmp/client /usr/bin/python3 docs/tools.py localhost:50051 "What is the temperature in Oslo now?"
 
 README.md ("From any language") says how /tmp/client is made from the protos. How a call looks in the text of an answer is
-the model's own affair: this reads JSON with a name and arguments, between the marks of Qwen 2.5, Qwen 3 and Hermes or bare,
-as Qwen 2.5 Coder writes it. So small a model often calls again in place of an answer, and then what came back is printed.
+the model's own affair: this reads JSON with a name and arguments, between the marks of Qwen 2.5, Qwen 3 and Hermes, or bare or
+as a block of code, as Qwen 2.5 Coder writes it. Small models often call again in place of an answer; then what came back is
+printed.
 """
 import json
 import re
@@ -30,7 +31,7 @@ TOOLS = [pb.Tool(name="get_temperature", description="Get the current temperatur
 
 def read_calls(text):
     """What the model says beside its calls, and the calls."""
-    text = re.sub(r"</?tool_call>", "", text)
+    text = re.sub(r"</?tool_call>|```(?:json)?", "", text)
     decoder = json.JSONDecoder()
     rest, calls, at = "", [], 0
     while at < len(text):
