@@ -175,13 +175,13 @@ class DrainTest(unittest.TestCase):
         channel = grpc.insecure_channel(address)
         self.addCleanup(channel.close)
         call = inference_pb2_grpc.InferenceServiceStub(channel).GenerateStream(request(random_ids(50, 1), max_tokens=1500))
-        next(call)
-        answer = {"ids": 1}
+        count = lambda part: sum(len(completion.token_ids) for completion in part.completions)
+        answer = {"ids": count(next(call))}
 
         def read():
             try:
                 for part in call:
-                    answer["ids"] += sum(len(completion.token_ids) for completion in part.completions)
+                    answer["ids"] += count(part)
             except grpc.RpcError as error:
                 answer["error"] = error
             answer["ended"] = time.time()
