@@ -192,7 +192,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
 // Whoever goes on from stored rows computes the bits of whoever computes all rows.
 TEST_P(EqualityTest, AHitGivesTheSameBits) {
   uint32_t hits = 0;
-  for (uint32_t seed = 0; seed < 8; ++seed) {
+  for (uint32_t seed = 0; seed < 12; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(3000 * GetParam() + seed);
     const Content content = RandomContent(model_.vocab_size, 150, random);
@@ -232,7 +232,7 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
       most = hit->rows.end - std::min<uint32_t>(hit->rows.end, 1 + random() % 40);
     }
   }
-  EXPECT_GT(hits, 5u);
+  EXPECT_GT(hits, 10u);
 }
 
 // A merged adapter is the same model, to the bit, as a base that was written with the merged weights.

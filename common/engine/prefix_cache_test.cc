@@ -109,7 +109,7 @@ Content Prompt(uint32_t size, const Policy& policy, uint32_t seed = 1) {
 
 TEST(PrefixCacheTest, AHitAtEveryPossiblePlaceGivesTheSameBits) {
   uint32_t hits = 0, choices = 0;
-  for (uint32_t seed = 0; seed < 100; ++seed) {
+  for (uint32_t seed = 0; seed < 150; ++seed) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937 random(seed);
     const Content content = RandomContent(kVocabulary, seed % 3 == 0 ? 400 : 120, random);
@@ -131,7 +131,7 @@ TEST(PrefixCacheTest, AHitAtEveryPossiblePlaceGivesTheSameBits) {
     }
   }
   EXPECT_GT(hits, 3000u);
-  EXPECT_GT(choices, 80u);
+  EXPECT_GT(choices, 100u);
 }
 
 TEST(PrefixCacheTest, EveryCheckpointOfWhatMayBeSharedIsFound) {

@@ -42,7 +42,7 @@ class Renderer:
 
 
 class AgainstJinja2(unittest.TestCase):
-    def compare(self, cases, least_rendered=0.5):
+    def compare(self, cases, least_rendered=0.5, most_refused=0.01):
         """cases: (template, variables). At least a share of them must have a text, so that the corpus means something."""
         answers = Renderer().answers([{"template": t, "variables": v} for t, v in cases])
         wrong = []
@@ -60,7 +60,7 @@ class AgainstJinja2(unittest.TestCase):
                   f"    ours   {text!r:.1500} {error or ''}")
         self.assertEqual(len(wrong), 0, f"of {len(cases)} (seed {SEED})")
         self.assertGreaterEqual(rendered, least_rendered * len(cases))
-        self.assertLess(refused, 0.01 * len(cases) + 1)
+        self.assertLessEqual(refused, most_refused * len(cases))
         print(f"{self.id()}: {len(cases)} cases are equal, {rendered} of them texts")
 
     def test_constructs(self):
@@ -83,7 +83,7 @@ class AgainstJinja2(unittest.TestCase):
             for _ in range(60):
                 cases.append((source, jinja2_conversations.variables(draw)))
         print(f"{len(templates)} templates")
-        self.compare(cases, 0.3)
+        self.compare(cases, 0.3, most_refused=0)
 
     def collected(self):
         """Templates of llama.cpp and in its vocabularies."""
