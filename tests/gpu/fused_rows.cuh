@@ -63,8 +63,8 @@ __global__ void __launch_bounds__(1024)
   QuantizeFour(x, row, column, size, out);
 }
 
-// out = silu(gate) * up in 8 bits, of rows [gate, up]: [rows][2 size]. A grid of (size / 4 / blockDim.x, rows); size is a
-// multiple of 128.
+// out = silu(gate) * up in 8 bits, of rows [gate, up]: [rows][2 size]. A grid of (size / 4 / blockDim.x, rows); size is
+// a multiple of 128.
 __global__ void GateUp(const float* both, int size, uint8_t* out) {
   StartNext();
   WaitForPrevious();

@@ -79,8 +79,10 @@ RandomPanels::RandomPanels(Random& random, PanelForm form, int panels, int input
 
 PanelView RandomPanels::view() const { return {form, inputs, panel_bytes, quants, data.data()}; }
 
-Q8Matrix::Q8Matrix(Random& random, int outputs, int inputs)
-    : outputs(outputs), inputs(inputs), quants(size_t(outputs) * inputs), scales(size_t(outputs) * inputs / 32) {
+Q8Matrix::Q8Matrix(int outputs, int inputs)
+    : outputs(outputs), inputs(inputs), quants(size_t(outputs) * inputs), scales(size_t(outputs) * inputs / 32) {}
+
+Q8Matrix::Q8Matrix(Random& random, int outputs, int inputs) : Q8Matrix(outputs, inputs) {
   for (int8_t& quant : quants) quant = static_cast<int8_t>(random());
   for (uint16_t& scale : scales) scale = ToHalf(RandomScale(random));
 }

@@ -33,6 +33,7 @@ struct RandomPanels {
 
 // Weights in blocks of 32 as Q8_0 has them, and the orders in which kernels take them.
 struct Q8Matrix {
+  Q8Matrix(int outputs, int inputs);  // zeros
   Q8Matrix(Random& random, int outputs, int inputs);
   int blocks() const { return inputs / 32; }
   // For MultiplyRow: [outputs / 16][blocks][half of the block][16 outputs][16 bytes], and [outputs / 16][blocks][16].

@@ -50,8 +50,8 @@ __device__ inline float2 Turn(float2 x, float2 cos, float2 sin) {
 }
 
 // qkv: [requests][heads + 2 kv heads][head_dim], queries before keys before values; bias the same for all requests, or
-// nullptr; cos, sin: [requests][head_dim]. A grid of (parts, kv heads, requests), kScoreWarps warps: block p takes pages
-// [p * pages_per_block, + pages_per_block).
+// nullptr; cos, sin: [requests][head_dim]. A grid of (parts, kv heads, requests), kScoreWarps warps: block p takes
+// pages [p * pages_per_block, + pages_per_block).
 template <int head_dim, int shared>
 __global__ void __launch_bounds__(32 * kScoreWarps)
     RotateAndScore(const float* qkv, const float* bias, const float* cos, const float* sin, AttentionView view,
@@ -160,8 +160,7 @@ struct ValueMemory {
 // out: [requests][heads * head_dim] in 8 bits. A grid of (head_dim / columns, kv heads, requests), a thread for two
 // columns and `per_thread` of the heads; columns is 64 or 128.
 template <int head_dim, int shared, int columns, int per_thread>
-__global__ void __launch_bounds__(columns / 2 * (shared / per_thread))
-    WeighValues(AttentionView view, uint8_t* out) {
+__global__ void __launch_bounds__(columns / 2 * (shared / per_thread)) WeighValues(AttentionView view, uint8_t* out) {
   static_assert(shared % per_thread == 0 && columns % 64 == 0);
   constexpr int kThreads = columns / 2 * (shared / per_thread), kWarps = kThreads / 32;
   using Memory = ValueMemory<head_dim, shared, columns>;
@@ -173,8 +172,7 @@ __global__ void __launch_bounds__(columns / 2 * (shared / per_thread))
   StartNext();
   const auto load = [&](int index) {  // of this block's columns
     if (index < view.page_count) {
-      const __half* values =
-          KeysOf<head_dim>(view, request, index, kv_head) + kRows * head_dim + blockIdx.x * columns;
+      const __half* values = KeysOf<head_dim>(view, request, index, kv_head) + kRows * head_dim + blockIdx.x * columns;
       for (int i = threadIdx.x; i < kRows * columns / 8; i += kThreads) {
         const int row = i / (columns / 8), piece = i % (columns / 8) * 8;
         CopyAsync(&memory.values[index % kValueStages][row][piece], values + row * head_dim + piece);
@@ -250,7 +248,7 @@ __global__ void __launch_bounds__(columns / 2 * (shared / per_thread))
         const float correction = memory.corrections[i][first_head + h];
         sums[h] = {sums[h].x * correction, sums[h].y * correction};
       }
-      const auto add = [&](int row, const float (&weights)[per_thread]) {
+      const auto add = [&](int row, const float(&weights)[per_thread]) {
         const float2 two = __half22float2(*reinterpret_cast<const __half2*>(&values[row][column]));
 #pragma unroll
         for (int h = 0; h < per_thread; ++h) {

@@ -36,8 +36,8 @@ __global__ void __launch_bounds__(512)
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, ring = warp / shape.parts, part = warp % shape.parts;
   const int stage_bytes = shape.stage_chunks * Weights::kBytes;
   uint8_t* stages = SharedMemory() + ring * shape.stages * stage_bytes;
-  Barrier* full = reinterpret_cast<Barrier*>(SharedMemory() + shape.rings * shape.stages * stage_bytes) +
-                  2 * ring * shape.stages;
+  Barrier* full =
+      reinterpret_cast<Barrier*>(SharedMemory() + shape.rings * shape.stages * stage_bytes) + 2 * ring * shape.stages;
   Barrier* free = full + shape.stages;
   const bool fills = part == 0 && lane == 0;
   StartNext();
@@ -72,12 +72,13 @@ __global__ void __launch_bounds__(512)
     float2 scales[kChunkBlocks], sums[kChunkBlocks];
   };
   const int tile = part * tiles;
-  const auto load_rows = [&](int chunk, RowPart (&to)[tiles]) {
+  const auto load_rows = [&](int chunk, RowPart(&to)[tiles]) {
 #pragma unroll
     for (int n = 0; n < tiles; ++n) {
       const uint8_t* from = x + (size_t((tile + n) / 2) * shape.chunks + chunk) * kRowChunkBytes;
       const int half = (tile + n) % 2;
-      const bool has_row = 8 * (tile + n) + lane / 4 < shape.rows, has_column = 8 * (tile + n) + lane % 4 * 2 < shape.rows;
+      const bool has_row = 8 * (tile + n) + lane / 4 < shape.rows,
+                 has_column = 8 * (tile + n) + lane % 4 * 2 < shape.rows;
 #pragma unroll
       for (int b = 0; b < kChunkBlocks; ++b) {
         const uint8_t* words = from + half * kRowHalf + CoreByte(lane / 4, 32 * b + lane % 4 * 4);
@@ -148,6 +149,39 @@ __global__ void __launch_bounds__(512)
       }
     }
   }
+}
+
+// --- On the host ---
+
+struct StreamPlan {
+  StreamShape shape;
+  int tiles;  // 1 or 2
+  int threads, shared_bytes;
+};
+
+// For up to 64 rows, one block of threads for each of `multiprocessors`, which streams through `ring_bytes` or less of
+// shared memory. As many rings as share the outputs best.
+template <typename Weights>
+StreamPlan PlanStream(int outputs, int inputs, int rows, int multiprocessors, int ring_bytes) {
+  StreamShape shape = {};
+  shape.groups = outputs / kGroup;
+  shape.chunks = inputs / kChunkInputs;
+  shape.rows = rows;
+  shape.parts = rows <= 8 ? 1 : rows <= 16 ? 2 : 4;
+  shape.stage_chunks = shape.chunks % 2 == 0 ? 2 : 1;
+  double best = 0;
+  for (int rings = 1; rings <= 8 && rings * shape.parts <= 16; ++rings) {
+    const int at_once = multiprocessors * rings, rounds = (shape.groups + at_once - 1) / at_once;
+    const double share = static_cast<double>(shape.groups) / (at_once * rounds);
+    if (share >= 0.98 * best) {
+      best = share > best ? share : best;
+      shape.rings = rings;
+    }
+  }
+  if (ring_bytes / StreamBytes<Weights>(shape.rings, 1, shape.stage_chunks) < 3) shape.stage_chunks = 1;
+  shape.stages = ring_bytes / StreamBytes<Weights>(shape.rings, 1, shape.stage_chunks);
+  return {shape, rows <= 32 ? 1 : 2, 32 * shape.rings * shape.parts,
+          StreamBytes<Weights>(shape.rings, shape.stages, shape.stage_chunks)};
 }
 
 }  // namespace kedge::probe

@@ -20,7 +20,7 @@ struct FragmentStage {
   uint8_t rows[kTileRowGroups][kRowBytes];
 };
 template <typename Weights>
-inline constexpr int kTileMemory = kTileStages * (sizeof(FragmentStage<Weights>) + 2 * sizeof(Barrier));
+inline constexpr int kTileMemory = kTileStages*(sizeof(FragmentStage<Weights>) + 2 * sizeof(Barrier));
 
 // The copies of a block of threads' tile, chunk after chunk of 128 inputs. All threads call all functions.
 template <typename Weights>
@@ -114,8 +114,8 @@ __device__ inline void AddInteger(const int (&c)[4], float a0, float a1, float b
   sum[3] = __fmaf_rn(__int2float_rn(c[3]), a1 * b1, sum[3]);
 }
 
-// out [rows][16 groups] = x [rows][inputs] * weights [groups][chunks]; memory of x is there for rows up to a multiple of
-// 128. A grid of (rows / 128, groups / 4): tiles that share weights run side by side, and read them once.
+// out [rows][16 groups] = x [rows][inputs] * weights [groups][chunks]; memory of x is there for rows up to a multiple
+// of 128. A grid of (rows / 128, groups / 4): tiles that share weights run side by side, and read them once.
 template <typename Weights>
 __global__ void __launch_bounds__(kTileThreads, 2)
     MultiplyTiles(const uint8_t* weights, const uint8_t* x, int groups, int chunks, int rows, float* out) {
@@ -152,8 +152,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
             MultiplyBlock(quants[m], &values[2 * half], c);
             AddBlock(c, w[m].scale[0][b], w[m].scale[1][b], scale.x, scale.y, sum);
             if constexpr (Weights::kHasMinimum) {
-              const float2 x_sum =
-                  *reinterpret_cast<const float2*>(from + kRowSums + half * kChunkBlocks * 8 * 4 + at);
+              const float2 x_sum = *reinterpret_cast<const float2*>(from + kRowSums + half * kChunkBlocks * 8 * 4 + at);
               AddMinimum(w[m].minimum[0][b], w[m].minimum[1][b], x_sum.x, x_sum.y, sum);
             }
           }
@@ -172,8 +171,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   }
 }
 
-// The same by wgmma: four warps give 64 outputs by 64 rows to the tensor cores at once, straight from shared memory, and
-// get integers back, which they turn into floats themselves.
+// The same by wgmma: four warps give 64 outputs by 64 rows to the tensor cores at once, straight from shared memory,
+// and get integers back, which they turn into floats themselves.
 __global__ void __launch_bounds__(kTileThreads, 2)
     MultiplyWide(const uint8_t* weights, const uint8_t* x, int groups, int chunks, int rows, float* out) {
   using Stage = FragmentStage<Q8Weights>;
@@ -208,8 +207,8 @@ __global__ void __launch_bounds__(kTileThreads, 2)
   }
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
-    WriteSums(sums[n], (blockIdx.y * kTileGroups + warp % 4) * kGroup, blockIdx.x * kTileRowGroups * kGroup + first_row + n * 8,
-              rows, groups * kGroup, out);
+    WriteSums(sums[n], (blockIdx.y * kTileGroups + warp % 4) * kGroup,
+              blockIdx.x * kTileRowGroups * kGroup + first_row + n * 8, rows, groups * kGroup, out);
   }
 }
 
