@@ -30,8 +30,6 @@ struct AttentionStage {
   __half values[kPageRows][kHeadDim];
 };
 
-__device__ inline float Larger(float a, float b) { return a > b ? a : b; }
-
 // queries, out: [streams][heads][dim]; seen: [streams][pages]. A block of four warps a KV head (blockIdx.x) and stream
 // (blockIdx.y); a warp a query head; all read a page that was copied to shared memory once, the next one on its way.
 __global__ void __launch_bounds__(32 * kSharedHeads)

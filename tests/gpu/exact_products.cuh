@@ -8,6 +8,8 @@
 #include <cuda_fp16.h>
 
 #include "common/kernels/cpu/panels.h"
+#include "tests/gpu/fragments.cuh"
+#include "tests/gpu/hopper.cuh"
 
 namespace kedge::probe {
 
@@ -102,43 +104,6 @@ __global__ void __launch_bounds__(32 * kVectorWarps) MultiplyRow(const int4* qua
 }
 
 // --- Many rows: int8 tensor cores -----------------------------------------------------------------------------------
-
-// An accumulator that starts as the bits of 1.5 * 2^23 is, as a float, that plus the sum: sums are below 2^22.
-inline constexpr int kSumAsFloat = 0x4b400000;
-
-// 16 x 8 sums over 32 inputs.
-__device__ inline void MultiplyBlock(const uint32_t (&a)[4], const uint32_t* b, int (&c)[4]) {
-  asm volatile(
-      "mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-      "{%10, %10, %10, %10};"
-      : "=r"(c[0]), "=r"(c[1]), "=r"(c[2]), "=r"(c[3])
-      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]), "r"(kSumAsFloat));
-}
-
-__device__ inline void AddBlock(const int (&c)[4], float x0, float x1, float w0, float w1, float (&sum)[4]) {
-  sum[0] = __fmaf_rn(__int_as_float(c[0]) - 12582912.0f, w0 * x0, sum[0]);
-  sum[1] = __fmaf_rn(__int_as_float(c[1]) - 12582912.0f, w1 * x0, sum[1]);
-  sum[2] = __fmaf_rn(__int_as_float(c[2]) - 12582912.0f, w0 * x1, sum[2]);
-  sum[3] = __fmaf_rn(__int_as_float(c[3]) - 12582912.0f, w1 * x1, sum[3]);
-}
-
-__device__ inline void LoadFragments(const int8_t* shared, uint32_t (&out)[4]) {
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-               : "=r"(out[0]), "=r"(out[1]), "=r"(out[2]), "=r"(out[3])
-               : "r"(static_cast<uint32_t>(__cvta_generic_to_shared(shared))));
-}
-
-__device__ inline void CopyAsync(void* shared, const void* global) {
-  asm volatile(
-      "cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(static_cast<uint32_t>(__cvta_generic_to_shared(shared))),
-      "l"(global)
-      : "memory");
-}
-__device__ inline void CommitCopies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int left>
-__device__ inline void WaitForCopies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(left) : "memory");
-}
 
 inline constexpr int kTile = 128;  // rows and outputs of a block of threads
 inline constexpr int kTileK = 64;  // inputs at a time: two blocks

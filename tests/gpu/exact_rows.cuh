@@ -34,6 +34,8 @@ __device__ inline float Exp(float x) {
   return sum * __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
 }
 
+__device__ inline float Larger(float a, float b) { return a > b ? a : b; }
+
 __device__ inline float SwiGlu(float up, float gate) { return gate / (1.0f + Exp(-gate)) * up; }
 
 // Of the floats whose bits are first, first + 1, ...

@@ -3,16 +3,16 @@
 # else of this project's packages; about four minutes. Each part has its own limit of time; one that fails is reported,
 # and the others run all the same.
 #
-#   tests/gpu/run_on_hardware.sh [--only PART | --build-only | --host-only] [FOLDER]
+#   tests/gpu/run_on_hardware.sh [--only PART]... [--build-only | --host-only] [FOLDER]
 #
 # FOLDER (default: a new one under /tmp) gets results.jsonl, table.md and log. PART is one of the names below.
 # --build-only needs no GPU; --host-only builds what needs no nvcc either.
 set -uo pipefail
-parts=(environment ceilings bits speed rows ipc nccl bits-fmad sanitizer)
-only='' build_only='' host_only='' out=''
+parts=(environment token-8B products between token-0.5B ceilings bits speed rows ipc nccl bits-fmad sanitizer)
+only=() build_only='' host_only='' out=''
 while (($#)); do
   case $1 in
-    --only) only=${2:?--only needs a part}; shift ;;
+    --only) only+=("${2:?--only needs a part}"); shift ;;
     --build-only) build_only=yes ;;
     --host-only) host_only=yes ;;
     -*) echo "unknown flag $1; there are --only PART, --build-only and --host-only" >&2; exit 2 ;;
@@ -20,10 +20,17 @@ while (($#)); do
   esac
   shift
 done
-if [[ -n $only && " ${parts[*]} " != *" $only "* ]]; then
-  echo "no part '$only'; there are ${parts[*]}" >&2
+for part in "${only[@]}"; do
+  [[ " ${parts[*]} " == *" $part "* ]] && continue
+  echo "no part '$part'; there are ${parts[*]}" >&2
   exit 2
-fi
+done
+wants() { ((${#only[@]} == 0)) || [[ " ${only[*]} " == *" $1 "* ]]; }
+programs=()  # those that the parts need
+for program in token:token-8B token:token-0.5B products:products between:between ceilings:ceilings bits:bits \
+  bits:sanitizer speed:speed rows:rows ipc:ipc nccl:nccl bits-fmad:bits-fmad; do
+  wants "${program#*:}" && [[ " ${programs[*]} " != *" ${program%:*} "* ]] && programs+=("${program%:*}")
+done
 root=$(cd "$(dirname "$0")/../.." && pwd)
 out=${out:-$(mktemp -d /tmp/kedge-gpu.XXXX)}
 mkdir -p "$out" || exit 1
@@ -90,18 +97,21 @@ capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>>"$log" 
 device=("$NVCC" -std=c++20 -O3 --expt-relaxed-constexpr -gencode "arch=compute_$capability,code=sm_$capability"
   -I"$root" -I"$build" -lineinfo -Xptxas -v "${exact[@]/#/-Xcompiler=}")
 link=(-L"$cuda/lib" -cudart static -lpthread -ldl)
-for program in ceilings bits speed rows ipc nccl; do
-  compile $program "${device[@]}" -fmad=false -c "$root/tests/gpu/$program.cu" -o "$build/$program.cu.o"
+for program in "${programs[@]}"; do
+  case $program in
+    token) compile token "${device[@]}" -fmad=false -c "$root/tests/gpu/decode_token.cu" -o "$build/token.cu.o" ;;
+    bits-fmad) compile bits-fmad "${device[@]}" -fmad=true -c "$root/tests/gpu/bits.cu" -o "$build/bits-fmad.cu.o" ;;
+    *) compile "$program" "${device[@]}" -fmad=false -c "$root/tests/gpu/$program.cu" -o "$build/$program.cu.o" ;;
+  esac
 done
-compile bits-fmad "${device[@]}" -fmad=true -c "$root/tests/gpu/bits.cu" -o "$build/bits-fmad.cu.o"
 wait_for_builds
 reference=("$build"/{host_reference,elementary,scalar_attention,scalar_elementwise,scalar_matmul}.o)
-for program in ceilings bits speed rows ipc nccl bits-fmad; do
+for program in "${programs[@]}"; do
   case $program in
-    bits* | speed) objects=("${reference[@]}") ;;
-    *) objects=() ;;
+    ceilings | rows | ipc | nccl) objects=() ;;
+    *) objects=("${reference[@]}") ;;
   esac
-  compile $program "$NVCC" "$build/$program.cu.o" "${objects[@]}" "${link[@]}" -o "$build/$program"
+  compile "$program" "$NVCC" "$build/$program.cu.o" "${objects[@]}" "${link[@]}" -o "$build/$program"
 done
 wait_for_builds
 note environment "time to build" $((SECONDS - start)) s "sm_$capability"
@@ -126,9 +136,12 @@ run() { # part, seconds, command...: lines of JSON are results, the rest goes to
   note "$part" "did not end well" $status "exit status" "$why"
 }
 
-wants() { [[ -z $only || $only == "$1" ]]; }
 started=$SECONDS
 wants environment && run environment 60 python3 "$root/tests/gpu/environment.py"
+wants token-8B && run token-8B 75 "$build/token" 8B
+wants products && run products 60 "$build/products"
+wants between && run between 45 "$build/between"
+wants token-0.5B && run token-0.5B 45 "$build/token" 0.5B
 for part in ceilings:60 bits:90 speed:60 rows:40 ipc:30; do
   wants "${part%:*}" && run "${part%:*}" "${part#*:}" "$build/${part%:*}"
 done
