@@ -207,6 +207,7 @@ absl::StatusOr<Arguments> Evaluator::EvaluateArguments(const CallArguments& give
     for (const auto& [key, value] : more.members().values) {
       if (!key.is(Value::Kind::kString)) return absl::InvalidArgumentError("names of arguments must be strings");
       const std::string name(key.text().bytes());
+      KEDGE_RETURN_IF_ERROR(account()->Step(static_cast<int64_t>(arguments.named.size() / kNamesInAStep)));
       if (arguments.Named(name) != nullptr) {
         return absl::InvalidArgumentError(absl::StrCat("the argument `", name, "` is given twice"));
       }

@@ -221,22 +221,15 @@ constexpr Function kFunctions[] = {
 absl::Span<const Function> Functions() { return kFunctions; }
 
 absl::StatusOr<std::optional<Value>> Namespace::Attribute(absl::string_view name) {
-  for (const auto& [key, value] : values_) {
-    if (key == name) return value;
-  }
-  return std::nullopt;
+  const Value* value = values_.Find(name);
+  return value == nullptr ? std::nullopt : std::optional<Value>(*value);
 }
 
 absl::Status Namespace::Set(absl::string_view name, Value value) {
   if (absl::StartsWith(name, "_")) {
     return absl::InvalidArgumentError(absl::StrCat("an attribute of a namespace may not begin with `_`: `", name, "`"));
   }
-  for (auto& [key, old] : values_) {
-    if (key != name) continue;
-    old = std::move(value);
-    return absl::OkStatus();
-  }
-  values_.emplace_back(name, std::move(value));
+  values_.Set(Value::Text(name), std::move(value));
   return absl::OkStatus();
 }
 

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/json_text.h"
 #include "common/base/status.h"
 #include "common/jinja/object.h"
 
@@ -19,7 +20,6 @@ namespace {
 
 // Functions that walk through a value recurse once a level.
 constexpr int kMaxDepth = 100;
-constexpr int kMaxJsonDepth = 64;
 // Below this a dict is searched without an index.
 constexpr size_t kFewMembers = 8;
 

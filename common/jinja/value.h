@@ -50,7 +50,8 @@ class Value {
   }
   static Value List(std::vector<Value> values, Origin origin = kTemplate);
   static Value Dict(std::vector<std::pair<std::string, Value>> members, Origin origin = kTemplate);
-  // Keys keep their order. Integers beyond 64 bits become floats. kInvalidArgument: nested more than 64 deep.
+  // Keys keep their order. Integers beyond 64 bits become floats. kInvalidArgument: nested more than
+  // kMaxJsonDepth (common/base/json_text.h) deep.
   static absl::StatusOr<Value> FromJson(const nlohmann::ordered_json& json, Origin origin);
 
   // The values below come from a rendering's memory. kResourceExhausted when there is no more, or when lists and dicts
