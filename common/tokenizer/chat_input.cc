@@ -15,8 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/json_text.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/encoder.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
@@ -31,7 +31,7 @@ constexpr absl::string_view kSetByConversation[] = {"messages", "tools", "docume
 constexpr size_t kLongestRole = 64;
 
 absl::Status Refused(absl::string_view path, absl::string_view field, absl::string_view fault) {
-  return absl::InvalidArgumentError(absl::StrCat(path, field, ": ", fault));
+  return absl::InvalidArgumentError(absl::StrCat(path, Printable(field), ": ", fault));  // a field may have any name
 }
 
 bool IsUsualRole(absl::string_view role) {
@@ -83,7 +83,7 @@ class FieldReader {
 };
 
 absl::StatusOr<Value> ReadTool(const Tool& tool, std::string path) {
-  const FieldReader read(std::move(path), kClientOrigin);
+  const FieldReader read(std::move(path), kToolsOrigin);
   Members function;
   KEDGE_ASSIGN_OR_RETURN(Value name, read.Name(tool.name));
   function.emplace_back("name", std::move(name));
@@ -181,6 +181,16 @@ size_t BytesOf(const Conversation& conversation) {
 
 }  // namespace
 
+jinja::Value WithoutCalls(const jinja::Value& message, absl::string_view content, size_t index) {
+  Members members;
+  for (const auto& [key, value] : message.members().values) {
+    const std::string name(key.text().bytes());
+    if (name == "tool_calls") continue;
+    members.emplace_back(name, name == "content" ? Value::Text(content, ContentOrigin(index)) : value);
+  }
+  return Value::Dict(std::move(members), FieldsOrigin(index));
+}
+
 absl::StatusOr<ChatInput> MakeChatInput(const Conversation& conversation, ArgumentsForm form,
                                         absl::Span<const std::string> reserved) {
   if (conversation.messages.empty()) return absl::InvalidArgumentError("messages.messages: there are none");
@@ -199,7 +209,7 @@ absl::StatusOr<ChatInput> MakeChatInput(const Conversation& conversation, Argume
     KEDGE_ASSIGN_OR_RETURN(Value tool, ReadTool(conversation.tools[i], absl::StrCat("messages.tools[", i, "]")));
     tools.push_back(std::move(tool));
   }
-  input.tools = tools.empty() ? Value::None() : Value::List(std::move(tools), kClientOrigin);
+  input.tools = tools.empty() ? Value::None() : Value::List(std::move(tools), kToolsOrigin);
   if (conversation.template_arguments.empty()) return input;
   const absl::StatusOr<Json> arguments = ParseJsonObject(conversation.template_arguments);
   if (!arguments.ok()) return Refused("messages.", "template_arguments", arguments.status().message());
