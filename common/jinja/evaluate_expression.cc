@@ -106,7 +106,8 @@ absl::StatusOr<Value> Evaluator::EvaluateDict(const Expression& expression, Scop
   for (size_t i = 0; i < expression.operands.size(); i += 2) {
     KEDGE_ASSIGN_OR_RETURN(const Value key, Evaluate(*expression.operands[i], scope));
     KEDGE_ASSIGN_OR_RETURN(Value value, Evaluate(*expression.operands[i + 1], scope));
-    if (!IsHashable(key)) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(key), " cannot be a key"));
+    KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(account(), key));
+    if (!hashable) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(key), " cannot be a key"));
     members.Set(key, std::move(value));
   }
   return Value::FromMembers(account(), std::move(members));

@@ -307,10 +307,10 @@ absl::Status Evaluator::BindParameters(const MacroDefinition& macro, const Argum
       KEDGE_ASSIGN_OR_RETURN(Value value, Evaluate(*macro.defaults[i - first_default], scope));
       KEDGE_RETURN_IF_ERROR(Set(macro.parameters[i], std::move(value), scope));
     } else {
-      KEDGE_RETURN_IF_ERROR(
-          Set(macro.parameters[i],
-              Value::Undefined(absl::StrCat("parameter '", tree_.names[macro.parameters[i]], "' was not provided")),
-              scope));
+      KEDGE_RETURN_IF_ERROR(Set(macro.parameters[i],
+                                Value::Undefined(absl::StrCat(
+                                    "parameter '", Shortened(tree_.names[macro.parameters[i]]), "' was not provided")),
+                                scope));
     }
   }
   return absl::OkStatus();
@@ -357,7 +357,7 @@ absl::StatusOr<Value> Evaluator::Lookup(NameId name, Scope* scope) {
   KEDGE_RETURN_IF_ERROR(account()->Step(static_cast<int64_t>(looked_at / kNamesInAStep)));
   if (value != nullptr) return *value;
   if (globals_[name].has_value()) return *globals_[name];
-  return Value::Undefined(absl::StrCat("'", tree_.names[name], "' is undefined"));
+  return Value::Undefined(absl::StrCat("'", Shortened(tree_.names[name]), "' is undefined"));
 }
 
 }  // namespace kedge::jinja

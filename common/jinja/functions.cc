@@ -69,7 +69,9 @@ absl::StatusOr<Members> MembersOf(const Invocation& call) {
       for (const Value& item : items.sequence().values) {
         KEDGE_ASSIGN_OR_RETURN(const Value pair, Items(call.account(), item));
         const std::vector<Value>& parts = pair.sequence().values;
-        if (parts.size() != 2 || !IsHashable(parts[0])) return absl::InvalidArgumentError("pairs are expected");
+        if (parts.size() != 2) return absl::InvalidArgumentError("pairs are expected");
+        KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(call.account(), parts[0]));
+        if (!hashable) return absl::InvalidArgumentError("pairs are expected");
         members.Set(parts[0], parts[1]);
       }
     }
@@ -121,6 +123,7 @@ Result StrftimeNow(const Invocation& call) {
   if (c_format.empty()) return Value::Text("");
   constexpr size_t kMaxFormat = 1000;
   if (c_format.size() > kMaxFormat) return absl::ResourceExhaustedError("strftime_now: the format is too long");
+  KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(c_format.size() / 4)));  // a field takes time
   const time_t seconds = absl::ToTimeT(call.runtime.now());
   tm local{};
   localtime_r(&seconds, &local);

@@ -41,7 +41,8 @@ struct ChatInput {
 jinja::Value WithoutCalls(const jinja::Value& message, absl::string_view content, size_t index);
 
 // kInvalidArgument begins with the field's path in a request ("messages.messages[2].role: ..."). `reserved`: names of
-// variables that template_arguments must not set, beside those of the conversation.
+// variables that template_arguments must not set, beside those of the conversation. All JSON of a conversation together
+// may have 100,000 values.
 absl::StatusOr<ChatInput> MakeChatInput(const Conversation& conversation, ArgumentsForm form,
                                         absl::Span<const std::string> reserved);
 
