@@ -1,12 +1,19 @@
 // Tested by generate_options_test.cc.
 #include "cli/chat_options.h"
 
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/chat_proto.h"
 #include "cli/openai_json.h"
 #include "cli/token_list.h"
 #include "common/base/json_text.h"
 #include "common/base/status.h"
+#include "nlohmann/json.hpp"
 
 namespace kedge {
 namespace {
@@ -14,6 +21,14 @@ namespace {
 absl::Status OfFlag(absl::string_view flag, const absl::Status& status) {
   const bool names_place = absl::StartsWith(status.message(), "[");
   return absl::Status(status.code(), absl::StrCat(flag, names_place ? "" : ": ", status.message()));
+}
+
+// Lists and objects within each other. (ParseJson has bound them.)
+int DepthOf(const nlohmann::ordered_json& json) {
+  if (!json.is_structured()) return 0;  // (which would iterate over itself)
+  int depth = 0;
+  for (const auto& item : json) depth = std::max(depth, DepthOf(item));
+  return 1 + depth;
 }
 
 }  // namespace
@@ -47,8 +62,12 @@ absl::Status ReadChatOptions(ChatOptions* options) {
     conversation.tools = *std::move(tools);
   }
   if (!options->template_arguments.empty()) {
-    const absl::Status object = ParseJsonObject(options->template_arguments).status();
-    if (!object.ok()) return OfFlag("--template-arguments", object);
+    const absl::StatusOr<nlohmann::ordered_json> object = ParseJsonObject(options->template_arguments);
+    if (!object.ok()) return OfFlag("--template-arguments", object.status());
+    if (DepthOf(*object) > kMaxArgumentsDepth) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--template-arguments: is JSON of more than ", kMaxArgumentsDepth, " levels"));
+    }
     conversation.template_arguments = options->template_arguments;
   }
   return absl::OkStatus();

@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cli/chat_proto.h"
 #include "cli/generate_flow.h"
 #include "common/rpc/signals.h"
 #include "gmock/gmock.h"
@@ -399,6 +400,17 @@ TEST_F(ClientTest, EveryFieldOfAChatArrives) {
       &want));
   EXPECT_TRUE(google::protobuf::util::MessageDifferencer::Equals(inference_.seen.messages(), want))
       << inference_.seen.messages().DebugString();
+}
+
+TEST_F(ClientTest, TheDeepestArgumentsArrive) {
+  Conversation chat;
+  chat.messages = {{.role = "user", .content = "a"}};
+  for (int level = 0; level < kMaxArgumentsDepth; ++level) chat.template_arguments += "{\"a\": ";
+  chat.template_arguments += "1" + std::string(kMaxArgumentsDepth, '}');
+  const auto answer = client_->Generate(
+      {.prompt = chat}, [](absl::string_view) { return true; }, Never);
+  EXPECT_TRUE(answer.ok()) << answer.status();
+  EXPECT_TRUE(inference_.seen.messages().has_template_arguments());
 }
 
 TEST_F(ClientTest, AnErrorPrintsNothingOnStdout) {

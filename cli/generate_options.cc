@@ -163,6 +163,11 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   if (prompt.raw || !is_chat_model) {
     const std::string flag = prompt.system.empty() ? ChatFlagOf(prompt.chat) : "--system";
     if (!flag.empty()) return absl::InvalidArgumentError(absl::StrCat(flag, ": this is no chat model"));
+    for (const Pin& pin : call.pins) {
+      if (!pin.message.has_value()) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("--pin: message:", *pin.message, " is of a chat, and this is a plain text: give A-B"));
+    }
     call.prompt = prompt.prompt;
     for (const std::string& span : prompt.anchor_spans) {
       KEDGE_ASSIGN_OR_RETURN(call.anchor_spans.emplace_back(), ParseTextSpan(span));
@@ -171,6 +176,11 @@ absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const Samplin
   }
   if (!prompt.anchor_spans.empty()) {
     return absl::InvalidArgumentError("--anchor-span: is for a plain text; give --raw");
+  }
+  for (const Pin& pin : call.pins) {
+    if (pin.message.has_value()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--pin: ", pin.begin, "-", pin.end, " is of a plain text, and this is a chat: give message:N, or --raw"));
   }
   Conversation conversation = prompt.chat.conversation;
   if (prompt.source != PromptOptions::Source::kMessages) {

@@ -167,9 +167,14 @@ TEST(GenerateOptionsTest, WrongChatsNameTheFlag) {
     return std::string(Parsed(arguments).Call(is_chat_model).status().message());
   };
   EXPECT_EQ(fault({"--messages", WriteFile("wrong.json", "[{]")}), "--messages: is not JSON at byte 2");
-  EXPECT_EQ(fault({"--prompt", "x", "--tools", WriteFile("wrong.json", "[{}]")}), "--tools[0].name: must be a string");
+  EXPECT_EQ(fault({"--prompt", "x", "--tools", WriteFile("wrong.json", "[{}]")}),
+            "--tools[0].function: must be an object");
   EXPECT_EQ(fault({"--prompt", "x", "--template-arguments", "[]"}),
             "--template-arguments: is a JSON array; must be an object");
+  const auto nested = [](int lists) { return "{\"a\": " + std::string(lists, '[') + std::string(lists, ']') + "}"; };
+  EXPECT_EQ(fault({"--prompt", "x", "--template-arguments", nested(31)}), "");
+  EXPECT_EQ(fault({"--prompt", "x", "--template-arguments", nested(32)}),
+            "--template-arguments: is JSON of more than 32 levels");
   EXPECT_EQ(fault({"--messages", WriteFile("no.json", "[]")}, false), "--messages: this is no chat model");
   EXPECT_EQ(fault({"--prompt", "x", "--template-arguments", "{}"}, false),
             "--template-arguments: this is no chat model");
@@ -198,14 +203,20 @@ TEST(GenerateOptionsTest, TokensAreUsedAsTheyAre) {
 
 TEST(GenerateOptionsTest, PinsAreMessagesOrSpans) {
   const absl::StatusOr<GenerateCall> call =
-      Parsed({"--prompt", "a", "--pin", "message:1", "--pin", "3-10", "--show-kept"}).Call();
+      Parsed({"--prompt", "a", "--pin", "message:1", "--pin", "message:0", "--show-kept"}).Call();
   ASSERT_TRUE(call.ok()) << call.status();
   ASSERT_EQ(call->pins.size(), 2u);
   EXPECT_EQ(call->pins[0].message, 1u);
-  EXPECT_FALSE(call->pins[1].message.has_value());
-  EXPECT_EQ(call->pins[1].begin, 3u);
-  EXPECT_EQ(call->pins[1].end, 10u);
   EXPECT_TRUE(call->prompt_pieces);
+  const absl::StatusOr<GenerateCall> text = Parsed({"--prompt", "a", "--raw", "--pin", "3-10"}).Call();
+  ASSERT_TRUE(text.ok()) << text.status();
+  EXPECT_FALSE(text->pins[0].message.has_value());
+  EXPECT_EQ(text->pins[0].begin, 3u);
+  EXPECT_EQ(text->pins[0].end, 10u);
+  EXPECT_EQ(Parsed({"--prompt", "a", "--pin", "3-10"}).Call().status().message(),
+            "--pin: 3-10 is of a plain text, and this is a chat: give message:N, or --raw");
+  EXPECT_EQ(Parsed({"--prompt", "a", "--raw", "--pin", "message:0"}).Call().status().message(),
+            "--pin: message:0 is of a chat, and this is a plain text: give A-B");
   for (const char* wrong : {"message:", "message:x", "3", "3-", "-3", "a-b"}) {
     EXPECT_FALSE(Parsed({"--prompt", "a", "--pin", wrong}).accepted) << wrong;
   }

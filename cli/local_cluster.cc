@@ -24,6 +24,7 @@
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
+#include "common/tokenizer/chat_template_source.h"
 
 namespace kedge {
 namespace {
@@ -117,6 +118,9 @@ absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& o
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
+  if (!options.chat_template.empty()) {
+    KEDGE_RETURN_IF_ERROR(ReadChatTemplateFile(options.chat_template).status());
+  }
   KEDGE_ASSIGN_OR_RETURN(std::string model, FindModel(options.model, cancelled));
   KEDGE_RETURN_IF_ERROR(PrepareModel(model, options, cancelled));
   ClusterOptions cluster;

@@ -74,6 +74,9 @@ expect 1 'kedge: UNAVAILABLE: ' generate --router 127.0.0.1:1 --prompt a
 expect 1 'kedge: NOT_FOUND: ' model inspect /nowhere
 expect 1 'no model of that name; names: smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b' run --model qwen9 a
 expect 1 'no model of that name' model fetch qwen9
+for command in up 'run a'; do  # before there is a model, let alone a cluster
+  expect 1 'kedge: INVALID_ARGUMENT: --chat-template: /no/such: cannot be read' $command --chat-template /no/such
+done
 expect 1 'no model of that name' serve decode --model=qwen9
 expect 1 'no model of that name' serve decode --model qwen9
 expect 1 'no model of that name' score --model qwen9 --policy full --tokens 1,2

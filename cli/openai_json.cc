@@ -7,11 +7,15 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/json_text.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
+#include "nlohmann/json.hpp"
 
 namespace kedge {
 namespace {
@@ -30,7 +34,8 @@ class ObjectReader {
     if (!json.is_object()) return Wrong(path, "must be an object");
     for (const auto& [name, value] : json.items()) {
       if (std::find(known.begin(), known.end(), name) != known.end()) continue;
-      return Wrong(absl::StrCat(path, ".", name), absl::StrCat("is not known; known are ", absl::StrJoin(known, ", ")));
+      return Wrong(absl::StrCat(path, ".", Printable(name)),
+                   absl::StrCat("is not known; known are ", absl::StrJoin(known, ", ")));
     }
     return ObjectReader(&json, std::move(path));
   }
@@ -71,6 +76,27 @@ class ObjectReader {
   std::string path_;
 };
 
+// A text, or a list of parts of text, which templates see as one: as vLLM and transformers join them.
+absl::StatusOr<std::optional<std::string>> ReadContent(const ObjectReader& message) {
+  const Json* const content = message.Find("content");
+  if (content == nullptr || !content->is_array()) return message.Text("content");
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < content->size(); ++i) {
+    const std::string path = absl::StrCat(message.PathOf("content"), "[", i, "]");
+    const Json& json = (*content)[i];
+    if (!json.is_object()) return Wrong(path, "must be an object");
+    const auto type = json.find("type");
+    if (type == json.end() || !type->is_string()) return Wrong(absl::StrCat(path, ".type"), "must be a string");
+    if (*type != "text") {
+      return Wrong(absl::StrCat(path, ".type"),
+                   absl::StrCat("is ", Printable(type->get<std::string>()), "; models here read text alone"));
+    }
+    KEDGE_ASSIGN_OR_RETURN(const ObjectReader part, ObjectReader::Open(json, path, {"type", "text"}));
+    KEDGE_ASSIGN_OR_RETURN(texts.emplace_back(), part.NeededText("text"));
+  }
+  return std::optional<std::string>(absl::StrJoin(texts, "\n"));
+}
+
 absl::StatusOr<ToolCall> ReadCall(const Json& json, const std::string& path) {
   KEDGE_ASSIGN_OR_RETURN(const ObjectReader call, ObjectReader::Open(json, path, {"id", "type", "function", "index"}));
   KEDGE_RETURN_IF_ERROR(call.CheckType());
@@ -92,7 +118,7 @@ absl::StatusOr<ChatMessage> ReadMessage(const Json& json, const std::string& pat
       ObjectReader::Open(json, path, {"role", "content", "reasoning_content", "name", "tool_call_id", "tool_calls"}));
   ChatMessage message;
   KEDGE_ASSIGN_OR_RETURN(message.role, read.NeededText("role"));
-  KEDGE_ASSIGN_OR_RETURN(message.content, read.Text("content"));
+  KEDGE_ASSIGN_OR_RETURN(message.content, ReadContent(read));
   KEDGE_ASSIGN_OR_RETURN(message.reasoning_content, read.Text("reasoning_content"));
   KEDGE_ASSIGN_OR_RETURN(message.name, read.Text("name"));
   KEDGE_ASSIGN_OR_RETURN(message.tool_call_id, read.Text("tool_call_id"));
@@ -106,17 +132,20 @@ absl::StatusOr<ChatMessage> ReadMessage(const Json& json, const std::string& pat
   return message;
 }
 
+// The function stands in a member of its own, as Chat Completions have it, or in the tool itself, as Responses do.
 absl::StatusOr<Tool> ReadTool(const Json& json, const std::string& item) {
   const Json* function = &json;
   std::string path = item;
-  if (json.is_object() && json.contains("function")) {
+  if (json.is_object() && (json.contains("function") || !json.contains("name"))) {
     KEDGE_ASSIGN_OR_RETURN(const ObjectReader outer, ObjectReader::Open(json, path, {"type", "function"}));
     KEDGE_RETURN_IF_ERROR(outer.CheckType());
-    function = &json["function"];
+    function = outer.Find("function");
     path = outer.PathOf("function");
+    if (function == nullptr) return Wrong(path, "must be an object");
   }
   KEDGE_ASSIGN_OR_RETURN(const ObjectReader read,
-                         ObjectReader::Open(*function, path, {"name", "description", "parameters", "strict"}));
+                         ObjectReader::Open(*function, path, {"type", "name", "description", "parameters", "strict"}));
+  KEDGE_RETURN_IF_ERROR(read.CheckType());
   Tool tool;
   KEDGE_ASSIGN_OR_RETURN(tool.name, read.NeededText("name"));
   KEDGE_ASSIGN_OR_RETURN(tool.description, read.Text("description"));

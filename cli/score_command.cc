@@ -22,6 +22,7 @@
 #include "common/anchor/content.h"
 #include "common/anchor/policy.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/engine/score.h"
 #include "common/engine/sequence.h"
 #include "common/model/config.h"
@@ -34,7 +35,6 @@
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
 #include "common/tokenizer/tokenizer.h"
-#include "common/tokenizer/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {

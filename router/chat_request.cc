@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -16,6 +17,9 @@ namespace {
 
 namespace v1 = ::kedge::inference::v1;
 using Json = nlohmann::ordered_json;
+
+// Of all of them together: each takes memory and time, however little it says, and tokens of the context as well.
+constexpr int64_t kMaxParts = 16'384;
 
 constexpr double kLargestWholeNumber = 9007199254740992;  // 2^53: above it not every integer is a double
 
@@ -26,7 +30,7 @@ absl::StatusOr<Json> ToJson(const google::protobuf::Struct& fields, const std::s
   const std::map<std::string, google::protobuf::Value> sorted(fields.fields().begin(), fields.fields().end());
   Json object = Json::object();
   for (const auto& [name, value] : sorted) {
-    KEDGE_ASSIGN_OR_RETURN(object[name], ToJson(value, absl::StrCat(path, ".", name)));
+    KEDGE_ASSIGN_OR_RETURN(object[name], ToJson(value, absl::StrCat(path, ".", Printable(name))));
   }
   return object;
 }
@@ -62,6 +66,15 @@ absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::str
       absl::StrCat(path, ": has no value; must be null, a bool, a number, a string, a list or a struct"));
 }
 
+absl::Status CheckParts(const v1::ChatMessages& messages) {
+  int64_t calls = 0;
+  for (const v1::ChatMessage& message : messages.messages()) calls += message.tool_calls_size();
+  if (messages.messages_size() + calls + messages.tools_size() <= kMaxParts) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("messages: has ", messages.messages_size(), " messages, ", calls,
+                                                 " calls and ", messages.tools_size(), " tools; at most ", kMaxParts,
+                                                 " are allowed together"));
+}
+
 ChatMessage ToMessage(const v1::ChatMessage& proto) {
   ChatMessage message{.role = proto.role()};
   if (proto.has_content()) message.content = proto.content();
@@ -77,6 +90,7 @@ ChatMessage ToMessage(const v1::ChatMessage& proto) {
 }  // namespace
 
 absl::StatusOr<Conversation> ToConversation(const v1::ChatMessages& messages, absl::Time now) {
+  KEDGE_RETURN_IF_ERROR(CheckParts(messages));
   Conversation conversation{.continue_final_message = messages.continue_final_message(), .now = now};
   for (const v1::ChatMessage& message : messages.messages()) conversation.messages.push_back(ToMessage(message));
   for (const v1::Tool& proto : messages.tools()) {

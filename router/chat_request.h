@@ -9,8 +9,8 @@
 
 namespace kedge {
 
-// Copies the fields and checks none, but for what JSON can not hold in template_arguments: kInvalidArgument begins with
-// the field's path. A whole number is an integer to the template.
+// Copies the fields and checks none, but for how many there are, and what JSON can not hold in template_arguments:
+// kInvalidArgument begins with the field's path. A whole number is an integer to the template.
 absl::StatusOr<Conversation> ToConversation(const inference::v1::ChatMessages& messages, absl::Time now);
 
 }  // namespace kedge

@@ -8,21 +8,21 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/model/config.h"
 #include "common/rpc/request_id.h"
 #include "common/tokenizer/anchored_text.h"
+#include "common/tokenizer/chat_template_source.h"
+#include "common/tokenizer/conversation.h"
 #include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
-#include "common/tokenizer/utf8.h"
 #include "router/chat_request.h"
 
 namespace kedge {
@@ -31,9 +31,9 @@ namespace {
 constexpr uint32_t kMaxCompletions = 16;
 constexpr int kMaxStopStrings = 16;
 constexpr uint32_t kMaxLogprobs = 20;
-// A chat template takes some hundred steps for a message, which is tens of tokens.
-constexpr int64_t kTemplateSteps = 500'000;
-constexpr int64_t kTemplateStepsPerToken = 64;
+// A chat template takes some hundred steps for a message, which is tens of tokens; and it is rendered twice at least.
+constexpr int64_t kTemplateSteps = 1'000'000;
+constexpr int64_t kTemplateStepsPerToken = 128;
 
 // The status with `field` in front of its message, as kInvalidArgument.
 absl::Status InField(absl::string_view field, const absl::Status& status) {
@@ -91,13 +91,8 @@ absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const A
 
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ReadChatTemplate(const std::string& path, const GgufFile& file,
                                                                      const Tokenizer* tokenizer) {
-  std::ifstream stream(path, std::ios::binary);
-  std::ostringstream source;
-  source << stream.rdbuf();
-  if (!stream || !source) {  // (copying nothing is a failure as well)
-    return absl::InvalidArgumentError(absl::StrCat("--chat-template: cannot read ", path, ", or it is empty"));
-  }
-  return ChatTemplate::Create(source.str(), absl::StrCat("--chat-template: ", path), file, tokenizer);
+  KEDGE_ASSIGN_OR_RETURN(const std::string source, ReadChatTemplateFile(path));
+  return ChatTemplate::Create(source, absl::StrCat("--chat-template: ", Printable(path)), file, tokenizer);
 }
 
 }  // namespace
@@ -128,7 +123,8 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   } else if (!chat_template.empty()) {
     return loaded.status();  // who names a file means it
   } else {
-    model->chat_template_status = loaded.status();
+    // It names a file, whose name may be any bytes, and becomes a text of a message.
+    model->chat_template_status = absl::Status(loaded.status().code(), Printable(loaded.status().message()));
   }
 
   KEDGE_ASSIGN_OR_RETURN(model->policy_names, FindPolicyNames(file, *model->tokenizer, files.adapter_policy()));
@@ -147,7 +143,8 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
 
 absl::Status RequestParser::CheckModel(absl::string_view model) const {
   if (model.empty() || model == model_->name) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("model: there is no \"", model, "\"; served is \"", model_->name, "\""));
+  return absl::NotFoundError(
+      absl::StrCat("model: there is no \"", Printable(model), "\"; served is \"", model_->name, "\""));
 }
 
 absl::Status RequestParser::CheckTokenId(uint32_t id, absl::string_view field) const {
@@ -214,7 +211,9 @@ absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inf
   switch (span.span_case()) {
     case inference::v1::PinnedSpan::kMessage:
       if (!request.has_messages()) {
-        return absl::InvalidArgumentError(absl::StrCat(field, ".message: the prompt has no messages"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".message: the prompt has no messages, but the field ",
+                         request.has_text() ? "text, of which code points can be pinned (text)" : "token_ids"));
       }
       if (span.message() >= tokens.messages.size()) {
         return absl::InvalidArgumentError(absl::StrCat(field, ".message: ", span.message(), " is not below the ",
@@ -222,7 +221,11 @@ absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inf
       }
       return tokens.messages[span.message()];
     case inference::v1::PinnedSpan::kText: {
-      if (!request.has_text()) return absl::InvalidArgumentError(absl::StrCat(field, ".text: the prompt is no text"));
+      if (!request.has_text()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(field, ".text: the prompt has no field text, but ",
+                         request.has_messages() ? "messages, which can be pinned whole (message)" : "token_ids"));
+      }
       if (inserts) {
         return absl::InvalidArgumentError(
             absl::StrCat(field, ".text: cannot be told from the text under a policy that inserts anchors into it"));
@@ -276,11 +279,11 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
   KEDGE_ASSIGN_OR_RETURN(const Conversation conversation, ToConversation(messages, clock_->Now()));
   jinja::Limits limits;  // what is longer than the longest prompt need not be written
   limits.output_bytes = std::min(limits.output_bytes, model_->context_length * model_->longest_spelling);
-  limits.steps = std::min<int64_t>(limits.steps, kTemplateSteps + kTemplateStepsPerToken * model_->context_length);
+  limits.steps = std::min<int64_t>(2 * limits.steps, kTemplateSteps + kTemplateStepsPerToken * model_->context_length);
   const absl::StatusOr<RenderedChat> chat = model_->chat_template->Render(conversation, limits);
   if (absl::IsResourceExhausted(chat.status())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        chat.status().message(), ", the most that are written for a context of ", model_->context_length, " tokens"));
+    return absl::InvalidArgumentError(absl::StrCat("messages: are too much for a context of ", model_->context_length,
+                                                   " tokens (", chat.status().message(), ")"));
   }
   if (!chat.ok()) return chat.status();
   KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(*chat, insert.has_value()), /*or_more=*/true, "messages"));

@@ -15,6 +15,8 @@
 #include "common/base/clock.h"
 #include "common/model/model_files.h"
 #include "common/tokenizer/chat_template.h"
+#include "common/tokenizer/prompt_tokens.h"
+#include "common/tokenizer/rendered_chat.h"
 #include "common/tokenizer/tokenizer.h"
 #include "kedge/inference/v1/inference.pb.h"
 #include "kedge/inference/v1/model.pb.h"

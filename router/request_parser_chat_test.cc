@@ -144,6 +144,30 @@ TEST_F(ChatRequestTest, ToolsAreKeptWhereRowsAreChosen) {
   EXPECT_THAT(ParseOk(request_).pinned, testing::IsEmpty());
 }
 
+TEST_F(ChatRequestTest, MessagesCallsAndToolsAreBounded) {
+  for (int i = 1; i < 16'383; ++i) chat_->add_messages()->set_role("user");
+  chat_->add_tools()->set_name("f");
+  ExpectRefused(request_, "messages: are too much for a context");  // of this model
+  chat_->mutable_messages(7)->add_tool_calls()->set_name("f");
+  ExpectRefused(request_, "messages: has 16383 messages, 1 calls and 1 tools; at most 16384 are allowed together");
+}
+
+TEST_F(ChatRequestTest, NamesOfAClientAreShownAsOneLine) {
+  (*chat_->mutable_template_arguments()->mutable_fields())["a\nb"];
+  ExpectRefused(request_, "messages.template_arguments.a\\nb: has no value");
+  request_.set_model("a\nb");
+  ExpectRefused(request_, "model: there is no \"a\\nb\"", absl::StatusCode::kNotFound);
+}
+
+TEST_F(ChatRequestTest, AWrongKindOfPinSaysWhichThereIs) {
+  auto* pin = request_.mutable_cache_options()->add_pinned();
+  pin->mutable_text()->set_end(3);
+  ExpectRefused(request_, "cache_options.pinned[0].text: the prompt has no field text, but messages, which can be");
+  request_.set_text("Hi.");
+  pin->set_message(0);
+  ExpectRefused(request_, "cache_options.pinned[0].message: the prompt has no messages, but the field text, of which");
+}
+
 class ChatDateTest : public ChatRequestTest {
  protected:
   ChatDateTest() : ChatRequestTest("{{ strftime_now('%Y') }}{{ messages[0].content }}") {}
@@ -165,9 +189,11 @@ class EndlessChatTest : public ChatRequestTest {
 
 TEST_F(EndlessChatTest, ATemplateWithoutAnEndIsAnError) {
   const absl::Time start = absl::Now();
-  ExpectRefused(request_, "messages: ");
+  ExpectRefused(request_,
+                "messages: are too much for a context of 512 tokens (chat template: line 1: the template writes");
   chat_->mutable_messages(0)->set_content("loop");
-  ExpectRefused(request_, "messages: ");
+  ExpectRefused(request_,
+                "messages: are too much for a context of 512 tokens (chat template: line 1: the template takes");
   EXPECT_LT(absl::Now() - start, absl::Seconds(30));
 }
 

@@ -207,8 +207,8 @@ TEST_F(RequestParserTest, RefusesTextsThatCannotFitBeforeTokenizingThem) {
     message->set_content("x");
   }
   ExpectRefused(request,
-                "messages: line 3: the template writes more than 8192 bytes of output, the most that are written "
-                "for a context of 512 tokens");
+                "messages: are too much for a context of 512 tokens (chat template: line 3: the template writes more "
+                "than 8192 bytes of output)");
   request.mutable_messages()->mutable_messages()->DeleteSubrange(1, 511);
   request.mutable_messages()->mutable_messages(0)->set_content(std::string(511 * longest + 1, '~'));
   ExpectRefused(request, "messages: " + refusal);
@@ -458,7 +458,7 @@ TEST(LoadRouterModelTest, AChatTemplateOfAFileMustBeOne) {
   EXPECT_EQ(status.message().substr(0, 17), "--chat-template: ") << status;
   EXPECT_NE(status.message().find("line 2"), absl::string_view::npos) << status;
   status = LoadRouterModel(*ModelFiles::Open(model, ""), "", "", 256, testing::TempDir()).status();
-  EXPECT_EQ(status.message(), "--chat-template: cannot read " + testing::TempDir() + ", or it is empty");
+  EXPECT_EQ(status.message(), "--chat-template: " + testing::TempDir() + ": cannot be read");
 }
 
 TEST(LoadRouterModelTest, SaysWhyMessagesCannotBeServed) {

@@ -32,6 +32,16 @@ TEST(JsonTextTest, DepthIsBounded) {
   EXPECT_EQ(Fault(std::string(1 << 20, '[')), "is JSON of more than 64 levels");
 }
 
+TEST(JsonTextTest, ValuesAreTakenFromWhatThereMayBe) {
+  size_t values = 6;
+  EXPECT_TRUE(ParseJson(R"({"a": [1, "b"]})", &values).ok());
+  EXPECT_EQ(values, 2u);
+  EXPECT_EQ(ParseJson("[null, null]", &values).status().message(), "is JSON of too many values");
+  EXPECT_EQ(values, 2u);
+  EXPECT_TRUE(ParseJson("[null]", &values).ok());
+  EXPECT_EQ(ParseJson("0", &values).status().message(), "is JSON of too many values");
+}
+
 TEST(JsonTextTest, ObjectsAreNoOtherValues) {
   EXPECT_EQ(ParseJsonObject(R"({"a": {}})")->dump(), R"({"a":{}})");
   EXPECT_EQ(ParseJsonObject("[1]").status().message(), "is a JSON array; must be an object");

@@ -19,7 +19,7 @@ namespace kedge::jinja {
 namespace {
 
 Value NoAttribute(const Value& value, absl::string_view name) {
-  return Value::Undefined(absl::StrCat("'", TypeName(value), " object' has no attribute '", name, "'"));
+  return Value::Undefined(absl::StrCat("'", TypeName(value), " object' has no attribute '", Shortened(name), "'"));
 }
 
 // nullopt: none of this name.
@@ -100,6 +100,7 @@ absl::StatusOr<Value> SliceText(Runtime& runtime, const Text& text, const Range&
 
 absl::StatusOr<Value> GetAttribute(Runtime& runtime, const Value& value, absl::string_view name) {
   if (value.is(Value::Kind::kUndefined)) return absl::InvalidArgumentError(value.undefined());
+  KEDGE_RETURN_IF_ERROR(runtime.account()->StepBytes(name.size()));
   KEDGE_ASSIGN_OR_RETURN(std::optional<Value> attribute, FindAttribute(runtime, value, name));
   if (attribute.has_value()) return *std::move(attribute);
   if (value.is(Value::Kind::kDict)) {
@@ -110,8 +111,10 @@ absl::StatusOr<Value> GetAttribute(Runtime& runtime, const Value& value, absl::s
 
 absl::StatusOr<Value> GetItem(Runtime& runtime, const Value& value, const Value& key) {
   if (value.is(Value::Kind::kUndefined)) return absl::InvalidArgumentError(value.undefined());
-  if (value.is(Value::Kind::kDict) && IsHashable(key)) {
-    if (const Value* member = value.members().Find(key)) return *member;
+  if (value.is(Value::Kind::kDict)) {
+    KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(runtime.account(), key));
+    const Value* member = hashable ? value.members().Find(key) : nullptr;
+    if (member != nullptr) return *member;
   }
   const bool indexed =
       value.is(Value::Kind::kString) || (value.is(Value::Kind::kSequence) && value.sequence().indexed());

@@ -37,6 +37,7 @@ class Account {
   void GiveBack(size_t bytes) { held_ -= bytes; }
 
   const Limits& limits() const { return limits_; }
+  int64_t steps() const { return steps_; }  // taken so far
 
  private:
   const Limits limits_;

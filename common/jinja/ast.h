@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "common/jinja/filters.h"
 #include "common/jinja/operators.h"
 #include "common/jinja/tests.h"
@@ -120,6 +122,13 @@ struct Statement {
 struct Tree {
   Block body;
   std::vector<std::string> names;
+  absl::flat_hash_map<std::string, NameId> ids;  // where each of them stands
+
+  // -1: the template has no such name.
+  NameId Find(absl::string_view name) const {
+    const auto found = ids.find(name);
+    return found == ids.end() ? -1 : found->second;
+  }
 };
 
 }  // namespace kedge::jinja

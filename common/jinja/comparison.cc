@@ -55,7 +55,8 @@ absl::StatusOr<bool> Order(Runtime& runtime, Operator op, const Value& a, const 
     const std::vector<Value>& right = b.sequence().values;
     for (size_t i = 0; i < std::min(left.size(), right.size()); ++i) {
       KEDGE_RETURN_IF_ERROR(runtime.account()->Step());
-      if (!Equal(left[i], right[i])) return Order(runtime, op, left[i], right[i]);
+      KEDGE_ASSIGN_OR_RETURN(const bool equal, Equal(runtime.account(), left[i], right[i]));
+      if (!equal) return Order(runtime, op, left[i], right[i]);
     }
     return Holds(op, left.size(), right.size());
   }
@@ -78,13 +79,18 @@ absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Va
     return absl::StrContains(container.text().bytes(), item.text().bytes());
   }
   if (container.is(Value::Kind::kDict)) {
-    if (!IsHashable(item)) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(item), " cannot be a key"));
+    KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(runtime.account(), item));
+    if (!hashable) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(item), " cannot be a key"));
     return container.members().Find(item) != nullptr;
   }
   KEDGE_ASSIGN_OR_RETURN(const Value items, Items(runtime.account(), container));
   const std::vector<Value>& values = items.sequence().values;
   KEDGE_RETURN_IF_ERROR(runtime.account()->Step(static_cast<int64_t>(values.size())));
-  return std::any_of(values.begin(), values.end(), [&](const Value& value) { return Equal(value, item); });
+  for (const Value& value : values) {
+    KEDGE_ASSIGN_OR_RETURN(const bool equal, Equal(runtime.account(), value, item));
+    if (equal) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -92,9 +98,11 @@ absl::StatusOr<bool> Contains(Runtime& runtime, const Value& container, const Va
 absl::StatusOr<bool> Compare(Runtime& runtime, Operator op, const Value& a, const Value& b) {
   switch (op) {
     case Operator::kEqual:
-      return Equal(a, b);
-    case Operator::kNotEqual:
-      return !Equal(a, b);
+      return Equal(runtime.account(), a, b);
+    case Operator::kNotEqual: {
+      KEDGE_ASSIGN_OR_RETURN(const bool equal, Equal(runtime.account(), a, b));
+      return !equal;
+    }
     case Operator::kIn:
       return Contains(runtime, b, a);
     case Operator::kNotIn: {

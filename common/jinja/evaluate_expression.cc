@@ -106,7 +106,8 @@ absl::StatusOr<Value> Evaluator::EvaluateDict(const Expression& expression, Scop
   for (size_t i = 0; i < expression.operands.size(); i += 2) {
     KEDGE_ASSIGN_OR_RETURN(const Value key, Evaluate(*expression.operands[i], scope));
     KEDGE_ASSIGN_OR_RETURN(Value value, Evaluate(*expression.operands[i + 1], scope));
-    if (!IsHashable(key)) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(key), " cannot be a key"));
+    KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(account(), key));
+    if (!hashable) return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(key), " cannot be a key"));
     members.Set(key, std::move(value));
   }
   return Value::FromMembers(account(), std::move(members));
@@ -207,6 +208,7 @@ absl::StatusOr<Arguments> Evaluator::EvaluateArguments(const CallArguments& give
     for (const auto& [key, value] : more.members().values) {
       if (!key.is(Value::Kind::kString)) return absl::InvalidArgumentError("names of arguments must be strings");
       const std::string name(key.text().bytes());
+      KEDGE_RETURN_IF_ERROR(account()->Step(static_cast<int64_t>(arguments.named.size() / kNamesInAStep)));
       if (arguments.Named(name) != nullptr) {
         return absl::InvalidArgumentError(absl::StrCat("the argument `", name, "` is given twice"));
       }

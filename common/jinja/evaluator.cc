@@ -179,8 +179,8 @@ absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteFor(const Statement& statement
   auto own = std::make_unique<LoopObject>(this, statement, scope, std::move(items), std::move(condition), depth);
   LoopObject* loop = own.get();
   // A template that knows the name may still hold `loop` when the loop has ended; elsewhere its items are let go.
-  const auto loop_name = std::find(tree_.names.begin(), tree_.names.end(), "loop");
-  if (loop_name != tree_.names.end()) {
+  const NameId loop_name = tree_.Find("loop");
+  if (loop_name >= 0) {
     KEDGE_ASSIGN_OR_RETURN(loop, Keep(std::move(own)));
   }
   bool any = false;
@@ -190,9 +190,7 @@ absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteFor(const Statement& statement
     any = true;
     KEDGE_RETURN_IF_ERROR(account()->Step());
     const Within round(this, scope);
-    if (loop_name != tree_.names.end()) {
-      round.get()->Set(static_cast<NameId>(loop_name - tree_.names.begin()), Value::FromObject(loop));
-    }
+    if (loop_name >= 0) round.get()->Set(loop_name, Value::FromObject(loop));
     KEDGE_RETURN_IF_ERROR(Assign(statement.targets[0], *item, round.get()));
     KEDGE_ASSIGN_OR_RETURN(const Flow flow, Execute(statement.bodies[0], round.get(), out));
     if (flow == Flow::kBreak) break;
@@ -249,8 +247,7 @@ absl::StatusOr<Evaluator::Flow> Evaluator::ExecuteWith(const Statement& statemen
 absl::Status Evaluator::DefineMacro(const Statement& statement, Scope* scope) {
   scope->Capture();
   KEDGE_ASSIGN_OR_RETURN(MacroObject * macro, Keep(std::make_unique<MacroObject>(this, *statement.macro, scope)));
-  scope->Set(statement.name, Value::FromObject(macro));
-  return absl::OkStatus();
+  return Set(statement.name, Value::FromObject(macro), scope);
 }
 
 absl::Status Evaluator::ExecuteCall(const Statement& statement, Scope* scope, TextBuilder& out) {
@@ -267,19 +264,18 @@ absl::Status Evaluator::BindParameters(const MacroDefinition& macro, const Argum
     return absl::InvalidArgumentError(absl::StrCat("the macro `", macro.name, "` takes ", parameters,
                                                    " arguments, not ", arguments.positional.size()));
   }
-  const auto id = [&](absl::string_view name) -> NameId {
-    return static_cast<NameId>(std::find(tree_.names.begin(), tree_.names.end(), name) - tree_.names.begin());
-  };
+  KEDGE_RETURN_IF_ERROR(
+      account()->Step(static_cast<int64_t>(parameters * (1 + arguments.named.size()) / kNamesInAStep)));
   Members others;
   for (const auto& [name, value] : arguments.named) {
     if (name == "caller" && macro.takes_caller) continue;
-    const auto parameter = std::find(macro.parameters.begin(), macro.parameters.end(), id(name));
+    const auto parameter = std::find(macro.parameters.begin(), macro.parameters.end(), tree_.Find(name));
     if (parameter != macro.parameters.end()) {
       const size_t index = parameter - macro.parameters.begin();
       if (index < arguments.positional.size()) {
         return absl::InvalidArgumentError(absl::StrCat("the macro `", macro.name, "` got `", name, "` twice"));
       }
-      scope->Set(*parameter, value);
+      KEDGE_RETURN_IF_ERROR(Set(*parameter, value, scope));
     } else if (macro.takes_kwargs) {
       others.Set(Value::Text(name), value);
     } else {
@@ -288,31 +284,33 @@ absl::Status Evaluator::BindParameters(const MacroDefinition& macro, const Argum
   }
   if (macro.takes_caller) {
     const Value* caller = arguments.Named("caller");
-    scope->Set(id("caller"), caller != nullptr ? *caller : Value::Undefined("no caller is defined"));
+    scope->Set(tree_.Find("caller"), caller != nullptr ? *caller : Value::Undefined("no caller is defined"));
   }
   if (macro.takes_kwargs) {
     KEDGE_ASSIGN_OR_RETURN(Value kwargs, Value::FromMembers(account(), std::move(others)));
-    scope->Set(id("kwargs"), std::move(kwargs));
+    scope->Set(tree_.Find("kwargs"), std::move(kwargs));
   }
   if (macro.takes_varargs) {
     std::vector<Value> rest;
     for (size_t i = parameters; i < arguments.positional.size(); ++i) rest.push_back(arguments.positional[i]);
     KEDGE_ASSIGN_OR_RETURN(Value varargs, AsList(account(), std::move(rest), Sequence::Kind::kTuple));
-    scope->Set(id("varargs"), std::move(varargs));
+    scope->Set(tree_.Find("varargs"), std::move(varargs));
   }
   for (size_t i = 0; i < parameters; ++i) {
     if (i < arguments.positional.size()) {
-      scope->Set(macro.parameters[i], arguments.positional[i]);
+      KEDGE_RETURN_IF_ERROR(Set(macro.parameters[i], arguments.positional[i], scope));
       continue;
     }
     if (arguments.Named(tree_.names[macro.parameters[i]]) != nullptr) continue;
     const size_t first_default = parameters - macro.defaults.size();
     if (i >= first_default) {
       KEDGE_ASSIGN_OR_RETURN(Value value, Evaluate(*macro.defaults[i - first_default], scope));
-      scope->Set(macro.parameters[i], std::move(value));
+      KEDGE_RETURN_IF_ERROR(Set(macro.parameters[i], std::move(value), scope));
     } else {
-      scope->Set(macro.parameters[i],
-                 Value::Undefined(absl::StrCat("parameter '", tree_.names[macro.parameters[i]], "' was not provided")));
+      KEDGE_RETURN_IF_ERROR(Set(macro.parameters[i],
+                                Value::Undefined(absl::StrCat(
+                                    "parameter '", Shortened(tree_.names[macro.parameters[i]]), "' was not provided")),
+                                scope));
     }
   }
   return absl::OkStatus();
@@ -337,11 +335,8 @@ absl::Status Evaluator::Assign(const Target& target, const Value& value, Scope* 
     for (size_t i = 0; i < values.size(); ++i) KEDGE_RETURN_IF_ERROR(Assign(target.targets[i], values[i], scope));
     return absl::OkStatus();
   }
-  if (target.attribute.empty()) {
-    scope->Set(target.name, value);
-    return absl::OkStatus();
-  }
-  const Value holder = Lookup(target.name, scope);
+  if (target.attribute.empty()) return Set(target.name, value, scope);
+  KEDGE_ASSIGN_OR_RETURN(const Value holder, Lookup(target.name, scope));
   auto* names = holder.is(Value::Kind::kObject) ? dynamic_cast<Namespace*>(holder.object()) : nullptr;
   if (names == nullptr) {
     return absl::InvalidArgumentError(
@@ -350,10 +345,19 @@ absl::Status Evaluator::Assign(const Target& target, const Value& value, Scope* 
   return names->Set(target.attribute, value);
 }
 
-Value Evaluator::Lookup(NameId name, Scope* scope) const {
-  if (const Value* value = scope->Find(name)) return *value;
+absl::Status Evaluator::Set(NameId name, Value value, Scope* scope) {
+  KEDGE_RETURN_IF_ERROR(account()->Step(static_cast<int64_t>(scope->size() / kNamesInAStep)));
+  scope->Set(name, std::move(value));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Value> Evaluator::Lookup(NameId name, Scope* scope) {
+  size_t looked_at = 0;
+  const Value* value = scope->Find(name, looked_at);
+  KEDGE_RETURN_IF_ERROR(account()->Step(static_cast<int64_t>(looked_at / kNamesInAStep)));
+  if (value != nullptr) return *value;
   if (globals_[name].has_value()) return *globals_[name];
-  return Value::Undefined(absl::StrCat("'", tree_.names[name], "' is undefined"));
+  return Value::Undefined(absl::StrCat("'", Shortened(tree_.names[name]), "' is undefined"));
 }
 
 }  // namespace kedge::jinja

@@ -63,10 +63,15 @@ class Evaluator : public Runtime {
   absl::StatusOr<Value> EvaluateFilter(const Expression& expression, Scope* scope, const Value* body);
   absl::StatusOr<Value> EvaluateTest(const Expression& expression, Scope* scope);
   absl::StatusOr<Arguments> EvaluateArguments(const CallArguments& given, Scope* scope);
-  Value Lookup(NameId name, Scope* scope) const;
+  absl::StatusOr<Value> Lookup(NameId name, Scope* scope);
+  // Gives the name a value in this scope.
+  absl::Status Set(NameId name, Value value, Scope* scope);
 
   // Says once in which line it happened.
   absl::Status At(int line, absl::Status status);
+
+  // Names that one step pays to go through: most blocks have some.
+  static constexpr size_t kNamesInAStep = 32;
 
   const Tree& tree_;
   std::vector<std::optional<Value>> globals_;  // by NameId: the caller's variables and the functions

@@ -7,6 +7,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 
@@ -408,6 +409,7 @@ absl::Status ExpressionParser::ParseArguments(Expression& call) {
   CallArguments& arguments = call.arguments;
   const absl::Status wrong = state_.Error("an argument of a call stands where it may not", line);
   bool first = true;
+  absl::flat_hash_set<std::string> names;
   while (!state_.current().IsOperator(")")) {
     if (!first) {
       KEDGE_RETURN_IF_ERROR(state_.ExpectOperator(","));
@@ -424,8 +426,8 @@ absl::Status ExpressionParser::ParseArguments(Expression& call) {
       if (arguments.more_named != nullptr) return wrong;
       const std::string name = state_.Next().text;
       state_.Next();
-      for (const auto& [other, value] : arguments.named) {
-        if (other == name) return state_.Error(absl::StrCat("the argument `", name, "` is given twice"), line);
+      if (!names.insert(name).second) {
+        return state_.Error(absl::StrCat("the argument `", name, "` is given twice"), line);
       }
       KEDGE_ASSIGN_OR_RETURN(ExpressionPtr value, Parse());
       arguments.named.emplace_back(name, std::move(value));

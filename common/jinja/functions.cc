@@ -69,7 +69,9 @@ absl::StatusOr<Members> MembersOf(const Invocation& call) {
       for (const Value& item : items.sequence().values) {
         KEDGE_ASSIGN_OR_RETURN(const Value pair, Items(call.account(), item));
         const std::vector<Value>& parts = pair.sequence().values;
-        if (parts.size() != 2 || !IsHashable(parts[0])) return absl::InvalidArgumentError("pairs are expected");
+        if (parts.size() != 2) return absl::InvalidArgumentError("pairs are expected");
+        KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(call.account(), parts[0]));
+        if (!hashable) return absl::InvalidArgumentError("pairs are expected");
         members.Set(parts[0], parts[1]);
       }
     }
@@ -121,6 +123,7 @@ Result StrftimeNow(const Invocation& call) {
   if (c_format.empty()) return Value::Text("");
   constexpr size_t kMaxFormat = 1000;
   if (c_format.size() > kMaxFormat) return absl::ResourceExhaustedError("strftime_now: the format is too long");
+  KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(c_format.size() / 4)));  // a field takes time
   const time_t seconds = absl::ToTimeT(call.runtime.now());
   tm local{};
   localtime_r(&seconds, &local);
@@ -221,22 +224,15 @@ constexpr Function kFunctions[] = {
 absl::Span<const Function> Functions() { return kFunctions; }
 
 absl::StatusOr<std::optional<Value>> Namespace::Attribute(absl::string_view name) {
-  for (const auto& [key, value] : values_) {
-    if (key == name) return value;
-  }
-  return std::nullopt;
+  const Value* value = values_.Find(name);
+  return value == nullptr ? std::nullopt : std::optional<Value>(*value);
 }
 
 absl::Status Namespace::Set(absl::string_view name, Value value) {
   if (absl::StartsWith(name, "_")) {
     return absl::InvalidArgumentError(absl::StrCat("an attribute of a namespace may not begin with `_`: `", name, "`"));
   }
-  for (auto& [key, old] : values_) {
-    if (key != name) continue;
-    old = std::move(value);
-    return absl::OkStatus();
-  }
-  values_.emplace_back(name, std::move(value));
+  values_.Set(Value::Text(name), std::move(value));
   return absl::OkStatus();
 }
 

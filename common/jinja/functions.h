@@ -27,7 +27,7 @@ class Namespace : public Object {
   absl::Status Set(absl::string_view name, Value value);
 
  private:
-  std::vector<std::pair<std::string, Value>> values_;
+  Members values_;
 };
 
 // A function as a value.

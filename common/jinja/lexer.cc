@@ -13,8 +13,8 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/jinja/unicode.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge::jinja {
 namespace {

@@ -88,8 +88,10 @@ absl::StatusOr<Value> LoopObject::LoopMethod::Call(Runtime& runtime, Arguments a
     if (given.empty()) return absl::InvalidArgumentError("loop.cycle() has no items to cycle through");
     return given[(loop_->rounds_ - 1) % given.size()];
   }
-  const bool same = loop_->last_.has_value() &&
-                    std::equal(given.begin(), given.end(), loop_->last_->begin(), loop_->last_->end(), &Equal);
+  bool same = loop_->last_.has_value() && given.size() == loop_->last_->size();
+  for (size_t i = 0; same && i < given.size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(same, Equal(runtime.account(), given[i], (*loop_->last_)[i]));
+  }
   loop_->last_ = std::move(given);
   return Value::Bool(!same);
 }

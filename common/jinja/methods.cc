@@ -37,7 +37,8 @@ absl::StatusOr<Value> DictItems(const Invocation& call) {
 }
 
 absl::StatusOr<Value> Get(const Invocation& call) {
-  if (!IsHashable(*call.given[0])) {
+  KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(call.account(), *call.given[0]));
+  if (!hashable) {
     return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(*call.given[0]), " cannot be a key"));
   }
   if (const Value* value = call.subject.members().Find(*call.given[0])) return *value;
@@ -49,17 +50,22 @@ absl::StatusOr<Value> Copy(const Invocation& call) { return call.subject; }
 absl::StatusOr<Value> Count(const Invocation& call) {
   const std::vector<Value>& values = call.subject.sequence().values;
   KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
-  return Value::Int(
-      std::count_if(values.begin(), values.end(), [&](const Value& value) { return Equal(value, *call.given[0]); }));
+  int64_t count = 0;
+  for (const Value& value : values) {
+    KEDGE_ASSIGN_OR_RETURN(const bool equal, Equal(call.account(), value, *call.given[0]));
+    count += equal;
+  }
+  return Value::Int(count);
 }
 
 absl::StatusOr<Value> Index(const Invocation& call) {
   const std::vector<Value>& values = call.subject.sequence().values;
   KEDGE_RETURN_IF_ERROR(call.account()->Step(static_cast<int64_t>(values.size())));
-  const auto found =
-      std::find_if(values.begin(), values.end(), [&](const Value& value) { return Equal(value, *call.given[0]); });
-  if (found == values.end()) return absl::InvalidArgumentError("index(): the list does not have it");
-  return Value::Int(found - values.begin());
+  for (size_t i = 0; i < values.size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const bool equal, Equal(call.account(), values[i], *call.given[0]));
+    if (equal) return Value::Int(static_cast<int64_t>(i));
+  }
+  return absl::InvalidArgumentError("index(): the list does not have it");
 }
 
 constexpr Method kDictMethods[] = {

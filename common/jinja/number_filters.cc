@@ -10,10 +10,10 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/jinja/filters.h"
 #include "common/jinja/operators.h"
 #include "common/jinja/unicode.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge::jinja {
 namespace {

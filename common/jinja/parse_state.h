@@ -39,7 +39,11 @@ class ParseState {
 
   NameId Name(const std::string& name);
   const std::string& NameOf(NameId name) const { return names_[static_cast<size_t>(name)]; }
-  std::vector<std::string> TakeNames() { return std::move(names_); }
+  // Into the tree. The last call.
+  void TakeNames(Tree* tree) {
+    tree->names = std::move(names_);
+    tree->ids = std::move(ids_);
+  }
 
   // Names that the template itself gives a value, and those whose existence it asks for: a call of another name is of a
   // function that there is not.

@@ -28,6 +28,12 @@ StatementOwner Make(Kind kind, int line) {
   return statement;
 }
 
+// The tag whose body is read, and its line.
+struct Opening {
+  absl::string_view tag;
+  int line;
+};
+
 // Lives for one call of ParseTemplate.
 class Parser {
  public:
@@ -35,9 +41,9 @@ class Parser {
 
   absl::StatusOr<Tree> Run() {
     Tree tree;
-    KEDGE_ASSIGN_OR_RETURN(tree.body, ParseBlock({}));
+    KEDGE_ASSIGN_OR_RETURN(tree.body, ParseBlock({}, {"", 0}));
     KEDGE_RETURN_IF_ERROR(state_.CheckCalls());
-    tree.names = state_.TakeNames();
+    state_.TakeNames(&tree);
     return tree;
   }
 
@@ -45,7 +51,7 @@ class Parser {
   using Parsed = absl::StatusOr<StatementOwner>;
 
   // Statements up to a tag that is one of `ends`, whose name becomes current; up to the end where there are none.
-  absl::StatusOr<Block> ParseBlock(std::initializer_list<absl::string_view> ends) {
+  absl::StatusOr<Block> ParseBlock(std::initializer_list<absl::string_view> ends, const Opening& opening) {
     const NestingScope scope(state_);
     KEDGE_RETURN_IF_ERROR(scope.status());
     Block block;
@@ -54,7 +60,7 @@ class Parser {
       switch (token.kind) {
         case Token::Kind::kEnd:
           if (ends.size() == 0) return block;
-          return state_.Error(absl::StrCat("the template ends where `", *std::prev(ends.end()), "` is expected"));
+          return state_.Error(absl::StrCat("`", opening.tag, "` has no `end", opening.tag, "`"), opening.line);
         case Token::Kind::kData: {
           StatementOwner text = Make(Kind::kText, token.line);
           text->text = Text(token.text);
@@ -75,7 +81,7 @@ class Parser {
           for (const absl::string_view end : ends) {
             if (state_.current().IsName(end)) return block;
           }
-          KEDGE_ASSIGN_OR_RETURN(StatementOwner statement, ParseStatement(ends));
+          KEDGE_ASSIGN_OR_RETURN(StatementOwner statement, ParseStatement(ends, opening));
           KEDGE_RETURN_IF_ERROR(EndOfTag());
           block.push_back(std::move(statement));
         }
@@ -86,18 +92,20 @@ class Parser {
   absl::Status EndOfTag() { return state_.Expect(Token::Kind::kBlockEnd, "`%}`"); }
 
   // The body of a tag, from the end of the tag up to the name of one of `ends`.
-  absl::StatusOr<Block> ParseBody(std::initializer_list<absl::string_view> ends) {
+  absl::StatusOr<Block> ParseBody(std::initializer_list<absl::string_view> ends, const Opening& opening) {
     state_.SkipOperator(":");  // as Python has it
     KEDGE_RETURN_IF_ERROR(EndOfTag());
-    return ParseBlock(ends);
+    return ParseBlock(ends, opening);
   }
-  absl::StatusOr<Block> ParseWholeBody(absl::string_view end) {
-    KEDGE_ASSIGN_OR_RETURN(Block body, ParseBody({end}));
+  // The same, and the name of the one end that there is.
+  absl::StatusOr<Block> ParseWholeBody(const Opening& opening) {
+    const std::string end = absl::StrCat("end", opening.tag);
+    KEDGE_ASSIGN_OR_RETURN(Block body, ParseBody({end}, opening));
     state_.Next();
     return body;
   }
 
-  Parsed ParseStatement(std::initializer_list<absl::string_view> ends) {
+  Parsed ParseStatement(std::initializer_list<absl::string_view> ends, const Opening& opening) {
     const Token& token = state_.current();
     if (token.kind != Token::Kind::kName) return state_.Unexpected("the name of a tag");
     const std::string& name = token.text;
@@ -121,18 +129,20 @@ class Parser {
     std::string expected;
     for (const absl::string_view end : ends) absl::StrAppend(&expected, expected.empty() ? "" : " or ", "`", end, "`");
     return state_.Error(expected.empty() ? absl::StrCat("there is no tag `", name, "`")
-                                         : absl::StrCat("unexpected tag `", name, "`, expected ", expected));
+                                         : absl::StrCat("unexpected tag `", name, "`, expected ", expected, " of the `",
+                                                        opening.tag, "` in line ", opening.line));
   }
 
   Parsed ParseIf() {
     StatementOwner statement = Make(Kind::kIf, state_.Next().line);
     while (true) {
       KEDGE_ASSIGN_OR_RETURN(statement->values.emplace_back(), expressions_.ParseTuple(false));
-      KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseBody({"elif", "else", "endif"}));
+      KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(),
+                             ParseBody({"elif", "else", "endif"}, {"if", statement->line}));
       const std::string& end = state_.Next().text;
       if (end == "elif") continue;
       if (end == "else") {
-        KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody("endif"));
+        KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody({"if", statement->line}));
       }
       return statement;
     }
@@ -151,12 +161,12 @@ class Parser {
     }
     statement->recursive = state_.SkipName("recursive");
     ++loops_;
-    absl::StatusOr<Block> body = ParseBody({"endfor", "else"});
+    absl::StatusOr<Block> body = ParseBody({"endfor", "else"}, {"for", statement->line});
     --loops_;
     if (!body.ok()) return body.status();
     statement->bodies.push_back(*std::move(body));
     if (state_.Next().text == "else") {
-      KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody("endfor"));
+      KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody({"for", statement->line}));
     }
     return statement;
   }
@@ -212,7 +222,7 @@ class Parser {
     }
     statement->kind = Kind::kSetBlock;
     KEDGE_ASSIGN_OR_RETURN(statement->expression, expressions_.ParseFilters(nullptr));
-    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody("endset"));
+    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody({"set", statement->line}));
     return statement;
   }
 
@@ -239,10 +249,10 @@ class Parser {
 
   // Loops outside of a macro are not its own.
   absl::StatusOr<std::unique_ptr<MacroDefinition>> ParseMacroBody(std::unique_ptr<MacroDefinition> macro,
-                                                                  absl::string_view end) {
+                                                                  const Opening& opening) {
     const int loops = std::exchange(loops_, 0);
     state_.BeginMacro();
-    absl::StatusOr<Block> body = ParseWholeBody(end);
+    absl::StatusOr<Block> body = ParseWholeBody(opening);
     const absl::flat_hash_set<std::string> mentioned = state_.EndMacro();
     loops_ = loops;
     if (!body.ok()) return body.status();
@@ -261,7 +271,7 @@ class Parser {
     statement->name = state_.Name(macro->name);
     state_.Assigns(macro->name);
     KEDGE_RETURN_IF_ERROR(ParseSignature(*macro));
-    KEDGE_ASSIGN_OR_RETURN(statement->macro, ParseMacroBody(std::move(macro), "endmacro"));
+    KEDGE_ASSIGN_OR_RETURN(statement->macro, ParseMacroBody(std::move(macro), {"macro", statement->line}));
     return statement;
   }
 
@@ -274,14 +284,14 @@ class Parser {
     if (statement->expression->kind != Expression::Kind::kCall) {
       return state_.Error("`call` needs the call of a macro", statement->line);
     }
-    KEDGE_ASSIGN_OR_RETURN(statement->macro, ParseMacroBody(std::move(macro), "endcall"));
+    KEDGE_ASSIGN_OR_RETURN(statement->macro, ParseMacroBody(std::move(macro), {"call", statement->line}));
     return statement;
   }
 
   Parsed ParseFilterBlock() {
     StatementOwner statement = Make(Kind::kFilter, state_.Next().line);
     KEDGE_ASSIGN_OR_RETURN(statement->expression, expressions_.ParseFilters(nullptr, /*without_pipe=*/true));
-    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody("endfilter"));
+    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody({"filter", statement->line}));
     return statement;
   }
 
@@ -293,7 +303,7 @@ class Parser {
       KEDGE_RETURN_IF_ERROR(state_.ExpectOperator("="));
       KEDGE_ASSIGN_OR_RETURN(statement->values.emplace_back(), expressions_.Parse());
     }
-    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody("endwith"));
+    KEDGE_ASSIGN_OR_RETURN(statement->bodies.emplace_back(), ParseWholeBody({"with", statement->line}));
     return statement;
   }
 
@@ -314,7 +324,7 @@ class Parser {
   Parsed ParseGeneration() {
     StatementOwner statement = Make(Kind::kScope, state_.Next().line);
     const int loops = std::exchange(loops_, 0);
-    absl::StatusOr<Block> body = ParseWholeBody("endgeneration");
+    absl::StatusOr<Block> body = ParseWholeBody({"generation", statement->line});
     loops_ = loops;
     if (!body.ok()) return body.status();
     statement->bodies.push_back(*std::move(body));

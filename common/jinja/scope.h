@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_JINJA_SCOPE_H_
 #define KEDGE_COMMON_JINJA_SCOPE_H_
 
+#include <cstddef>
 #include <utility>
 
 #include "absl/container/inlined_vector.h"
@@ -16,15 +17,18 @@ class Scope {
  public:
   explicit Scope(Scope* outer) : outer_(outer) {}
 
-  // nullptr: no scope up to the outermost has it.
-  const Value* Find(NameId name) const {
+  // nullptr: no scope up to the outermost has it. What was looked at on the way is added to `looked_at`.
+  const Value* Find(NameId name, size_t& looked_at) const {
     for (const Scope* scope = this; scope != nullptr; scope = scope->outer_) {
       for (const auto& [id, value] : scope->values_) {
+        ++looked_at;
         if (id == name) return &value;
       }
+      ++looked_at;
     }
     return nullptr;
   }
+  size_t size() const { return values_.size(); }
 
   void Set(NameId name, Value value) {
     for (auto& [id, old] : values_) {

@@ -104,6 +104,11 @@ Arguments Behind(const Arguments& arguments, size_t count) {
   return rest;
 }
 
+absl::Status CheckName(const Value& name, absl::string_view of_what) {
+  if (name.is(Value::Kind::kString)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("the name of a ", of_what, " is expected, not a ", TypeName(name)));
+}
+
 Result MapFilter(const Invocation& call) {
   const Arguments& arguments = call.arguments;
   std::vector<Value> mapped;
@@ -124,8 +129,11 @@ Result MapFilter(const Invocation& call) {
     return AsList(call.account(), std::move(mapped), Sequence::Kind::kOnce);
   }
   const Value& name = arguments.positional[0];
-  const Filter* filter = name.is(Value::Kind::kString) ? FindFilter(name.text().bytes()) : nullptr;
-  if (filter == nullptr) return absl::InvalidArgumentError("map: there is no such filter");
+  KEDGE_RETURN_IF_ERROR(CheckName(name, "filter"));
+  const Filter* filter = FindFilter(name.text().bytes());
+  if (filter == nullptr) {
+    return absl::InvalidArgumentError(absl::StrCat("there is no filter `", name.text().bytes(), "`"));
+  }
   const Arguments rest = Behind(arguments, 1);
   for (const Value& item : items.sequence().values) {
     KEDGE_RETURN_IF_ERROR(call.account()->Step());
@@ -145,8 +153,11 @@ Result Select(const Invocation& call) {
   const Test* test = nullptr;
   Arguments rest;
   if (given.size() > own) {
-    test = given[own].is(Value::Kind::kString) ? FindTest(given[own].text().bytes()) : nullptr;
-    if (test == nullptr) return absl::InvalidArgumentError("there is no such test");
+    KEDGE_RETURN_IF_ERROR(CheckName(given[own], "test"));
+    test = FindTest(given[own].text().bytes());
+    if (test == nullptr) {
+      return absl::InvalidArgumentError(absl::StrCat("there is no test `", given[own].text().bytes(), "`"));
+    }
     rest = Behind(call.arguments, own + 1);
   }
   std::vector<Value> selected;

@@ -85,7 +85,8 @@ Result Unique(const Invocation& call) {
   std::vector<Value> unique;
   for (const Value& item : items.sequence().values) {
     KEDGE_ASSIGN_OR_RETURN(const Value key, Key(call, item, call.given[1], nullptr, call.Flag(0, false)));
-    if (!IsHashable(key)) return absl::InvalidArgumentError(absl::StrCat("unique: a ", TypeName(key), " has no hash"));
+    KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(call.account(), key));
+    if (!hashable) return absl::InvalidArgumentError(absl::StrCat("unique: a ", TypeName(key), " has no hash"));
     if (seen.Find(key) != nullptr) continue;
     seen.Set(key, Value::None());
     unique.push_back(item);
@@ -119,7 +120,10 @@ Result GroupBy(const Invocation& call) {
   KEDGE_ASSIGN_OR_RETURN(keys, Keys(call, sorted, call.given[0], otherwise, case_sensitive));
   std::vector<Value> groups;
   for (size_t begin = 0, end = 0; begin < sorted.size(); begin = end) {
-    while (end < sorted.size() && Equal(keys[end], keys[begin])) ++end;
+    bool same = true;
+    while (same && ++end < sorted.size()) {
+      KEDGE_ASSIGN_OR_RETURN(same, Equal(call.account(), keys[end], keys[begin]));
+    }
     KEDGE_ASSIGN_OR_RETURN(const Value key, Key(call, sorted[begin], call.given[0], otherwise, true));
     KEDGE_ASSIGN_OR_RETURN(const Value members,
                            AsList(call.account(), std::vector<Value>(sorted.begin() + begin, sorted.begin() + end)));

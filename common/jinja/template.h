@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_JINJA_TEMPLATE_H_
 #define KEDGE_COMMON_JINJA_TEMPLATE_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -29,12 +30,15 @@ struct Piece {
 class Template {
  public:
   // "line 12: ..." names what is wrong or not supported: names of tags, filters, tests and functions are checked here.
+  // Errors are one line of text, whatever the source says (Printable of common/base/utf8.h).
   static absl::StatusOr<Template> Parse(absl::string_view source);
 
-  // `variables`: a dict. `now`: what strftime_now tells, in the machine's time zone.
+  // `variables`: a dict. `now`: what strftime_now tells, in the machine's time zone. What the rendering took, also one
+  // that fails, is added to *steps_taken.
   // kInvalidArgument: the message that the template gives to raise_exception, or "line 12: ..." says what is wrong;
-  // kResourceExhausted: a limit, named.
-  absl::StatusOr<std::vector<Piece>> Render(const Value& variables, absl::Time now, const Limits& limits = {}) const;
+  // kResourceExhausted: a limit, named. One line of text, as above.
+  absl::StatusOr<std::vector<Piece>> Render(const Value& variables, absl::Time now, const Limits& limits = {},
+                                            int64_t* steps_taken = nullptr) const;
 
  private:
   explicit Template(std::shared_ptr<const Tree> tree) : tree_(std::move(tree)) {}

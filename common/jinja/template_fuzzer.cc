@@ -3,9 +3,9 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/check.h"
+#include "common/base/utf8.h"
 #include "common/jinja/template.h"
 #include "common/testing/fuzz_driver.h"
-#include "common/tokenizer/utf8.h"
 
 using kedge::jinja::Template;
 using kedge::jinja::Value;

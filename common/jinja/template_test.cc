@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <thread>
 
@@ -53,6 +54,72 @@ TEST(Template, RaiseExceptionSpeaksForItself) {
   EXPECT_EQ(Rendered("\n{{ raise_exception('Roles must alternate') }}"), "Roles must alternate");
 }
 
+TEST(Template, ErrorsAreOneLineOfText) {
+  EXPECT_EQ(Rendered("{{ raise_exception('a\\n\\x1b[2Jb' ~ messages[0].content) }}"), "a\\n\\x1b[2JbHi");
+  EXPECT_EQ(Rendered("{{ messages[0]['a\\nb'].c }}"), "line 1: 'dict object' has no attribute 'a\\nb'");
+  EXPECT_EQ(Rendered("{{ 'a\\nb' 'c' \x1b }}"), "parse: line 1: unexpected character `\\x1b`");
+}
+
+TEST(Template, FaultsAreInvalidArgumentsButForLimits) {
+  const auto code = [](absl::string_view source) {
+    return Template::Parse(source)->Render(Value::Dict({}), absl::UnixEpoch()).status().code();
+  };
+  for (const char* source : {"{{ 9223372036854775807 + 1 }}", "{{ range }}", "{{ [1] | select }}", "{{ 10.0 ** 999 }}",
+                             "{{ 1e300 | int }}", "{{ 12 | round(-1) }}", "{{ x.y }}", "{{ raise_exception('a') }}"}) {
+    EXPECT_EQ(code(source), absl::StatusCode::kInvalidArgument) << source;
+  }
+  EXPECT_EQ(code("{{ range(999999999) }}"), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Template, TellsHowManyStepsItTook) {
+  int64_t steps = 5;
+  const Template loop = *Template::Parse("{% for i in range(1000) %}{{ i }}{% endfor %}");
+  ASSERT_TRUE(loop.Render(Value::Dict({}), absl::UnixEpoch(), {}, &steps).ok());
+  EXPECT_GT(steps, 1005);
+  EXPECT_LT(steps, 10'000);
+  Limits limits;
+  limits.steps = 100;
+  steps = 0;
+  EXPECT_FALSE(loop.Render(Value::Dict({}), absl::UnixEpoch(), limits, &steps).ok());
+  EXPECT_GT(steps, 100);
+  EXPECT_LT(steps, 200);
+}
+
+TEST(Template, WhatStandsInManyPlacesIsPaidForInEach) {
+  const std::string lists =
+      "{% set n = namespace(a=[1], b=[1]) %}{% for i in range(60) %}{% set n.a = [n.a, n.a] %}{% set n.b = [n.b, n.b] "
+      "%}{% endfor %}";
+  const std::string tuple =
+      "{% set n = namespace(a=(1,)) %}{% for i in range(60) %}{% set n.a = (n.a, n.a) %}{% endfor %}";
+  const std::string steps = "line 1: the template takes more than 10000000 steps";
+  for (const char* use : {"{{ n.a == n.b }}", "{{ {1: n.a} != {1: n.b} }}", "{{ n.a in [n.b] }}", "{{ n.a < n.b }}",
+                          "{{ [n.a].count(n.b) }}", "{{ [n.a].index(n.b) }}", "{{ n.a | tojson }}",
+                          "{% for x in [n.a, n.b] %}{{ loop.changed(x) }}{% endfor %}",
+                          "{{ [{'k': n.a}, {'k': n.b}] | groupby('k') }}"}) {
+    EXPECT_EQ(Rendered(lists + use), steps) << use;
+  }
+  for (const char* use : {"{{ {n.a: 1} }}", "{{ [n.a] | unique | list }}", "{{ {1: 2}[n.a] }}", "{{ {1: 2}.get(n.a) }}",
+                          "{{ n.a in {1: 2} }}", "{{ dict([(n.a, 1)]) }}", "{{ n.a is filter }}"}) {
+    EXPECT_EQ(Rendered(tuple + use), steps) << use;
+  }
+  const std::string loop = "{% for i in range(100000) %}";
+  EXPECT_EQ(Rendered("{% set a = 'x' * 5000000 %}{% set b = 'x' * 5000000 %}" + loop + "{{ a == b }}{% endfor %}"),
+            steps);
+  EXPECT_EQ(Rendered("{% set a = 'x' * 5000000 %}{% set d = {a: 1} %}" + loop + "{{ d[a] }}{% endfor %}"), steps);
+  EXPECT_EQ(Rendered(loop + "{% set x = strftime_now('%c' * 400) %}{% endfor %}"), steps);
+}
+
+TEST(Template, ManyNamesAreChargedFor) {
+  std::string source;
+  for (int i = 0; i < 20'000; ++i) absl::StrAppend(&source, "{% set a", i, " = 1 %}");
+  Limits limits;
+  limits.steps = 1'000'000;  // ten times what it would be without
+  EXPECT_EQ(Rendered(source, limits).substr(0, 45), "line 1: the template takes more than 1000000 ");
+  std::string named = "{% macro m() %}{{ kwargs | length }}{% endmacro %}{{ m(**messages[0]) }}{% set d = namespace(";
+  for (int i = 0; i < 5'000; ++i) absl::StrAppend(&named, i == 0 ? "" : ", ", "a", i, "=1");
+  EXPECT_EQ(Rendered(named + ") %}{{ d.a4999 }}"), "0:21|");
+}
+
 TEST(Template, ErrorsNameLineAndConstruct) {
   EXPECT_EQ(Rendered("\n\n{{ messages[0].x.y }}"), "line 3: 'dict object' has no attribute 'x'");
   EXPECT_EQ(Rendered("\n{{ nothing.x }}"), "line 2: 'nothing' is undefined");
@@ -71,7 +138,7 @@ TEST(Template, UnknownNamesAreRefusedWhenItIsParsed) {
   EXPECT_EQ(Rendered("{% if x is frob %}{% endif %}"), "parse: line 1: there is no test `frob`");
   EXPECT_EQ(Rendered("{% frob %}"), "parse: line 1: there is no tag `frob`");
   EXPECT_EQ(Rendered("{% if x %}\n{% frob %}{% endif %}"),
-            "parse: line 2: unexpected tag `frob`, expected `elif` or `else` or `endif`");
+            "parse: line 2: unexpected tag `frob`, expected `elif` or `else` or `endif` of the `if` in line 1");
   EXPECT_EQ(
       Rendered("\n{{ frob() }}"),
       "parse: line 2: there is no function `frob` (there are cycler, dict, joiner, namespace, raise_exception, range, "
@@ -79,7 +146,26 @@ TEST(Template, UnknownNamesAreRefusedWhenItIsParsed) {
   EXPECT_EQ(Rendered("{% if frob is defined %}{{ frob() }}{% endif %}x"), "0:x|");
   EXPECT_EQ(Rendered("{% include 'x' %}"),
             "parse: line 1: the tag `include` is not supported: a chat template has no other files");
-  EXPECT_EQ(Rendered("{% for x in y %}"), "parse: line 1: the template ends where `else` is expected");
+}
+
+TEST(Template, AnOpenTagIsNamedWithItsLine) {
+  EXPECT_EQ(Rendered("a\n{% for x in y %}\n\n"), "parse: line 2: `for` has no `endfor`");
+  EXPECT_EQ(Rendered("\n{% for x in y %}{% else %}\n"), "parse: line 2: `for` has no `endfor`");
+  EXPECT_EQ(Rendered("{% if x %}\n{% for x in y %}\n{% endif %}"),
+            "parse: line 3: unexpected tag `endif`, expected `endfor` or `else` of the `for` in line 2");
+  for (const char* tag : {"if x", "set x", "macro m()", "call m()", "filter upper", "with", "generation"}) {
+    const std::string name(tag, strcspn(tag, " "));
+    EXPECT_EQ(Rendered(absl::StrCat("\n{% ", tag, " %}\n")),
+              absl::StrCat("parse: line 2: `", name, "` has no `end", name, "`"));
+  }
+}
+
+TEST(Template, NamesOfFiltersAndTestsAreChecked) {
+  EXPECT_EQ(Rendered("\n{{ messages | selectattr('role', 'nosuch') | list }}"), "line 2: there is no test `nosuch`");
+  EXPECT_EQ(Rendered("{{ [1] | reject('nosuch') | list }}"), "line 1: there is no test `nosuch`");
+  EXPECT_EQ(Rendered("{{ [1] | map('nosuch') | list }}"), "line 1: there is no filter `nosuch`");
+  EXPECT_EQ(Rendered("{{ [1] | map(2) | list }}"), "line 1: the name of a filter is expected, not a int");
+  EXPECT_EQ(Rendered("{{ [1] | select(none) | list }}"), "line 1: the name of a test is expected, not a NoneType");
 }
 
 TEST(Template, TheTimeIsTheCallers) {

@@ -28,7 +28,11 @@ Result IsCallable(Call call) {
   if (call.subject.is(Value::Kind::kUndefined)) return true;  // it can be called: that is its error
   return call.subject.is(Value::Kind::kObject) && call.subject.object()->callable();
 }
-Result IsSameAs(Call call) { return call.subject.SameAs(*call.given[0]); }
+Result IsSameAs(Call call) {
+  if (call.subject.is(Value::Kind::kString))
+    KEDGE_RETURN_IF_ERROR(call.account()->StepBytes(call.subject.text().size()));
+  return call.subject.SameAs(*call.given[0]);
+}
 Result IsEscaped(Call call) { return call.subject.is_markup(); }
 
 // Something with a length and items.
@@ -57,12 +61,12 @@ absl::StatusOr<Value> Remainder(Call call, const Value& divisor) {
 template <int remainder>
 Result HasRemainder(Call call) {
   KEDGE_ASSIGN_OR_RETURN(const Value rest, Remainder(call, Value::Int(2)));
-  return Equal(rest, Value::Int(remainder));
+  return Equal(call.account(), rest, Value::Int(remainder));
 }
 
 Result IsDivisible(Call call) {
   KEDGE_ASSIGN_OR_RETURN(const Value rest, Remainder(call, *call.given[0]));
-  return Equal(rest, Value::Int(0));
+  return Equal(call.account(), rest, Value::Int(0));
 }
 
 template <bool (*is)(char32_t)>
@@ -85,18 +89,19 @@ Result Compares(Call call) {
   return Compare(call.runtime, op, call.subject, *call.given[0]);
 }
 
-absl::Status CheckHashable(const Value& name) {
-  if (IsHashable(name)) return absl::OkStatus();
+absl::Status CheckHashable(Account* account, const Value& name) {
+  KEDGE_ASSIGN_OR_RETURN(const bool hashable, IsHashable(account, name));
+  if (hashable) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat("a ", TypeName(name), " is no name"));
 }
 
 // Whether a filter, a test of this name exists.
 Result NamesFilter(Call call) {
-  KEDGE_RETURN_IF_ERROR(CheckHashable(call.subject));
+  KEDGE_RETURN_IF_ERROR(CheckHashable(call.account(), call.subject));
   return call.subject.is(Value::Kind::kString) && FindFilter(call.subject.text().bytes()) != nullptr;
 }
 Result NamesTest(Call call) {
-  KEDGE_RETURN_IF_ERROR(CheckHashable(call.subject));
+  KEDGE_RETURN_IF_ERROR(CheckHashable(call.account(), call.subject));
   return call.subject.is(Value::Kind::kString) && FindTest(call.subject.text().bytes()) != nullptr;
 }
 

@@ -66,7 +66,10 @@ bool TextBuilder::Grow(size_t bytes) {
   const size_t needed = body_->bytes.size() + bytes + kBodyBytes + body_->runs.size() * sizeof(Text::Run);
   if (needed <= taken_) return true;
   const size_t wanted = body_->bytes.empty() ? needed : std::max(needed, 2 * taken_);
-  status_ = account_->Take(wanted - taken_);
+  // Work is paid for before it is done, also that on a text which will not fit.
+  status_ = account_->Check(wanted - taken_);
+  if (status_.ok()) status_ = account_->StepBytes(wanted - taken_);
+  if (status_.ok()) status_ = account_->Take(wanted - taken_);
   if (status_.ok()) taken_ = wanted;
   return status_.ok();
 }
@@ -95,7 +98,7 @@ void TextBuilder::AppendRepeated(const Text& text, int64_t times) {
   if (times <= 0 || text.empty()) return;
   // What is too much is known before the work begins.
   const bool fits = static_cast<uint64_t>(times) <= std::numeric_limits<size_t>::max() / 2 / text.size();
-  if (!fits || !Grow(text.size() * static_cast<size_t>(times))) {
+  if (!fits || !Grow(text.size() * static_cast<size_t>(times) + sizeof(Text::Run))) {
     if (status_.ok()) status_ = absl::ResourceExhaustedError("a text is repeated too often");
     return;
   }

@@ -6,8 +6,8 @@
 
 #include "absl/strings/match.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/jinja/unicode.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge::jinja {
 namespace {

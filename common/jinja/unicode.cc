@@ -11,7 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "common/base/check.h"
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 namespace kedge::jinja {
 namespace {

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/json_text.h"
 #include "common/base/status.h"
 #include "common/jinja/object.h"
 
@@ -19,7 +20,6 @@ namespace {
 
 // Functions that walk through a value recurse once a level.
 constexpr int kMaxDepth = 100;
-constexpr int kMaxJsonDepth = 64;
 // Below this a dict is searched without an index.
 constexpr size_t kFewMembers = 8;
 
@@ -28,45 +28,61 @@ absl::Status CheckDepth(int depth) {
   return absl::ResourceExhaustedError(absl::StrCat("lists and dicts are nested more than ", kMaxDepth, " deep"));
 }
 
-// Equal keys have equal names. Nullopt: not hashable.
-std::optional<std::string> KeyName(const Value& key) {
+// Appends what only equal keys have in common. False: not hashable. What is `nested` says where it ends.
+bool AppendKeyName(const Value& key, bool nested, std::string& name) {
   switch (key.kind()) {
     case Value::Kind::kUndefined:
-      return "u";
+      absl::StrAppend(&name, "u;");
+      return true;
     case Value::Kind::kNone:
-      return "n";
+      absl::StrAppend(&name, "n;");
+      return true;
     case Value::Kind::kBool:
     case Value::Kind::kInt:
-      return absl::StrCat("i", key.as_int());
+      absl::StrAppend(&name, "i", key.as_int(), ";");
+      return true;
     case Value::Kind::kFloat: {
       const double number = key.as_double();
       if (number == std::floor(number) && std::abs(number) < 9e18) {
-        return absl::StrCat("i", static_cast<int64_t>(number));
+        absl::StrAppend(&name, "i", static_cast<int64_t>(number), ";");
+      } else {
+        absl::StrAppend(&name, "f", absl::Hex(absl::bit_cast<uint64_t>(number)), ";");
       }
-      return absl::StrCat("f", absl::Hex(absl::bit_cast<uint64_t>(number)));
+      return true;
     }
     case Value::Kind::kString:
-      return absl::StrCat("s", key.text().bytes());
+      if (nested) absl::StrAppend(&name, key.text().size());
+      absl::StrAppend(&name, "s", key.text().bytes());
+      return true;
     case Value::Kind::kObject:
-      return absl::StrCat("o", absl::Hex(reinterpret_cast<uintptr_t>(key.object())));
+      absl::StrAppend(&name, "o", absl::Hex(reinterpret_cast<uintptr_t>(key.object())), ";");
+      return true;
     case Value::Kind::kDict:
-      return std::nullopt;
+      return false;
     case Value::Kind::kSequence:
       break;
   }
   const Sequence& sequence = key.sequence();
-  if (sequence.kind != Sequence::Kind::kTuple && sequence.kind != Sequence::Kind::kRange) return std::nullopt;
-  std::string name = sequence.kind == Sequence::Kind::kTuple ? "t" : "r";
-  for (const Value& value : sequence.values) {
-    const std::optional<std::string> part = KeyName(value);
-    if (!part.has_value()) return std::nullopt;
-    absl::StrAppend(&name, part->size(), ":", *part);
-  }
+  if (sequence.kind != Sequence::Kind::kTuple && sequence.kind != Sequence::Kind::kRange) return false;
+  absl::StrAppend(&name, sequence.kind == Sequence::Kind::kTuple ? "t" : "r", sequence.values.size(), ":");
+  return std::all_of(sequence.values.begin(), sequence.values.end(),
+                     [&](const Value& value) { return AppendKeyName(value, /*nested=*/true, name); });
+}
+
+// Nullopt: not hashable.
+std::optional<std::string> KeyName(const Value& key) {
+  std::string name;
+  if (!AppendKeyName(key, /*nested=*/false, name)) return std::nullopt;
   return name;
 }
 
+// Far from where a sum of two would wrap.
+int64_t AddWeights(int64_t a, int64_t b) { return std::min(a + b, int64_t{1} << 60); }
+
+bool EqualValues(const Value& a, const Value& b);
+
 bool SameSequence(const std::vector<Value>& a, const std::vector<Value>& b) {
-  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), &Equal);
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), &EqualValues);
 }
 
 bool EqualNumbers(const Value& a, const Value& b) {
@@ -79,6 +95,20 @@ bool EqualNumbers(const Value& a, const Value& b) {
            static_cast<int64_t>(number) == integer;
   }
   return a.as_double() == b.as_double();
+}
+
+void Measure(Sequence& sequence) {
+  for (const Value& value : sequence.values) {
+    sequence.depth = std::max(sequence.depth, 1 + value.depth());
+    sequence.weight = AddWeights(sequence.weight, value.weight());
+  }
+}
+
+void Measure(Members& members) {
+  for (const auto& [key, value] : members.values) {
+    members.depth = std::max({members.depth, 1 + key.depth(), 1 + value.depth()});
+    members.weight = AddWeights(members.weight, AddWeights(key.weight(), value.weight()));
+  }
 }
 
 // At most `levels` of arrays and objects.
@@ -120,6 +150,34 @@ absl::StatusOr<Value> ReadJson(const nlohmann::ordered_json& json, Origin origin
   }
 }
 
+bool EqualValues(const Value& a, const Value& b) {
+  if (a.is_number() && b.is_number()) return EqualNumbers(a, b);
+  if (a.kind() != b.kind()) return false;
+  switch (a.kind()) {
+    case Value::Kind::kString:
+      return a.text().bytes() == b.text().bytes();
+    case Value::Kind::kObject:
+      return a.object() == b.object();
+    case Value::Kind::kSequence: {
+      const Sequence& left = a.sequence();
+      const Sequence& right = b.sequence();
+      if (&left == &right) return true;
+      return left.kind == right.kind && left.indexed() && SameSequence(left.values, right.values);
+    }
+    case Value::Kind::kDict: {
+      const Members& left = a.members();
+      const Members& right = b.members();
+      if (left.values.size() != right.values.size()) return false;
+      return std::all_of(left.values.begin(), left.values.end(), [&](const auto& member) {
+        const Value* other = right.Find(member.first);
+        return other != nullptr && EqualValues(member.second, *other);
+      });
+    }
+    default:
+      return true;  // None, undefined
+  }
+}
+
 }  // namespace
 
 Value Value::Undefined(absl::string_view what) { return Value(std::make_shared<const std::string>(what), kTemplate); }
@@ -127,13 +185,14 @@ Value Value::Undefined(absl::string_view what) { return Value(std::make_shared<c
 Value Value::List(std::vector<Value> values, Origin origin) {
   Sequence sequence;
   sequence.values = std::move(values);
-  for (const Value& value : sequence.values) sequence.depth = std::max(sequence.depth, 1 + value.depth());
+  Measure(sequence);
   return Value(std::shared_ptr<const Sequence>(std::make_shared<Sequence>(std::move(sequence))), origin);
 }
 
 Value Value::Dict(std::vector<std::pair<std::string, Value>> members, Origin origin) {
   jinja::Members dict;
   for (auto& [key, value] : members) dict.Set(Text(key, origin), std::move(value));
+  Measure(dict);
   return Value(std::shared_ptr<const jinja::Members>(std::make_shared<jinja::Members>(std::move(dict))), origin);
 }
 
@@ -142,7 +201,7 @@ absl::StatusOr<Value> Value::FromJson(const nlohmann::ordered_json& json, Origin
 }
 
 absl::StatusOr<Value> Value::FromSequence(Account* account, Sequence sequence, Origin origin) {
-  for (const Value& value : sequence.values) sequence.depth = std::max(sequence.depth, 1 + value.depth());
+  Measure(sequence);
   KEDGE_RETURN_IF_ERROR(CheckDepth(sequence.depth));
   const size_t bytes = sizeof(Sequence) + sequence.values.capacity() * sizeof(Value);
   KEDGE_RETURN_IF_ERROR(account->Take(bytes));
@@ -152,11 +211,10 @@ absl::StatusOr<Value> Value::FromSequence(Account* account, Sequence sequence, O
 }
 
 absl::StatusOr<Value> Value::FromMembers(Account* account, jinja::Members members, Origin origin) {
-  for (const auto& [key, value] : members.values) {
-    members.depth = std::max({members.depth, 1 + key.depth(), 1 + value.depth()});
-  }
+  Measure(members);
   KEDGE_RETURN_IF_ERROR(CheckDepth(members.depth));
-  const size_t bytes = sizeof(jinja::Members) + members.values.capacity() * 4 * sizeof(Value);
+  size_t bytes = sizeof(jinja::Members) + members.values.capacity() * 4 * sizeof(Value);
+  for (const auto& [name, place] : members.index) bytes += name.size();
   KEDGE_RETURN_IF_ERROR(account->Take(bytes));
   members.holding = Holding(account, bytes);
   KEDGE_RETURN_IF_ERROR(account->Step(static_cast<int64_t>(members.values.size())));
@@ -172,6 +230,19 @@ double Value::as_double() const { return is(Kind::kFloat) ? std::get<double>(dat
 
 int Value::depth() const { return is(Kind::kSequence) ? sequence().depth : is(Kind::kDict) ? members().depth : 0; }
 
+int64_t Value::weight() const {
+  switch (kind()) {
+    case Kind::kString:
+      return 1 + static_cast<int64_t>(text().size() / 256);
+    case Kind::kSequence:
+      return sequence().weight;
+    case Kind::kDict:
+      return members().weight;
+    default:
+      return 1;
+  }
+}
+
 bool Value::SameAs(const Value& other) const {
   if (kind() != other.kind()) return false;
   switch (kind()) {
@@ -180,7 +251,7 @@ bool Value::SameAs(const Value& other) const {
     case Kind::kDict:
       return &members() == &other.members();
     default:
-      return Equal(*this, other);
+      return EqualValues(*this, other);
   }
 }
 
@@ -214,13 +285,16 @@ void Members::Set(const Value& key, Value value) {
   }
 }
 
-bool IsHashable(const Value& value) {
+absl::StatusOr<bool> IsHashable(Account* account, const Value& value) {
   if (value.is(Value::Kind::kDict)) return false;
-  if (!value.is(Value::Kind::kSequence)) return true;
+  if (!value.is(Value::Kind::kSequence)) {
+    KEDGE_RETURN_IF_ERROR(account->Step(value.weight() - 1));
+    return true;
+  }
   const Sequence& sequence = value.sequence();
-  if (sequence.kind == Sequence::Kind::kRange) return true;
-  return sequence.kind == Sequence::Kind::kTuple &&
-         std::all_of(sequence.values.begin(), sequence.values.end(), &IsHashable);
+  if (sequence.kind != Sequence::Kind::kTuple && sequence.kind != Sequence::Kind::kRange) return false;
+  KEDGE_RETURN_IF_ERROR(account->Step(sequence.weight));
+  return KeyName(value).has_value();
 }
 
 bool IsTrue(const Value& value) {
@@ -245,32 +319,9 @@ bool IsTrue(const Value& value) {
   return false;
 }
 
-bool Equal(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) return EqualNumbers(a, b);
-  if (a.kind() != b.kind()) return false;
-  switch (a.kind()) {
-    case Value::Kind::kString:
-      return a.text().bytes() == b.text().bytes();
-    case Value::Kind::kObject:
-      return a.object() == b.object();
-    case Value::Kind::kSequence: {
-      const Sequence& left = a.sequence();
-      const Sequence& right = b.sequence();
-      if (&left == &right) return true;
-      return left.kind == right.kind && left.indexed() && SameSequence(left.values, right.values);
-    }
-    case Value::Kind::kDict: {
-      const Members& left = a.members();
-      const Members& right = b.members();
-      if (left.values.size() != right.values.size()) return false;
-      return std::all_of(left.values.begin(), left.values.end(), [&](const auto& member) {
-        const Value* other = right.Find(member.first);
-        return other != nullptr && Equal(member.second, *other);
-      });
-    }
-    default:
-      return true;  // None, undefined
-  }
+absl::StatusOr<bool> Equal(Account* account, const Value& a, const Value& b) {
+  KEDGE_RETURN_IF_ERROR(account->Step(std::min(a.weight(), b.weight()) - 1));
+  return EqualValues(a, b);
 }
 
 absl::string_view TypeName(const Value& value) {

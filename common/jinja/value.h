@@ -50,7 +50,8 @@ class Value {
   }
   static Value List(std::vector<Value> values, Origin origin = kTemplate);
   static Value Dict(std::vector<std::pair<std::string, Value>> members, Origin origin = kTemplate);
-  // Keys keep their order. Integers beyond 64 bits become floats. kInvalidArgument: nested more than 64 deep.
+  // Keys keep their order. Integers beyond 64 bits become floats. kInvalidArgument: nested more than
+  // kMaxJsonDepth (common/base/json_text.h) deep.
   static absl::StatusOr<Value> FromJson(const nlohmann::ordered_json& json, Origin origin);
 
   // The values below come from a rendering's memory. kResourceExhausted when there is no more, or when lists and dicts
@@ -80,7 +81,10 @@ class Value {
   Origin origin() const { return origin_; }
   // How deep lists and dicts are nested in it: 0 for none.
   int depth() const;
-  // The same list or dict in memory, or equal values of another kind.
+  // How many values whoever goes through it meets, itself and 256 bytes of a string counted as one: what stands in two
+  // places is met twice, so that a few lists within each other may weigh more than memory could hold.
+  int64_t weight() const;
+  // The same list or dict in memory, or equal values of another kind. Of strings it may read all bytes.
   bool SameAs(const Value& other) const;
 
  private:
@@ -115,6 +119,7 @@ struct Sequence {
   mutable size_t taken = 0;
   // Implementation details follow.
   int depth = 1;
+  int64_t weight = 1;
   Holding holding;
 
   bool indexed() const { return kind <= Kind::kRange; }
@@ -128,23 +133,28 @@ struct Members {
   // nullptr: no such key. As in Python 1, 1.0 and True are one key.
   const Value* Find(const Value& key) const;
   const Value* Find(absl::string_view key) const;
-  // Adds or replaces. REQUIRES: IsHashable(key).
+  // Adds or replaces. REQUIRES: the key is hashable.
   void Set(const Value& key, Value value);
 
   // Implementation details follow.
   const Value* FindName(const std::string& name) const;
-  absl::flat_hash_map<std::string, size_t> index;  // by KeyName
+  absl::flat_hash_map<std::string, size_t> index;  // by name of the key
   int depth = 1;
+  int64_t weight = 1;
   Holding holding;
 };
 
-// Whether it may be a key: no list, no dict, no tuple that has one.
-bool IsHashable(const Value& value);
+// Whether it may be a key: no list, no dict, no tuple that has one. The account pays for going through it, and for
+// what Find and Set do with it.
+absl::StatusOr<bool> IsHashable(Account* account, const Value& value);
 
 // As `if` sees it.
 bool IsTrue(const Value& value);
-// As == sees it: values of different kinds differ, numbers do not.
-bool Equal(const Value& a, const Value& b);
+// As == sees it: values of different kinds differ, numbers do not. The account pays for going through the smaller one.
+absl::StatusOr<bool> Equal(Account* account, const Value& a, const Value& b);
+
+// As much of a name as an error should show.
+inline absl::string_view Shortened(absl::string_view name) { return name.substr(0, 200); }
 
 // Python's name of the type: "str", "dict".
 absl::string_view TypeName(const Value& value);

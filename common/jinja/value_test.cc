@@ -20,6 +20,50 @@ std::string Repr(const Value& value) {
   return std::string(builder.Build()->bytes());
 }
 
+TEST(Value, WeighsWhatIsMetInIt) {
+  Account account((Limits()));
+  EXPECT_EQ(Value::Int(1).weight(), 1);
+  EXPECT_EQ(Value::Text(std::string(600, 'x')).weight(), 3);
+  EXPECT_EQ(Json(R"({"a": [1, 2], "b": "c"})").weight(), 7);
+  Value list = Value::List({Value::Int(1)});
+  Value tuple = list;
+  for (int i = 0; i < 90; ++i) {
+    list = Value::List({list, list});
+    Sequence pair;
+    pair.kind = Sequence::Kind::kTuple;
+    pair.values = {tuple, tuple};
+    tuple = *Value::FromSequence(&account, std::move(pair));
+  }
+  EXPECT_GT(list.weight(), int64_t{1} << 59);  // and has not wrapped
+  EXPECT_EQ(Equal(&account, list, Value::List({list, list})).status().code(), absl::StatusCode::kResourceExhausted);
+  Account other((Limits()));
+  EXPECT_TRUE(*Equal(&other, list, Value::Int(3)) == false);  // the smaller one is paid for
+  EXPECT_EQ(IsHashable(&other, tuple).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(Value, KeysAreEqualWhereTheirValuesAre) {
+  Account account((Limits()));
+  const auto tuple = [&](std::vector<Value> values) {
+    Sequence sequence;
+    sequence.kind = Sequence::Kind::kTuple;
+    sequence.values = std::move(values);
+    return *Value::FromSequence(&account, std::move(sequence));
+  };
+  Members members;
+  members.Set(tuple({Value::Text("a"), Value::Int(1)}), Value::Int(1));
+  members.Set(tuple({Value::Text("a"), Value::Float(1)}), Value::Int(2));
+  members.Set(tuple({Value::Text("as"), Value::Int(1)}), Value::Int(3));
+  members.Set(tuple({Value::Text("a"), tuple({Value::Int(1)})}), Value::Int(4));
+  members.Set(tuple({Value::Text("a"), tuple({}), Value::Int(1)}), Value::Int(5));
+  members.Set(tuple({Value::Text("1sa")}), Value::Int(6));
+  members.Set(tuple({Value::Int(1), Value::Text("a")}), Value::Int(7));
+  members.Set(Value::Text("i1;"), Value::Int(8));
+  members.Set(Value::Bool(true), Value::Int(9));
+  EXPECT_EQ(members.values.size(), 8u);
+  EXPECT_EQ(members.Find(tuple({Value::Text("a"), Value::Bool(true)}))->as_int(), 2);
+  EXPECT_EQ(members.Find(Value::Int(1))->as_int(), 9);
+}
+
 TEST(Value, ComesFromJsonWithItsOrderAndOrigin) {
   Account account((Limits()));
   const Value value = Json(R"({"b": [1, 2.0, null, true, "x"], "a": {}})");
@@ -39,13 +83,15 @@ TEST(Value, DeepJsonIsAnError) {
 }
 
 TEST(Value, EqualsAsInPython) {
-  EXPECT_TRUE(Equal(Value::Int(1), Value::Float(1)));
-  EXPECT_TRUE(Equal(Value::Int(1), Value::Bool(true)));
-  EXPECT_FALSE(Equal(Value::Int(9007199254740993), Value::Float(9007199254740992.0)));
-  EXPECT_FALSE(Equal(Value::Text("1"), Value::Int(1)));
-  EXPECT_TRUE(Equal(Json(R"({"a": 1, "b": [2]})"), Json(R"({"b": [2.0], "a": true})")));
-  EXPECT_FALSE(Equal(Value::Float(std::nan("")), Value::Float(std::nan(""))));
-  EXPECT_TRUE(Equal(Value(), Value::Undefined("x")));
+  Account account((Limits()));
+  const auto equal = [&](const Value& a, const Value& b) { return *Equal(&account, a, b); };
+  EXPECT_TRUE(equal(Value::Int(1), Value::Float(1)));
+  EXPECT_TRUE(equal(Value::Int(1), Value::Bool(true)));
+  EXPECT_FALSE(equal(Value::Int(9007199254740993), Value::Float(9007199254740992.0)));
+  EXPECT_FALSE(equal(Value::Text("1"), Value::Int(1)));
+  EXPECT_TRUE(equal(Json(R"({"a": 1, "b": [2]})"), Json(R"({"b": [2.0], "a": true})")));
+  EXPECT_FALSE(equal(Value::Float(std::nan("")), Value::Float(std::nan(""))));
+  EXPECT_TRUE(equal(Value(), Value::Undefined("x")));
 }
 
 TEST(Value, KeysOfNumbersAreOne) {

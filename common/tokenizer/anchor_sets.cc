@@ -14,9 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "common/base/utf8.h"
 #include "common/tokenizer/character_class.h"
 #include "common/tokenizer/tokenizer.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "common/base/check.h"
 #include "common/base/status.h"
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 namespace kedge {
 

@@ -10,7 +10,7 @@
 
 #include "absl/strings/string_view.h"
 #include "common/base/check.h"
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 namespace kedge {
 namespace {

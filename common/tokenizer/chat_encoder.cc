@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/ranges.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/chat_input.h"
 #include "common/tokenizer/sentence_splitter.h"

@@ -15,8 +15,8 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/json_text.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/encoder.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
@@ -29,9 +29,11 @@ constexpr absl::string_view kUsualRoles[] = {"system", "developer", "user", "ass
 constexpr absl::string_view kSetByConversation[] = {"messages", "tools", "documents", "add_generation_prompt",
                                                     "continue_final_message"};
 constexpr size_t kLongestRole = 64;
+// In all the JSON of a conversation together: each takes memory and time, in which nobody else's request is read.
+constexpr size_t kMaxJsonValues = 100'000;
 
 absl::Status Refused(absl::string_view path, absl::string_view field, absl::string_view fault) {
-  return absl::InvalidArgumentError(absl::StrCat(path, field, ": ", fault));
+  return absl::InvalidArgumentError(absl::StrCat(path, Printable(field), ": ", fault));  // a field may have any name
 }
 
 bool IsUsualRole(absl::string_view role) {
@@ -52,7 +54,9 @@ absl::Status CheckRole(absl::string_view role, absl::string_view path) {
 // Reads fields of one message, tool or call; `path` says which.
 class FieldReader {
  public:
-  FieldReader(std::string path, jinja::Origin origin) : path_(std::move(path)), origin_(origin) {}
+  // `json_values`: how many there may still be.
+  FieldReader(std::string path, jinja::Origin origin, size_t* json_values)
+      : path_(std::move(path)), origin_(origin), json_values_(json_values) {}
 
   absl::StatusOr<Value> Text(absl::string_view field, const std::string& text, jinja::Origin origin) const {
     if (const std::optional<size_t> offset = FindInvalidUtf8(text)) {
@@ -68,7 +72,7 @@ class FieldReader {
     return Text(".name", name);
   }
   absl::StatusOr<Value> Object(absl::string_view field, const std::string& text) const {
-    absl::StatusOr<Json> json = ParseJsonObject(text);
+    absl::StatusOr<Json> json = ParseJsonObject(text, json_values_);
     if (!json.ok()) return Refused(path_, field, json.status().message());
     absl::StatusOr<Value> value = Value::FromJson(*json, origin_);
     if (!value.ok()) return Refused(path_, field, value.status().message());
@@ -80,10 +84,11 @@ class FieldReader {
  private:
   const std::string path_;
   const jinja::Origin origin_;
+  size_t* const json_values_;
 };
 
-absl::StatusOr<Value> ReadTool(const Tool& tool, std::string path) {
-  const FieldReader read(std::move(path), kClientOrigin);
+absl::StatusOr<Value> ReadTool(const Tool& tool, std::string path, size_t* json_values) {
+  const FieldReader read(std::move(path), kToolsOrigin, json_values);
   Members function;
   KEDGE_ASSIGN_OR_RETURN(Value name, read.Name(tool.name));
   function.emplace_back("name", std::move(name));
@@ -98,8 +103,9 @@ absl::StatusOr<Value> ReadTool(const Tool& tool, std::string path) {
   return read.Dict({{"type", read.Constant("function")}, {"function", read.Dict(std::move(function))}});
 }
 
-absl::StatusOr<Value> ReadCall(const ToolCall& call, ArgumentsForm form, std::string path, jinja::Origin origin) {
-  const FieldReader read(std::move(path), origin);
+absl::StatusOr<Value> ReadCall(const ToolCall& call, ArgumentsForm form, std::string path, jinja::Origin origin,
+                               size_t* json_values) {
+  const FieldReader read(std::move(path), origin, json_values);
   Members members;
   if (!call.id.empty()) {
     KEDGE_ASSIGN_OR_RETURN(Value id, read.Text(".id", call.id));
@@ -114,9 +120,9 @@ absl::StatusOr<Value> ReadCall(const ToolCall& call, ArgumentsForm form, std::st
   return read.Dict(std::move(members));
 }
 
-absl::StatusOr<Value> ReadMessage(const ChatMessage& message, size_t index, ArgumentsForm form) {
+absl::StatusOr<Value> ReadMessage(const ChatMessage& message, size_t index, ArgumentsForm form, size_t* json_values) {
   const std::string path = absl::StrCat("messages.messages[", index, "]");
-  const FieldReader read(path, FieldsOrigin(index));
+  const FieldReader read(path, FieldsOrigin(index), json_values);
   KEDGE_RETURN_IF_ERROR(CheckRole(message.role, path));
   Members members;
   members.emplace_back("role", Value::Text(message.role, IsUsualRole(message.role) ? jinja::kTemplate : kClientOrigin));
@@ -138,7 +144,7 @@ absl::StatusOr<Value> ReadMessage(const ChatMessage& message, size_t index, Argu
   std::vector<Value> calls;
   for (size_t i = 0; i < message.tool_calls.size(); ++i) {
     KEDGE_ASSIGN_OR_RETURN(Value call, ReadCall(message.tool_calls[i], form, absl::StrCat(path, ".tool_calls[", i, "]"),
-                                                FieldsOrigin(index)));
+                                                FieldsOrigin(index), json_values));
     calls.push_back(std::move(call));
   }
   if (!calls.empty()) members.emplace_back("tool_calls", Value::List(std::move(calls), FieldsOrigin(index)));
@@ -181,6 +187,16 @@ size_t BytesOf(const Conversation& conversation) {
 
 }  // namespace
 
+jinja::Value WithoutCalls(const jinja::Value& message, absl::string_view content, size_t index) {
+  Members members;
+  for (const auto& [key, value] : message.members().values) {
+    const std::string name(key.text().bytes());
+    if (name == "tool_calls") continue;
+    members.emplace_back(name, name == "content" ? Value::Text(content, ContentOrigin(index)) : value);
+  }
+  return Value::Dict(std::move(members), FieldsOrigin(index));
+}
+
 absl::StatusOr<ChatInput> MakeChatInput(const Conversation& conversation, ArgumentsForm form,
                                         absl::Span<const std::string> reserved) {
   if (conversation.messages.empty()) return absl::InvalidArgumentError("messages.messages: there are none");
@@ -189,19 +205,21 @@ absl::StatusOr<ChatInput> MakeChatInput(const Conversation& conversation, Argume
         absl::StrCat("messages: have ", bytes, " bytes; at most ", Encoder::kMaxTextBytes, " can be encoded"));
   }
   ChatInput input;
+  size_t json_values = kMaxJsonValues;
   for (size_t i = 0; i < conversation.messages.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(Value message, ReadMessage(conversation.messages[i], i, form));
+    KEDGE_ASSIGN_OR_RETURN(Value message, ReadMessage(conversation.messages[i], i, form, &json_values));
     input.messages.push_back(std::move(message));
   }
   KEDGE_RETURN_IF_ERROR(CheckFinalMessage(conversation));
   std::vector<Value> tools;
   for (size_t i = 0; i < conversation.tools.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(Value tool, ReadTool(conversation.tools[i], absl::StrCat("messages.tools[", i, "]")));
+    KEDGE_ASSIGN_OR_RETURN(Value tool,
+                           ReadTool(conversation.tools[i], absl::StrCat("messages.tools[", i, "]"), &json_values));
     tools.push_back(std::move(tool));
   }
-  input.tools = tools.empty() ? Value::None() : Value::List(std::move(tools), kClientOrigin);
+  input.tools = tools.empty() ? Value::None() : Value::List(std::move(tools), kToolsOrigin);
   if (conversation.template_arguments.empty()) return input;
-  const absl::StatusOr<Json> arguments = ParseJsonObject(conversation.template_arguments);
+  const absl::StatusOr<Json> arguments = ParseJsonObject(conversation.template_arguments, &json_values);
   if (!arguments.ok()) return Refused("messages.", "template_arguments", arguments.status().message());
   for (const auto& [name, value] : arguments->items()) {
     if (std::find(std::begin(kSetByConversation), std::end(kSetByConversation), name) != std::end(kSetByConversation) ||

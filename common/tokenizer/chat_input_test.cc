@@ -118,6 +118,16 @@ TEST(ChatInputTest, WrongFieldsAreNamedWithTheirPaths) {
   EXPECT_EQ(tool({.name = "f", .parameters = ""}), "messages.tools[1].parameters: is empty; must be JSON");
   EXPECT_EQ(tool({.name = "f", .parameters = "[]"}),
             "messages.tools[1].parameters: is a JSON array; must be an object");
+  std::string list = R"({"a": [1)";  // 100,000 values
+  for (int i = 0; i < 99'997; ++i) list += ",1";
+  list += "]}";
+  EXPECT_TRUE(MakeChatInput({.messages = {{"user", "a"}}, .tools = {{.name = "f", .parameters = list}}},
+                            ArgumentsForm::kObject, {})
+                  .ok());
+  EXPECT_EQ(Fault({.messages = {{"user", "a"}},
+                   .tools = {{.name = "f", .parameters = list}},
+                   .template_arguments = R"({"a": 1})"}),
+            "messages.template_arguments: is JSON of too many values");
   for (const std::string name : {"messages", "tools", "documents", "add_generation_prompt", "bos_token"}) {
     EXPECT_EQ(Fault({.messages = {{"user", "a"}}, .template_arguments = "{\"x\": 1, \"" + name + "\": 2}"}),
               "messages.template_arguments." + name + ": is set by the server");

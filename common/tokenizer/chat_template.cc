@@ -12,8 +12,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/chat_encoder.h"
-#include "common/tokenizer/utf8.h"
+#include "common/tokenizer/chat_template_source.h"
 #include "common/tokenizer/vocabulary.h"
 
 namespace kedge {
@@ -31,21 +32,32 @@ constexpr std::pair<const char*, const char*> kSpecialTokens[] = {
     {"sep_token", "tokenizer.ggml.seperator_token_id"},  // as GGUF spells it
     {"cls_token", "tokenizer.ggml.cls_token_id"},       {"mask_token", "tokenizer.ggml.mask_token_id"}};
 
-// Whoever looks for messages left out renders once more for each that is suspected.
+// Whoever looks for what was left out renders once more for each that is suspected.
 constexpr int kMostSuspects = 4;
 
-// What a template is found out by is short.
-jinja::Limits ProbeLimits() {
-  jinja::Limits limits;
-  limits.steps = 100'000;
-  limits.output_bytes = 1 << 20;
-  return limits;
-}
+// For all the short chats together by which a template is found out: models' own take some hundred steps for each.
+constexpr int64_t kProbeSteps = 200'000;
 
 bool IsBlank(const std::optional<std::string>& text) { return !text.has_value() || StripWhiteSpace(*text).empty(); }
 
-bool HasText(const ChatMessage& message) {
-  return !IsBlank(message.content) || !IsBlank(message.reasoning_content) || !message.tool_calls.empty();
+// Which parts of a message stand in a rendering.
+struct Written {
+  bool content = false;
+  bool fields = false;
+};
+
+std::vector<Written> FindWritten(const RenderedChat& chat) {
+  std::vector<Written> written(chat.messages);
+  for (const RenderedChat::Run& run : chat.runs) {
+    const std::optional<size_t> message = MessageOf(run.origin);
+    if (message.has_value()) (IsContent(run.origin) ? written[*message].content : written[*message].fields) = true;
+  }
+  return written;
+}
+
+bool HasTools(const RenderedChat& chat) {
+  return std::any_of(chat.runs.begin(), chat.runs.end(),
+                     [](const RenderedChat::Run& run) { return run.origin == kToolsOrigin; });
 }
 
 }  // namespace
@@ -70,9 +82,6 @@ absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Load(const Ggu
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ChatTemplate::Create(absl::string_view source,
                                                                          absl::string_view name, const GgufFile& file,
                                                                          const Tokenizer* tokenizer) {
-  if (const std::optional<size_t> offset = FindInvalidUtf8(source)) {
-    return absl::InvalidArgumentError(absl::StrCat(name, ": not valid UTF-8 at byte ", *offset, kWayOut));
-  }
   auto result = std::unique_ptr<ChatTemplate>(new ChatTemplate(tokenizer));
   result->source_ = std::string(source);
   result->ReadSpecialTokens(file);
@@ -94,25 +103,32 @@ void ChatTemplate::ReadSpecialTokens(const GgufFile& file) {
 }
 
 absl::StatusOr<ChatTemplate::Variant> ChatTemplate::MakeVariant(absl::string_view source) const {
-  KEDGE_ASSIGN_OR_RETURN(jinja::Template program, jinja::Template::Parse(source));
+  KEDGE_ASSIGN_OR_RETURN(jinja::Template program, ParseChatTemplate(source));
   Variant variant{std::move(program)};
-  variant.form = FindArgumentsForm(variant.program);
-  variant.constant_opener = FindConstantOpenerOf(variant.program);
-  return variant;
+  jinja::Limits limits;
+  limits.steps = kProbeSteps;
+  limits.output_bytes = 1 << 20;
+  variant.form = FindArgumentsForm(variant.program, limits);
+  variant.constant_opener = FindConstantOpenerOf(variant.program, limits);
+  if (limits.steps > 0) return variant;
+  return absl::ResourceExhaustedError(
+      absl::StrCat("is too slow: it takes more than ", kProbeSteps, " steps for a few short chats"));
 }
 
 absl::StatusOr<RenderedChat> ChatTemplate::RenderOnce(const jinja::Template& program, const ChatInput& input,
-                                                      bool opens_answer, absl::Time now,
-                                                      const jinja::Limits& limits) const {
+                                                      bool opens_answer, absl::Time now, jinja::Limits& limits) const {
   std::vector<std::pair<std::string, Value>> variables = special_tokens_;
   variables.insert(variables.end(), input.arguments.begin(), input.arguments.end());
   variables.emplace_back("messages", Value::List(input.messages));
   variables.emplace_back("tools", input.tools);
   variables.emplace_back("documents", Value::None());
   variables.emplace_back("add_generation_prompt", Value::Bool(opens_answer));
-  absl::StatusOr<std::vector<jinja::Piece>> pieces = program.Render(Value::Dict(std::move(variables)), now, limits);
+  int64_t steps = 0;
+  absl::StatusOr<std::vector<jinja::Piece>> pieces =
+      program.Render(Value::Dict(std::move(variables)), now, limits, &steps);
+  limits.steps = std::max<int64_t>(limits.steps - steps, 0);
   if (!pieces.ok()) {
-    return absl::Status(pieces.status().code(), absl::StrCat("messages: ", pieces.status().message()));
+    return absl::Status(pieces.status().code(), absl::StrCat("chat template: ", pieces.status().message()));
   }
   RenderedChat chat = Flatten(*pieces);
   chat.messages = input.messages.size();
@@ -120,7 +136,7 @@ absl::StatusOr<RenderedChat> ChatTemplate::RenderOnce(const jinja::Template& pro
   return chat;
 }
 
-ArgumentsForm ChatTemplate::FindArgumentsForm(const jinja::Template& program) const {
+ArgumentsForm ChatTemplate::FindArgumentsForm(const jinja::Template& program, jinja::Limits& limits) const {
   Conversation probe;
   probe.messages = {{.role = "user", .content = "x"},
                     {.role = "assistant", .tool_calls = {{"call00001", "f", R"({"needle": "y"})"}}},  // Mistral's: 9
@@ -129,18 +145,18 @@ ArgumentsForm ChatTemplate::FindArgumentsForm(const jinja::Template& program) co
   for (const ArgumentsForm form : {ArgumentsForm::kObject, ArgumentsForm::kText}) {
     const absl::StatusOr<ChatInput> input = MakeChatInput(probe, form, special_names_);
     if (!input.ok()) continue;
-    const absl::StatusOr<RenderedChat> chat = RenderOnce(program, *input, true, probe.now, ProbeLimits());
+    const absl::StatusOr<RenderedChat> chat = RenderOnce(program, *input, true, probe.now, limits);
     if (chat.ok() && absl::StrContains(chat->text, "\"needle\"")) return form;
   }
   return ArgumentsForm::kObject;
 }
 
-std::string ChatTemplate::FindConstantOpenerOf(const jinja::Template& program) const {
+std::string ChatTemplate::FindConstantOpenerOf(const jinja::Template& program, jinja::Limits& limits) const {
   const auto render = [&](int messages, bool opens_answer) -> absl::StatusOr<RenderedChat> {
     Conversation probe;
     for (int i = 0; i < messages; ++i) probe.messages.push_back({.role = "user", .content = "x"});
     KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(probe, ArgumentsForm::kObject, special_names_));
-    return RenderOnce(program, input, opens_answer, probe.now, ProbeLimits());
+    return RenderOnce(program, input, opens_answer, probe.now, limits);
   };
   const absl::StatusOr<RenderedChat> asked = render(1, true), unasked = render(1, false);
   if (!asked.ok() || !unasked.ok() || asked->text != unasked->text) return "";
@@ -150,36 +166,57 @@ std::string ChatTemplate::FindConstantOpenerOf(const jinja::Template& program) c
 
 absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Conversation& conversation,
                                            const ChatInput& input, const RenderedChat& chat, bool opens_answer,
-                                           const jinja::Limits& limits) const {
-  const std::vector<ByteSpan> spans = SpansOfMessages(chat);
+                                           jinja::Limits& limits) const {
+  // What is not written may still be read, such as "/no_think": another one is written then. (The template may also
+  // refuse the other one.)
+  const auto is_read = [&](const ChatInput& other) {
+    const auto rendered = RenderOnce(variant.program, other, opens_answer, conversation.now, limits);
+    return !rendered.ok() || rendered->text != chat.text;
+  };
   int suspects = 0;
-  for (size_t i = 0; i < spans.size() && suspects < kMostSuspects; ++i) {
-    if (!spans[i].empty() || !HasText(conversation.messages[i])) continue;
+  if (!conversation.tools.empty() && !HasTools(chat)) {
     ++suspects;
-    ChatInput without = input;
-    without.messages.erase(without.messages.begin() + static_cast<ptrdiff_t>(i));
-    const auto shorter = RenderOnce(variant.program, without, opens_answer, conversation.now, limits);
-    // It may be read, and not written, such as "/no_think".
-    if (!shorter.ok() || shorter->text != chat.text) continue;
-    return absl::InvalidArgumentError(absl::StrCat("messages.messages[", i,
-                                                   "]: the model's chat template leaves it out (its role is ",
-                                                   conversation.messages[i].role, ")"));
+    ChatInput other = input;
+    other.tools = Value::None();
+    if (!is_read(other)) {
+      return absl::InvalidArgumentError("messages.tools: the model's chat template does not show them to the model");
+    }
+  }
+  const std::vector<Written> written = FindWritten(chat);
+  for (size_t i = 0; i < written.size() && suspects < kMostSuspects; ++i) {
+    const ChatMessage& message = conversation.messages[i];
+    // Thoughts may be left out, as templates show those of the last turn alone, and a text beside calls.
+    const bool lacks_calls = !written[i].fields && !message.tool_calls.empty();
+    const bool lacks_text =
+        !written[i].content && !IsBlank(message.content) && (message.tool_calls.empty() || lacks_calls);
+    if (!lacks_text && !lacks_calls) continue;
+    ++suspects;
+    const std::string content = message.content.value_or("");
+    ChatInput other = input;
+    other.messages[i] = WithoutCalls(input.messages[i], lacks_text ? (content == "x" ? "y" : "x") : content, i);
+    if (is_read(other)) continue;
+    const std::string path = absl::StrCat("messages.messages[", i, "]");
+    return absl::InvalidArgumentError(
+        lacks_text
+            ? absl::StrCat(path, ".role: is ", message.role, "; the model's chat template leaves the message out")
+            : absl::StrCat(path, ".tool_calls: the model's chat template leaves them out"));
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversation, const jinja::Limits& limits) const {
+absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversation, const jinja::Limits& given) const {
   const Variant& variant = with_tools_ != nullptr && !conversation.tools.empty() ? *with_tools_ : *plain_;
   KEDGE_ASSIGN_OR_RETURN(const ChatInput input, MakeChatInput(conversation, variant.form, special_names_));
+  jinja::Limits limits = given;
   const bool opens_answer = conversation.add_generation_prompt;
   const auto render = [&](bool opens) { return RenderOnce(variant.program, input, opens, conversation.now, limits); };
   KEDGE_ASSIGN_OR_RETURN(RenderedChat chat, render(opens_answer));
+  const absl::StatusOr<RenderedChat> other = render(!opens_answer);
+  if (absl::IsResourceExhausted(other.status())) return other.status();
   KEDGE_RETURN_IF_ERROR(CheckAllWritten(variant, conversation, input, chat, opens_answer, limits));
 
   std::string opener;
-  if (const absl::StatusOr<RenderedChat> other = render(!opens_answer); other.ok()) {
-    opener = opens_answer ? FindOpener(chat, *other) : FindOpener(*other, chat);
-  }
+  if (other.ok()) opener = opens_answer ? FindOpener(chat, *other) : FindOpener(*other, chat);
   bool opened = opens_answer;
   if (opener.empty()) {
     opener = variant.constant_opener;

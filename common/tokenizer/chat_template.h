@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "common/jinja/template.h"
+#include "common/jinja/value.h"
 #include "common/model/gguf.h"
 #include "common/tokenizer/chat_input.h"
 #include "common/tokenizer/conversation.h"
@@ -26,15 +27,18 @@ namespace kedge {
 class ChatTemplate {
  public:
   // The templates of the metadata: `tokenizer.chat_template` and `tokenizer.chat_template.tool_use`. kNotFound: the
-  // model has none (not a chat model). Else kInvalidArgument or kUnimplemented name key and line. Messages end with the
-  // ways to send a prompt without a template. `tokenizer` must outlive the result.
+  // model has none (not a chat model). Else kInvalidArgument or kUnimplemented name key and line; kResourceExhausted: a
+  // template is too long, or too slow already for a few short chats. Messages end with the ways to send a prompt
+  // without a template. `tokenizer` must outlive the result.
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Load(const GgufFile& file, const Tokenizer* tokenizer);
   // `source` in the place of them. `name` is what errors begin with.
   static absl::StatusOr<std::unique_ptr<const ChatTemplate>> Create(absl::string_view source, absl::string_view name,
                                                                     const GgufFile& file, const Tokenizer* tokenizer);
 
   // kInvalidArgument begins with the field's path in a request ("messages.messages[1].content: not valid UTF-8 at
-  // byte 2"), or with "messages: " where the template raises an error. kResourceExhausted: a limit, named.
+  // byte 2"; also where the template leaves out a message, its calls or the tools), or with "chat template: " where the
+  // template raises an error or fails ("chat template: line 12: ..."). kResourceExhausted begins so too, and names the
+  // limit. limits.steps is for all the renderings of a chat together: two, and some to find out what was left out.
   absl::StatusOr<RenderedChat> Render(const Conversation& conversation, const jinja::Limits& limits = {}) const;
   // The tokens of what Render has returned (chat_encoder.h).
   absl::StatusOr<PromptTokens> Encode(const RenderedChat& chat, std::optional<uint32_t> anchor = std::nullopt) const;
@@ -55,12 +59,13 @@ class ChatTemplate {
   explicit ChatTemplate(const Tokenizer* tokenizer) : tokenizer_(tokenizer) {}
   void ReadSpecialTokens(const GgufFile& file);
   absl::StatusOr<Variant> MakeVariant(absl::string_view source) const;
+  // Takes its steps from `limits`, and so do those that call it.
   absl::StatusOr<RenderedChat> RenderOnce(const jinja::Template& program, const ChatInput& input, bool opens_answer,
-                                          absl::Time now, const jinja::Limits& limits) const;
-  ArgumentsForm FindArgumentsForm(const jinja::Template& program) const;
-  std::string FindConstantOpenerOf(const jinja::Template& program) const;
+                                          absl::Time now, jinja::Limits& limits) const;
+  ArgumentsForm FindArgumentsForm(const jinja::Template& program, jinja::Limits& limits) const;
+  std::string FindConstantOpenerOf(const jinja::Template& program, jinja::Limits& limits) const;
   absl::Status CheckAllWritten(const Variant& variant, const Conversation& conversation, const ChatInput& input,
-                               const RenderedChat& chat, bool opens_answer, const jinja::Limits& limits) const;
+                               const RenderedChat& chat, bool opens_answer, jinja::Limits& limits) const;
 
   const Tokenizer* const tokenizer_;
   std::string source_;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/time/civil_time.h"
 #include "absl/time/time.h"
 #include "common/testing/tiny_model.h"
@@ -253,7 +254,9 @@ TEST(ChatTemplateTest, ATemplateMakesNoControlTokensOfWhatAMessageSays) {
     SCOPED_TRACE(source);
     const Chat chat = MakeChat(ChatVocabulary(source));
     Conversation conversation{.messages = {{"user", hostile}, {"im_end", ""}}};
-    conversation.tools = {{.name = "<|im_end|>", .parameters = R"({"<|im_start|>": "<|im_end|>"})"}};
+    if (absl::StrContains(source, "tools")) {
+      conversation.tools = {{.name = "<|im_end|>", .parameters = R"({"<|im_start|>": "<|im_end|>"})"}};
+    }
     conversation.template_arguments = R"({"mark": "im_end"})";
     const auto rendered = (*chat.chat_template)->Render(conversation);
     ASSERT_TRUE(rendered.ok()) << rendered.status();
@@ -348,7 +351,7 @@ TEST(ChatTemplateTest, ABegunAnswerIsContinued) {
   const Chat trimmed =
       MakeChat(ChatVocabulary("{% for message in messages %}[{{ message.content | trim }}]{% endfor %}"));
   EXPECT_EQ(Show(trimmed, ApplyTo(trimmed, conversation)).text, "[Hi][An anchor is");
-  const Chat dropped = MakeChat(ChatVocabulary("{{ messages[0].content }}{{ messages | length }}"));
+  const Chat dropped = MakeChat(ChatVocabulary("{{ messages[0].content }}{{ messages[1].content | length }}"));
   EXPECT_EQ(Refusal(dropped, conversation),
             "messages.messages[1].content: cannot be continued: the model's chat template leaves it out");
 }
@@ -360,9 +363,36 @@ TEST(ChatTemplateTest, AMessageThatIsLeftOutIsRefused) {
                               "{% elif message.content == '/no_think' %}{% set ns.think = 'no' %}"
                               "{% endif %}{% endfor %}{{ ns.think }}"));
   EXPECT_EQ(Refusal(chat, {.messages = {{"user", "a"}, {"tool", "7"}}}),
-            "messages.messages[1]: the model's chat template leaves it out (its role is tool)");
+            "messages.messages[1].role: is tool; the model's chat template leaves the message out");
+  EXPECT_EQ(Refusal(chat, {.messages = {{"foo", "x"}}}),  // alone, too
+            "messages.messages[0].role: is foo; the model's chat template leaves the message out");
   EXPECT_EQ(Show(chat, Apply(chat, {{"user", "a"}, {"tool", " "}})).text, "<a>yes");           // nothing is lost
   EXPECT_EQ(Show(chat, Apply(chat, {{"user", "a"}, {"system", "/no_think"}})).text, "<a>no");  // it is read
+  // A number of messages that is read makes no message read.
+  const Chat counts = MakeChat(ChatVocabulary("{{ messages[0].content }}{{ messages | length }}"));
+  EXPECT_EQ(Refusal(counts, {.messages = {{"user", "a"}, {"user", "b"}}}).substr(0, 26), "messages.messages[1].role:");
+}
+
+TEST(ChatTemplateTest, AThoughtMayBeLeftOut) {
+  const Chat chat = MakeChat(
+      ChatVocabulary("{% for message in messages %}<{{ message.content.split('</think>')[-1] }}>{% endfor %}"));
+  const ChatMessage thought{.role = "assistant", .reasoning_content = "why"};
+  EXPECT_EQ(Show(chat, Apply(chat, {thought, {"assistant", "a</think>"}, {"user", "b"}})).text, "<><><b>");
+}
+
+TEST(ChatTemplateTest, ToolsAndCallsThatAreLeftOutAreRefused) {
+  const Chat chat = MakeChat(ChatVocabulary(kPlain));
+  EXPECT_EQ(Refusal(chat, {.messages = {{"user", "a"}}, .tools = {{.name = "f"}}}),
+            "messages.tools: the model's chat template does not show them to the model");
+  const ChatMessage call{.role = "assistant", .content = "b", .tool_calls = {{"c", "f", "{}"}}};
+  EXPECT_EQ(Refusal(chat, {.messages = {{"user", "a"}, call}}),
+            "messages.messages[1].tool_calls: the model's chat template leaves them out");
+  // What is read of them is enough.
+  const Chat reads = MakeChat(
+      ChatVocabulary("{% if tools %}You have tools.{% endif %}{% for message in messages %}{{ message.content }}"
+                     "{{ 'Called.' if message.tool_calls }}{% endfor %}"));
+  EXPECT_EQ(Show(reads, ApplyTo(reads, {.messages = {{"user", "a"}, call}, .tools = {{.name = "f"}}})).text,
+            "You have tools.abCalled.");
 }
 
 TEST(ChatTemplateTest, PiecesOfAMessageAreKnown) {
@@ -398,19 +428,24 @@ TEST(ChatTemplateTest, WhatTheTemplateRaisesIsTheAnswer) {
   const Chat chat =
       MakeChat(ChatVocabulary("{% if messages[0].role != 'user' %}"
                               "{{ raise_exception('Only users may begin.') }}{% endif %}x"));
-  EXPECT_NE(Refusal(chat, {.messages = {{"system", "a"}}}).find("Only users may begin."), std::string::npos);
-  EXPECT_EQ(Refusal(chat, {.messages = {{"system", "a"}}}).substr(0, 10), "messages: ");
+  EXPECT_EQ(Refusal(chat, {.messages = {{"system", "a"}}}), "chat template: Only users may begin.");
+}
+
+TEST(ChatTemplateTest, WhereATemplateFailsIsTheAnswer) {
+  const Chat chat = MakeChat(ChatVocabulary("{% if messages[0].content != 'x' %}\n{{ range }}{% endif %}x"));
+  EXPECT_EQ(Refusal(chat, {.messages = {{"system", "a"}}}), "chat template: line 2: a function cannot be printed");
 }
 
 TEST(ChatTemplateTest, RenderingIsBounded) {
   const Chat chat =
-      MakeChat(ChatVocabulary("{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}"));
+      MakeChat(ChatVocabulary("{% if messages[0].content == 'a' %}{% for i in range(99999) %}{% for j in range(99999) "
+                              "%}x{% endfor %}{% endfor %}{% endif %}{{ messages[0].content }}"));
   jinja::Limits limits;
   limits.steps = 10'000;
   const Conversation conversation{.messages = {{"user", "a"}}};
   const absl::Status endless = (*chat.chat_template)->Render(conversation, limits).status();
   EXPECT_EQ(endless.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(endless.message().substr(0, 10), "messages: ");
+  EXPECT_EQ(endless.message().substr(0, 15), "chat template: ");
   EXPECT_NE(endless.message().find("steps"), absl::string_view::npos) << endless;
   const Chat longer = MakeChat(ChatVocabulary("{{ messages[0].content * 10 }}"));
   limits.output_bytes = 10;
@@ -418,6 +453,25 @@ TEST(ChatTemplateTest, RenderingIsBounded) {
   limits.output_bytes = 9;
   EXPECT_EQ((*longer.chat_template)->Render(conversation, limits).status().code(),
             absl::StatusCode::kResourceExhausted);
+}
+
+TEST(ChatTemplateTest, TheStepsAreForAllRenderingsTogether) {
+  const Chat chat = MakeChat(ChatVocabulary("{% for i in range(1000) %}{% endfor %}{{ messages[0].content }}"));
+  const Conversation conversation{.messages = {{"user", "a"}}};
+  jinja::Limits limits;
+  limits.steps = 6'000;
+  EXPECT_TRUE((*chat.chat_template)->Render(conversation, limits).ok());
+  limits.steps = 2'000;  // enough for one of the two
+  EXPECT_EQ((*chat.chat_template)->Render(conversation, limits).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST(ChatTemplateTest, ATemplateThatIsSlowForAnyChatIsRefusedWhenItIsRead) {
+  TestVocabulary vocabulary = ChatVocabulary(kPlain);
+  vocabulary.tool_template = "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}";
+  const absl::Status status = MakeChat(vocabulary).chat_template.status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+  EXPECT_EQ(status.message().substr(0, 96),
+            "test.gguf: tokenizer.chat_template.tool_use: is too slow: it takes more than 200000 steps for a ");
 }
 
 TEST(ChatTemplateTest, TheDateIsTheCallers) {

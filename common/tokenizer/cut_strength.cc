@@ -9,9 +9,10 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/anchor/ranges.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/character_class.h"
 #include "common/tokenizer/sentence_splitter.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

@@ -4,8 +4,8 @@
 // Tested by detokenizer_test.cc.
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/tokenizer.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 

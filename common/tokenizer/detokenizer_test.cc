@@ -1,12 +1,12 @@
+#include <gtest/gtest.h>
+
 #include <random>
 #include <string>
 #include <vector>
 
-#include <gtest/gtest.h>
-
+#include "common/base/utf8.h"
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {
@@ -91,7 +91,7 @@ TEST(DetokenizerTest, AnyStreamIsValidAndEqualsAllAtOnce) {
     std::string bytes;
     for (int length = random() % 60; length > 0; --length) {
       // Mostly first and following bytes, so that characters come about.
-      const uint32_t id = random() % 2 ? random() % tokenizer->vocab_size()
+      const uint32_t id = random() % 2   ? random() % tokenizer->vocab_size()
                           : random() % 2 ? 0x80 + random() % 0x40
                                          : 0xC0 + random() % 0x40;
       const std::string text = detokenizer.Push(id);

@@ -5,8 +5,8 @@
 #include <cstdint>
 #include <iterator>
 
+#include "common/base/utf8.h"
 #include "common/tokenizer/new_characters_table.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "common/base/utf8.h"
 #include "common/tokenizer/new_characters_table.h"
 #include "common/tokenizer/pre_tokenizer.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "common/jinja/template.h"
+#include "common/jinja/text.h"
 #include "common/tokenizer/tokenizer.h"
 
 namespace kedge {

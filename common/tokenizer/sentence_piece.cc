@@ -21,7 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/base/status.h"
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 namespace kedge {
 namespace {

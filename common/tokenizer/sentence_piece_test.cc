@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "common/base/utf8.h"
 #include "common/tokenizer/test_vocabulary.h"
 #include "common/tokenizer/tokenizer.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

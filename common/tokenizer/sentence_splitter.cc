@@ -12,7 +12,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 namespace kedge {
 namespace {

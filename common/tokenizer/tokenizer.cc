@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/tokenizer/byte_level.h"
 #include "common/tokenizer/sentence_piece.h"
-#include "common/tokenizer/utf8.h"
 #include "common/tokenizer/vocabulary.h"
 
 namespace kedge {

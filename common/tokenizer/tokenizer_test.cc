@@ -6,8 +6,8 @@
 #include <chrono>
 #include <random>
 
+#include "common/base/utf8.h"
 #include "common/tokenizer/test_vocabulary.h"
-#include "common/tokenizer/utf8.h"
 
 namespace kedge {
 namespace {

@@ -1,9 +1,10 @@
 // UTF-8 as the Unicode Standard (section 3.9) defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
-#ifndef KEDGE_COMMON_TOKENIZER_UTF8_H_
-#define KEDGE_COMMON_TOKENIZER_UTF8_H_
+#ifndef KEDGE_COMMON_BASE_UTF8_H_
+#define KEDGE_COMMON_BASE_UTF8_H_
 
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -46,6 +47,10 @@ std::vector<size_t> CharacterOffsets(absl::string_view text);
 // The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
 std::optional<size_t> FindInvalidUtf8(absl::string_view text);
 
+// `bytes` in one line that a terminal only shows, for errors and logs that repeat what came from outside: control
+// characters and bytes that are no UTF-8 as escapes (\n, \x1b, \u2028), all else as it is.
+std::string Printable(absl::string_view bytes);
+
 // `text` without the white space at its begin, at its end, at both. REQUIRES: text is valid UTF-8.
 absl::string_view StripWhiteSpaceLeft(absl::string_view text);
 absl::string_view StripWhiteSpaceRight(absl::string_view text);
@@ -53,4 +58,4 @@ absl::string_view StripWhiteSpace(absl::string_view text);
 
 }  // namespace kedge
 
-#endif  // KEDGE_COMMON_TOKENIZER_UTF8_H_
+#endif  // KEDGE_COMMON_BASE_UTF8_H_

@@ -1,9 +1,9 @@
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
+
+#include <gtest/gtest.h>
 
 #include <cstdint>
 #include <string>
-
-#include <gtest/gtest.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -85,8 +85,18 @@ TEST(Utf8Test, SaysWhereCharactersBegin) {
 }
 
 TEST(Utf8Test, KnowsWhiteSpace) {
-  for (const char32_t space : {U' ', U'\t', U'\n', U'\r', U'\u00A0', U'\u2003', U'\u3000'}) EXPECT_TRUE(IsWhiteSpace(space));
+  for (const char32_t space : {U' ', U'\t', U'\n', U'\r', U'\u00A0', U'\u2003', U'\u3000'})
+    EXPECT_TRUE(IsWhiteSpace(space));
   for (const char32_t other : {U'.', U'_', U'\u200B', U'\uFEFF', U'\u3002'}) EXPECT_FALSE(IsWhiteSpace(other));
+}
+
+TEST(Utf8Test, WhatIsPrintableIsOneLineOfText) {
+  EXPECT_EQ(Printable("h\u00E9 \U0001F600 \"\\"), "h\u00E9 \U0001F600 \"\\");
+  EXPECT_EQ(Printable(absl::string_view("a\nb\tc\r\x1b[31m\0\x7f", 13)), "a\\nb\\tc\\x0d\\x1b[31m\\x00\\x7f");
+  EXPECT_EQ(Printable("\u009B\u2028\u202E\u2066"), "\\x9b\\u2028\\u202e\\u2066");
+  EXPECT_EQ(Printable("a\xFF\xE2\x82"
+                      "b"),
+            "a\\xff\\xe2\\x82b");
 }
 
 TEST(Utf8Test, StripsWhiteSpaceAsPythonDoes) {
@@ -96,7 +106,7 @@ TEST(Utf8Test, StripsWhiteSpaceAsPythonDoes) {
   EXPECT_EQ(StripWhiteSpace("\n a \u3000 b\u00A0\u2028"), "a \u3000 b");
   EXPECT_EQ(StripWhiteSpace("\x1C\x1F\u0085\u1680\u2000\u200A\u202F\u205Fx"), "x");
   EXPECT_EQ(StripWhiteSpace("\u200B\u180E\uFEFF"), "\u200B\u180E\uFEFF");  // no white space
-  EXPECT_EQ(StripWhiteSpace("\u00E0\u0420"), "\u00E0\u0420");  // whose last bytes are those of white space
+  EXPECT_EQ(StripWhiteSpace("\u00E0\u0420"), "\u00E0\u0420");              // whose last bytes are those of white space
 }
 
 }  // namespace

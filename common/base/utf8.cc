@@ -1,10 +1,11 @@
 // Table 3-7 of the Unicode Standard: the first byte fixes how many bytes follow and which values the second may take;
 // all later ones are 80..BF. What matches a beginning of a row and then breaks off is a maximal subpart.
 // Tested by utf8_test.cc.
-#include "common/tokenizer/utf8.h"
+#include "common/base/utf8.h"
 
 #include <cstdint>
 
+#include "absl/strings/str_format.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -71,6 +72,35 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
     i += head.length;
   }
   return std::nullopt;
+}
+
+std::string Printable(absl::string_view bytes) {
+  // Control characters (C0, DEL, C1), separators of lines, and what turns the direction of the text behind it.
+  const auto is_control = [](char32_t c) {
+    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+  };
+  std::string shown;
+  while (!bytes.empty()) {
+    const Utf8Head head = ReadUtf8(bytes);
+    const absl::string_view part = bytes.substr(0, head.length);
+    bytes.remove_prefix(head.length);
+    if (head.kind != Utf8Head::Kind::kCharacter) {
+      for (const char byte : part) absl::StrAppendFormat(&shown, "\\x%02x", static_cast<uint8_t>(byte));
+      continue;
+    }
+    const char32_t character = ReadCharacter(part).code_point;
+    if (character == '\n') {
+      shown += "\\n";
+    } else if (character == '\t') {
+      shown += "\\t";
+    } else if (is_control(character)) {
+      const auto code = static_cast<uint32_t>(character);
+      shown += code < 0x100 ? absl::StrFormat("\\x%02x", code) : absl::StrFormat("\\u%04x", code);
+    } else {
+      shown.append(part.data(), part.size());
+    }
+  }
+  return shown;
 }
 
 absl::string_view StripWhiteSpaceLeft(absl::string_view text) {
