@@ -50,6 +50,7 @@ struct EvalFlags {
   EngineOptions engine;
   std::string policies = kDefaultPolicies;
   std::string text_file;
+  bool raw = false;
   std::string out;
   uint32_t cases = 10;
   std::vector<uint32_t> lengths = {500, 1000, 2000, 4000};
@@ -143,8 +144,12 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
   }
 
-  absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Load(*files.base, tokenizer.get());
-  if (!chat.ok()) Say(absl::StrCat("questions go as plain text: ", chat.status().message()));
+  std::unique_ptr<const ChatTemplate> chat;
+  if (!flags.raw) {
+    absl::StatusOr<std::unique_ptr<const ChatTemplate>> loaded = ChatTemplate::Load(*files.base, tokenizer.get());
+    if (!loaded.ok()) Say(absl::StrCat("questions go as plain text: ", loaded.status().message()));
+    if (loaded.ok()) chat = *std::move(loaded);
+  }
   std::string own_text;
   std::vector<HeldOutDocument> documents(HeldOutDocuments().begin(), HeldOutDocuments().end());
   if (!flags.text_file.empty()) {
@@ -155,7 +160,7 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
       .lengths = flags.lengths, .cases = flags.cases, .context_length = static_cast<uint32_t>(config.context_length)};
   std::sort(text_options.lengths.begin(), text_options.lengths.end());
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalText> texts,
-                         MakeEvalTexts(text_options, documents, *tokenizer, chat.ok() ? chat->get() : nullptr));
+                         MakeEvalTexts(text_options, documents, *tokenizer, chat.get()));
 
   KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
   device_options.kv_bytes = KvBytes(texts, config.row_shape(device_options.kv_type));
@@ -227,6 +232,7 @@ void AddEvalCommand(CLI::App* app, Action* action) {
       ->capture_default_str();
   command->add_option("--text-file", flags->text_file,
                       "text to continue, and to hide the facts in (default: held-out texts that are built in)");
+  command->add_flag("--raw", flags->raw, "Ask in plain text, which the model goes on with, without the chat template");
   command->add_option("--out", flags->out,
                       "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
                       "DIR.md; what results.json has from an earlier run is not measured again");

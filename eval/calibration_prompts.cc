@@ -22,12 +22,12 @@ namespace {
 
 class PromptMaker {
  public:
-  PromptMaker(const CalibrationOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat)
-      : options_(options), tokenizer_(tokenizer), chat_(chat) {}
+  PromptMaker(const CalibrationOptions& options, const Tokenizer& tokenizer)
+      : options_(options), tokenizer_(tokenizer) {}
 
-  absl::StatusOr<CalibrationPrompt> Make(const RecallCase& recall) const {
-    CalibrationPrompt prompt{.form = RecallFormName(recall.form)};
-    KEDGE_ASSIGN_OR_RETURN(const Continuation continuation, EncodeMessage(recall.message, tokenizer_, chat_));
+  absl::StatusOr<CalibrationPrompt> Make(const RecallCase& recall, const ChatTemplate* chat) const {
+    CalibrationPrompt prompt{.form = absl::StrCat(chat == nullptr ? "plain-" : "", RecallFormName(recall.form))};
+    KEDGE_ASSIGN_OR_RETURN(const Continuation continuation, EncodeMessage(recall.message, tokenizer_, chat));
     Content content{.ids = continuation.prompt, .prompt_length = static_cast<uint32_t>(continuation.prompt.size())};
     SetRows(continuation, options_.policy, &content);
 
@@ -52,6 +52,7 @@ class PromptMaker {
     };
     KnownSequences& known = prompt.known;
     known.count = outline.sequences.size();
+    known.last_may_ask = chat == nullptr;
     known.question = sequences_of(recall.question);
     std::vector<size_t> facts;
     for (const ByteRange& fact : recall.facts) {
@@ -71,7 +72,6 @@ class PromptMaker {
  private:
   const CalibrationOptions& options_;
   const Tokenizer& tokenizer_;
-  const ChatTemplate* const chat_;
 };
 
 // Where the prompts stop being equal, or the first row that is looked at.
@@ -113,24 +113,32 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
                                                                   absl::Span<const std::string> filler,
                                                                   const Tokenizer& tokenizer,
                                                                   const ChatTemplate* chat) {
-  const PromptMaker maker(options, tokenizer, chat);
+  const PromptMaker maker(options, tokenizer);
   std::vector<CalibrationText> texts;
-  for (uint32_t round = 0; round < options.rounds; ++round) {
-    const RecallOptions recall{.family = RecallFamily::kCalibration,
-                               .seed = round,
-                               // Room for the template, and for a sentence that ends late.
-                               .tokens = std::min(options.tokens, options.context_length / 4 * 3),
-                               .count_tokens = [&](absl::string_view text) { return CountTokens(tokenizer, text); },
-                               .filler = filler};
-    for (const RecallText& cases : {MakeSeparateFacts(recall), MakeCrowdedFacts(recall)}) {
-      CalibrationText text;
-      for (const RecallCase& made : cases) {
-        KEDGE_ASSIGN_OR_RETURN(CalibrationPrompt prompt, maker.Make(made));
-        if (prompt.ids.size() <= options.context_length) text.prompts.push_back(std::move(prompt));
-      }
-      if (text.prompts.empty()) continue;
-      text.fork = ForkOf(text.prompts);
-      texts.push_back(std::move(text));
+  const auto add = [&](const RecallText& cases, const ChatTemplate* kind) -> absl::Status {
+    CalibrationText text;
+    for (const RecallCase& made : cases) {
+      KEDGE_ASSIGN_OR_RETURN(CalibrationPrompt prompt, maker.Make(made, kind));
+      if (prompt.ids.size() <= options.context_length) text.prompts.push_back(std::move(prompt));
+    }
+    if (text.prompts.empty()) return absl::OkStatus();
+    text.fork = ForkOf(text.prompts);
+    texts.push_back(std::move(text));
+    return absl::OkStatus();
+  };
+  std::vector<const ChatTemplate*> kinds = {nullptr};  // plain texts
+  if (chat != nullptr) kinds.insert(kinds.begin(), chat);
+  for (const ChatTemplate* kind : kinds) {
+    for (uint32_t round = 0; round < options.rounds; ++round) {
+      const RecallOptions recall{.family = RecallFamily::kCalibration,
+                                 .seed = round,
+                                 // Room for the template, and for a sentence that ends late.
+                                 .tokens = std::min(options.tokens, options.context_length / 4 * 3),
+                                 .count_tokens = [&](absl::string_view text) { return CountTokens(tokenizer, text); },
+                                 .plain = kind == nullptr,
+                                 .filler = filler};
+      KEDGE_RETURN_IF_ERROR(add(MakeSeparateFacts(recall), kind));
+      KEDGE_RETURN_IF_ERROR(add(MakeCrowdedFacts(recall), kind));
     }
   }
   if (texts.empty()) {

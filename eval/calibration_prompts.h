@@ -35,14 +35,15 @@ struct CalibrationText {
 };
 
 struct CalibrationOptions {
-  Policy policy;             // one that chooses sequences: cuts the prompts
-  uint32_t rounds = 2;       // each makes two texts of about five questions for each of their forms
-  uint32_t tokens = 550;     // of a prompt, about
+  Policy policy;                // one that chooses sequences: cuts the prompts
+  uint32_t rounds = 2;          // each makes two texts, of each kind, of about five questions for each of their forms
+  uint32_t tokens = 550;        // of a prompt, about
   uint32_t context_length = 0;  // of the model: what does not fit is left out
 };
 
-// Of the calibration family, with `filler` (recall_cases.h). `chat` may be null: then messages are plain text.
-// kInvalidArgument: nothing fits the context; kInternal: the tokenizer does not spell out what it has encoded.
+// Of the calibration family, with `filler` (recall_cases.h): chats, and plain texts, whose forms are named `plain-`.
+// The same heads serve both. `chat` may be null: then there are plain texts alone. kInvalidArgument: nothing fits the
+// context; kInternal: the tokenizer does not spell out what it has encoded.
 absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const CalibrationOptions& options,
                                                                   absl::Span<const std::string> filler,
                                                                   const Tokenizer& tokenizer, const ChatTemplate* chat);

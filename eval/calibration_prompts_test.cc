@@ -3,6 +3,7 @@
 #include <map>
 #include <set>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -61,7 +62,7 @@ class CalibrationPromptsTest : public testing::Test {
 
 TEST_F(CalibrationPromptsTest, SequencesAreKnownForWhatTheyAre) {
   const std::vector<CalibrationText> texts = Make(4096).value();
-  EXPECT_THAT(texts, SizeIs(4));
+  EXPECT_THAT(texts, SizeIs(8));
   std::map<std::string, int> forms, with_facts;
   for (const CalibrationText& text : texts) {
     for (const CalibrationPrompt& prompt : text.prompts) {
@@ -70,15 +71,23 @@ TEST_F(CalibrationPromptsTest, SequencesAreKnownForWhatTheyAre) {
       const std::string question = TextOf(prompt, prompt.known.question);
       SCOPED_TRACE(question);
       // One sentence, or two of a pair; ends with the question mark or stop and says no more than was asked.
-      EXPECT_FALSE(prompt.known.question.empty());
-      EXPECT_TRUE(absl::EndsWith(question, "?") || absl::EndsWith(question, ".")) << question;
+      ASSERT_FALSE(prompt.known.question.empty());
+      const bool is_plain = absl::StartsWith(prompt.form, "plain-");
+      if (prompt.form == "plain-begun") {  // or what has begun, to the row before the last
+        EXPECT_EQ(prompt.known.question.back() + 1, prompt.known.count);
+      } else {
+        EXPECT_TRUE(absl::EndsWith(absl::StripAsciiWhitespace(question), "?") || absl::EndsWith(question, "."))
+            << question;
+        if (is_plain) EXPECT_EQ(prompt.known.question.back() + 2, prompt.known.count) << "Answer";
+      }
+      EXPECT_EQ(prompt.known.last_may_ask, is_plain);
       EXPECT_LT(question.size(), 200u);
       for (size_t fact : prompt.known.facts) {
         const std::string line = TextOf(prompt, {fact});
         EXPECT_LT(line.size(), 120u) << line;
         EXPECT_TRUE(absl::EndsWith(line, ".") || absl::EndsWith(line, "\n")) << line;
       }
-      EXPECT_LE(prompt.known.facts.size(), prompt.form == "pair" ? 2u : 1u);
+      EXPECT_LE(prompt.known.facts.size(), absl::EndsWith(prompt.form, "pair") ? 2u : 1u);
       // All are of the prompt, none is two things, and what the policy keeps in any case is neither fact nor rival.
       std::set<size_t> seen;
       for (const auto* part : {&prompt.known.question, &prompt.known.facts, &prompt.known.rivals}) {
@@ -95,7 +104,8 @@ TEST_F(CalibrationPromptsTest, SequencesAreKnownForWhatTheyAre) {
       EXPECT_EQ(prompt.sequences.back().end, prompt.ids.size() - 1);
     }
   }
-  for (const char* form : {"single", "pair", "alike", "table", "code"}) {
+  for (const char* form : {"single", "pair", "alike", "table", "code", "plain-single", "plain-pair", "plain-alike",
+                           "plain-table", "plain-code", "plain-begun"}) {
     EXPECT_EQ(forms[form], 10) << form;
     EXPECT_GE(with_facts[form], 8) << form;  // few are in the window
   }
@@ -107,7 +117,7 @@ TEST_F(CalibrationPromptsTest, TheFactIsTheOneAskedFor) {
   const std::vector<CalibrationText> texts = Make(4096).value();
   for (const CalibrationText& text : texts) {
     for (const CalibrationPrompt& prompt : text.prompts) {
-      if (prompt.form != "table" && prompt.form != "code") continue;
+      if (!absl::EndsWith(prompt.form, "table") && !absl::EndsWith(prompt.form, "code")) continue;
       // The subject is the word of the question that stands in the fact's line and in no other line of the block.
       const std::string question = TextOf(prompt, prompt.known.question), fact = TextOf(prompt, prompt.known.facts);
       if (fact.empty()) continue;
@@ -119,7 +129,7 @@ TEST_F(CalibrationPromptsTest, TheFactIsTheOneAskedFor) {
       ++compared;
     }
   }
-  EXPECT_GT(compared, 10);
+  EXPECT_GT(compared, 20);
 }
 
 TEST_F(CalibrationPromptsTest, PromptsAreEqualUpToTheForkBeforeEveryRowThatIsLookedAt) {
@@ -141,13 +151,17 @@ TEST_F(CalibrationPromptsTest, PromptsAreEqualUpToTheForkBeforeEveryRowThatIsLoo
   }
 }
 
-TEST_F(CalibrationPromptsTest, WithoutAChatTemplateTheyArePlainText) {
-  const std::vector<CalibrationText> texts = Make(4096, /*as_chat=*/false).value();
-  ASSERT_THAT(texts, SizeIs(4));
-  for (const CalibrationPrompt& prompt : texts[0].prompts) {
-    EXPECT_EQ(tokenizer_->TokenBytes(prompt.ids.back()), "\n");
-    EXPECT_FALSE(prompt.known.question.empty());
-    for (uint32_t id : prompt.ids) EXPECT_FALSE(tokenizer_->IsSpecial(id));
+TEST_F(CalibrationPromptsTest, WithoutAChatTemplateThereArePlainTextsAlone) {
+  const std::vector<CalibrationText> both = Make(4096).value(), plain = Make(4096, /*as_chat=*/false).value();
+  ASSERT_THAT(plain, SizeIs(4));
+  for (size_t i = 0; i < plain.size(); ++i) {
+    ASSERT_THAT(plain[i].prompts, SizeIs(both[4 + i].prompts.size()));
+    for (size_t j = 0; j < plain[i].prompts.size(); ++j) {
+      const CalibrationPrompt& prompt = plain[i].prompts[j];
+      EXPECT_EQ(prompt.ids, both[4 + i].prompts[j].ids);
+      EXPECT_TRUE(absl::StartsWith(prompt.form, "plain-"));
+      for (uint32_t id : prompt.ids) EXPECT_FALSE(tokenizer_->IsSpecial(id));
+    }
   }
 }
 

@@ -62,6 +62,7 @@ class RecallTexts {
             .seed = uint64_t{length} * 1000 + index,
             .tokens = length,
             .count_tokens = [this](absl::string_view text) { return CountTokens(tokenizer_, text); },
+            .plain = chat_ == nullptr,
             .filler = filler_};
   }
 
@@ -124,7 +125,7 @@ absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tok
                                            const ChatTemplate* chat) {
   PromptTokens prompt;
   if (chat == nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(prompt.ids, EncodePrompt(tokenizer, absl::StrCat(message, "\n")));
+    KEDGE_ASSIGN_OR_RETURN(prompt.ids, EncodePrompt(tokenizer, message));
   } else {
     const Conversation conversation{.messages = {{.role = "user", .content = message}}};
     KEDGE_ASSIGN_OR_RETURN(prompt, chat->Apply(conversation));

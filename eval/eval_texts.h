@@ -42,7 +42,7 @@ struct EvalTextOptions {
   uint32_t context_length = 0;  // of the model: what does not fit is left out
 };
 
-// `chat` may be null: then messages are plain text. kInvalidArgument: a document that is not UTF-8 or has no sentence
+// `chat` may be null: then questions are plain text. kInvalidArgument: a document that is not UTF-8 or has no sentence
 // to fill prompts with.
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,
                                                     absl::Span<const HeldOutDocument> documents,
@@ -57,7 +57,8 @@ size_t CountTokens(const Tokenizer& tokenizer, absl::string_view text);
 // The documents' sentences, in order.
 std::vector<std::string> FillerOf(absl::Span<const HeldOutDocument> documents);
 
-// A message as the model's user would send it: the prompt and what is known of its rows.
+// A message as the model's user would send it, or without a template a plain text: the prompt and what is known of its
+// rows.
 absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
                                            const ChatTemplate* chat);
 

@@ -64,6 +64,22 @@ TEST_F(EvalTextsTest, PromptsAreEqualUpToTheirForks) {
   }
 }
 
+TEST_F(EvalTextsTest, WithoutAChatQuestionsArePlainText) {
+  const EvalTextOptions options{.lengths = {1500}, .cases = 5, .context_length = 8192};
+  std::set<std::string> forms;
+  const std::vector<EvalText> texts = MakeEvalTexts(options, HeldOutDocuments(), *tokenizer_, nullptr).value();
+  for (const EvalText& text : texts) {
+    for (const EvalCase& made : text.cases) {
+      forms.insert(made.form);
+      if (made.form == kTextForm) continue;
+      EXPECT_EQ(made.continuation.turn_begin, 0u);
+      EXPECT_EQ(absl::EndsWith(TextOf(made.continuation.prompt), "\nAnswer:"), made.form != "begun");
+      EXPECT_FALSE(tokenizer_->IsSpecial(made.continuation.prompt.back()));
+    }
+  }
+  EXPECT_EQ(forms.size(), 8u);  // the held-out text, and all of RecallForm
+}
+
 TEST_F(EvalTextsTest, CountsOfCases) {
   std::map<std::string, std::map<uint32_t, uint32_t>> count;  // [form][length]
   std::set<std::string> names;

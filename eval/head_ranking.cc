@@ -1,9 +1,10 @@
 // Ranks follow the rule by which sequences are chosen (salience.h): ties go to the earlier sequence, and one without
 // mass is never chosen, which counts as no rank at all.
 //
-// Reciprocal ranks, and not mass, because heads differ in how much of their mass they leave on the first row. Forms have
-// equal weight, so that heads which read tables count as much as those which read sentences. Attention decides among
-// equals: where the question is the last thing said, every head that merely looks nearby finds it, but gives it little.
+// Reciprocal ranks, and not mass, because heads differ in how much of their mass they leave on the first row. Forms
+// have equal weight, so that heads which read tables count as much as those which read sentences. Attention decides
+// among equals: where the question is the last thing said, every head that merely looks nearby finds it, but gives it
+// little.
 //
 // Tested by head_ranking_test.cc.
 #include "eval/head_ranking.h"
@@ -46,13 +47,14 @@ std::optional<Found> FindFacts(const KnownSequences& known, absl::Span<const uin
 }
 
 std::optional<Found> FindQuestion(const KnownSequences& known, absl::Span<const uint32_t> sums) {
-  std::vector<size_t> inner(known.count > 2 ? known.count - 2 : 0);
-  std::iota(inner.begin(), inner.end(), size_t{1});
+  const size_t end = known.last_may_ask ? known.count : known.count - std::min<size_t>(known.count, 1);
+  std::vector<size_t> may_ask(end > 1 ? end - 1 : 0);
+  std::iota(may_ask.begin(), may_ask.end(), size_t{1});
   std::optional<Found> found;
   for (size_t sequence : known.question) {
-    if (sequence == 0 || sequence + 1 >= known.count) continue;
+    if (sequence == 0 || sequence >= end) continue;
     if (!found.has_value()) found.emplace();
-    found->rank = std::max(found->rank, ReciprocalRank(sums, sequence, inner));
+    found->rank = std::max(found->rank, ReciprocalRank(sums, sequence, may_ask));
     found->attention = std::max(found->attention, static_cast<double>(sums[sequence]) / kMassOne);
   }
   return found;

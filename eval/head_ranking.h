@@ -16,6 +16,7 @@ namespace kedge {
 // What the sequences of a prompt (PromptOutline) are to its question, by their numbers.
 struct KnownSequences {
   size_t count = 0;
+  bool last_may_ask = false;     // no chat, whose last sequence is the template's
   std::vector<size_t> question;  // they ask
   std::vector<size_t> facts;     // right: each holds an answer, or a part of one
   std::vector<size_t> rivals;    // wrong: what could be chosen instead
@@ -26,7 +27,8 @@ struct ObservedPrompt {
   std::string form;
   KnownSequences known;
   std::vector<uint32_t> from_question;  // [heads][sequences]: the most that a row of the question gives to it
-  std::vector<uint32_t> from_end;       // [heads][sequences]: what the prompt's end gives to it: the sum of its two last rows but one
+  // [heads][sequences]: what the prompt's end gives to it: the sum of its two last rows but one
+  std::vector<uint32_t> from_end;
 };
 
 struct HeadRank {
@@ -41,8 +43,8 @@ struct HeadRank {
 struct HeadRanking {
   // Rank of each fact among the rivals, by what the question gives to it. Prompts without facts do not count.
   std::vector<HeadRank> retrieval;
-  // Rank of the question's best sequence among all but the prompt's first and last, by what the end gives to it.
-  // Prompts whose question lies in those two alone do not count.
+  // Rank of the question's best sequence among those that may ask, by what the end gives to it: all but the prompt's
+  // first and, of a chat, its last. Prompts whose question lies in those alone do not count.
   std::vector<HeadRank> pointers;
 };
 

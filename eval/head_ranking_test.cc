@@ -84,6 +84,26 @@ TEST(HeadRankingTest, PointersRankTheQuestionAmongAllButTheFirstAndTheLast) {
   EXPECT_DOUBLE_EQ(ranks[2].rank, 1.0 / 3);
 }
 
+TEST(HeadRankingTest, InAPlainTextTheLastSequenceMayBeTheQuestion) {
+  ObservedPrompt prompt = Prompt("plain-begun", {2}, {1, 3}, kEven,
+                                 {99, 1, 1, 1, 8, 7,    // second
+                                  99, 1, 1, 1, 7, 8,    // the question first
+                                  99, 9, 1, 1, 8, 7});  // third
+  prompt.known.question = {5};
+  EXPECT_DOUBLE_EQ(RankHeads(kHeads, {prompt}).pointers[0].rank, 0) << "in a chat it does not count";
+  prompt.known.last_may_ask = true;
+  std::vector<HeadRank> ranks = RankHeads(kHeads, {prompt}).pointers;
+  EXPECT_THAT(HeadsOf(ranks), ElementsAre(HeadRef{0, 1}, HeadRef{0, 0}, HeadRef{1, 0}));
+  EXPECT_DOUBLE_EQ(ranks[0].rank, 1);
+  EXPECT_DOUBLE_EQ(ranks[1].rank, 1.0 / 2);
+  EXPECT_DOUBLE_EQ(ranks[2].rank, 1.0 / 3);
+  prompt.known.question = {4};  // and the last one goes before the question where it is looked at more
+  ranks = RankHeads(kHeads, {prompt}).pointers;
+  EXPECT_EQ(ranks[0].head, (HeadRef{0, 0}));
+  EXPECT_DOUBLE_EQ(ranks[0].rank, 1);
+  EXPECT_DOUBLE_EQ(ranks[1].rank, 1.0 / 2);
+}
+
 TEST(HeadRankingTest, FormsHaveEqualWeightAndPromptsThatShowNothingDoNotCount) {
   std::vector<ObservedPrompt> prompts;
   for (int i = 0; i < 3; ++i) {

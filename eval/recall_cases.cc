@@ -19,7 +19,8 @@ namespace {
 
 constexpr size_t kFactsOfAText = 5;
 constexpr size_t kSentencesOfAParagraph = 6;
-constexpr size_t kTemplateTokens = 30;  // about what a chat template adds
+constexpr size_t kTemplateTokens = 30;        // about what a chat template adds
+constexpr char kAnswerBegin[] = "\nAnswer:";  // of a plain text
 
 // SplitMix64: short, and the same everywhere, which the standard library's distributions are not.
 class Random {
@@ -69,6 +70,7 @@ std::vector<std::string> DrawValues(const std::vector<std::string>& values, int 
 struct Fact {
   std::string text;  // the sentence or the line
   std::string question;
+  std::string begun;  // the sentence up to the answer
   std::string answer;
 };
 
@@ -78,8 +80,11 @@ std::vector<Fact> DrawFacts(const FactKind& kind, size_t count, Random* random) 
   std::vector<Fact> facts;
   for (size_t i = 0; i < count; ++i) {
     const std::string& subject = kind.subjects[subjects[i]];
+    const absl::string_view begun =
+        absl::StripTrailingAsciiWhitespace(absl::string_view(kind.sentence).substr(0, kind.sentence.find("{v}")));
     facts.push_back({.text = absl::StrReplaceAll(kind.sentence, {{"{s}", subject}, {"{v}", values[i]}}),
                      .question = absl::StrReplaceAll(kind.question, {{"{s}", subject}}),
+                     .begun = absl::StrReplaceAll(begun, {{"{s}", subject}}),
                      .answer = values[i]});
   }
   return facts;
@@ -187,6 +192,10 @@ RecallCase MakeCase(RecallForm form, absl::string_view frame, absl::string_view 
   return made;
 }
 
+std::string FrameOf(const std::string& frame, const RecallOptions& options) {
+  return options.plain ? absl::StrCat(frame, kAnswerBegin) : frame;
+}
+
 // Tokens left for the text of a message.
 size_t TextTokens(const RecallOptions& options, absl::string_view frame, absl::string_view question) {
   const size_t around = options.count_tokens(frame) + options.count_tokens(question) + kTemplateTokens;
@@ -209,6 +218,8 @@ const char* RecallFormName(RecallForm form) {
       return "code";
     case RecallForm::kQuestionFirst:
       return "question-first";
+    case RecallForm::kBegun:
+      return "begun";
   }
   return "";
 }
@@ -238,7 +249,7 @@ RecallText MakeSeparateFacts(const RecallOptions& options) {
     facts.push_back(DrawFacts(templates.facts[kinds[i]], 1, &random).front());
     plants.push_back(SentencePlant(facts.back()));
   }
-  const std::string& frame = templates.question_last;
+  const std::string frame = FrameOf(templates.question_last, options);
   const Composed text = Compose(plants, TextTokens(options, frame, facts[0].question), options, &random);
   RecallText cases;
   for (size_t i = 0; i < kFactsOfAText; ++i) {
@@ -254,6 +265,10 @@ RecallText MakeSeparateFacts(const RecallOptions& options) {
                  absl::StrReplaceAll(templates.pair, {{"{a}", facts[i].question}, {"{b}", facts[j].question}}),
                  std::move(both), {facts[i].answer, facts[j].answer}));
   }
+  for (size_t i = 0; options.plain && i < kFactsOfAText; ++i) {
+    cases.push_back(
+        MakeCase(RecallForm::kBegun, templates.begun, text.text, facts[i].begun, text.facts[i], {facts[i].answer}));
+  }
   return cases;
 }
 
@@ -266,7 +281,7 @@ RecallText MakeCrowdedFacts(const RecallOptions& options) {
   std::vector<Fact> rows, lines;
   plants.push_back(BlockPlant(templates.tables[random.Below(templates.tables.size())], &random, &rows));
   plants.push_back(BlockPlant(templates.codes[random.Below(templates.codes.size())], &random, &lines));
-  const std::string& frame = templates.question_last;
+  const std::string frame = FrameOf(templates.question_last, options);
   const Composed text = Compose(plants, TextTokens(options, frame, alike[0].question), options, &random);
   RecallText cases;
   auto add = [&](RecallForm form, const Fact& fact, const ByteRange& range) {
@@ -282,7 +297,7 @@ RecallText MakeQuestionFirst(const RecallOptions& options) {
   const RecallTemplates& templates = TemplatesOf(options.family);
   Random random = RandomOf(options, 3);
   const Fact fact = DrawFacts(templates.facts[random.Below(templates.facts.size())], 1, &random).front();
-  const std::string& frame = templates.question_first;
+  const std::string frame = FrameOf(templates.question_first, options);
   const Composed text = Compose({SentencePlant(fact)}, TextTokens(options, frame, fact.question), options, &random);
   return {MakeCase(RecallForm::kQuestionFirst, frame, text.text, fact.question, text.facts[0], {fact.answer})};
 }

@@ -28,10 +28,12 @@ enum class RecallForm {
   kTable,          // a row of a table
   kCode,           // a line of code
   kQuestionFirst,  // a fact of its kind; the question stands before the text
+  kBegun,          // a fact of its kind; no question: a sentence that says it again has begun
 };
 inline constexpr RecallForm kRecallForms[] = {RecallForm::kSingle, RecallForm::kPair, RecallForm::kAlike,
-                                              RecallForm::kTable,  RecallForm::kCode, RecallForm::kQuestionFirst};
-// "single", "pair", "alike", "table", "code", "question-first".
+                                              RecallForm::kTable,  RecallForm::kCode, RecallForm::kQuestionFirst,
+                                              RecallForm::kBegun};
+// "single", "pair", "alike", "table", "code", "question-first", "begun".
 const char* RecallFormName(RecallForm form);
 
 // Bytes [begin, end) of a message.
@@ -44,7 +46,7 @@ struct ByteRange {
 struct RecallCase {
   RecallForm form = RecallForm::kSingle;
   std::string message;               // what the user says: the text with the facts, and the question
-  ByteRange question;                // of `message`
+  ByteRange question;                // of `message`; of kBegun the beginning of the sentence
   std::vector<ByteRange> facts;      // of `message`: the sentences, rows or lines that hold the answers
   std::vector<std::string> answers;  // a right reply contains all of them (ContainsAnswer)
 };
@@ -61,11 +63,13 @@ struct RecallOptions {
   // A message has about so many tokens: the filler is cut at the sentence that reaches them.
   size_t tokens = 1000;
   std::function<size_t(absl::string_view)> count_tokens;
+  // Messages are texts to go on with, and no messages of a chat: they end where the answer begins.
+  bool plain = false;
   // Sentences of ordinary text, in order. REQUIRES: not empty.
   absl::Span<const std::string> filler;
 };
 
-// Five facts, each alone of its kind, in one text: five cases of kSingle and five of kPair.
+// Five facts, each alone of its kind, in one text: five cases of kSingle, five of kPair and, of plain texts, of kBegun.
 RecallText MakeSeparateFacts(const RecallOptions& options);
 // Five facts of one kind, a table of five rows and five lines of code in one text: five cases of each of the three.
 RecallText MakeCrowdedFacts(const RecallOptions& options);

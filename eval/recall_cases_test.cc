@@ -78,6 +78,33 @@ TEST(RecallCasesTest, CasesOfATextDifferInTheQuestionAlone) {
   }
 }
 
+TEST(RecallCasesTest, APlainTextEndsWhereTheAnswerBegins) {
+  const std::vector<std::string> filler = Filler();
+  for (RecallFamily family : {RecallFamily::kCalibration, RecallFamily::kEvaluation}) {
+    RecallOptions options = Options(filler, 1, 800, family);
+    const std::string as_chat = MakeSeparateFacts(options)[0].message;
+    options.plain = true;
+    const RecallText separate = MakeSeparateFacts(options);
+    ASSERT_EQ(separate.size(), 15u);
+    EXPECT_EQ(MakeCrowdedFacts(options).size(), 15u);
+    for (const RecallText& text : TextsOf(options)) {
+      for (const RecallCase& made : text) {
+        if (made.form != RecallForm::kBegun) EXPECT_TRUE(absl::EndsWith(made.message, "\nAnswer:")) << made.message;
+      }
+    }
+    for (size_t i = 10; i < 15; ++i) {
+      const RecallCase& made = separate[i];
+      EXPECT_EQ(made.form, RecallForm::kBegun);
+      EXPECT_EQ(made.facts, separate[i - 10].facts);
+      EXPECT_EQ(made.answers, separate[i - 10].answers);
+      // The fact's sentence as far as its answer, and nothing behind it.
+      EXPECT_EQ(made.question.end, made.message.size());
+      const absl::string_view fact = Slice(made, made.facts[0]), begun = Slice(made, made.question);
+      EXPECT_TRUE(absl::StartsWith(fact, absl::StrCat(begun, " ", made.answers[0]))) << begun;
+    }
+  }
+}
+
 TEST(RecallCasesTest, TheQuestionStandsFirstWhereItShould) {
   const std::vector<std::string> filler = Filler();
   const RecallText text = MakeQuestionFirst(Options(filler, 1));
@@ -136,7 +163,7 @@ TEST(RecallCasesTest, TheFamiliesAreDisjoint) {
         all.insert({kind.head, kind.question});
       }
     }
-    all.insert({templates.question_first, templates.question_last, templates.pair});
+    all.insert({templates.question_first, templates.question_last, templates.begun, templates.pair});
     return all;
   };
   const std::set<std::string> calibration = words(RecallFamily::kCalibration);

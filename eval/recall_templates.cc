@@ -11,6 +11,7 @@ RecallTemplates Evaluation() {
   RecallTemplates templates;
   templates.question_last = "Here is a text.\n\n{t}\n\nAnswer from the text: {q}";
   templates.question_first = "{q} The answer is somewhere in this text.\n\n{t}\n\nNow answer the question above.";
+  templates.begun = "Here is a text.\n\n{t}\n\nTo repeat: {q}";
   templates.pair = "two questions.\n1. {a}\n2. {b}";
   templates.facts = {
       {.sentence = "The account number of the {s} is {v}.",
@@ -86,6 +87,7 @@ RecallTemplates Calibration() {
   RecallTemplates templates;
   templates.question_last = "{t}\n\n{q}";
   templates.question_first = "I have a question: {q}\n\nRead this.\n\n{t}\n\nWhat is the answer to my question?";
+  templates.begun = "{t}\n\n{q}";
   templates.pair = "Please answer both: {a} {b}";
   templates.facts = {
       {.sentence = "The locker number of {s} is {v}.",

@@ -9,7 +9,7 @@
 
 namespace kedge {
 
-// A kind of fact. `{s}` stands for the subject, `{v}` for the value. Every list has at least eight members.
+// A kind of fact. `{s}` stands for the subject, `{v}`, behind it, for the value. Every list has at least eight members.
 struct FactKind {
   std::string sentence;
   std::string question;
@@ -36,7 +36,8 @@ struct RecallTemplates {
   // `{t}`: the text, `{q}`: the question.
   std::string question_last;
   std::string question_first;
-  std::string pair;  // `{a}`, `{b}`: the two questions
+  std::string begun;  // `{q}`: the beginning of the sentence
+  std::string pair;   // `{a}`, `{b}`: the two questions
 };
 const RecallTemplates& TemplatesOf(RecallFamily family);
 

@@ -103,6 +103,9 @@ std::string ReportMarkdown(const EvalResults& results) {
   std::vector<std::string> heads;
   std::vector<Column> columns;
   for (RecallForm form : kRecallForms) {
+    const bool is_asked = std::any_of(results.records.begin(), results.records.end(),
+                                      [&](const EvalRecord& record) { return record.form == RecallFormName(form); });
+    if (!is_asked) continue;
     heads.push_back(RecallFormName(form));
     columns.push_back([&results, name = heads.back()](auto& policy) {
       return Right(results.Sum(policy, [&](const EvalRecord& record) { return record.form == name; }));

@@ -75,6 +75,17 @@ class EvalTest(unittest.TestCase):
         texts = {record["text"] for record in json.loads(run.stdout)["records"]}
         self.assertIn("text-text-file", texts)
 
+    def test_raw_asks_in_plain_text(self):
+        def measured(*arguments):
+            run = evaluate("--policies", "full", "--cases", "1", "--lengths", "400", "--format", "json", *arguments)
+            self.assertEqual(run.returncode, 0, run.stderr)
+            results = json.loads(run.stdout)
+            return results["settings"]["text"], {record["form"] for record in results["records"]}
+        chat, forms = measured()
+        plain, plain_forms = measured("--raw")
+        self.assertNotEqual(chat, plain)  # so that results of the one do not pass for the other's
+        self.assertIn("begun", plain_forms - forms)
+
     def test_bad_input_names_what_is_wrong(self):
         for arguments, code, text in (
             (["--policies", "window,sinkz=3"], 1, "sinkz"),

@@ -20,7 +20,8 @@ struct Content {
   // Under `anchors=text`, rows of the prompt that close its sequences, ascending.
   std::vector<uint32_t> sequence_ends;
   std::vector<PositionRange> pinned;  // rows of the prompt that are kept whatever the policy says
-  uint32_t turn_begin = 0;            // where the prompt's last turn begins: a question may stand there
+  // Where the last turn of a chat begins: a question may stand there. 0: no chat, whose template would stand before it.
+  uint32_t turn_begin = 0;
   Policy policy;
   // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
   // made once and travels with the request: whoever goes on with it keeps the same rows.

@@ -46,7 +46,8 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
     : outline_(OutlinePrompt(content)),
       budget_(SalientBudget(content.policy, content.prompt_length)),
       num_pointers_(heads.pointers.size()),
-      num_heads_(heads.pointers.size() + heads.retrieval.size()) {
+      num_heads_(heads.pointers.size() + heads.retrieval.size()),
+      last_may_ask_(content.turn_begin == 0) {
   const uint32_t end = content.prompt_length - 1;
   const uint32_t last_rows = num_pointers_ > 0 ? kLastRows : kLastRowsOfAllHeads;
   last_ = observed_ = {end > last_rows ? end - last_rows : 0, end};
@@ -134,17 +135,18 @@ void Salience::Take(const EarlierSalience& earlier) {
   }
 }
 
-// Weights in parts of kMassOne. Neither the first sequence asks, which takes what attention has to spare, nor the open
-// one, which is the template's.
+// Weights in parts of kMassOne. Neither the first sequence asks, which takes what attention has to spare, nor, in a
+// chat, the open one, which is the template's.
 std::vector<uint64_t> Salience::Asking() const {
   const size_t count = outline_.sequences.size();
   if (num_pointers_ == 0) return std::vector<uint64_t>(count, kMassOne);
   std::vector<uint64_t> asking(count);
+  const size_t end = last_may_ask_ ? count : count - std::min<size_t>(count, 1);
   const uint32_t rows = last_.end - last_.begin;
   for (uint32_t row = std::max(rows, kPointerRows) - kPointerRows; row < rows; ++row) {
     for (size_t head = 0; head < num_pointers_; ++head) {
       const uint32_t* sums = &sums_[(row * num_heads_ + head) * count];
-      for (size_t i = 1; i + 1 < count; ++i) asking[i] += sums[i];
+      for (size_t i = 1; i < end; ++i) asking[i] += sums[i];
     }
   }
   const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});

@@ -99,6 +99,7 @@ class Salience {
   uint32_t budget_;
   size_t num_pointers_;
   size_t num_heads_;             // pointers included
+  bool last_may_ask_;            // the prompt is no chat, whose last sequence is the template's
   std::vector<size_t> opening_;  // sequences at the last turn's begin
   PositionRange last_;           // the last rows: those whose sums are kept row by row
   PositionRange observed_;

@@ -93,14 +93,30 @@ TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
   EXPECT_EQ(salience.Scores()[89], kMassOne * 16 / 20);
 }
 
-TEST(Salience, NeitherTheFirstNorTheOpenSequenceAsks) {
+TEST(Salience, InAChatNeitherTheFirstNorTheOpenSequenceAsks) {
   Content content = Prompt(50);
+  content.turn_begin = 800;
   content.ids[999] = 1;  // the last sequence is open
   Salience salience(content, kKnown);
   salience.Add(999, kPointer, Look(999, 0, 900000));
   salience.Add(998, kPointer, Look(998, 99, 900000));
   salience.Add(995, kRetrieval, Look(995, 30, 1000));
   for (uint64_t score : salience.Scores()) EXPECT_EQ(score, 0u);
+}
+
+TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
+  Content content = Prompt(50);
+  for (const uint32_t last : {9, 1}) {  // closed, or open as "Its code is" would be
+    content.ids[999] = last;
+    Salience salience(content, kKnown);
+    salience.Add(999, kPointer, Look(999, 0, 900000));  // the first one still does not
+    salience.Add(998, kPointer, Look(998, 99, 750));
+    salience.Add(999, kPointer, Look(999, 40, 250));
+    salience.Add(995, kRetrieval, Look(995, 30, 1000));
+    EXPECT_EQ(salience.Scores()[0], 0u);
+    EXPECT_EQ(salience.Scores()[99], kMassOne * 3 / 4);
+    EXPECT_EQ(salience.Scores()[30], 750u);
+  }
 }
 
 TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
