@@ -19,7 +19,7 @@
 #include "cli/console.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
-#include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "common/anchor/policy.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status.h"
@@ -27,6 +27,7 @@
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/rpc/flags.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -78,8 +79,8 @@ absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& 
 absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
   KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.engine.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files,
+                         OpenModel(flags.engine.model, flags.engine.adapter, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
@@ -127,13 +128,13 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
       ->capture_default_str();
   command->add_option("--policies", flags->policies, "policies, separated by semicolons")->capture_default_str();
   command->add_option("--repeat", flags->repeat, "how often each is measured; the median is told")
-      ->check(CLI::Range(1u, 1000u))
+      ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command
       ->add_option("--written", flags->written,
                    "tokens that each stream of a decode work writes (default: 64, or 16 "
                    "where there are several)")
-      ->check(CLI::Range(1u, 100000u));
+      ->check(WholeNumber(1, 100000));
   AddFormatOption(command, "text: a table; json: one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunBenchEngine(*flags); }; });
 }

@@ -23,6 +23,7 @@
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
 #include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "cli/token_node.h"
 #include "cli/token_readers.h"
 #include "cli/token_relay.h"
@@ -30,6 +31,7 @@
 #include "common/base/status.h"
 #include "common/model/model_files.h"
 #include "common/rpc/announce.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/log.h"
 #include "common/rpc/signals.h"
 #include "common/tokenizer/tokenizer.h"
@@ -138,15 +140,16 @@ absl::Status WaitUntilServing(const std::string& address, const StopSignals& sig
 absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, const StopSignals& signals) {
   KEDGE_RETURN_IF_ERROR(InitLog("tokens", "warn"));  // of the node: stdout is for results
   KEDGE_ASSIGN_OR_RETURN(const std::vector<RouterWork> works, ParseRouterWorks(flags.works));
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.model, [&signals] { return signals.stopped(); }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, ""));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files,
+                         OpenModel(flags.model, /*adapter=*/"", [&signals] { return signals.stopped(); }));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
 
   // Under `full`, which chooses nothing: there are no rows to choose from.
-  KEDGE_ASSIGN_OR_RETURN(Cluster router,
-                         StartLocalCluster({.num_prefill = 0, .num_decode = 0, .model = path, .policy = "full"},
-                                           /*default_port=*/0, signals));
+  KEDGE_ASSIGN_OR_RETURN(
+      Cluster router,
+      StartLocalCluster({.num_prefill = 0, .num_decode = 0, .model = files.base->name(), .policy = "full"},
+                        /*default_port=*/0, signals));
   Client client(router.LocalAddress());
   KEDGE_ASSIGN_OR_RETURN(const ModelInfo info, client.GetModelInfo(kAskTimeout));
   std::vector<uint32_t> tokens;  // of each answer of a work
@@ -201,16 +204,16 @@ void AddBenchRouter(CLI::App* bench, Action* action) {
   auto flags = std::make_shared<BenchRouterFlags>();
   CLI::App* command = bench->add_subcommand(
       "router", "The router alone, before a node without a model: what it adds to each token, and what one costs it");
-  command->add_option("--model", flags->model, kModelHelp)->type_name("FILE");
+  command->add_option("--model", flags->model, kModelHelp)->type_name(kFileType);
   command->add_option("--works", flags->works, "STREAMSxRATE, tokens per second of each stream, separated by commas")
       ->type_name("LIST")
       ->capture_default_str();
   command->add_option("--seconds", flags->seconds, "How long each work lasts, each way")
-      ->check(CLI::Range(0.01, 3600.0).description(""))
+      ->check(Number(0.01, 3600))
       ->type_name("S")
       ->capture_default_str();
   command->add_option("--repeat", flags->repeat, "How often each is measured; medians are told")
-      ->check(CLI::Range(1u, 1000u).description(""))
+      ->check(WholeNumber(1, 1000))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--relay-of", flags->relay_of)->group("");  // hidden: the command starts itself with these

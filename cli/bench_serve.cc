@@ -16,11 +16,12 @@
 #include "cli/console.h"
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
-#include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 #include "common/tokenizer/tokenizer.h"
 
@@ -74,9 +75,8 @@ RequestOutcome Send(const std::vector<uint32_t>& prompt, uint32_t output_tokens,
 }
 
 absl::StatusOr<LoadReport> Measure(const BenchServeFlags& flags, const StopSignals& signals) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path,
-                         FindModel(flags.cluster.model, [&signals] { return signals.stopped(); }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.cluster.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, OpenModel(flags.cluster.model, flags.cluster.adapter,
+                                                           [&signals] { return signals.stopped(); }));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
 
@@ -130,55 +130,57 @@ void AddBenchServe(CLI::App* bench, Action* action) {
   CLI::App* command = bench->add_subcommand(
       "serve", "A router and its nodes under load: times to tokens, throughput, goodput, bytes moved");
   command->add_option("--router", flags->router, "Router of a running cluster (default: a cluster of its own)")
+      ->check(ReachableAddress())
       ->type_name("HOST:PORT");
   AddLocalClusterOptions(command, "any free one", &flags->cluster);
   command->add_option("--requests", load->requests, "Requests in all")
-      ->check(CLI::Range(1u, 100000u).description(""))
+      ->check(WholeNumber(1, 100000))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--clients", load->clients, "Clients, each with one request under way")
-      ->check(CLI::Range(1u, 1000u).description(""))
+      ->check(WholeNumber(1, 1000))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--rate", load->rate, "Requests per second, at random times; 0: clients ask as they are answered")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(Number(0))
       ->type_name("R")
       ->capture_default_str();
   command
       ->add_option("--duration", flags->duration_seconds, "Seconds after which nothing more is sent; 0: no such limit")
-      ->check(CLI::NonNegativeNumber.description(""))
+      ->check(Number(0))
       ->type_name("S")
       ->capture_default_str();
   command->add_option("--prompt-tokens", load->prompt_tokens, "Tokens of each prompt")
-      ->check(CLI::Range(1u, 1u << 20).description(""))
+      ->check(WholeNumber(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--output-tokens", load->output_tokens, "Tokens of each answer")
-      ->check(CLI::Range(1u, 1u << 20).description(""))
+      ->check(WholeNumber(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--shared-part", load->shared_part, "Part of the requests whose prompts begin alike, 0 to 1")
-      ->check(CLI::Range(0.0, 1.0).description(""))
+      ->check(Number(0, 1))
       ->type_name("F")
       ->capture_default_str();
   command->add_option("--shared-tokens", load->shared_tokens, "Tokens that those prompts share")
-      ->check(CLI::Range(1u, 1u << 20).description(""))
+      ->check(WholeNumber(1, 1 << 20))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--seed", load->seed, "Of texts and times; another one brings prompts that no cache has seen")
+      ->check(WholeNumber(0, UINT64_MAX))
       ->type_name("N")
       ->capture_default_str();
   command
       ->add_option("--ttft-limit", flags->ttft_limit_ms,
                    "Goodput counts answers whose first token took at most so many ms")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(Number(0.001))
       ->type_name("MS")
       ->capture_default_str();
   command->add_option("--itl-limit", flags->itl_limit_ms, "And whose tokens came at most so many ms apart, on average")
-      ->check(CLI::PositiveNumber.description(""))
+      ->check(Number(0.001))
       ->type_name("MS")
       ->capture_default_str();
-  command->add_option("--picture", flags->picture, "Write the two distributions there, as SVG")->type_name("FILE");
+  command->add_option("--picture", flags->picture, "Write the two distributions there, as SVG")->type_name(kFileType);
   AddFormatOption(command, "text: a summary; json: one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunBenchServe(*flags); }; });
 }

@@ -12,8 +12,10 @@
 #include "cli/console.h"
 #include "cli/generate_options.h"
 #include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "common/base/status.h"
 #include "common/node/salience_store.h"
+#include "common/rpc/flags.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -40,8 +42,8 @@ std::string TextOf(const CalibratedModel& model) {
                           retrieval[i].attention);
   }
   const std::string heads = SalienceHeadsText(model.heads);
-  absl::StrAppend(&text, "\nheads     ", heads, "\nstored    ", model.path, "\nmetadata  ", kSalienceHeadsKey, " = \"",
-                  heads, "\"\n");
+  absl::StrAppend(&text, "\nheads     ", heads, "\nstored    ", model.stored.value_or("nowhere"), "\nmetadata  ",
+                  kSalienceHeadsKey, " = \"", heads, "\"\n");
   return text;
 }
 
@@ -57,7 +59,7 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
   };
   nlohmann::ordered_json json;
   json["heads"] = SalienceHeadsText(model.heads);
-  json["stored"] = model.path;
+  json["stored"] = model.stored.value_or("");
   json["prompts"] = model.prompts;
   json["pointers"] = ranks(model.ranking.pointers);
   json["retrieval"] = ranks(model.ranking.retrieval);
@@ -66,8 +68,7 @@ nlohmann::ordered_json JsonOf(const CalibratedModel& model) {
 
 absl::StatusOr<CalibratedModel> Calibrated(const CalibrateFlags& flags) {
   const auto never = [] { return false; };  // a signal ends this program
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.model, never));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, OpenModel(flags.model, flags.adapter, never));
   return CalibrateModel(files, flags.threads, never);
 }
 
@@ -78,7 +79,9 @@ int RunCalibrate(const CalibrateFlags& flags) {
     return kExitFailed;
   }
   WriteOut(flags.format == AnswerFormat::kJson ? JsonOf(*model).dump() + "\n" : TextOf(*model));
-  return kExitOk;
+  if (model->stored.ok()) return kExitOk;
+  SayError(model->stored.status());
+  return kExitFailed;
 }
 
 }  // namespace
@@ -87,10 +90,11 @@ void AddCalibrateCommand(CLI::App* app, Action* action) {
   auto flags = std::make_shared<CalibrateFlags>();
   CLI::App* command = app->add_subcommand(
       "calibrate", "Find the heads of a model by which policies with `salient` choose, and store them; no servers");
-  command->add_option("--model", flags->model, kModelHelp);
-  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  command->add_option("--model", flags->model, kModelHelp)->type_name(kFileType);
+  command->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
+      ->type_name(kFileType);
   command->add_option("--threads", flags->threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   AddFormatOption(command, "text: the best heads and what is stored; json: the same as one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunCalibrate(*flags); }; });
 }

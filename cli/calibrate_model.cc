@@ -66,25 +66,30 @@ absl::StatusOr<CalibratedModel> CalibrateModel(const ModelFiles& files, int thre
   KEDGE_ASSIGN_OR_RETURN(model.ranking, Calibrate(texts, AllHeads(config), hooks, device.get()));
   model.heads = BestHeads(model.ranking);
   if (model.heads.empty()) return absl::FailedPreconditionError("calibration: no head of this model looks at answers");
-  KEDGE_ASSIGN_OR_RETURN(model.path, StoreSalienceHeads(model.heads, fingerprint));
+  model.stored = StoreSalienceHeads(model.heads, fingerprint);
   return model;
 }
 
-absl::Status CalibrateAtNeed(const ModelFiles& files, const Policy& policy, int threads,
-                             const std::function<bool()>& cancelled) {
-  if (policy.salient_millionths == 0) return absl::OkStatus();
+absl::StatusOr<std::string> CalibrateAtNeed(const ModelFiles& files, const Policy& policy, int threads,
+                                            const std::function<bool()>& cancelled) {
+  if (policy.salient_millionths == 0) return "";
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
-  if (found.calibrated) return absl::OkStatus();
+  if (found.calibrated) return "";
   Say("calibrating this model, once: the policy chooses by its salience heads, and they are not known yet");
   const absl::StatusOr<CalibratedModel> model = CalibrateModel(files, threads, cancelled);
-  if (model.ok()) {
-    Say(absl::StrCat("salience heads: ", SalienceHeadsText(model->heads), ", stored in ", model->path));
-    return absl::OkStatus();
-  }
   if (absl::IsCancelled(model.status())) return model.status();
-  Say(absl::StrCat("all heads of this model choose, since calibration failed: ", model.status().message()));
-  return absl::OkStatus();
+  if (!model.ok()) {
+    Say(absl::StrCat("all heads of this model choose, since calibration failed: ", model.status().message()));
+    return "";
+  }
+  const std::string heads = SalienceHeadsText(model->heads);
+  if (model->stored.ok()) {
+    Say(absl::StrCat("salience heads: ", heads, ", stored in ", *model->stored));
+    return "";
+  }
+  Say(absl::StrCat("salience heads: ", heads, ", for this time alone: ", model->stored.status().message()));
+  return heads;
 }
 
 }  // namespace kedge

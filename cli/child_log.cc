@@ -104,6 +104,7 @@ std::string ChildLog::LastLines(int count) const {
 }
 
 std::string LastLines(absl::string_view text, int count) {
+  if (count <= 0) return "";
   size_t begin = text.size() - (absl::EndsWith(text, "\n") ? 1 : 0);  // a line feed, or the end
   for (int i = 0; i < count; ++i) {
     const size_t line_feed = begin == 0 ? absl::string_view::npos : text.rfind('\n', begin - 1);

@@ -34,8 +34,8 @@ class ChildLog {
   int child_end() const { return child_end_; }
   void CloseChildEnd();
 
-  // The last `count` lines, each with its line feed. Waits, for a short while, until the pipe has ended.
-  // REQUIRES: the child has ended.
+  // The last `count` lines, each with its line feed: all of what a child said that has ended. Waits, for a short while,
+  // until the pipe has ended.
   std::string LastLines(int count) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -94,6 +94,10 @@ TEST(LastLinesTest, TakesTheEnd) {
   EXPECT_EQ(LastLines("a\nb\n", 2), "a\nb\n");
   EXPECT_EQ(LastLines("a\nb\n", 20), "a\nb\n");
   EXPECT_EQ(LastLines("\n\n", 1), "\n");
+  for (const char* text : {"", "\n", "a", "a\n"}) {
+    EXPECT_EQ(LastLines(text, 0), "");
+    EXPECT_EQ(LastLines(text, -1), "");
+  }
 }
 
 }  // namespace

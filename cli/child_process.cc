@@ -40,24 +40,30 @@ std::vector<std::string> Environment(const std::vector<std::pair<std::string, st
   return result;
 }
 
+// Ends the child: its parent learns why.
+[[noreturn]] void FailExec(int error_pipe) {
+  int error = errno;
+  (void)!write(error_pipe, &error, sizeof(error));
+  _exit(127);
+}
+
 // Runs in the child: only calls that are safe after fork in a process with threads.
 [[noreturn]] void Exec(char** argv, char** envp, int output, int shared_file, pid_t parent, int error_pipe) {
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127);  // it died before the line above
   int null_file = open("/dev/null", O_RDWR);
-  dup2(null_file, STDIN_FILENO);
-  dup2(output, STDOUT_FILENO);
-  dup2(output, STDERR_FILENO);
+  if (null_file < 0 || dup2(null_file, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0 ||
+      dup2(output, STDERR_FILENO) < 0) {
+    FailExec(error_pipe);
+  }
   if (shared_file >= 0) fcntl(shared_file, F_SETFD, 0);  // it would close with exec
   for (int number : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ}) signal(number, SIG_DFL);
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   execvpe(argv[0], argv, envp);
-  int error = errno;
-  (void)!write(error_pipe, &error, sizeof(error));
-  _exit(127);
+  FailExec(error_pipe);
 }
 
 }  // namespace

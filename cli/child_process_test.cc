@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -48,6 +49,21 @@ TEST(ChildProcessTest, NamesAProgramThatIsNotThere) {
   auto child = ChildProcess::Start({.argv = {"/nowhere/kedge-router"}});
   EXPECT_EQ(child.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(child.status().message()), HasSubstr("/nowhere/kedge-router"));
+}
+
+TEST(ChildProcessTest, SaysThatNoFileCanBeOpened) {
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = dup(STDERR_FILENO);  // the lowest number that is free: the pipe of Start takes it and one more
+  close(next);
+  for (const int room : {0, 2}) {  // for the pipe; for what the child opens
+    const rlimit small = {.rlim_cur = static_cast<rlim_t>(next + room), .rlim_max = before.rlim_max};
+    setrlimit(RLIMIT_NOFILE, &small);
+    const absl::Status status = ChildProcess::Start({.argv = {"true"}}).status();
+    setrlimit(RLIMIT_NOFILE, &before);
+    EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable) << room;
+    EXPECT_EQ(status.message(), "cannot start true: Too many open files") << room;
+  }
 }
 
 TEST(ChildProcessTest, WritesItsOutputToTheFileAndSeesTheGivenEnvironment) {

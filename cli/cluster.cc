@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +19,7 @@
 #include "cli/console.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/node/load_model.h"
 #include "common/rpc/announce.h"
@@ -28,7 +28,6 @@ namespace kedge {
 namespace {
 
 constexpr absl::Duration kPollInterval = absl::Milliseconds(20);
-constexpr absl::Duration kNoticeInterval = absl::Seconds(10);
 constexpr absl::Duration kStopGrace = absl::Seconds(5);
 constexpr int kPortsToTry = 100;
 constexpr int kLogLines = 20;
@@ -55,27 +54,58 @@ bool IsTaken(const std::string& host, int port) {
 
 }  // namespace
 
+// The waits of a start, whose time is one.
+class Cluster::StartWait {
+ public:
+  StartWait(const ClusterOptions& options, const std::function<bool()>& cancelled)
+      : cancelled_(cancelled),
+        deadline_(absl::Now() + options.start_timeout),
+        notice_interval_(options.notice_interval),
+        next_notice_(absl::Now() + options.notice_interval) {}
+
+  // OK after a moment. `what()`: what is waited for, and where more is to be read.
+  template <typename What>
+  absl::Status Continue(const What& what) {
+    if (cancelled_()) return absl::CancelledError("stopped by a signal");
+    const absl::Time now = absl::Now();
+    if (now > deadline_) return absl::DeadlineExceededError(absl::StrCat("still waiting for ", what()));
+    if (now > next_notice_) {
+      Say(absl::StrCat("waiting for ", what()));
+      next_notice_ = absl::Now() + notice_interval_;
+    }
+    absl::SleepFor(kPollInterval);
+    return absl::OkStatus();
+  }
+
+ private:
+  const std::function<bool()>& cancelled_;
+  const absl::Time deadline_;
+  const absl::Duration notice_interval_;
+  absl::Time next_notice_;
+};
+
 absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options, const ClusterProbe& probe,
                                        const std::function<bool()>& cancelled) {
-  const absl::Time deadline = absl::Now() + options.start_timeout;
+  StartWait wait(options, cancelled);
   Cluster cluster(options);
-  std::string& host = cluster.options_.host;
-  host = std::string(absl::StripSuffix(absl::StripPrefix(host, "["), "]"));
+  absl::StatusOr<std::string> host = ParseHost(options.host);
+  if (!host.ok()) return OfField("--host", host.status());
+  cluster.options_.host = *std::move(host);
   if (cluster.options_.threads == 0) {
     cluster.options_.threads = DefaultThreads(UsableMachine().cores, options.num_prefill, options.num_decode);
   }
   if (cluster.options_.kv_memory_mib == 0) {
     cluster.options_.kv_memory_mib = DefaultKvMemoryMib(DefaultKvBytes(), options.num_prefill + options.num_decode);
   }
-  KEDGE_RETURN_IF_ERROR(cluster.StartRouter(cancelled, deadline));
+  KEDGE_RETURN_IF_ERROR(cluster.StartRouter(wait));
   KEDGE_RETURN_IF_ERROR(cluster.StartNodes());
-  KEDGE_RETURN_IF_ERROR(cluster.WaitUntilReady(probe, cancelled, deadline));
+  KEDGE_RETURN_IF_ERROR(cluster.WaitUntilReady(probe, wait));
   return cluster;
 }
 
 Cluster::~Cluster() { Stop(); }
 
-absl::Status Cluster::StartRouter(const std::function<bool()>& cancelled, absl::Time deadline) {
+absl::Status Cluster::StartRouter(StartWait& wait) {
   const int last_port = options_.next_free_port ? std::min(options_.port + kPortsToTry - 1, 65535) : options_.port;
   for (int port = options_.port; port <= last_port; ++port) {
     bool taken = port != 0 && IsTaken(options_.host, port);
@@ -91,9 +121,8 @@ absl::Status Cluster::StartRouter(const std::function<bool()>& cancelled, absl::
       pipe.CloseChildEnd();
       Member& router = members_.back();
       while (address_.empty() && !router.process.Poll().has_value()) {
-        if (cancelled()) return absl::CancelledError("stopped by a signal");
-        if (absl::Now() > deadline) return absl::DeadlineExceededError("the router does not listen yet");
-        absl::SleepFor(kPollInterval);
+        KEDGE_RETURN_IF_ERROR(
+            wait.Continue([&] { return absl::StrCat("the router, which does not listen yet; ", WhatItSaid(router)); }));
         address_ = pipe.Poll();
       }
       if (!router.process.Poll().has_value()) return absl::OkStatus();
@@ -125,6 +154,9 @@ absl::Status Cluster::StartNodes() {
         arguments.insert(arguments.end(), {"--cache-memory", absl::StrCat(*options_.cache_memory_mib)});
       }
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
+      if (!options_.salience_heads.empty()) {
+        arguments.insert(arguments.end(), {"--salience-heads", options_.salience_heads});
+      }
       KEDGE_RETURN_IF_ERROR(StartMember(name, "kedge-" + role, std::move(arguments)));
     }
     return absl::OkStatus();
@@ -133,31 +165,27 @@ absl::Status Cluster::StartNodes() {
   return start("decode", options_.num_decode);
 }
 
-absl::Status Cluster::WaitUntilReady(const ClusterProbe& probe, const std::function<bool()>& cancelled,
-                                     absl::Time deadline) {
-  absl::Time next_notice = absl::Now() + kNoticeInterval;
+absl::Status Cluster::WaitUntilReady(const ClusterProbe& probe, StartWait& wait) {
   while (true) {
-    if (cancelled()) return absl::CancelledError("stopped by a signal");
     KEDGE_RETURN_IF_ERROR(CheckMembers());
-    std::set<std::string> missing;
-    for (const Member& member : members_) {
-      if (member.name != "router") missing.insert(member.name);
-    }
-    absl::StatusOr<ClusterView> view = probe(LocalAddress());
+    const absl::StatusOr<ClusterView> view = probe(LocalAddress());
+    std::vector<const Member*> missing;  // nodes
     if (view.ok()) {
-      for (const std::string& id : view->ready_nodes) missing.erase(id);
+      const std::vector<std::string>& ready = view->ready_nodes;
+      for (const Member& member : members_) {
+        const bool is_ready = std::find(ready.begin(), ready.end(), member.name) != ready.end();
+        if (member.name != "router" && !is_ready) missing.push_back(&member);
+      }
       if ((view->serving || options_.num_decode == 0) && missing.empty()) return absl::OkStatus();
     }
-    std::string waiting_for = "the router";
-    if (!missing.empty()) waiting_for = absl::StrCat(*missing.begin(), " (", missing.size(), " not ready)");
-    if (absl::Now() > deadline) {
-      return absl::DeadlineExceededError(absl::StrCat("still waiting for ", waiting_for, LogsHint()));
-    }
-    if (absl::Now() > next_notice) {
-      Say(absl::StrCat("waiting for ", waiting_for, LogsHint()));
-      next_notice += kNoticeInterval;
-    }
-    absl::SleepFor(kPollInterval);
+    KEDGE_RETURN_IF_ERROR(wait.Continue([&] {
+      const Member& router = members_.front();
+      if (!view.ok()) {
+        return absl::StrCat("the router, which does not answer (", view.status().message(), "); ", WhatItSaid(router));
+      }
+      if (missing.empty()) return absl::StrCat("the router, which does not serve yet; ", WhatItSaid(router));
+      return absl::StrCat(missing.front()->name, " (", missing.size(), " not ready); ", WhatItSaid(*missing.front()));
+    }));
   }
 }
 
@@ -197,8 +225,10 @@ std::string Cluster::LogPath(const std::string& name) const {
   return options_.logs == nullptr ? "" : absl::StrCat(options_.logs->path(), "/", name, ".log");
 }
 
-std::string Cluster::LogsHint() const {
-  return options_.logs == nullptr ? "" : absl::StrCat("; logs: ", options_.logs->path());
+std::string Cluster::WhatItSaid(const Member& member) const {
+  const std::string path = LogPath(member.name);
+  if (!path.empty() && *logs_whole_) return absl::StrCat("log: ", path);
+  return absl::StrCat("it said:\n", member.log->LastLines(kLogLines));
 }
 
 std::vector<Cluster::Ended> Cluster::Poll() {
@@ -207,10 +237,7 @@ std::vector<Cluster::Ended> Cluster::Poll() {
     const std::optional<std::string>& end = member.process.Poll();
     if (!end.has_value() || member.reported) continue;
     member.reported = true;
-    const std::string path = LogPath(member.name);
-    ended.push_back({member.name, *end,
-                     !path.empty() && *logs_whole_ ? absl::StrCat("log: ", path)
-                                                   : absl::StrCat("it said:\n", member.log->LastLines(kLogLines))});
+    ended.push_back({member.name, *end, WhatItSaid(member)});
   }
   return ended;
 }
@@ -240,9 +267,8 @@ void Cluster::Stop(const std::function<bool()>& hurry) {
 std::string Cluster::LocalAddress() const {
   const absl::StatusOr<HostPort> address = ParseHostPort(address_);
   if (!address.ok()) return address_;
-  if (address->host == "0.0.0.0") return JoinHostPort("127.0.0.1", address->port);
-  if (address->host == "::") return JoinHostPort("::1", address->port);
-  return address_;
+  if (!IsWildcard(address->host)) return address_;
+  return JoinHostPort(absl::StrContains(address->host, ':') ? "::1" : "127.0.0.1", address->port);
 }
 
 int DefaultThreads(int cores, int num_prefill, int num_decode) {

@@ -40,6 +40,8 @@ struct ClusterOptions {
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
   // Of it, for rows of earlier requests; 0: none. Without: the nodes' default.
   std::optional<uint64_t> cache_memory_mib;
+  // SalienceHeadsText; empty: nodes find them by themselves.
+  std::string salience_heads;
 
   // Where kedge-router, kedge-prefill and kedge-decode lie.
   std::string program_directory;
@@ -47,8 +49,9 @@ struct ClusterOptions {
   std::shared_ptr<const LogDirectory> logs;
   // How long requests may take to end when the cluster is stopped.
   absl::Duration drain = absl::ZeroDuration();
-  // How long the processes may take until an answer can be given.
+  // How long the processes may take until an answer can be given, and how often it is said what is waited for.
   absl::Duration start_timeout = absl::Minutes(10);
+  absl::Duration notice_interval = absl::Seconds(5);
 };
 
 // What the router says about itself.
@@ -64,9 +67,9 @@ using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string
 class Cluster {
  public:
   // Returns once an answer can be given: the router serves and each node is ready. Without decode nodes of its own it
-  // returns once the router answers. kUnavailable, with the last lines that it said, when a process ends before;
-  // kAlreadyExists when a port that was asked for is taken; kCancelled soon after `cancelled` turns true;
-  // kDeadlineExceeded.
+  // returns once the router answers. Says from time to time which process it waits for, and where that one's log is.
+  // kUnavailable, with the last lines that it said, when a process ends before; kAlreadyExists when a port that was
+  // asked for is taken; kCancelled soon after `cancelled` turns true; kDeadlineExceeded.
   static absl::StatusOr<Cluster> Start(const ClusterOptions& options, const ClusterProbe& probe,
                                        const std::function<bool()>& cancelled);
   ~Cluster();
@@ -102,18 +105,20 @@ class Cluster {
     bool reported = false;
   };
 
+  class StartWait;
+
   explicit Cluster(ClusterOptions options) : options_(std::move(options)) {}
-  absl::Status StartRouter(const std::function<bool()>& cancelled, absl::Time deadline);
+  absl::Status StartRouter(StartWait& wait);
   absl::Status StartNodes();
-  absl::Status WaitUntilReady(const ClusterProbe& probe, const std::function<bool()>& cancelled, absl::Time deadline);
+  absl::Status WaitUntilReady(const ClusterProbe& probe, StartWait& wait);
   // `shared_file`: see ChildOptions.
   absl::Status StartMember(const std::string& name, const std::string& program, std::vector<std::string> arguments,
                            int shared_file = -1);
   // The failure of the first member that has ended, with the end of its log.
   absl::Status CheckMembers();
   std::string LogPath(const std::string& name) const;
-  // "; logs: DIRECTORY", or nothing.
-  std::string LogsHint() const;
+  // Where its log is, or, without one, its last lines. Without one it may take a moment while the process runs.
+  std::string WhatItSaid(const Member& member) const;
   // Whether `done` came true in time.
   template <typename Done>
   static bool WaitFor(absl::Duration time, const std::function<bool()>& hurry, Done done);

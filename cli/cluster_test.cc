@@ -11,9 +11,11 @@
 #include <fstream>
 #include <memory>
 #include <sstream>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
 #include "common/node/load_model.h"
 #include "gmock/gmock.h"
@@ -123,6 +125,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.threads = 3;
   options_.kv_memory_mib = 96;
   options_.cache_memory_mib = 0;
+  options_.salience_heads = "retrieval=0.1";
   options_.drain = absl::Milliseconds(2500);
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -134,6 +137,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
                                             " --threads 3 --kv-memory 96 --cache-memory 0 --kv-type f32 "
+                                            "--salience-heads retrieval=0.1 "
                                             "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
                                             "--policy window,recent=64 --die-with-parent\n"));
   }
@@ -182,6 +186,34 @@ TEST_F(ClusterTest, WithoutDecodeNodesTheRouterNeedOnlyAnswer) {
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(calls, 3);
   EXPECT_GT(*cluster->RouterCpuTime(), absl::ZeroDuration());
+}
+
+TEST_F(ClusterTest, SaysWhichProcessItWaitsForAndWhereItsLogIs) {
+  // What Start says until it gives up.
+  const auto said_of = [&](const ClusterProbe& probe) {
+    options_.notice_interval = absl::Milliseconds(100);
+    options_.start_timeout = absl::Milliseconds(700);
+    testing::internal::CaptureStderr();
+    const absl::Status status = Cluster::Start(options_, probe, Never).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kDeadlineExceeded);
+    const std::string said = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(said, HasSubstr(absl::StrReplaceAll(status.message(), {{"still waiting", "waiting"}})));
+    return said;
+  };
+  const std::string logs = options_.logs->path();
+  EXPECT_THAT(said_of([](const std::string&) { return ClusterView{.serving = true, .ready_nodes = {"prefill-0"}}; }),
+              HasSubstr("kedge: waiting for decode-0 (1 not ready); log: " + logs + "/decode-0.log\n"));
+  EXPECT_THAT(said_of([](const std::string&) { return absl::UnavailableError("Too many open files"); }),
+              HasSubstr("waiting for the router, which does not answer (Too many open files); log: " + logs));
+  EXPECT_THAT(said_of([](const std::string&) {
+                return ClusterView{.ready_nodes = {"prefill-0", "decode-0"}};
+              }),
+              HasSubstr("waiting for the router, which does not serve yet; log: " + logs + "/router.log\n"));
+  Script("kedge-router", "echo reading a pipe; exec sleep 60");  // never announces itself
+  EXPECT_THAT(said_of(AllReady),
+              HasSubstr("waiting for the router, which does not listen yet; log: " + logs + "/router.log\n"));
+  options_.logs = nullptr;
+  EXPECT_THAT(said_of(AllReady), HasSubstr("does not listen yet; it said:\nreading a pipe\n"));
 }
 
 TEST_F(ClusterTest, ShowsTheEndOfTheLogOfANodeThatFails) {
@@ -259,13 +291,23 @@ TEST_F(ClusterTest, NeedsNoLogs) {
 }
 
 TEST_F(ClusterTest, AnIpv6HostKeepsItsBrackets) {
-  for (const char* host : {"::1", "[::1]", "::"}) {
+  for (const auto& [host, address] : {std::pair{"::1", "[::1]:4711"},
+                                      {"[::1]", "[::1]:4711"},
+                                      {"::", "[::]:4711"},
+                                      {"0:0:0:0:0:0:0:0", "[0:0:0:0:0:0:0:0]:4711"}}) {
     options_.host = host;
     auto cluster = Cluster::Start(options_, AllReady, Never);
     ASSERT_TRUE(cluster.ok()) << cluster.status();
-    EXPECT_EQ(cluster->address(), std::string(host) == "::" ? "[::]:4711" : "[::1]:4711");
+    EXPECT_EQ(cluster->address(), address);
     EXPECT_EQ(cluster->LocalAddress(), "[::1]:4711");
   }
+}
+
+TEST_F(ClusterTest, AHostThatClientsDoNotUnderstandIsRefused) {
+  options_.host = "127.1";
+  const absl::Status status = Cluster::Start(options_, AllReady, Never).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("--host: \"127.1\" is not a host"));
 }
 
 TEST_F(ClusterTest, NodesStayUntilTheRouterHasLetItsAnswersEnd) {

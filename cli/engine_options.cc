@@ -4,12 +4,15 @@
 #include "cli/console.h"
 #include "cli/model_fetch.h"
 #include "common/base/status.h"
+#include "common/kernels/row_shape.h"
+#include "common/rpc/flags.h"
 
 namespace kedge {
 
 void AddEngineOptions(CLI::App* command, EngineOptions* options) {
-  command->add_option("--model", options->model, kModelHelp);
-  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  command->add_option("--model", options->model, kModelHelp)->type_name(kFileType);
+  command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
+      ->type_name(kFileType);
   command->add_option("--kv-type", options->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
@@ -17,7 +20,7 @@ void AddEngineOptions(CLI::App* command, EngineOptions* options) {
       ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
 }
 
 absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options) {

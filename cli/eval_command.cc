@@ -15,7 +15,7 @@
 #include "cli/console.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
-#include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "cli/progress.h"
 #include "cli/token_list.h"
 #include "common/anchor/policy.h"
@@ -26,6 +26,7 @@
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/rpc/flags.h"
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
@@ -129,8 +130,8 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
 }
 
 absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(flags.engine.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, flags.engine.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files,
+                         OpenModel(flags.engine.model, flags.engine.adapter, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
@@ -224,18 +225,22 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   command->add_option("--policies", flags->policies, "policies, separated by semicolons; `full` is always there")
       ->capture_default_str();
   command->add_option("--cases", flags->cases, "questions of each form and prompt length")
-      ->check(CLI::Range(1u, 1000u))
+      ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command->add_option("--lengths", flags->lengths, "tokens of the prompts, separated by commas")
       ->delimiter(',')
-      ->check(CLI::Range(100u, 1u << 20))
+      ->check(WholeNumber(100, 1 << 20))
       ->capture_default_str();
-  command->add_option("--text-file", flags->text_file,
-                      "text to continue, and to hide the facts in (default: held-out texts that are built in)");
+  command
+      ->add_option("--text-file", flags->text_file,
+                   "text to continue, and to hide the facts in (default: held-out texts that are built in)")
+      ->type_name(kFileType);
   command->add_flag("--raw", flags->raw, "Ask in plain text, which the model goes on with, without the chat template");
-  command->add_option("--out", flags->out,
-                      "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
-                      "DIR.md; what results.json has from an earlier run is not measured again");
+  command
+      ->add_option("--out", flags->out,
+                   "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
+                   "DIR.md; what results.json has from an earlier run is not measured again")
+      ->type_name(kFileType);
   AddFormatOption(command, "text: Markdown tables; json: every sum they were made from", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunEvalCommand(*flags); }; });
 }

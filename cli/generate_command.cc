@@ -39,7 +39,7 @@ void AddGenerateCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("generate", "Generate text with a running cluster");
   AddRouterOption(command, &options->router);
-  AddPromptOptions(command, /*positional=*/false, &options->prompt);
+  AddPromptOptions(command, &options->prompt);
   command->add_option("--policy", options->sampling.call.policy, "Anchor policy (default: the cluster's)")
       ->type_name("SPEC");
   AddSamplingOptions(command, &options->sampling);

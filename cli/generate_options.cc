@@ -34,16 +34,25 @@ absl::StatusOr<TextSpan> ParseTextSpan(absl::string_view text) {
 
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
   GenerateCall* call = &options->call;
-  command->add_option("--max-tokens", call->max_tokens, "Most tokens to write (default: the router's)");
-  command->add_option("--min-tokens", call->min_tokens, "Tokens to write before the answer may end");
+  command->add_option("--max-tokens", call->max_tokens, "Most tokens to write (default: the router's)")
+      ->check(WholeNumber(1, UINT32_MAX));
+  command->add_option("--min-tokens", call->min_tokens, "Tokens to write before the answer may end")
+      ->check(WholeNumber(0, UINT32_MAX));
   command->add_option("--temperature", call->temperature, "0 is greedy: always the likeliest token")
+      ->check(Number())
       ->capture_default_str();
-  command->add_option("--top-p", call->top_p, "Sample from the likeliest tokens of this total probability");
-  command->add_option("--top-k", call->top_k, "Sample from this many of the likeliest tokens");
-  command->add_option("--min-p", call->min_p, "Drop tokens less likely than this share of the likeliest one's");
-  command->add_option("--repetition-penalty", call->repetition_penalty, "Above 1: tokens of the text get unlikelier");
-  command->add_option("--frequency-penalty", call->frequency_penalty, "Taken off for each time a token was written");
-  command->add_option("--presence-penalty", call->presence_penalty, "Taken off once a token was written");
+  command->add_option("--top-p", call->top_p, "Sample from the likeliest tokens of this total probability")
+      ->check(Number());
+  command->add_option("--top-k", call->top_k, "Sample from this many of the likeliest tokens; 0 or -1: from all")
+      ->check(WholeNumber(-1, INT32_MAX));
+  command->add_option("--min-p", call->min_p, "Drop tokens less likely than this share of the likeliest one's")
+      ->check(Number());
+  command->add_option("--repetition-penalty", call->repetition_penalty, "Above 1: tokens of the text get unlikelier")
+      ->check(Number());
+  command->add_option("--frequency-penalty", call->frequency_penalty, "Taken off for each time a token was written")
+      ->check(Number());
+  command->add_option("--presence-penalty", call->presence_penalty, "Taken off once a token was written")
+      ->check(Number());
   command->add_option("--seed", call->seed, "Seed of the sampler (default: drawn)")->check(WholeNumber(0, UINT64_MAX));
   command->add_option("--stop", call->stop, "Text that ends the answer; can be given several times")
       ->allow_extra_args(false);
@@ -52,21 +61,22 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
       ->type_name("IDS");
   command->add_flag("--ignore-eos", call->ignore_eos, "Go on after the end-of-sequence token");
   command->add_option("--timeout", options->timeout_seconds, "Give up after this many seconds")
-      ->check(CLI::Range(0.001, 1e6).description(""))
+      ->check(Number(0.001, 1e6))
       ->type_name("SECONDS");
   command->add_option("--request-id", call->request_id, "Name of the request, for logs");
 }
 
-void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options) {
+void AddPromptOptions(CLI::App* command, PromptOptions* options) {
   using Source = PromptOptions::Source;
   CLI::Option_group* group = command->add_option_group("Prompt");
   auto set_source = [options](Source source) {
     return [options, source](const std::string&) { options->source = source; };
   };
-  if (positional) group->add_option("PROMPT", options->prompt, "What to ask")->each(set_source(Source::kPrompt));
+  group->add_option("PROMPT", options->prompt, "What to ask")->each(set_source(Source::kPrompt));
   group->add_option("--prompt", options->prompt, "What to ask")->each(set_source(Source::kPrompt));
   group->add_option("--prompt-file", options->prompt_file, "File with the prompt; - is stdin")
-      ->each(set_source(Source::kFile));
+      ->each(set_source(Source::kFile))
+      ->type_name(kFileType);
   CLI::Option* tokens = group->add_option("--tokens", options->tokens, "Token ids, used as they are: 1,2,3")
                             ->check(CheckTokenList)
                             ->each(set_source(Source::kTokens))
@@ -76,7 +86,7 @@ void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options
                                            "File with a chat, a JSON list of messages as OpenAI's API has them; - is "
                                            "stdin")
                               ->each(set_source(Source::kMessages))
-                              ->type_name("FILE");
+                              ->type_name(kFileType);
   group->require_option(1);
   CLI::Option* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template")
                          ->excludes(messages);

@@ -37,8 +37,7 @@ struct PromptOptions {
   enum class Source { kPrompt, kFile, kTokens, kMessages };
   Source source = Source::kPrompt;
 };
-// `positional`: also take the prompt as an argument without a flag.
-void AddPromptOptions(CLI::App* command, bool positional, PromptOptions* options);
+void AddPromptOptions(CLI::App* command, PromptOptions* options);
 
 // Puts the text of --prompt-file into `prompt`, and checks that it is valid UTF-8 (flags are by CheckFlagTexts): needs
 // no server, so it comes before one is asked or started. kNotFound or kUnavailable: the file; kInvalidArgument names

@@ -11,16 +11,16 @@ namespace {
 
 using ::testing::ElementsAre;
 
-// One parsed command line of `generate` (or `run`, with a positional prompt).
+// One parsed command line of `generate` or `run`.
 struct Parsed {
   SamplingOptions sampling;
   PromptOptions prompt;
   AnswerFormat format = AnswerFormat::kText;
   bool accepted = false;
 
-  Parsed(std::vector<std::string> arguments, bool positional = false) {
+  explicit Parsed(std::vector<std::string> arguments) {
     CLI::App app("test", "kedge");
-    AddPromptOptions(&app, positional, &prompt);
+    AddPromptOptions(&app, &prompt);
     AddSamplingOptions(&app, &sampling);
     AddFormatOption(&app, kAnswerFormatHelp, &format);
     std::reverse(arguments.begin(), arguments.end());  // as CLI11 takes a vector
@@ -41,11 +41,28 @@ std::string TextOf(const GenerateCall& call) { return std::get<std::string>(call
 TEST(GenerateOptionsTest, ExactlyOnePromptIsNeeded) {
   EXPECT_FALSE(Parsed({}).accepted);
   EXPECT_FALSE(Parsed({"--prompt", "a", "--tokens", "1"}).accepted);
-  EXPECT_FALSE(Parsed({"--prompt", "a", "b"}, /*positional=*/true).accepted);
-  EXPECT_FALSE(Parsed({"two", "words"}, /*positional=*/true).accepted);
-  EXPECT_FALSE(Parsed({"a"}).accepted);
+  EXPECT_FALSE(Parsed({"--prompt", "a", "b"}).accepted);
+  EXPECT_FALSE(Parsed({"two", "words"}).accepted);
   EXPECT_TRUE(Parsed({"--prompt", "a"}).accepted);
-  EXPECT_TRUE(Parsed({"a"}, /*positional=*/true).accepted);
+  EXPECT_TRUE(Parsed({"a"}).accepted);
+}
+
+TEST(GenerateOptionsTest, NumbersAreCheckedBeforeAnythingStarts) {
+  for (const char* flag : {"--max-tokens", "--min-tokens", "--top-k", "--seed"}) {
+    EXPECT_TRUE(Parsed({"a", flag, "7"}).accepted) << flag;
+    for (const char* bad : {"abc", "", "1.5", "-2", "010", "0x7", "18446744073709551616"}) {
+      EXPECT_FALSE(Parsed({"a", flag, bad}).accepted) << flag << " " << bad;
+    }
+  }
+  EXPECT_FALSE(Parsed({"a", "--max-tokens", "0"}).accepted);
+  EXPECT_FALSE(Parsed({"a", "--max-tokens", "4294967296"}).accepted);
+  for (const char* flag : {"--temperature", "--top-p", "--min-p", "--repetition-penalty", "--frequency-penalty",
+                           "--presence-penalty", "--timeout"}) {
+    EXPECT_TRUE(Parsed({"a", flag, "0.5"}).accepted) << flag;
+    for (const char* bad : {"abc", "", "nan", "inf", "1x"}) {
+      EXPECT_FALSE(Parsed({"a", flag, bad}).accepted) << flag << " " << bad;
+    }
+  }
 }
 
 TEST(GenerateOptionsTest, GreedyWithNothingElseSetIsTheDefault) {
@@ -103,7 +120,7 @@ TEST(GenerateOptionsTest, MalformedValuesAreUsageErrors) {
 }
 
 TEST(GenerateOptionsTest, ARangeIsTheServersBusiness) {
-  EXPECT_TRUE(std::isnan(Parsed({"--prompt", "a", "--temperature", "nan"}).Call()->temperature));
+  EXPECT_EQ(Parsed({"--prompt", "a", "--temperature", "-1"}).Call()->temperature, -1);
 }
 
 TEST(GenerateOptionsTest, PromptsThatLookLikeOtherThings) {
@@ -112,8 +129,8 @@ TEST(GenerateOptionsTest, PromptsThatLookLikeOtherThings) {
   EXPECT_EQ(TextOf(*Parsed({"--prompt", "- a list"}).Call(false)), "- a list");
   EXPECT_EQ(TextOf(*Parsed({"--prompt", "[a, b]"}).Call(false)), "[a, b]");
   EXPECT_EQ(TextOf(*Parsed({"--prompt=--help"}).Call(false)), "--help");
-  EXPECT_EQ(TextOf(*Parsed({"What is an anchor?"}, true).Call(false)), "What is an anchor?");
-  EXPECT_EQ(TextOf(*Parsed({"[a]"}, true).Call(false)), "[a]");
+  EXPECT_EQ(TextOf(*Parsed({"What is an anchor?"}).Call(false)), "What is an anchor?");
+  EXPECT_EQ(TextOf(*Parsed({"[a]"}).Call(false)), "[a]");
 }
 
 TEST(GenerateOptionsTest, ChatModelsGetMessagesUnlessRaw) {

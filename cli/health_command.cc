@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "common/rpc/flags.h"
 
 namespace kedge {
 namespace {
@@ -33,7 +34,7 @@ void AddHealthCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand("health", "Say whether a cluster can answer: exit code 0 if it is SERVING");
   AddRouterOption(command, &options->router);
   command->add_option("--timeout", options->timeout_seconds, "Seconds to wait for the router")
-      ->check(CLI::Range(0.001, 1e6).description(""))
+      ->check(Number(0.001, 1e6))
       ->capture_default_str();
   command->callback(
       [options, action] { *action = [options] { return CheckHealth(options->router, options->timeout_seconds); }; });

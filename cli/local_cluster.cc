@@ -17,19 +17,22 @@
 #include "cli/console.h"
 #include "cli/log_directory.h"
 #include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "common/anchor/policy.h"
 #include "common/base/cache_dir.h"
 #include "common/base/machine_limits.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
-#include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
+#include "common/rpc/flags.h"
 #include "common/tokenizer/chat_template_source.h"
 
 namespace kedge {
 namespace {
 
 constexpr absl::Duration kProbeTimeout = absl::Seconds(2);
+constexpr int kFilesOfAProcess = 4;  // that the tool has open: its log's, and pipes
 
 // Null, and said, where none can be had.
 std::shared_ptr<const LogDirectory> MakeLogDirectory() {
@@ -46,20 +49,23 @@ std::shared_ptr<const LogDirectory> MakeLogDirectory() {
 
 void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, LocalClusterOptions* options) {
   command->add_option("--prefill", options->num_prefill, "Number of prefill nodes")
-      ->check(CLI::Range(0, 64).description(""))
+      ->check(WholeNumber(0, 64))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--decode", options->num_decode, "Number of decode nodes")
-      ->check(CLI::Range(1, 64).description(""))
+      ->check(WholeNumber(1, 64))
       ->type_name("N")
       ->capture_default_str();
   command->add_option("--port", options->port, "Port of the router (default: " + port_help + ")")
-      ->check(CLI::Range(1, 65535).description(""))
+      ->check(WholeNumber(1, 65535))
       ->type_name("PORT");
-  command->add_option("--host", options->host, "Address on which the router listens")->capture_default_str();
-  command->add_option("--model", options->model, kModelHelp)->type_name("FILE");
+  command->add_option("--host", options->host, "Address on which the router listens")
+      ->check(ListenHost())
+      ->type_name("HOST")
+      ->capture_default_str();
+  command->add_option("--model", options->model, kModelHelp)->type_name(kFileType);
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
-      ->type_name("FILE");
+      ->type_name(kFileType);
   command
       ->add_option("--policy", options->policy,
                    "Anchor policy, e.g. full or window,recent=256 (default: the adapter's, else the model's, else "
@@ -68,39 +74,37 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command
       ->add_option("--chat-template", options->chat_template,
                    "File with a chat template in Jinja that takes the place of the model's (default: the model's)")
-      ->type_name("FILE");
+      ->type_name(kFileType);
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
       ->type_name("TYPE");
   command->add_option("--threads", options->threads, "Threads of each node (default: all cores, shared)")
-      ->check(CLI::Range(1, 1024).description(""))
+      ->check(WholeNumber(1, 1024))
       ->type_name("N");
   command
       ->add_option("--kv-memory", options->kv_memory_mib,
                    "MiB for KV rows of each node (default: at most half of the memory and 8192, shared)")
-      ->check(CLI::Range(1, 1 << 30).description(""))
+      ->check(WholeNumber(1, 1 << 30))
       ->type_name("MIB");
   command
       ->add_option("--cache-memory", options->cache_memory_mib,
                    "MiB of --kv-memory that rows of earlier requests may hold for later ones while no request needs "
                    "them; 0: none (default: half)")
-      ->check(CLI::Range(0, 1 << 30).description(""))
+      ->check(WholeNumber(0, 1 << 30))
       ->type_name("MIB");
 }
 
 namespace {
 
 // What the programs would refuse after their start, said before it; and what nodes need to know of the model, found
-// out.
-absl::Status PrepareModel(const std::string& model, const LocalClusterOptions& options,
-                          const std::function<bool()>& cancelled) {
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(model, options.adapter));
-  KEDGE_RETURN_IF_ERROR(LoadConfig(*files.base).status());
+// out: returns the salience heads that they must be told, or "".
+absl::StatusOr<std::string> PrepareModel(const ModelFiles& files, const LocalClusterOptions& options,
+                                         const std::function<bool()>& cancelled) {
+  KEDGE_RETURN_IF_ERROR(ModelFingerprint(files, Say).status());
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, LoadPolicyNames(files));
   const absl::StatusOr<Policy> policy = ParsePolicy(options.policy, names);
-  if (!policy.ok()) {
-    return absl::Status(policy.status().code(), absl::StrCat("--policy: ", policy.status().message()));
-  }
+  if (!policy.ok()) return OfField("--policy", policy.status());
+  if (const std::string warning = AddressSpaceWarning(); !warning.empty()) Say(warning);
   const uint64_t memory = UsableMachine().memory_bytes;
   const uint64_t nodes = static_cast<uint64_t>(options.num_prefill + options.num_decode);
   const uint64_t kv_mib = options.kv_memory_mib != 0
@@ -121,15 +125,17 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   if (!options.chat_template.empty()) {
     KEDGE_RETURN_IF_ERROR(ReadChatTemplateFile(options.chat_template).status());
   }
-  KEDGE_ASSIGN_OR_RETURN(std::string model, FindModel(options.model, cancelled));
-  KEDGE_RETURN_IF_ERROR(PrepareModel(model, options, cancelled));
+  KEDGE_RETURN_IF_ERROR(
+      RaiseFileLimit(kLeastFiles + kFilesOfAProcess * (1 + options.num_prefill + options.num_decode)));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, OpenModel(options.model, options.adapter, cancelled));
   ClusterOptions cluster;
+  KEDGE_ASSIGN_OR_RETURN(cluster.salience_heads, PrepareModel(files, options, cancelled));
   cluster.host = options.host;
   cluster.port = options.port != 0 ? options.port : default_port;
   cluster.next_free_port = options.port == 0 && default_port != 0;
   cluster.num_prefill = options.num_prefill;
   cluster.num_decode = options.num_decode;
-  cluster.model = std::move(model);
+  cluster.model = files.base->name();
   cluster.adapter = options.adapter;
   cluster.policy = options.policy;
   cluster.chat_template = options.chat_template;

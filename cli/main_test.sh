@@ -53,6 +53,35 @@ expect 2 'kedge: PROMPT: is not valid UTF-8 at byte 1' run "$bad"
 for seed in -1 18446744073709551616 99999999999999999999999 1.5 x; do
   expect 2 "--seed: is not a whole number from 0 to 18446744073709551615: $seed" run a --seed $seed
 done
+expect 2 '--seed: begins with 0, which some take for octal: 010; write 10' run a --seed 010
+expect 2 '--max-tokens: is not a whole number from 1 to 4294967295: 4294967296' run a --max-tokens 4294967296
+expect 2 '--drain: is not a number from 0 to 86400: abc' up --drain abc
+# Every flag of every command that takes a number or names a file, as its help says, tells of a value that is none.
+checked=0
+for command in run up generate chat score eval calibrate health 'model inspect' 'bench engine' 'bench serve' 'bench router'; do
+  while read -r flag type _; do
+    case $flag in
+      --prompt-file | --messages | --tokens-file | --text-file) rest= ;;
+      *) case $command in run | generate) rest=a ;; score) rest='--tokens 1' ;; 'model inspect') rest=x ;; *) rest= ;; esac ;;
+    esac
+    case $command in generate | chat | health) rest+=' --router localhost:1' ;; esac
+    case "$flag ${type%%=*}" in
+      --*' UINT' | --*' INT' | --*' N' | --*' MIB' | --*' PORT')
+        expect 2 "$flag: is not a whole number from" $command $rest $flag abc
+        expect 2 "$flag: " $command $rest $flag 010 ;;
+      --*' FLOAT' | --*' SECONDS' | --*' S' | --*' R' | --*' F' | --*' MS') expect 2 "$flag: is not a number" $command $rest $flag nan ;;
+      --*' FILE') expect 2 "kedge: $flag: is empty" $command $rest $flag '' ;;
+      *) continue ;;
+    esac
+    checked=$((checked + 1))
+  done < <(./kedge $command --help)
+done
+[[ $checked -gt 90 ]] || { echo "FAILED: only $checked flags were checked"; failures=$((failures + 1)); }
+expect 2 'kedge: FILE: is empty' model inspect ''
+expect 2 'kedge: NAME: is empty' model fetch ''
+for host in 127.1 0 0x7f000001 127.0.0.1:50051 'a b' ''; do
+  expect 2 "--host: \"$host\" is not a host, e.g. 127.0.0.1, ::1 or localhost" run a --host "$host"
+done
 expect 2 'FILE' model inspect
 expect 2 '--port' up --port 65536
 expect 2 '--kv-type' run a --kv-type f8
@@ -71,13 +100,14 @@ expect 1 'kedge: UNAVAILABLE: ' health --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' nodes --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' chat --router 127.0.0.1:1
 expect 1 'kedge: UNAVAILABLE: ' generate --router 127.0.0.1:1 --prompt a
+expect 1 'kedge: UNAVAILABLE: ' generate --router 127.0.0.1:1 a
 expect 1 'kedge: NOT_FOUND: ' model inspect /nowhere
-expect 1 'no model of that name; names: smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b' run --model qwen9 a
+expect 1 '--model: there is no file qwen9, and no model of that name; names: smollm2-135m, qwen2.5-coder-0.5b, qwen2.5-coder-1.5b' run --model qwen9 a
 expect 1 'no model of that name' model fetch qwen9
 for command in up 'run a'; do  # before there is a model, let alone a cluster
   expect 1 'kedge: INVALID_ARGUMENT: --chat-template: /no/such: cannot be read' $command --chat-template /no/such
 done
-expect 1 'no model of that name' serve decode --model=qwen9
+expect 1 '--model: there is no file qwen9, and no model of that name' serve decode --model=qwen9
 expect 1 'no model of that name' serve decode --model qwen9
 expect 1 'no model of that name' score --model qwen9 --policy full --tokens 1,2
 expect 0 'qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, context 32,768; 1117 MB, Apache-2.0; not here' model list
@@ -92,6 +122,7 @@ expect 5 'prefill: --listen [::1]:0 --model a b.gguf --policy  -x' \
   serve prefill --listen '[::1]:0' --model 'a b.gguf' --policy '' -x
 expect 5 'decode: --model=x --unknown' serve decode --model=x --unknown
 expect 5 'decode: --threads 1 --model' serve decode --threads 1 --model
+expect 5 'decode: --model  --threads 1' serve decode --model '' --threads 1
 # Without --model it is the default model, and a name is one of the table; here neither can be fetched.
 mkdir -p bin cache/kedge
 printf '#!/bin/sh\nif [ "$4" = --version ]; then exit 0; fi\necho "ERROR: no network"; exit 1\n' > bin/python3

@@ -22,6 +22,7 @@
 #include "common/model/lora.h"
 #include "common/model/model_files.h"
 #include "common/node/salience_store.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 #include "nlohmann/json.hpp"
 
@@ -137,6 +138,9 @@ absl::StatusOr<std::string> Fetch(const std::string& model) {
   return path + "\n";
 }
 
+// As of flags that name a file (kFileType).
+std::string CheckNotEmpty(const std::string& text) { return text.empty() ? "is empty" : ""; }
+
 }  // namespace
 
 void AddModelCommand(CLI::App* app, Action* action) {
@@ -150,15 +154,17 @@ void AddModelCommand(CLI::App* app, Action* action) {
   command->require_subcommand(1);
   CLI::App* inspect = command->add_subcommand("inspect", "Describe a GGUF file");
   inspect->add_option("FILE", options->path, "GGUF file, a model or an adapter, or a name of `kedge model list`")
+      ->check(CheckNotEmpty)
       ->required();
   inspect->add_option("--adapter", options->adapter, "Adapter for that model, to describe the two together")
-      ->type_name("ADAPTER");
+      ->type_name(kFileType);
   AddFormatOption(inspect, "text: one line for each value; json: one object", &options->format);
   inspect->callback([options, action] {
     *action = [options] { return Print(Inspect(options->path, options->adapter, options->format)); };
   });
   CLI::App* fetch = command->add_subcommand("fetch", "Print where a model lies; fetch it if it is not there");
-  fetch->add_option("NAME", options->path, "A name of `kedge model list` (default: smollm2-135m)");
+  fetch->add_option("NAME", options->path, "A name of `kedge model list` (default: smollm2-135m)")
+      ->check(CheckNotEmpty);
   fetch->callback([options, action] { *action = [options] { return Print(Fetch(options->path)); }; });
   CLI::App* list = command->add_subcommand("list", "The models that are known by name");
   AddFormatOption(list, "text: a table; json: one array", &options->format);

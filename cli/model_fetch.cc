@@ -225,8 +225,8 @@ absl::StatusOr<std::string> FindModel(const std::string& model, const std::funct
     return model.empty() || source.name == model;
   });
   if (named == sources.end()) {
-    return absl::NotFoundError(absl::StrCat("model: there is no file ", model, ", and no model of that name; names: ",
-                                            ModelNames(), " (see `kedge model list`)"));
+    return absl::NotFoundError(absl::StrCat(
+        "there is no file ", model, ", and no model of that name; names: ", ModelNames(), " (see `kedge model list`)"));
   }
   const std::string cache_dir = CacheDir();
   if (cache_dir.empty()) {
@@ -251,15 +251,17 @@ absl::StatusOr<std::string> FileSha256(const std::string& path) {
   std::unique_ptr<FILE, int (*)(FILE*)> file(std::fopen(path.c_str(), "rb"), &std::fclose);
   if (file == nullptr) return absl::NotFoundError(absl::StrCat(path, ": ", strerror(errno)));
   std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
+  bool good = context != nullptr && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
   std::vector<char> buffer(1 << 20);
   while (size_t count = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
-    EVP_DigestUpdate(context.get(), buffer.data(), count);
+    good = good && EVP_DigestUpdate(context.get(), buffer.data(), count) == 1;
   }
   if (std::ferror(file.get())) return absl::UnavailableError(absl::StrCat(path, ": cannot be read"));
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int length = 0;
-  EVP_DigestFinal_ex(context.get(), digest, &length);
+  if (!good || EVP_DigestFinal_ex(context.get(), digest, &length) != 1) {
+    return absl::InternalError(absl::StrCat(path, ": SHA-256 cannot be computed"));
+  }
   return absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(digest), length));
 }
 

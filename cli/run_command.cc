@@ -50,7 +50,7 @@ int Run(Options options) {
 void AddRunCommand(CLI::App* app, Action* action) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("run", "Start a cluster here, generate one answer, and stop it");
-  AddPromptOptions(command, /*positional=*/true, &options->prompt);
+  AddPromptOptions(command, &options->prompt);
   AddSamplingOptions(command, &options->sampling);
   AddFormatOption(command, kAnswerFormatHelp, &options->format);
   AddLocalClusterOptions(command, "any free one", &options->cluster);

@@ -17,7 +17,7 @@
 #include "cli/console.h"
 #include "cli/engine_options.h"
 #include "cli/generate_options.h"
-#include "cli/model_fetch.h"
+#include "cli/open_model.h"
 #include "cli/token_list.h"
 #include "common/anchor/content.h"
 #include "common/anchor/policy.h"
@@ -29,6 +29,7 @@
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/rpc/flags.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/policy_names.h"
@@ -76,8 +77,8 @@ absl::StatusOr<std::vector<uint32_t>> ReadIds(const ScoreOptions& options, const
 }
 
 absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(options.engine.model, [] { return false; }));
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(path, options.engine.adapter));
+  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files,
+                         OpenModel(options.engine.model, options.engine.adapter, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   // Ids alone need no vocabulary; text and names such as `sentence` do.
   PolicyNames names{.model_policy = files.adapter_policy(), .vocab_size = static_cast<uint32_t>(config.vocab_size)};
@@ -187,10 +188,14 @@ void AddScoreCommand(CLI::App* app, Action* action) {
                       "salient)");
   CLI::Option_group* input = command->add_option_group("Text", "one of");
   input->add_option("--tokens", options->tokens, "token ids: 1,2,3")->check(CheckTokenList)->type_name("IDS");
-  input->add_option("--tokens-file", options->tokens_file,
-                    "file of token ids, separated by commas or white space; - is stdin");
-  input->add_option("--text-file", options->text_file,
-                    "file of text, cut into tokens by the model's own tokenizer; - is stdin");
+  input
+      ->add_option("--tokens-file", options->tokens_file,
+                   "file of token ids, separated by commas or white space; - is stdin")
+      ->type_name(kFileType);
+  input
+      ->add_option("--text-file", options->text_file,
+                   "file of text, cut into tokens by the model's own tokenizer; - is stdin")
+      ->type_name(kFileType);
   input->require_option(1);
   command
       ->add_option("--path", options->path,
@@ -202,11 +207,13 @@ void AddScoreCommand(CLI::App* app, Action* action) {
       ->add_option("--split", options->split,
                    "tokens of the first engine (default: half of them); under prefill=full and write=full, the "
                    "prompt's length, for all paths: only what is behind it is scored with rows deleted")
+      ->check(WholeNumber(0, kMaxTokens))
       ->each([options](const std::string&) { options->has_split = true; });
   command->add_option("--chunk", options->chunk, "rows of one step of split")
-      ->check(CLI::Range(1u, kMaxTokens))
+      ->check(WholeNumber(1, kMaxTokens))
       ->capture_default_str();
-  command->add_option("--generated-from", options->generated_from, "rows from here on have the generated role");
+  command->add_option("--generated-from", options->generated_from, "rows from here on have the generated role")
+      ->check(WholeNumber(0, kMaxTokens));
   AddFormatOption(command, "text: a summary; json: one object with every log probability", &options->format);
   command->callback([options, action] { *action = [options] { return RunScore(*options); }; });
 }

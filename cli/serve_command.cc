@@ -16,6 +16,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/model_fetch.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/rpc/signals.h"
 
@@ -40,12 +41,15 @@ absl::Status ResolveModel(std::vector<std::string>& arguments) {
   StopSignals signals;
   size_t prefix = 0;
   std::string* const given = ModelValue(arguments, &prefix);
-  KEDGE_ASSIGN_OR_RETURN(const std::string path, FindModel(given == nullptr ? "" : given->substr(prefix),
-                                                           [&signals] { return signals.stopped(); }));
+  const std::string model = given == nullptr ? "" : given->substr(prefix);
+  if (given != nullptr && model.empty()) return absl::OkStatus();  // the server says so
+  const absl::StatusOr<std::string> path = FindModel(model, [&signals] { return signals.stopped(); });
+  if (absl::IsNotFound(path.status())) return OfField("--model", path.status());
+  KEDGE_RETURN_IF_ERROR(path.status());
   if (given == nullptr) {
-    arguments.insert(arguments.end(), {"--model", path});
+    arguments.insert(arguments.end(), {"--model", *path});
   } else {
-    given->replace(prefix, std::string::npos, path);
+    given->replace(prefix, std::string::npos, *path);
   }
   return absl::OkStatus();
 }

@@ -7,6 +7,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/local_cluster.h"
+#include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 
 namespace kedge {
@@ -42,7 +43,7 @@ int Up(const LocalClusterOptions& options) {
   }
   const std::string address = cluster->LocalAddress();
   WriteOut(absl::StrCat("ready ", cluster->address(), "\n\n  ./kedge chat --router ", address,
-                        "\n  ./kedge generate --router ", address, " --prompt 'What is an anchor?'\n",
+                        "\n  ./kedge generate --router ", address, " 'What is an anchor?'\n",
                         "  grpcurl -plaintext -d '{\"text\": \"An anchor is\"}' ", address,
                         " kedge.inference.v1.InferenceService/GenerateStream\n\n"));
   const int exit_code = Watch(&*cluster, signals);
@@ -58,7 +59,7 @@ void AddUpCommand(CLI::App* app, Action* action) {
   options->drain_seconds = 10;
   AddLocalClusterOptions(command, absl::StrCat(kDefaultPort, ", or the next free one"), options.get());
   command->add_option("--drain", options->drain_seconds, "Seconds that answers under way get at the end")
-      ->check(CLI::Range(0.0, 86400.0).description(""))
+      ->check(Number(0, 86400))
       ->type_name("SECONDS")
       ->capture_default_str();
   command->callback([options, action] { *action = [options] { return Up(*options); }; });

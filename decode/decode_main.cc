@@ -3,6 +3,7 @@
 
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
+#include "common/rpc/flags.h"
 #include "common/transfer/state_source_grpc.h"
 #include "decode/decode_engine.h"
 #include "decode/decode_service.h"
@@ -40,12 +41,15 @@ int main(int argc, char** argv) {
                              [&](CLI::App* app) {
                                app->add_option("--min-remote-tokens", options.row_source.min_remote_tokens,
                                                "prompts with fewer missing tokens are computed here")
+                                   ->check(kedge::WholeNumber(0, UINT32_MAX))
                                    ->capture_default_str();
                                app->add_option("--max-continued-tokens", options.row_source.max_continued_tokens,
                                                "so many tokens behind rows that are stored here are computed here")
+                                   ->check(kedge::WholeNumber(0, UINT32_MAX))
                                    ->capture_default_str();
                                app->add_option("--max-waiting", options.max_waiting,
                                                "requests that may wait for KV memory; beyond it they are refused")
+                                   ->check(kedge::WholeNumber(0, UINT32_MAX))
                                    ->capture_default_str();
                              },
                          .make_engine =

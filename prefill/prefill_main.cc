@@ -3,6 +3,7 @@
 
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
+#include "common/rpc/flags.h"
 #include "prefill/prefill_engine.h"
 #include "prefill/prefill_service.h"
 
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
            [&](CLI::App* app) {
              app->add_option("--max-waiting-tokens", options.max_waiting_tokens,
                              "tokens of work that may wait; beyond it requests are refused")
+                 ->check(kedge::WholeNumber(0, UINT32_MAX))
                  ->capture_default_str();
            },
        .make_engine =

@@ -7,6 +7,8 @@
 #include "router/inference_service.h"
 
 #include <algorithm>
+#include <memory>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -42,6 +44,37 @@ std::string RequestIdOf(const grpc::CallbackServerContext& context) {
 
 }  // namespace
 
+// What ends an RPC's request: a reason to, and the flow, once there is one. Thread-safe. It may outlive both.
+class RequestEnd {
+ public:
+  // The request must end, for the first reason that is given. Not under a lock: the RPC may be gone when this returns.
+  void Set(const absl::Status& reason) {
+    std::shared_ptr<RequestFlow> flow;
+    {
+      absl::MutexLock lock(&mutex_);
+      if (reason_.ok()) reason_ = reason;
+      flow = flow_;
+    }
+    if (flow != nullptr) flow->Cancel(reason);
+  }
+  // OK as long as it need not.
+  absl::Status reason() {
+    absl::MutexLock lock(&mutex_);
+    return reason_;
+  }
+  // From now on Set() ends this flow. Returns reason().
+  absl::Status SetFlow(std::shared_ptr<RequestFlow> flow) {
+    absl::MutexLock lock(&mutex_);
+    flow_ = std::move(flow);
+    return reason_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::Status reason_ ABSL_GUARDED_BY(mutex_);
+  std::shared_ptr<RequestFlow> flow_ ABSL_GUARDED_BY(mutex_);
+};
+
 class InferenceService::Impl : public inference::v1::InferenceService::CallbackService {
  public:
   Impl(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
@@ -53,14 +86,14 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
                                                                    const GenerateRequest* request) override;
 
   // An RPC begins; returns false if it must be refused. Ended() follows in both cases.
-  bool Began() {
+  bool Began(const std::shared_ptr<RequestEnd>& rpc) {
     absl::MutexLock lock(&mutex_);
-    ++live_;
+    live_.insert(rpc);
     return !draining_;
   }
-  void Ended() {
+  void Ended(const std::shared_ptr<RequestEnd>& rpc) {
     absl::MutexLock lock(&mutex_);
-    --live_;
+    live_.erase(rpc);
   }
   void StartDraining() {
     absl::MutexLock lock(&mutex_);
@@ -69,8 +102,16 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
   bool WaitUntilIdle(absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
     return mutex_.AwaitWithTimeout(absl::Condition(
-                                       +[](int* live) { return *live == 0; }, &live_),
+                                       +[](LiveRpcs* live) { return live->empty(); }, &live_),
                                    timeout);
+  }
+  void EndAll(const absl::Status& reason) {
+    LiveRpcs live;
+    {
+      absl::MutexLock lock(&mutex_);
+      live = live_;
+    }
+    for (const std::shared_ptr<RequestEnd>& rpc : live) rpc->Set(reason);
   }
 
   const RequestParser* const parser_;
@@ -78,8 +119,10 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
   Executor* const executor_;
 
  private:
+  using LiveRpcs = std::set<std::shared_ptr<RequestEnd>>;
+
   absl::Mutex mutex_;
-  int live_ ABSL_GUARDED_BY(mutex_) = 0;
+  LiveRpcs live_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
 
@@ -99,7 +142,7 @@ class Exchange : public ResponseSink {
       request_id_ = *std::move(id);
       context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     }
-    if (!service_->Began()) return FinishRpc(absl::UnavailableError("the server is shutting down"));
+    if (!service_->Began(end_)) return FinishRpc(absl::UnavailableError("the server is shutting down"));
     service_->executor_->Post([this] { ParseAndStart(); });
   }
 
@@ -125,39 +168,21 @@ class Exchange : public ResponseSink {
   virtual void FinishRpc(const absl::Status& status) = 0;
 
   // The RPC was cancelled, or its deadline has passed.
-  void CancelFlow() {
-    std::shared_ptr<RequestFlow> flow;
-    {
-      absl::MutexLock lock(&mutex_);
-      cancelled_ = true;
-      flow = flow_;
-    }
-    if (flow != nullptr) flow->Cancel(absl::CancelledError(kClientGone));
-  }
+  void CancelFlow() { end_->Set(absl::CancelledError(kClientGone)); }
   // OnCancel follows.
   void CancelRpc() { context_->TryCancel(); }
-  void Ended() { service_->Ended(); }
+  void Ended() { service_->Ended(end_); }
 
  private:
   void ParseAndStart() {
-    bool cancelled;
-    {
-      absl::MutexLock lock(&mutex_);
-      cancelled = cancelled_;
-    }
-    if (cancelled) return FinishRpc(absl::CancelledError(kClientGone));
+    if (absl::Status reason = end_->reason(); !reason.ok()) return FinishRpc(reason);
     absl::StatusOr<RouterRequest> parsed =
         service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
     if (!parsed.ok()) return FinishRpc(parsed.status());
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
                                                                   DeadlineFrom(context_->deadline()), this);
-    {
-      absl::MutexLock lock(&mutex_);
-      flow_ = flow;
-      cancelled = cancelled_;
-    }
-    if (cancelled) return flow->Cancel(absl::CancelledError(kClientGone));
+    if (absl::Status reason = end_->SetFlow(flow); !reason.ok()) return flow->Cancel(reason);
     flow->Start();
   }
 
@@ -166,9 +191,7 @@ class Exchange : public ResponseSink {
   const GenerateRequest* const request_;  // valid until OnDone
   const absl::Time arrival_;
   std::string request_id_;  // empty if the client's was malformed
-  absl::Mutex mutex_;
-  std::shared_ptr<RequestFlow> flow_ ABSL_GUARDED_BY(mutex_);
-  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  const std::shared_ptr<RequestEnd> end_ = std::make_shared<RequestEnd>();
 };
 
 template <typename Service>
@@ -308,6 +331,8 @@ InferenceService::~InferenceService() = default;
 grpc::Service* InferenceService::service() { return impl_.get(); }
 
 void InferenceService::StartDraining() { impl_->StartDraining(); }
+
+void InferenceService::EndAll(const absl::Status& reason) { impl_->EndAll(reason); }
 
 bool InferenceService::WaitUntilIdle(absl::Duration timeout) { return impl_->WaitUntilIdle(timeout); }
 

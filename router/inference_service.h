@@ -29,6 +29,8 @@ class InferenceService {
   void StartDraining();
   // Waits until no request lives; returns whether that came true in time.
   bool WaitUntilIdle(absl::Duration timeout);
+  // Ends all that live with this status.
+  void EndAll(const absl::Status& reason);
 
  private:
   class Impl;

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/model_files.h"
 #include "grpcpp/impl/service_type.h"
@@ -18,6 +19,7 @@ namespace kedge {
 namespace {
 
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(50);
+constexpr absl::Duration kEndGrace = absl::Seconds(1);  // for statuses on their way; not every client reads
 
 uint64_t DrawSeed() {
   std::random_device random;
@@ -28,7 +30,11 @@ uint64_t DrawSeed() {
 
 absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& options) {
   auto router = std::unique_ptr<Router>(new Router());
-  KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, ModelFiles::Open(options.model_path, options.adapter_path));
+  absl::StatusOr<ModelFiles> opened = ModelFiles::Open(options.model_path, options.adapter_path);
+  if (!opened.ok()) {
+    return OfField(options.adapter_path.empty() ? "--model" : "--model, --adapter", opened.status());
+  }
+  const ModelFiles files = *std::move(opened);
   KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(files, options.model_name, options.policy,
                                                          options.default_max_tokens, options.chat_template));
   // The nodes say which model the cluster has. But a node whose adapter was forgotten would answer, under a policy that
@@ -104,7 +110,11 @@ void Router::Drain(absl::Duration timeout) {
   server_->SetServing(kInferenceServiceName, false);
   server_->SetServing("", false);
   inference_service_->StartDraining();
-  inference_service_->WaitUntilIdle(timeout);
+  if (!inference_service_->WaitUntilIdle(timeout)) {
+    inference_service_->EndAll(
+        absl::UnavailableError("the router is shutting down, and has ended this answer before it was complete"));
+    inference_service_->WaitUntilIdle(kEndGrace);
+  }
   // The short grace is for refusals that are just on their way.
   server_->Shutdown(absl::Milliseconds(100));
 }

@@ -43,7 +43,8 @@ class Router {
   const std::string& address() const { return server_->address(); }
   const RouterModel& model() const { return *model_; }
 
-  // Orderly end: health says so, new requests are refused, live ones get `timeout`, then everything is cancelled.
+  // Orderly end: health says so, new requests are refused, live ones get `timeout`, then they end with
+  // kUnavailable.
   void Drain(absl::Duration timeout);
 
  private:

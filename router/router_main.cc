@@ -5,9 +5,11 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/machine_limits.h"
 #include "common/base/version.h"
 #include "common/rpc/announce.h"
 #include "common/rpc/flags.h"
@@ -52,15 +54,15 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"f16", "bf16", "f32"}));
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
-      ->check(CLI::Range(1u, UINT32_MAX));
+      ->check(kedge::WholeNumber(1, UINT32_MAX));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
       ->capture_default_str()
-      ->check(CLI::Range(0.0, 86400.0));
+      ->check(kedge::Number(0, 86400));
   app.add_option("--log-level", log_level, kedge::kLogLevels)->capture_default_str();
   app.add_flag("--die-with-parent", die_with_parent, "end when the process that started this one ends");
   app.add_option("--announce-fd", announce_file,
                  "open file, by number, that gets the line HOST:PORT once this listens (default: none)")
-      ->check(CLI::Range(0, INT_MAX));
+      ->check(kedge::WholeNumber(0, INT_MAX));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -74,6 +76,10 @@ int main(int argc, char** argv) {
   if (const absl::Status status = kedge::CheckFlagTexts(app); !status.ok()) {
     spdlog::error("{}", std::string(status.message()));
     return 2;
+  }
+  if (const absl::Status status = kedge::RaiseFileLimit(kedge::kLeastFiles); !status.ok()) {
+    spdlog::error("{}", std::string(status.message()));
+    return 1;
   }
 
   auto router = kedge::Router::Start(options);

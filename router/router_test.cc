@@ -543,6 +543,38 @@ TEST_F(RouterTest, DrainLetsLiveRequestsEndAndRefusesNewOnes) {
   EXPECT_EQ(text, "one two three");
 }
 
+TEST_F(RouterTest, DrainEndsWhatTakesLongerAndSaysWhy) {
+  std::atomic<bool> go{false};
+  FakeDecodeNode node("d1", router_->address(),
+                      [&](const DecodeRequest& request, grpc::ServerContext* context, auto* writer) {
+                        Await([&] { return go.load(); });
+                        return Answer()(request, context, writer);
+                      });
+  AwaitReady(1);
+  grpc::Status stream_status, unary_status;
+  std::thread streaming([&] {
+    grpc::ClientContext context;
+    std::string text;
+    stream_status = Stream(&context, Request(), &text);
+  });
+  std::thread waiting([&] {
+    grpc::ClientContext context;
+    GenerateResponse response;
+    unary_status = stub_->Generate(&context, Request(), &response);
+  });
+  EXPECT_TRUE(Await([&] { return node.calls() == 2; }));
+  const absl::Time start = absl::Now();
+  router_->Drain(absl::Milliseconds(100));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(3));
+  streaming.join();
+  waiting.join();
+  go = true;
+  for (const grpc::Status& status : {stream_status, unary_status}) {
+    EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
+    EXPECT_EQ(status.error_message(), "the router is shutting down, and has ended this answer before it was complete");
+  }
+}
+
 TEST_F(RouterTest, ManyClientsAtOnceGetWholeAnswers) {
   FakeDecodeNode first("d1", router_->address(), Answer());
   FakeDecodeNode second("d2", router_->address(), Answer());

@@ -5,7 +5,7 @@ import os
 import subprocess
 import unittest
 
-from programs import ENVIRONMENT, TMP, TOOL, copy_programs, make_adapter, make_model, read
+from programs import BIN, ENVIRONMENT, TMP, TOOL, copy_programs, make_adapter, make_model, read
 
 STORED = os.path.join(ENVIRONMENT["XDG_CACHE_HOME"], "kedge", "salience")
 
@@ -66,7 +66,7 @@ class CalibrateTest(unittest.TestCase):
         self.assertEqual(again.returncode, 0, again.stderr)
         self.assertNotIn("calibrating", again.stderr)
 
-    def test_what_cannot_be_stored_stops_no_cluster(self):
+    def test_what_cannot_be_stored_is_handed_to_the_nodes(self):
         path = model(4)
         cache = os.path.join(TMP, "full")
         os.makedirs(os.path.join(cache, "kedge"))
@@ -74,10 +74,24 @@ class CalibrateTest(unittest.TestCase):
             pass  # where the directory would be
         done = run(path, "salient", XDG_CACHE_HOME=cache)
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn("all heads of this model choose, since calibration failed", done.stderr)
-        failed = kedge("calibrate", "--model", path, XDG_CACHE_HOME=cache)
+        failed = kedge("calibrate", "--model", path, "--format", "json", XDG_CACHE_HOME=cache)
         self.assertEqual(failed.returncode, 1)
         self.assertIn("cannot write", failed.stderr)
+        result = json.loads(failed.stdout)  # what took minutes is shown all the same
+        self.assertEqual(result["stored"], "")
+        self.assertIn(f"salience heads: {result['heads']}, for this time alone: they are not stored: cannot write", done.stderr)
+        logs = os.path.join(cache, "kedge", "logs")
+        (cluster,) = os.listdir(logs)
+        for node in ("prefill-0", "decode-0"):
+            self.assertNotIn("not calibrated", read(os.path.join(logs, cluster, f"{node}.log")))
+
+    def test_nodes_take_heads_of_this_model_alone(self):
+        for heads, what in (("retrieval=99.0", "99.0"), ("nonsense", "nonsense")):
+            node = subprocess.run([os.path.join(BIN, "kedge-prefill"), "--model", model(5), "--salience-heads", heads],
+                                  capture_output=True, text=True, timeout=60, env=ENVIRONMENT)
+            self.assertEqual(node.returncode, 1)
+            self.assertIn("--salience-heads: ", node.stderr)
+            self.assertIn(what, node.stderr)
 
     def test_bad_input_names_what_is_wrong(self):
         self.assertIn("/nowhere.gguf", kedge("calibrate", "--model", "/nowhere.gguf").stderr)

@@ -6,6 +6,7 @@ Run by Bazel with the paths of the programs; running_cluster.py says what it nee
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -24,11 +25,17 @@ DAMAGED_MODEL = os.path.join(TMP, "damaged.gguf")
 RUN = ("run", "Hello there.", "--model", MODEL, "--max-tokens", "8", "--ignore-eos", "--policy", "window", "--format", "json")
 
 
-def tool(*arguments, environment=ENVIRONMENT, limit_files=None, **kwargs):
+def tool(*arguments, environment=ENVIRONMENT, limits=None, **kwargs):
+    """`limits`: {resource: most}."""
     def limit():
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit_files, limit_files))
+        for kind, most in limits.items():
+            resource.setrlimit(kind, (most, most))
     return subprocess.run([TOOL, *arguments], capture_output=True, timeout=120, env=environment,
-                          preexec_fn=limit if limit_files is not None else None, **kwargs)
+                          preexec_fn=limit if limits else None, **kwargs)
+
+
+def file_size(most):
+    return {resource.RLIMIT_FSIZE: most}
 
 
 def cache_at(path):
@@ -51,25 +58,63 @@ class DiskTest(unittest.TestCase):
         for name, environment, limit in (("no home", homeless, None), ("no absolute home", relative, None),
                                          ("no such place", cache_at("/proc/nowhere"), None),
                                          ("a file in the way", cache_at(MODEL), None),
-                                         ("a full disk", cache_at(os.path.join(TMP, "full")), 0),
-                                         ("a disk that gets full", cache_at(os.path.join(TMP, "filling")), 100)):
+                                         ("a full disk", cache_at(os.path.join(TMP, "full")), file_size(0)),
+                                         ("a disk that gets full", cache_at(os.path.join(TMP, "filling")), file_size(100))):
             with self.subTest(name):
-                result = tool(*RUN, environment=environment, limit_files=limit)
+                result = tool(*RUN, environment=environment, limits=limit)
                 self.assertEqual(self.answer(result), self.answer(expected))
                 self.assertEqual(len(self.notices(result)), 1, result.stderr)
         self.assertFalse(os.path.exists(f"/tmp/kedge-{os.getuid()}"))
 
     def test_a_model_that_wants_calibration_needs_no_place_for_it(self):
-        for environment, limit in ((cache_at("/proc/nowhere"), None), (cache_at(os.path.join(TMP, "full")), 0)):
+        for environment, limit in ((cache_at("/proc/nowhere"), None), (cache_at(os.path.join(TMP, "full")), file_size(0))):
             result = tool("run", "Hello there.", "--model", MODEL, "--max-tokens", "2", "--ignore-eos",
-                          environment=environment, limit_files=limit)
+                          environment=environment, limits=limit)
             self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn(b"for this time alone", result.stderr)
+
+    def test_a_digest_that_cannot_be_kept_is_said_once(self):
+        model = os.path.join(TMP, "old.gguf")
+        shutil.copy(MODEL, model)
+        os.utime(model, (1e9, 1e9))  # the digest of a file that may still change is never kept
+        cache = os.path.join(TMP, "digest")
+        os.makedirs(os.path.join(cache, "kedge"))
+        in_the_way = os.path.join(cache, "kedge", "fingerprints")
+        open(in_the_way, "w").close()
+        for times in (1, 0):
+            result = tool("run", "Hello there.", "--model", model, "--max-tokens", "2", "--policy", "window",
+                          environment=cache_at(cache))
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stderr.count(b"for its SHA-256: cannot write"), times, result.stderr)
+            if times:
+                os.remove(in_the_way)
 
     def test_what_a_process_said_is_shown_without_a_disk(self):
-        for environment, limit in ((cache_at("/proc/nowhere"), None), (cache_at(os.path.join(TMP, "full")), 0)):
-            result = tool(*RUN, "--kv-memory", "1", "--host", "192.0.2.1", environment=environment, limit_files=limit)
+        for environment, limit in ((cache_at("/proc/nowhere"), None), (cache_at(os.path.join(TMP, "full")), file_size(0))):
+            result = tool(*RUN, "--kv-memory", "1", "--host", "192.0.2.1", environment=environment, limits=limit)
             self.assertEqual(result.returncode, 1)
             self.assertIn("cannot listen on 192.0.2.1:0", result.stderr.decode())
+
+
+class LimitsTest(unittest.TestCase):
+    def test_too_few_files_are_said_and_not_waited_for(self):
+        for files in (20, 64):
+            result = tool(*RUN, limits={resource.RLIMIT_NOFILE: files})
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(f"only {files} files may be open at once here, and 76 are needed: see ulimit -n",
+                          result.stderr.decode())
+        result = tool(*RUN, limits={resource.RLIMIT_NOFILE: 76})
+        self.assertEqual(result.returncode, 0, result.stderr)
+        for program in ("router", "prefill", "decode"):
+            limit = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (20, 20))
+            result = subprocess.run([os.path.join(BIN, f"kedge-{program}"), "--model", MODEL], capture_output=True,
+                                    timeout=60, env=ENVIRONMENT, preexec_fn=limit)
+            self.assertEqual(result.returncode, 1)
+            self.assertIn(b"only 20 files may be open at once here, and 64 are needed: see ulimit -n", result.stderr)
+
+    def test_an_address_space_that_is_limited_gets_less_kv_memory(self):
+        result = tool(*RUN, limits={resource.RLIMIT_AS: 3 << 30})
+        self.assertEqual(result.returncode, 0, result.stderr)
 
 
 class NumbersTest(unittest.TestCase):
@@ -211,7 +256,8 @@ class DrainTest(unittest.TestCase):
         self.assertEqual(up.wait(timeout=20), 0)
         self.assertLess(time.time() - begin, 8)
         reader.join(timeout=10)
-        self.assertIn("error", answer)
+        self.assertEqual(answer["error"].code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("the router is shutting down", answer["error"].details())
 
     def test_a_second_signal_ends_at_once(self):
         up, _, reader, answer = self.begin("--drain", "100")

@@ -188,11 +188,12 @@ class ScoreTest(unittest.TestCase):
             data = file.read()
         with open(damaged, "wb") as file:
             file.write(data[:len(data) // 2])
-        for model, adapter, text in ((MODEL, MODEL, "general.type"), (ADAPTER, "", "give it with --adapter"),
+        for model, adapter, text in ((MODEL, MODEL, "general.type"), (ADAPTER, None, "give it with --adapter"),
                                      (other, ADAPTER, "kedge.adapter.base"), (MODEL, damaged, "damaged-adapter.gguf"),
                                      (MODEL, "/nowhere.gguf", "/nowhere.gguf")):
-            run = score("--adapter", adapter, model=model)
+            run = score(*(("--adapter", adapter) if adapter else ()), model=model)
             self.assertEqual(run.returncode, 1, run.stderr)
+            self.assertIn(f": {'--adapter' if adapter else '--model'}: ", run.stderr)
             self.assertIn(text, run.stderr)
 
 

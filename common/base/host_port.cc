@@ -24,12 +24,29 @@ absl::Status Malformed(absl::string_view text, absl::string_view why) {
 }
 
 // "fe80::1%eth0" names the interface as well.
+bool IsIpv6(absl::string_view host, in6_addr* address) {
+  return inet_pton(AF_INET6, std::string(host.substr(0, host.find('%'))).c_str(), address) == 1;
+}
 bool IsIpv6(absl::string_view host) {
   in6_addr address;
-  return inet_pton(AF_INET6, std::string(host.substr(0, host.find('%'))).c_str(), &address) == 1;
+  return IsIpv6(host, &address);
 }
 
 bool MayStandInName(char c) { return absl::ascii_isgraph(c) && !absl::StrContains("[]/,\"", c); }
+
+// "127.1", "0", "0x7f000001", "010.0.0.1": servers can listen there, and gRPC's clients take them for names.
+bool IsOldIpv4(absl::string_view host) {
+  in_addr address;
+  const std::string text(host);
+  return inet_aton(text.c_str(), &address) != 0 && inet_pton(AF_INET, text.c_str(), &address) != 1;
+}
+
+// Of a name or an IPv4 address: why it is neither; "" if it may be one.
+absl::string_view WhyNoHost(absl::string_view host) {
+  if (host.empty() || !std::all_of(host.begin(), host.end(), MayStandInName)) return "that is no host";
+  if (IsOldIpv4(host)) return "an IPv4 address has four decimal parts";
+  return "";
+}
 
 }  // namespace
 
@@ -40,8 +57,8 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
   const absl::string_view digits = text.substr(colon + 1);
   if (absl::ConsumePrefix(&host, "[")) {
     if (!absl::ConsumeSuffix(&host, "]") || !IsIpv6(host)) return Malformed(text, "what is in brackets is not IPv6");
-  } else if (host.empty() || !std::all_of(host.begin(), host.end(), MayStandInName)) {
-    return Malformed(text, "that is no host");
+  } else if (const absl::string_view why = WhyNoHost(host); !why.empty()) {
+    return Malformed(text, why);
   } else if (absl::StrContains(host, ':')) {
     return Malformed(text, "IPv6 needs brackets");
   }
@@ -56,6 +73,25 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
 std::string JoinHostPort(absl::string_view host, int port) {
   const bool is_bare_ipv6 = absl::StrContains(host, ':') && !absl::StartsWith(host, "[");
   return is_bare_ipv6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+absl::StatusOr<std::string> ParseHost(absl::string_view text) {
+  absl::string_view host = text;
+  if (absl::ConsumePrefix(&host, "[") ? absl::ConsumeSuffix(&host, "]") && IsIpv6(host) : IsIpv6(host)) {
+    return std::string(host);
+  }
+  absl::string_view why = WhyNoHost(text);
+  if (why.empty() && absl::StrContains(text, ':')) why = "that is no IPv6 address, and a port does not belong here";
+  if (why.empty()) return std::string(text);
+  return absl::InvalidArgumentError(
+      absl::StrCat("\"", text, "\" is not a host, e.g. 127.0.0.1, ::1 or localhost: ", why));
+}
+
+bool IsWildcard(absl::string_view host) {
+  in_addr v4;
+  in6_addr v6;
+  if (inet_pton(AF_INET, std::string(host).c_str(), &v4) == 1) return v4.s_addr == INADDR_ANY;
+  return IsIpv6(host, &v6) && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
 absl::StatusOr<HostPort> ParseReachable(absl::string_view text) {

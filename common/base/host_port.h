@@ -21,6 +21,13 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text);
 // The other way round: brackets around IPv6, whether `host` has them or not.
 std::string JoinHostPort(absl::string_view host, int port);
 
+// A host alone, IPv6 with brackets or without; returned without. Errors as of ParseHostPort.
+absl::StatusOr<std::string> ParseHost(absl::string_view text);
+
+// Whether a listener at this host, as ParseHostPort gives it, listens at all addresses: 0.0.0.0, and :: in any
+// spelling.
+bool IsWildcard(absl::string_view host);
+
 // Where others reach a server: like ParseHostPort, but port 0, which a listener replaces, is none.
 absl::StatusOr<HostPort> ParseReachable(absl::string_view text);
 // Several of these with commas between them, as JoinHostPort spells them.

@@ -43,12 +43,45 @@ TEST(HostPortTest, SaysWhatIsWrong) {
                                   {"a: 1", "0 to 65535"},
                                   {"a:65536", "0 to 65535"},
                                   {"a:99999999999", "0 to 65535"},
-                                  {"a:http", "0 to 65535"}}) {
+                                  {"a:http", "0 to 65535"},
+                                  {"127.1:1", "four decimal parts"},
+                                  {"0:1", "four decimal parts"},
+                                  {"2130706433:1", "four decimal parts"},
+                                  {"0x7f.0.0.1:1", "four decimal parts"},
+                                  {"010.0.0.1:1", "four decimal parts"}}) {
     const absl::Status status = ParseHostPort(text).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(std::string("\"") + text + "\"")) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr(why)) << text;
   }
+}
+
+TEST(HostPortTest, AHostAlone) {
+  for (const auto& [text, host] : {std::pair{"127.0.0.1", "127.0.0.1"},
+                                   {"0.0.0.0", "0.0.0.0"},
+                                   {"localhost", "localhost"},
+                                   {"123456789012", "123456789012"},  // a container may be called so
+                                   {"::1", "::1"},
+                                   {"[::1]", "::1"},
+                                   {"fe80::1%eth0", "fe80::1%eth0"}}) {
+    EXPECT_EQ(ParseHost(text).value_or("none"), host) << text;
+  }
+  for (const auto& [text, why] : {std::pair{"", "no host"},
+                                  {"127.1", "four decimal parts"},
+                                  {"0", "four decimal parts"},
+                                  {"127.0.0.1:50051", "port does not belong here"},
+                                  {"[::1", "no host"},
+                                  {"[localhost]", "no host"}}) {
+    const absl::Status status = ParseHost(text).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(std::string("\"") + text + "\" is not a host")) << text;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(why)) << text;
+  }
+}
+
+TEST(HostPortTest, KnowsTheWildcardsInAnySpelling) {
+  for (const char* host : {"0.0.0.0", "::", "::0", "0:0:0:0:0:0:0:0"}) EXPECT_TRUE(IsWildcard(host)) << host;
+  for (const char* host : {"127.0.0.1", "::1", "localhost", ""}) EXPECT_FALSE(IsWildcard(host)) << host;
 }
 
 TEST(HostPortTest, NobodyReachesPortZero) {

@@ -7,6 +7,7 @@
 #include "common/base/machine_limits.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -158,8 +159,32 @@ MachineLimits LimitedByGroups(MachineLimits whole, const std::string& root) {
 }
 
 MachineLimits UsableMachine() {
-  const uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
+  uint64_t memory = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGE_SIZE));
+  rlimit addresses;
+  if (getrlimit(RLIMIT_AS, &addresses) == 0) memory = std::min<uint64_t>(memory, addresses.rlim_cur);
   return LimitedByGroups({.memory_bytes = memory, .cores = CoresOfThread()}, "");
+}
+
+std::string AddressSpaceWarning() {
+  constexpr rlim_t kEnough = rlim_t{2} << 30;
+  rlimit addresses;
+  if (getrlimit(RLIMIT_AS, &addresses) != 0 || addresses.rlim_cur >= kEnough) return "";
+  return absl::StrCat("the address space is limited to ", addresses.rlim_cur >> 20, " MiB (ulimit -v): below ",
+                      kEnough >> 20, " MiB processes may abort, or not reach each other");
+}
+
+absl::Status RaiseFileLimit(uint64_t least) {
+  constexpr rlim_t kEnough = 1 << 20;  // some programs that we start close whatever they might have open
+  rlimit files;
+  if (getrlimit(RLIMIT_NOFILE, &files) != 0) return absl::OkStatus();  // then there is none to be known
+  const rlim_t wanted = std::max(files.rlim_cur, std::min(files.rlim_max, kEnough));
+  if (wanted < least) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("only ", wanted, " files may be open at once here, and ", least, " are needed: see ulimit -n"));
+  }
+  files.rlim_cur = wanted;
+  (void)setrlimit(RLIMIT_NOFILE, &files);  // what there was serves as well, just not as many
+  return absl::OkStatus();
 }
 
 }  // namespace kedge

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace kedge {
 
 struct MachineLimits {
@@ -12,14 +14,24 @@ struct MachineLimits {
   int cores = 1;
 };
 
-// The smallest of: the machine, the cores that the process may run on (taskset, cpusets), and the limits of its control
-// group and of all groups around it, as containers, systemd and batch systems set them. Asks the kernel on each call.
-// Thread-safe.
+// The smallest of: the machine, the cores that the process may run on (taskset, cpusets), the limit of its address
+// space (ulimit -v), and the limits of its control group and of all groups around it, as containers, systemd and batch
+// systems set them. Asks the kernel on each call. Thread-safe.
 MachineLimits UsableMachine();
 
 // Its part that reads files; tests give others. `whole`: the machine without control groups. `root` stands before
 // /proc/self/cgroup, /proc/self/mountinfo and the directories that these name; "" for the real ones.
 MachineLimits LimitedByGroups(MachineLimits whole, const std::string& root);
+
+// Lets this process, and what it starts, open as many files as the hard limit allows; sockets count.
+// kResourceExhausted if these are fewer than `least`: said at once, because later it shows as a wait without an end.
+absl::Status RaiseFileLimit(uint64_t least);
+// For a server with a few connections.
+inline constexpr uint64_t kLeastFiles = 64;
+
+// A line where the address space is so limited (ulimit -v) that gRPC, which starts many threads, aborts or connects to
+// nobody. Else "".
+std::string AddressSpaceWarning();
 
 }  // namespace kedge
 

@@ -2,10 +2,13 @@
 #include "common/base/machine_limits.h"
 
 #include <sched.h>
+#include <sys/resource.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 
@@ -104,6 +107,50 @@ TEST_F(MachineLimitsTest, BothVersionsTogetherBothLimit) {
   Write("/sys/fs/cgroup/unified/b/cpu.max", "100000 100000");
   EXPECT_EQ(Mib(), 900u);
   EXPECT_EQ(Limits().cores, 1);
+}
+
+TEST(UsableMachineTest, AddressSpaceLimitsMemory) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take more addresses than there is memory";
+#endif
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  const rlimit small = {.rlim_cur = UsableMachine().memory_bytes - kMib, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &small), 0);
+  const uint64_t limited = UsableMachine().memory_bytes;
+  ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+  EXPECT_EQ(limited, small.rlim_cur);
+}
+
+TEST(AddressSpaceWarningTest, ComesBeforeWhatHappens) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "sanitizers take more addresses than there is memory";
+#endif
+  rlimit before;
+  ASSERT_EQ(getrlimit(RLIMIT_AS, &before), 0);
+  for (const uint64_t mib : {1024, 4096}) {
+    const rlimit small = {.rlim_cur = mib * kMib, .rlim_max = before.rlim_max};
+    ASSERT_EQ(setrlimit(RLIMIT_AS, &small), 0);
+    const std::string warning = AddressSpaceWarning();
+    ASSERT_EQ(setrlimit(RLIMIT_AS, &before), 0);
+    EXPECT_EQ(absl::StrContains(warning, "limited to 1024 MiB (ulimit -v)"), mib == 1024) << warning;
+    EXPECT_EQ(warning.empty(), mib == 4096) << warning;
+  }
+}
+
+TEST(RaiseFileLimitTest, TakesWhatMayBeTakenAndSaysWhatIsTooLittle) {
+  rlimit before, now;
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit small = {.rlim_cur = 20, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &small), 0);
+  EXPECT_TRUE(RaiseFileLimit(64).ok());
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &now), 0);
+  EXPECT_GE(now.rlim_cur, std::min<rlim_t>(before.rlim_max, 64));
+  EXPECT_EQ(now.rlim_max, before.rlim_max);
+  const absl::Status status = RaiseFileLimit(uint64_t{1} << 40);
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(absl::StrContains(status.message(), "1099511627776 are needed: see ulimit -n")) << status;
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 TEST(UsableMachineTest, CountsTheCoresThatMayBeUsed) {

@@ -225,23 +225,25 @@ std::string RecallFingerprint(const std::string& path, const FileOrigin& origin)
   return IsFingerprint(fingerprint) && belongs_to == OriginText(origin) ? fingerprint : "";
 }
 
-void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& fingerprint) {
+void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& fingerprint,
+                         const Notice& notice) {
   // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
   // same size and time. Two seconds cover the coarsest clocks in use.
   if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
-  WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"))
-      .IgnoreError();  // the next start hashes again
+  const absl::Status written = WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"));
+  if (written.ok() || notice == nullptr) return;
+  notice(absl::StrCat("each start reads all of ", origin.real_path, " for its SHA-256: ", written.message()));
 }
 
 // Of one file, or one part of a split model.
-absl::StatusOr<std::string> FileFingerprint(const GgufFile& file, const std::string& cache_dir) {
+absl::StatusOr<std::string> FileFingerprint(const GgufFile& file, const std::string& cache_dir, const Notice& notice) {
   if (!file.origin().has_value() || cache_dir.empty()) return Sha256(file.bytes());
   const FileOrigin& origin = *file.origin();
   KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(OriginText(origin))));
   const std::string path = absl::StrCat(cache_dir, "/", name);
   if (std::string remembered = RecallFingerprint(path, origin); !remembered.empty()) return remembered;
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, Sha256(file.bytes()));
-  RememberFingerprint(path, origin, fingerprint);
+  RememberFingerprint(path, origin, fingerprint, notice);
   return fingerprint;
 }
 
@@ -277,19 +279,19 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file) {
   return config;
 }
 
-absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir) {
-  KEDGE_ASSIGN_OR_RETURN(std::string fingerprints, FileFingerprint(file, cache_dir));
+absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir, const Notice& notice) {
+  KEDGE_ASSIGN_OR_RETURN(std::string fingerprints, FileFingerprint(file, cache_dir, notice));
   if (file.further_parts().empty()) return fingerprints;
   for (const std::shared_ptr<const GgufFile>& part : file.further_parts()) {
-    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, FileFingerprint(*part, cache_dir));
+    KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, FileFingerprint(*part, cache_dir, notice));
     fingerprints += fingerprint;
   }
   return Sha256(AsBytes(fingerprints));
 }
 
-absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file) {
+absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const Notice& notice) {
   const std::string cache = CacheDir();
-  return ModelFingerprint(file, cache.empty() ? "" : cache + "/fingerprints");
+  return ModelFingerprint(file, cache.empty() ? "" : cache + "/fingerprints", notice);
 }
 
 bool IsFingerprint(absl::string_view text) {

@@ -482,6 +482,12 @@ TEST_F(Fingerprint, WorksWhereNothingCanBeWritten) {
   const std::string fingerprint = Of(path);
   const auto file = *GgufFile::Open(path);
   std::ofstream(directory_ + "/file") << "in the way";
+  std::vector<std::string> notices;
+  const auto notice = [&](const std::string& line) { notices.push_back(line); };
+  EXPECT_EQ(*ModelFingerprint(*file, directory_ + "/file/fingerprints", notice), fingerprint);
+  ASSERT_EQ(notices.size(), 1u);
+  EXPECT_THAT(notices[0], AllOf(HasSubstr("model.gguf for its SHA-256"),
+                                HasSubstr("cannot write " + directory_ + "/file/fingerprints/")));
   EXPECT_EQ(*ModelFingerprint(*file, directory_ + "/file/fingerprints"), fingerprint);
   EXPECT_EQ(*ModelFingerprint(*file, ""), fingerprint);
 }

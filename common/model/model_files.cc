@@ -17,10 +17,10 @@ absl::StatusOr<ModelFiles> ModelFiles::Open(const std::string& path, const std::
   return ModelFiles(std::move(base), std::move(adapter));
 }
 
-absl::StatusOr<std::string> ModelFingerprint(const ModelFiles& files) {
-  KEDGE_ASSIGN_OR_RETURN(const std::string base, ModelFingerprint(*files.base));
+absl::StatusOr<std::string> ModelFingerprint(const ModelFiles& files, const Notice& notice) {
+  KEDGE_ASSIGN_OR_RETURN(const std::string base, ModelFingerprint(*files.base, notice));
   if (files.adapter == nullptr) return base;
-  KEDGE_ASSIGN_OR_RETURN(const std::string adapter, ModelFingerprint(files.adapter->file()));
+  KEDGE_ASSIGN_OR_RETURN(const std::string adapter, ModelFingerprint(files.adapter->file(), notice));
   return CombinedFingerprint(base, adapter);
 }
 

@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/model/config.h"
 #include "common/model/gguf.h"
 #include "common/model/lora.h"
 
@@ -35,7 +36,7 @@ struct ModelFiles {
 
 // The base's fingerprint; with an adapter SHA-256 over the base's fingerprint and the SHA-256 of the adapter's file, as
 // 128 hex digits.
-absl::StatusOr<std::string> ModelFingerprint(const ModelFiles& files);
+absl::StatusOr<std::string> ModelFingerprint(const ModelFiles& files, const Notice& notice = nullptr);
 
 // The tensors that a device loads: the base's, some of them replaced by merged ones. Only those are copies. Immutable;
 // movable, and its tensors' bytes stay where they are.

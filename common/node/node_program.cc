@@ -14,6 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/host_port.h"
+#include "common/base/machine_limits.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/base/version.h"
 #include "common/model/config.h"
@@ -44,6 +46,7 @@ struct Flags {
   std::string adapter;
   std::string policy;
   std::string kv_type = "f16";
+  std::string salience_heads;
   std::string log_level = "info";
   uint64_t kv_memory_mib = 0;
   std::optional<uint64_t> cache_memory_mib;
@@ -59,18 +62,23 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(ReachableAddresses());
   app->add_option(
          "--advertise", flags->advertise,
-         "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0; port "
-         "0: the real one)")
+         "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0 or ::; "
+         "port 0: the real one)")
       ->check(ListenAddress());
   app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
-  app->add_option("--model", flags->model, "GGUF file")->required();
-  app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)");
+  app->add_option("--model", flags->model, "GGUF file")->required()->type_name(kFileType);
+  app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
+      ->type_name(kFileType);
   app->add_option("--policy", flags->policy, "anchor policy; must be the router's, which refuses the node otherwise");
   app->add_option("--kv-type", flags->kv_type, "element type of keys and values")
       ->check(CLI::IsMember({"f16", "bf16", "f32"}))
       ->capture_default_str();
+  app->add_option("--salience-heads", flags->salience_heads,
+                  "heads by which policies with `salient` choose, as `kedge calibrate` prints them (default: what it "
+                  "stored here, else what the files say)")
+      ->type_name("HEADS");
   app->add_option("--threads", flags->device.threads, "threads that compute (default: one per core)")
-      ->check(CLI::Range(0, 1024));
+      ->check(WholeNumber(0, 1024));
   app->add_option("--kv-memory", flags->kv_memory_mib,
                   "MiB for KV rows (default: a quarter of the memory that this process may use, at most 4096)")
       ->check(WholeNumber(0, kMostMib));
@@ -97,7 +105,7 @@ absl::StatusOr<std::string> AdvertisedAddress(const Flags& flags, const RpcServe
     return JoinHostPort(advertised.host, advertised.port != 0 ? advertised.port : server.port());
   }
   KEDGE_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(server.address()));
-  if (listen.host != "0.0.0.0" && listen.host != "::") return server.address();
+  if (!IsWildcard(listen.host)) return server.address();
   char name[256] = {};
   if (gethostname(name, sizeof(name) - 1) != 0) return absl::InternalError("advertise: this host has no name");
   return JoinHostPort(name, server.port());
@@ -128,6 +136,15 @@ absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const ModelFiles& fil
   return CanonicalPolicy(policy);
 }
 
+// Of --salience-heads, or found.
+absl::StatusOr<FoundHeads> Heads(const Flags& flags, const ModelFiles& files, const ModelConfig& config) {
+  if (flags.salience_heads.empty()) return FindSalienceHeads(files, config);
+  absl::StatusOr<SalienceHeads> heads = ParseSalienceHeads(
+      flags.salience_heads, static_cast<uint32_t>(config.num_layers), static_cast<uint32_t>(config.num_heads));
+  if (!heads.ok()) return OfField("--salience-heads", heads.status());
+  return FoundHeads{.heads = *std::move(heads)};
+}
+
 uint32_t CachePages(const Flags& flags, const StepDevice& device) {
   if (!flags.cache_memory_mib.has_value()) return device.num_pages() / 2;
   const uint64_t pages = (*flags.cache_memory_mib << 20) / (device.row_shape().row_bytes() * kPageRows);
@@ -140,7 +157,8 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   flags.device.kv_bytes = flags.kv_memory_mib << 20;
   flags.device.notice = [](const std::string& line) { spdlog::warn("{}", line); };
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
-  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files));
+  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, Heads(flags, files, config));
+  KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, ModelFingerprint(files, flags.device.notice));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, flags.device));
   const RowShape& shape = device->row_shape();
   const uint64_t total_rows = uint64_t{device->num_pages()} * kPageRows;
@@ -151,7 +169,6 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
       total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type,
       uint64_t{cache_pages} * kPageRows * shape.row_bytes() >> 20);
 
-  KEDGE_ASSIGN_OR_RETURN(const FoundHeads found, FindSalienceHeads(files, config));
   if (!found.calibrated) {
     spdlog::warn("salience heads: this model is not calibrated, so under `salient` all heads choose (kedge calibrate)");
   }
@@ -237,6 +254,7 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
     return Fail("--log-level", status, 2);
   }
   if (const absl::Status status = CheckFlagTexts(app); !status.ok()) return Fail(program.name, status, 2);
+  if (const absl::Status status = RaiseFileLimit(kLeastFiles); !status.ok()) return Fail(program.name, status, 1);
   const absl::StatusOr<ModelFiles> files = ModelFiles::Open(flags.model, flags.adapter);
   if (!files.ok()) return Fail(flags.adapter.empty() ? "--model" : "--model, --adapter", files.status(), 1);
   const absl::StatusOr<std::string> policy = FlagPolicy(flags, *files);
