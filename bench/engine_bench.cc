@@ -46,7 +46,7 @@ absl::Status WarmUp(const BenchText& text, StepDevice* device) {
   const uint32_t rows = std::min(device->max_rows(), 32u);
   EngineStream stream{.prompt = {.ids = text.Take(0, rows), .prompt_length = rows}, .written = text.Take(1, 4)};
   stream.prompt.policy.recent = Policy::kAll;
-  return RunEngine({stream}, {}, device).status();
+  return RunEngine({stream}, {}, std::nullopt, device).status();
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
       for (const BenchPolicy& policy : options.policies) {
         progress(absl::StrCat(WorkName(run.works.back()), " under ", policy.text));
         const std::vector<EngineStream> streams = MakeStreams(run, policy.policy, text, tokenizer);
-        KEDGE_ASSIGN_OR_RETURN(const EngineRun measured, RunEngine(streams, options.heads, device));
+        KEDGE_ASSIGN_OR_RETURN(const EngineRun measured, RunEngine(streams, options.heads, options.sample, device));
         for (const Work& work : run.works) {
           const Figure figure = FigureOf(work, measured, cost, limits, device->row_shape().row_bytes());
           for (size_t i = 0; i < bench.rows.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,7 +49,8 @@ struct EngineBenchOptions {
   std::vector<BenchPolicy> policies;
   SalienceHeads heads;
   uint32_t repeat = 3;
-  uint32_t written = 0;  // ids of each stream; 0: DefaultWritten
+  uint32_t written = 0;               // ids of each stream; 0: DefaultWritten
+  std::optional<TokenChoice> sample;  // how a token is chosen behind each written one; nullopt: none is
 };
 
 // Enough steps to be timed, few enough that a context stays what its name says.

@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
+#include "common/kernels/choose_token.h"
 #include "common/kv/page_pool.h"
 
 namespace kedge {
@@ -39,13 +40,22 @@ uint64_t VisibleRows(const StepPlan& plan) {
 }
 
 // One step with a row of each stream. Planned here and not by LaunchStep, to see what the rows are shown.
-absl::Status WriteRow(absl::Span<const Slice> slices, StepDevice* device, EngineRun* run) {
+absl::Status WriteRow(absl::Span<const Slice> slices, std::optional<TokenChoice> sample, StepDevice* device,
+                      EngineRun* run) {
   StepPlan plan;
   for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
   run->visible_rows += VisibleRows(plan);
   run->decode_rows += plan.rows.size();
+  const std::unique_ptr<StepFuture> step = device->Launch(std::move(plan));
+  KEDGE_RETURN_IF_ERROR(FinishStep(slices, step.get(), device));
+  if (sample.has_value()) {
+    sample->position = static_cast<uint32_t>(run->decode_steps);
+    for (size_t i = 0; i < slices.size(); ++i) {
+      sample->completion = static_cast<uint32_t>(i);
+      run->chosen.push_back(ChooseToken(step->Logits(i), *sample));
+    }
+  }
   ++run->decode_steps;
-  KEDGE_RETURN_IF_ERROR(FinishStep(slices, device->Launch(std::move(plan)).get(), device));
   for (const Slice& slice : slices) slice.sequence->DropUnseen();
   return absl::OkStatus();
 }
@@ -61,7 +71,7 @@ uint64_t PagesFor(absl::Span<const EngineStream> streams, uint32_t chunk) {
 }
 
 absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, const SalienceHeads& heads,
-                                    StepDevice* device) {
+                                    const std::optional<TokenChoice>& sample, StepDevice* device) {
   PagePool pool(device->num_pages());
   std::vector<std::unique_ptr<Sequence>> sequences;
   for (const EngineStream& stream : streams) {
@@ -88,7 +98,7 @@ absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, cons
   const Stopwatch decode_time;
   for (size_t step = 0; step < steps; ++step) {
     for (size_t i = 0; i < streams.size(); ++i) sequences[i]->Append(streams[i].written[step]);
-    KEDGE_RETURN_IF_ERROR(WriteRow(slices, device, &run));
+    KEDGE_RETURN_IF_ERROR(WriteRow(slices, sample, device, &run));
   }
   run.decode_time = decode_time.elapsed();
   return run;
