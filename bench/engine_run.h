@@ -24,8 +24,10 @@ struct EngineStream {
 
 struct EngineRun {
   absl::Duration prompt_time;  // of all prompts, the last rows with their logits included
+  absl::Duration prompt_idle;  // of that, without a step under way: the device had nothing to do
   uint64_t held_pages = 0;     // by all streams, once the prompts are read: what an idle session holds
   absl::Duration decode_time;
+  absl::Duration decode_idle;
   uint64_t decode_steps = 0;
   uint64_t decode_rows = 0;
   uint64_t visible_rows = 0;     // that the decode rows were shown, themselves included

@@ -45,6 +45,8 @@ TEST(EngineRunTest, UnderFullAttentionEveryRowIsShown) {
   EXPECT_EQ(device.logits, 5u);  // the prompt's last row, and each written one
   EXPECT_GT(run->prompt_time, absl::ZeroDuration());
   EXPECT_GT(run->decode_time, absl::ZeroDuration());
+  EXPECT_GT(run->decode_idle, absl::ZeroDuration());
+  EXPECT_LT(run->decode_idle, run->decode_time);
   EXPECT_EQ(device.torn_rows(), 0u);
 }
 

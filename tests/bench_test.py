@@ -30,6 +30,7 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(len(row["runs"]), 2)
             self.assertGreater(row["tokens_per_s"], 0)
             self.assertGreater(row["share_of_limit"], 0)
+            self.assertTrue(0 < row["share_idle"] < 1)
             self.assertGreater(row["share_of_full_cache"], 0)
 
     def test_engine_names_what_is_wrong(self):
