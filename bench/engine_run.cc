@@ -49,7 +49,14 @@ uint64_t VisibleRows(const StepPlan& plan) {
 absl::Status WriteRow(absl::Span<const Slice> slices, std::optional<TokenChoice> sample, StepDevice* device,
                       EngineRun* run, absl::Duration* step_time) {
   StepPlan plan;
-  for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
+  for (size_t i = 0; i < slices.size(); ++i) {
+    if (sample.has_value()) {
+      sample->completion = static_cast<uint32_t>(i);
+      sample->position = static_cast<uint32_t>(run->decode_steps);
+    }
+    slices[i].sequence->Plan(slices[i].rows, slices[i].logits, &plan, sample);
+  }
+  const std::vector<TokenChoice> choices = plan.choices;
   run->visible_rows += VisibleRows(plan);
   run->decode_rows += plan.rows.size();
   const Stopwatch time;
@@ -58,10 +65,9 @@ absl::Status WriteRow(absl::Span<const Slice> slices, std::optional<TokenChoice>
   *step_time += time.elapsed();
   KEDGE_RETURN_IF_ERROR(FinishStep(slices, step.get(), device));
   if (sample.has_value()) {
-    sample->position = static_cast<uint32_t>(run->decode_steps);
     for (size_t i = 0; i < slices.size(); ++i) {
-      sample->completion = static_cast<uint32_t>(i);
-      run->chosen.push_back(ChooseToken(step->Logits(i), *sample));
+      const std::optional<uint32_t> token = step->Token(i);
+      run->chosen.push_back(token.has_value() ? *token : ChooseToken(step->Logits(i), choices[i]));
     }
   }
   ++run->decode_steps;

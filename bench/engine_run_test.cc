@@ -27,7 +27,7 @@ class CountingDevice : public HashDevice {
   CountingDevice() : HashDevice({.num_pages = 200, .max_rows = 16, .vocab_size = kVocabulary}) {}
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
     rows += plan.rows.size();
-    logits += std::count_if(plan.rows.begin(), plan.rows.end(), [](const PlanRow& row) { return row.wants_logits; });
+    logits += std::count_if(plan.rows.begin(), plan.rows.end(), [](const PlanRow& row) { return row.has_output(); });
     return HashDevice::Launch(std::move(plan));
   }
   uint64_t rows = 0, logits = 0;

@@ -337,7 +337,10 @@ void DecodeEngine::Step() {
   std::vector<Slice> slices;
   uint32_t total = 0;
   for (size_t i = 0; i < running.size(); ++i) {
-    if (rows[i] > 0) slices.push_back({running[i]->sequence.get(), rows[i], WantedLogits::kLast});
+    if (rows[i] > 0) {
+      slices.push_back({running[i]->sequence.get(), rows[i], WantedLogits::kLast,
+                        ChoiceByLogitsAlone(running[i]->job.sampling, running[i]->generated())});
+    }
     total += rows[i];
   }
   if (slices.empty()) return;
@@ -346,23 +349,23 @@ void DecodeEngine::Step() {
   const std::vector<absl::Status> statuses = FinishEach(slices, step.get(), device_);
   pacer_.Record(total, clock_->Now() - start);
   ++steps_;
-  size_t next_logits = 0, next_status = 0;
+  size_t next_output = 0, next_status = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
-    const bool has_logits = running[i]->sequence->pending() == 0;
+    const bool has_output = running[i]->sequence->pending() == 0;
     if (const absl::Status& status = statuses[next_status++]; status.ok()) {
       running[i]->computation->Settle();
       running[i]->sequence->DropUnseen();
-      if (has_logits) TakeLogits(running[i], step->Logits(next_logits));
+      if (has_output) TakeToken(running[i], *step, next_output);
     } else {
       spdlog::error("request {}: {}", running[i]->job.request_id, std::string(status.message()));
       End(running[i], status);
     }
-    next_logits += has_logits;
+    next_output += has_output;
   }
 }
 
-void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits) {
+void DecodeEngine::TakeToken(SessionIt session, const StepFuture& step, size_t output) {
   const SamplingParams& sampling = session->job.sampling;
   Sequence& sequence = *session->sequence;
   if (!session->prefilled_sent) {
@@ -378,7 +381,11 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
     session->sink->OnPrefilled(prefilled);
   }
   const uint32_t index = session->generated();
-  const SampledToken token = SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);
+  std::optional<uint32_t> chosen;
+  if (ChoiceByLogitsAlone(sampling, index).has_value()) chosen = step.Token(output);
+  const SampledToken token = chosen.has_value() ? SampledToken{.id = *chosen}
+                                                : SampleToken(step.Logits(output), sampling, sequence.content().ids,
+                                                              sequence.content().prompt_length);
   if (sampling.IsEndId(token.id)) {
     End(session, absl::OkStatus(), {.end_id_sampled = true, .end_id = token.id});
     return;

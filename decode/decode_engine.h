@@ -133,7 +133,8 @@ class DecodeEngine {
   void GiveUpSilent();
   static void LogGivenUp(const Session& session, const std::string& reason);
   void Step();
-  void TakeLogits(SessionIt session, absl::Span<const float> logits);
+  // `output`: of the session's row.
+  void TakeToken(SessionIt session, const StepFuture& step, size_t output);
   void End(SessionIt session, absl::Status status, const FinishedInfo& finished = {});
 
   const DecodeOptions options_;

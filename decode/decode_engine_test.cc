@@ -48,6 +48,20 @@ class ScriptedSource : public StateSource {
   std::deque<bool> cancelled;
 };
 
+// Counts what is asked for.
+class CountingDevice : public HashDevice {
+ public:
+  using HashDevice::HashDevice;
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    for (const PlanRow& row : plan.rows) {
+      tokens += row.choice >= 0;
+      logits += row.wants_logits;
+    }
+    return HashDevice::Launch(std::move(plan));
+  }
+  int tokens = 0, logits = 0;
+};
+
 class DecodeEngineTest : public testing::Test {
  protected:
   DecodeEngineTest() { NewEngine({}); }
@@ -56,8 +70,8 @@ class DecodeEngineTest : public testing::Test {
     options.fingerprint = "model";
     options.context_length = 400;
     engine_.reset();
-    device_ = std::make_unique<HashDevice>(
-        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_});
+    device_ = std::make_unique<CountingDevice>(HashDeviceOptions{
+        .num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_, .undecided = undecided_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -86,9 +100,10 @@ class DecodeEngineTest : public testing::Test {
   }
 
   std::optional<uint32_t> bad_token_;  // of the next engine's device
+  uint32_t undecided_ = 0;             // of that as well
   SimulatedClock clock_;
   ScriptedSource source_;
-  std::unique_ptr<HashDevice> device_;
+  std::unique_ptr<CountingDevice> device_;
   std::unique_ptr<DecodeEngine> engine_;
   std::vector<std::function<void()>> posted_;
   DecodeEngine::JobId last_id_ = 0;
@@ -130,6 +145,36 @@ TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
     EXPECT_EQ(engine_->stats().reserved_rows, 0u);
   }
   EXPECT_EQ(good->ids, alone->ids);
+}
+
+TEST_F(DecodeEngineTest, TheDeviceChoosesWhereLogitsAreAllThatIsNeeded) {
+  std::vector<std::vector<uint32_t>> texts;
+  for (const uint32_t undecided : {0, 3}) {
+    undecided_ = undecided;
+    for (const bool logprobs : {false, true}) {
+      NewEngine({});
+      DecodeJob job = Job(30, 12);
+      job.sampling.temperature = 1;
+      job.sampling.seed = 5;
+      if (logprobs) job.sampling.logprobs = 2;
+      const auto sink = Add(job);
+      Turns(20);
+      texts.push_back(sink->ids);
+      EXPECT_EQ(device_->tokens, logprobs ? 0 : 12);
+      EXPECT_EQ(device_->logits, logprobs ? 12 : 0);
+    }
+  }
+  for (const auto& text : texts) EXPECT_EQ(text, texts[0]);
+  EXPECT_EQ(texts[0].size(), 12u);
+
+  // The first tokens may not be ends: these are the caller's, the others the device's.
+  NewEngine({});
+  DecodeJob job = Job(30, 12);
+  job.sampling.min_tokens = 4;
+  job.sampling.end_ids = {texts[0][0]};
+  Add(job);
+  Turns(20);
+  EXPECT_EQ(device_->logits, 4);
 }
 
 TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {

@@ -21,7 +21,7 @@ uint32_t Sequence::ready() const {
   return std::min(pending(), content_.prompt_length - 1 - position());
 }
 
-void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
+void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan, const std::optional<TokenChoice>& choice) {
   KEDGE_CHECK(rows <= ready());
   if (content_.NeedsChoice()) {
     KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
@@ -41,8 +41,12 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
                 .recent_begin = rule.recent_begin,
                 .kept_end = rule.kept_end,
                 .kept_index = rule.kept ? static_cast<int32_t>(rule.kept_index) : -1};
-    row.wants_logits =
-        logits == WantedLogits::kAll || (logits == WantedLogits::kLast && position + 1 == content_.ids.size());
+    const bool is_last = logits == WantedLogits::kLast && position + 1 == content_.ids.size();
+    if (is_last && choice.has_value()) {
+      row.choice = static_cast<int32_t>(plan->choices.size());
+      plan->choices.push_back(*choice);
+    }
+    row.wants_logits = logits == WantedLogits::kAll || (is_last && !choice.has_value());
     row.wants_mass = salience_.has_value() && position >= salience_->observed().begin;
     if (row.wants_mass) mass_rows_.push_back(position);
     plan->rows.push_back(row);

@@ -49,8 +49,10 @@ class Sequence {
   // Adds an id after the last one.
   void Append(uint32_t id) { content_.ids.push_back(id); }
 
-  // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= ready().
-  void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
+  // Adds the next `rows` pending rows to `plan`. `choice`: how the row that kLast means is to choose a token, instead
+  // of returning its logits. REQUIRES: rows <= ready().
+  void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan,
+            const std::optional<TokenChoice>& choice = std::nullopt);
   // What the choice of salient sequences will stand on, so far; null if none is to be made here, or no step was
   // planned.
   const Salience* salience() const { return salience_.has_value() ? &*salience_ : nullptr; }

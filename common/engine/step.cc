@@ -40,7 +40,7 @@ std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget
 
 std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device) {
   StepPlan plan;
-  for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
+  for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan, slice.choice);
   return device->Launch(std::move(plan));
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -31,9 +32,10 @@ struct Slice {
   Sequence* sequence;
   uint32_t rows;
   WantedLogits logits = WantedLogits::kLast;
+  std::optional<TokenChoice> choice;  // with kLast: a token instead of logits
 };
 
-// Plans and launches one step. Logits come in the order of the slices' rows that want them.
+// Plans and launches one step. Outputs come in the order of the slices' rows that have them.
 std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
 
 // Waits for the step of these slices and settles their sequences. To be called before the next launch. One status for

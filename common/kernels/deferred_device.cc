@@ -14,6 +14,7 @@ class DeferredDevice::Future : public StepFuture {
     return outcome_->status;
   }
   absl::Status CheckRows(size_t first, size_t count) const override { return outcome_->inner->CheckRows(first, count); }
+  std::optional<uint32_t> Token(size_t i) const override { return outcome_->inner->Token(i); }
   absl::Span<const float> Logits(size_t i) const override { return outcome_->inner->Logits(i); }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return outcome_->inner->Mass(i, h); }
 

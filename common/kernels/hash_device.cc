@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/kernels/choose_token.h"
 
 namespace kedge {
 namespace {
@@ -33,6 +34,7 @@ class HashDevice::Future : public StepFuture {
     if (bad == begin + count) return absl::OkStatus();
     return absl::InternalError(absl::StrCat("row ", bad - device_->bad_rows_.begin(), " is no number"));
   }
+  std::optional<uint32_t> Token(size_t i) const override { return device_->tokens_[i]; }
   absl::Span<const float> Logits(size_t i) const override { return device_->logits_[i]; }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return device_->mass_[i][h]; }
 
@@ -63,6 +65,7 @@ void HashDevice::WriteRow(const RowRef& ref, uint64_t hash) {
 std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   KEDGE_CHECK(plan.rows.size() <= options_.max_rows);
   bad_rows_.clear();
+  tokens_.clear();
   logits_.clear();
   mass_.clear();
   for (const PlanRow& row : plan.rows) {
@@ -90,11 +93,13 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
         }
       }
     }
-    if (row.wants_logits) {
+    if (row.has_output()) {
       std::vector<float>& logits = logits_.emplace_back(options_.vocab_size);
       for (uint32_t token = 0; token < options_.vocab_size; ++token) {
         logits[token] = static_cast<float>(Combine(hash, token) >> 40) * 0x1p-21f;  // [0, 8)
       }
+      const bool chooses = row.choice >= 0 && (options_.undecided == 0 || ++choices_ % options_.undecided != 0);
+      tokens_.push_back(chooses ? std::optional(ChooseToken(logits, plan.choices.at(row.choice))) : std::nullopt);
     }
   }
   return std::make_unique<Future>(this);

@@ -19,6 +19,7 @@ struct HashDeviceOptions {
   uint32_t vocab_size = 64;
   uint64_t model_seed = 1;            // two devices with other seeds are two models
   std::optional<uint32_t> bad_token;  // rows of it come to no numbers (StepFuture::CheckRows)
+  uint32_t undecided = 0;             // every so many-th choice is left to the caller; 0: none is
 };
 
 // Rows have two layers of one head with two f32 "dimensions": four equal copies of the hash, checked against each
@@ -52,8 +53,10 @@ class HashDevice : public StepDevice {
   const std::string numerics_class_ = "hash-1";
   const RowShape shape_{.layers = 2, .kv_heads = 1, .head_dim = 2, .type = KvType::kF32};
   std::vector<uint64_t> memory_;
-  std::vector<bool> bad_rows_;  // of the last step
-  std::vector<std::vector<float>> logits_;
+  std::vector<bool> bad_rows_;                            // of the last step
+  std::vector<std::optional<uint32_t>> tokens_;           // [outputs]
+  std::vector<std::vector<float>> logits_;                // [outputs]
+  uint64_t choices_ = 0;                                  // so far
   std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][position]
   uint64_t torn_rows_ = 0;
 };

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "common/kernels/choose_token.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -52,6 +53,22 @@ TEST(HashDeviceTest, CopiedRowsGoOnTheSame) {
   ASSERT_TRUE(b.WriteRows({{9, 0}, {9, 1}}, bytes)->Wait().ok());
   EXPECT_EQ(LogitsOf(a, OneRow(7, 2, 0, {0})), LogitsOf(b, OneRow(7, 2, 0, {9})));
   EXPECT_EQ(b.torn_rows(), 0u);
+}
+
+TEST(HashDeviceTest, RowsThatWantTokensGetThemUnlessTheyAreLeftUndecided) {
+  HashDevice device({}), undecided({.undecided = 2});
+  for (uint32_t token = 0; token < 6; ++token) {
+    StepPlan plan = OneRow(token, 0, 0, {0});
+    const std::vector<float> logits = LogitsOf(device, plan);
+    plan.rows[0].wants_logits = false;
+    plan.rows[0].choice = 0;
+    plan.choices = {{.temperature = 1, .seed = token}};
+    const uint32_t expected = ChooseToken(logits, plan.choices[0]);
+    EXPECT_EQ(device.Launch(plan)->Token(0), expected);
+    const auto step = undecided.Launch(plan);
+    EXPECT_EQ(step->Token(0), token % 2 ? std::nullopt : std::optional(expected));
+    EXPECT_EQ(ChooseToken(step->Logits(0), plan.choices[0]), expected);
+  }
 }
 
 TEST(HashDeviceTest, RowsMixedUpInAFrameShow) {

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -117,9 +118,20 @@ class Ops {
   virtual void SumAcrossShards(int rows, Activations& x) = 0;
 
   // --- To and from the host; these wait ---
+  // A token to be chosen from a row of logits.
+  struct TokenQuery {
+    uint32_t row = 0;  // of the logits
+    TokenChoice choice;
+    // The answers.
+    bool finite = false;            // all logits of the row are numbers; else the token means nothing
+    std::optional<uint32_t> token;  // nullopt: the caller is to choose
+  };
+  virtual void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) = 0;
   // What WriteKv has met since the last call, layers in ascending order.
   virtual std::vector<KvFault> TakeKvFaults() = 0;
-  virtual void CopyToHost(int rows, const Activations& x, absl::Span<float> out) = 0;
+  // Rows [first, first + rows).
+  virtual void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) = 0;
+  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) { CopyToHost(0, rows, x, out); }
   virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
   // Passes over rows whose page is kNoPage.
   virtual void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) = 0;

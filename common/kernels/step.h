@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,7 +63,10 @@ struct PlanRow {
   uint32_t kept_end = 0;
   int32_t kept_index = -1;
   bool wants_logits = false;
+  int32_t choice = -1;  // >= 0: instead of its logits, the row wants a token, by StepPlan::choices[choice]
   bool wants_mass = false;
+
+  bool has_output() const { return wants_logits || choice >= 0; }
 };
 
 // REQUIRES: rows of one request stand in ascending order of position, without gaps; spans show only rows written by
@@ -70,6 +74,7 @@ struct PlanRow {
 struct StepPlan {
   std::vector<PlanRow> rows;
   std::vector<PageTables> tables;
+  std::vector<TokenChoice> choices;
   std::vector<HeadRef> mass_heads;  // whose attention rows with wants_mass report
 };
 
@@ -84,11 +89,14 @@ class StepFuture {
   // infinite or no number, its keys and values in the KV type or its logits. Nothing that stands on such a row means
   // anything; other requests' rows are as good as ever. REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Status CheckRows(size_t first, size_t count) const = 0;
-  // Logits [vocab] of the i-th row with wants_logits, in plan order. Valid until the next Launch on the device.
-  // REQUIRES: Wait() returned OK; the future of a Launch.
+  // Of the i-th row with an output, in plan order, which wants a token: ChooseToken of its logits; nullopt where the
+  // device leaves that to the caller. Means nothing where CheckRows does not hold. Valid until the next Launch on the
+  // device. REQUIRES: Wait() returned OK; the future of a Launch.
+  virtual std::optional<uint32_t> Token(size_t i) const = 0;
+  // Logits [vocab] of the i-th row with an output, which wants them, or got no token. Valid as Token.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
   // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to each row of R that it sees:
-  // [recent_begin, position], in parts of kMassOne. Valid as Logits.
+  // [recent_begin, position], in parts of kMassOne. Valid as Token.
   virtual absl::Span<const uint32_t> Mass(size_t i, size_t h) const = 0;
 };
 

@@ -1,7 +1,8 @@
-// The forward pass reads like the paper: Forward, ForwardLayer and ComputeLogits have one operation a line. Everything
+// The forward pass reads like the paper: Forward, ForwardLayer and ComputeOutputs have one operation a line. Everything
 // that makes a step special (which rows see which, where they are written) is in the plan, and only WriteKv and
-// Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows that want
-// logits, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
+// Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows with an
+// output, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary. Of a row that
+// wants a token nothing else comes to the host.
 //
 // Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2, qwen3), the
 // outputs of its query and key matrices are reordered when they are loaded, and with them the biases or norms that
@@ -30,22 +31,24 @@ constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
 class DoneFuture final : public StepFuture {
  public:
   explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
-  DoneFuture(absl::Span<const float> logits, size_t vocab_size, const std::vector<std::vector<uint32_t>>* mass,
-             size_t mass_heads, const std::map<size_t, absl::Status>* bad_rows)
-      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
+  DoneFuture(const std::vector<std::optional<uint32_t>>* tokens, const std::vector<std::vector<float>>* logits,
+             const std::vector<std::vector<uint32_t>>* mass, size_t mass_heads,
+             const std::map<size_t, absl::Status>* bad_rows)
+      : tokens_(tokens), logits_(logits), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
 
   absl::Status Wait() override { return status_; }
   absl::Status CheckRows(size_t first, size_t count) const override {
     const auto bad = bad_rows_->lower_bound(first);
     return bad != bad_rows_->end() && bad->first < first + count ? bad->second : absl::OkStatus();
   }
-  absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
+  std::optional<uint32_t> Token(size_t i) const override { return (*tokens_)[i]; }
+  absl::Span<const float> Logits(size_t i) const override { return (*logits_)[i]; }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
 
  private:
   const absl::Status status_;
-  const absl::Span<const float> logits_;
-  const size_t vocab_size_ = 0;
+  const std::vector<std::optional<uint32_t>>* const tokens_ = nullptr;
+  const std::vector<std::vector<float>>* const logits_ = nullptr;
   const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
   const size_t mass_heads_ = 0;
   const std::map<size_t, absl::Status>* const bad_rows_ = nullptr;
@@ -85,7 +88,7 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> key, value;   // [rows, kv_heads * head_dim]
   std::unique_ptr<Activations> attention;    // [rows, heads * head_dim]
   std::unique_ptr<Activations> gate, up;     // [rows, ffn]
-  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows that want logits
+  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows with an output
   std::unique_ptr<Activations> last_normed;  // [kLogitRows, hidden]
   std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
 };
@@ -236,8 +239,8 @@ std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   PrepareMass(plan);
   Forward(plan);
   FindBadRows(plan);
-  ComputeLogits(plan);
-  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size(), &bad_rows_);
+  ComputeOutputs(plan);
+  return std::make_unique<DoneFuture>(&chosen_, &logits_, &mass_, plan.mass_heads.size(), &bad_rows_);
 }
 
 // What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
@@ -318,13 +321,13 @@ void TransformerDevice::NormHeads(int rows, const Layer& w) {
   ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
 }
 
-void TransformerDevice::ComputeLogits(const StepPlan& plan) {
+void TransformerDevice::ComputeOutputs(const StepPlan& plan) {
   std::vector<uint32_t> wanted;
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
-    if (plan.rows[r].wants_logits) wanted.push_back(r);
+    if (plan.rows[r].has_output()) wanted.push_back(r);
   }
-  const size_t vocab = vocab_size();
-  if (logits_.size() < wanted.size() * vocab) logits_.resize(wanted.size() * vocab);
+  chosen_.assign(wanted.size(), std::nullopt);
+  if (logits_.size() < wanted.size()) logits_.resize(wanted.size());
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
   for (size_t done = 0; done < wanted.size(); done += kLogitRows) {
@@ -333,14 +336,35 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan) {
     ops_->Gather(piece, *b.hidden, *b.last);
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
-    ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));
-    for (size_t i = 0; i < piece.size(); ++i) {
-      if (AllFinite(&logits_[(done + i) * vocab], vocab)) continue;
-      bad_rows_.emplace(piece[i],
-                        absl::InternalError(absl::StrCat("token ", plan.rows[piece[i]].position,
-                                                         ": its logits are infinite or not numbers: the weights may be "
-                                                         "damaged")));
+    TakeOutputs(plan, piece, done);
+  }
+}
+
+// Of `rows`, whose logits have been computed: tokens, or logits where there is none. `first`: the first one's output.
+void TransformerDevice::TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first) {
+  std::vector<Ops::TokenQuery> queries;
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    if (const int32_t choice = plan.rows[rows[i]].choice; choice >= 0) {
+      queries.push_back({.row = i, .choice = plan.choices[choice]});
     }
+  }
+  if (!queries.empty()) ops_->ChooseTokens(*buffers_->logits, absl::MakeSpan(queries));
+  std::vector<bool> finite(rows.size());
+  for (const Ops::TokenQuery& query : queries) {
+    chosen_[first + query.row] = query.token;
+    finite[query.row] = query.finite;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!chosen_[first + i].has_value()) {
+      std::vector<float>& logits = logits_[first + i];
+      logits.resize(vocab_size());
+      ops_->CopyToHost(static_cast<int>(i), 1, *buffers_->logits, absl::MakeSpan(logits));
+      finite[i] = AllFinite(logits.data(), logits.size());
+    }
+    if (finite[i]) continue;
+    bad_rows_.emplace(rows[i], absl::InternalError(absl::StrCat(
+                                   "token ", plan.rows[rows[i]].position,
+                                   ": its logits are infinite or not numbers: the weights may be damaged")));
   }
 }
 
@@ -382,6 +406,7 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
     const PlanRow& row = plan.rows[r];
     if (row.token >= vocab_size()) return error(r, "token id beyond the vocabulary");
     if (row.tables >= plan.tables.size()) return error(r, "tables");
+    if (row.choice >= 0 && static_cast<size_t>(row.choice) >= plan.choices.size()) return error(r, "choice");
     const PageTables& tables = plan.tables[row.tables];
     const size_t kept_rows = tables.kept.size() * kPageRows;
     if (row.recent_begin > row.position || row.recent_begin / kPageRows < tables.first_recent_page ||

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -67,7 +68,8 @@ class TransformerDevice final : public StepDevice {
   void AddBiases(int rows, const Layer& w);
   void FindBadRows(const StepPlan& plan);
   void NormHeads(int rows, const Layer& w);
-  void ComputeLogits(const StepPlan& plan);
+  void ComputeOutputs(const StepPlan& plan);
+  void TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first);
 
   const Weights weights_;                             // the matrices may refer to their bytes
   std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
@@ -86,7 +88,8 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
   std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
-  std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
+  std::vector<std::optional<uint32_t>> chosen_;            // [outputs]
+  std::vector<std::vector<float>> logits_;                 // [outputs][vocab], on the host, of those without a token
   std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][rows seen], on the host
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
   std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of

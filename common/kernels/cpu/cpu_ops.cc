@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
+#include "common/kernels/choose_token.h"
 #include "common/kernels/cpu/attention.h"
 #include "common/kernels/cpu/attention_mass.h"
 #include "common/kernels/cpu/cpu_pages.h"
@@ -251,10 +252,22 @@ class CpuOps final : public Ops {
     return std::exchange(faults_, {});
   }
 
-  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+  void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
+    const size_t columns = Cast(logits).columns;
+    ForEachRow(static_cast<int>(queries.size()), columns, [&](int i) {
+      TokenQuery& query = queries[i];
+      const absl::Span<const float> row(Cast(logits).row(query.row), columns);
+      query.finite = AllFinite(row.data(), row.size());
+      query.token = ChooseToken(row, query.choice);
+    });
+  }
+
+  void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
     const size_t columns = Cast(x).columns;
     KEDGE_CHECK(out.size() == rows * columns);
-    for (int r = 0; r < rows; ++r) std::memcpy(out.data() + r * columns, Cast(x).row(r), sizeof(float) * columns);
+    for (int r = 0; r < rows; ++r) {
+      std::memcpy(out.data() + r * columns, Cast(x).row(first + r), sizeof(float) * columns);
+    }
   }
 
   void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "common/kernels/choose_token.h"
 #include "common/kernels/reference/reference_ops.h"
 #include "common/testing/gguf_writer.h"
 #include "gtest/gtest.h"
@@ -376,6 +377,26 @@ TEST(CpuOpsTest, WritingPassesOverRowsWithoutAPage) {
     const size_t part = 8 * 2;  // a frame: 4 parts of 3 rows of 8 halves; the row passed over is still zero
     for (size_t at = part; at < bytes.size(); at += 3 * part) std::fill_n(&bytes[at], part, 0);
     EXPECT_EQ(out, bytes);
+  }
+}
+
+TEST(CpuOpsTest, TokensAreChosenFromSomeRowsByAllThreads) {
+  std::mt19937 random(12);
+  constexpr int kColumns = 40000, kRows = 9;
+  std::vector<float> logits = RandomFloats(random, kRows * kColumns, 3);
+  logits[5 * kColumns + 7] = NAN;
+  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+    const std::unique_ptr<Activations> x = Upload(*ops, logits, kColumns);
+    std::vector<Ops::TokenQuery> queries;
+    for (const uint32_t row : {8u, 0u, 3u, 5u, 4u})
+      queries.push_back({.row = row, .choice = {.top_p = 0.9f, .seed = row}});
+    ops->ChooseTokens(*x, absl::MakeSpan(queries));
+    for (const Ops::TokenQuery& query : queries) {
+      EXPECT_EQ(query.finite, query.row != 5);
+      if (!query.finite) continue;
+      EXPECT_EQ(query.token,
+                ChooseToken(absl::MakeConstSpan(logits).subspan(query.row * kColumns, kColumns), query.choice));
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 // common/kernels/cpu/cpu_ops_test.cc.
 #include "common/kernels/reference/reference_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "common/kernels/choose_token.h"
 #include "common/kernels/dequantize.h"
 #include "common/kernels/reference/reference_attention.h"
 
@@ -179,9 +181,17 @@ class ReferenceOps final : public Ops {
 
   std::vector<KvFault> TakeKvFaults() override { return std::exchange(faults_, {}); }
 
-  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+  void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
+    for (TokenQuery& query : queries) {
+      const absl::Span<const float> row(Cast(logits).row(query.row), Cast(logits).columns);
+      query.finite = std::all_of(row.begin(), row.end(), [](float logit) { return std::isfinite(logit); });
+      query.token = ChooseToken(row, query.choice);
+    }
+  }
+
+  void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
     KEDGE_CHECK(out.size() == size_t(rows) * Cast(x).columns);
-    std::memcpy(out.data(), Cast(x).row(0), sizeof(float) * out.size());
+    std::memcpy(out.data(), Cast(x).row(first), sizeof(float) * out.size());
   }
 
   void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
