@@ -196,10 +196,7 @@ void DecodeEngine::Begin(Session& session) {
 }
 
 void DecodeEngine::Run(Session& session, const std::optional<CachedPrefix>& hit) {
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(session.sequence.get(), hit);
-  session.failed = computation.status();
-  if (!computation.ok()) return;
-  session.computation = *std::move(computation);
+  session.computation = cache_.Start(session.sequence.get(), hit);
   session.state = Session::State::kRunning;
 }
 

@@ -116,9 +116,7 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   job->wait = cache_.Await(content, end, job->cached);
   if (job->wait != nullptr) return;
   job->sequence = std::make_unique<Sequence>(content, *pool_.Reserve(job->pages), &options_.salience_heads);
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(job->sequence.get(), hit);
-  if (!computation.ok()) return End(job, computation.status());
-  job->computation = *std::move(computation);
+  job->computation = cache_.Start(job->sequence.get(), hit);
   job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
 }
 

@@ -207,7 +207,7 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     const auto run = [&](const std::optional<CachedPrefix>& hit, bool store) {
       std::map<uint32_t, std::vector<float>> rows;
       Sequence sequence(content, pool.Reserve(PagesFor(content, 0, 20, 0)).value(), &kHeads);
-      const auto computation = cache.Start(&sequence, hit).value();
+      const auto computation = cache.Start(&sequence, hit);
       while (sequence.pending() > 0) {
         const uint32_t first = sequence.position();
         const Slice slice{&sequence, std::min<uint32_t>(computation->ready(), 1 + random() % 20), WantedLogits::kAll};

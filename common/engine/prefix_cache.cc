@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "common/anchor/shared_rows.h"
-#include "common/base/status.h"
 
 namespace kedge {
 
@@ -157,12 +156,11 @@ std::shared_ptr<const PrefixWait> PrefixCache::Await(const Content& content, uin
   return wait;
 }
 
-absl::StatusOr<std::unique_ptr<PrefixComputation>> PrefixCache::Start(Sequence* sequence,
-                                                                      const std::optional<CachedPrefix>& hit) {
+std::unique_ptr<PrefixComputation> PrefixCache::Start(Sequence* sequence, const std::optional<CachedPrefix>& hit) {
   std::unique_ptr<PrefixComputation> computation(
       new PrefixComputation(this, sequence, SharedContent(sequence->content(), options_.roles_agree)));
   if (hit.has_value()) {
-    KEDGE_RETURN_IF_ERROR(sequence->Resume(hit->rows, device_));
+    sequence->Resume(hit->rows, device_);
     if (hit->gathered != nullptr) sequence->TakeSalience(*hit->gathered);
     computation->last_ = hit->name;
   }

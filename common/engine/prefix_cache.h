@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/anchor/chain.h"
 #include "common/anchor/content.h"
 #include "common/engine/sequence.h"
@@ -109,7 +108,7 @@ class PrefixCache {
   std::shared_ptr<const PrefixWait> Await(const Content& content, uint32_t most, uint32_t have);
 
   // Follows a sequence, which goes on behind `hit` if there is one. REQUIRES: with a hit, sequence->position() == 0.
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
+  std::unique_ptr<PrefixComputation> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
 
   uint64_t num_rows() const { return uint64_t{store_.num_pages()} * kPageRows; }
 

@@ -54,7 +54,7 @@ class Node {
     Request request;
     request.sequence =
         std::make_unique<Sequence>(content, pool_.Reserve(PagesFor(content, 0, kStep, 0)).value(), &kHeads);
-    request.computation = cache_.Start(request.sequence.get(), hit).value();
+    request.computation = cache_.Start(request.sequence.get(), hit);
     request.resumed = request.sequence->position();
     return request;
   }

@@ -52,9 +52,8 @@ std::vector<absl::Status> FinishEach(absl::Span<const Slice> slices, StepFuture*
   size_t rows = 0, mass_rows = 0;
   for (const Slice& slice : slices) {
     const size_t own_mass_rows = slice.sequence->num_mass_rows();  // Settle forgets them
-    absl::Status status = step->CheckRows(rows, slice.rows);
-    if (status.ok()) status = slice.sequence->Settle(*step, mass_rows, device);
-    statuses.push_back(std::move(status));
+    statuses.push_back(step->CheckRows(rows, slice.rows));
+    if (statuses.back().ok()) slice.sequence->Settle(*step, mass_rows, device);
     rows += slice.rows;
     mass_rows += own_mass_rows;
   }

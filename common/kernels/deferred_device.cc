@@ -38,7 +38,7 @@ void DeferredDevice::RunUntil(const Outcome* outcome) {
     auto [work, result] = std::move(queue_.front());
     queue_.pop_front();
     result->inner = work();
-    result->status = result->inner->Wait();
+    if (result->inner != nullptr) result->status = result->inner->Wait();
     result->done = true;
     reached = result.get() == outcome;
   }
@@ -54,6 +54,13 @@ std::unique_ptr<StepFuture> DeferredDevice::ReadRows(std::vector<RowRef> rows, a
 
 std::unique_ptr<StepFuture> DeferredDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
   return Enqueue([this, rows = std::move(rows), in] { return device_->WriteRows(rows, in); });
+}
+
+void DeferredDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  Enqueue([this, from = std::move(from), to = std::move(to)]() -> std::unique_ptr<StepFuture> {
+    device_->CopyRows(from, to);
+    return nullptr;
+  });
 }
 
 }  // namespace kedge

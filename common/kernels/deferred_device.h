@@ -28,13 +28,14 @@ class DeferredDevice : public StepDevice {
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
   std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
   std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
   // What a queued piece of work left behind. Shared by the queue and the future.
   struct Outcome {
     bool done = false;
     absl::Status status;
-    std::unique_ptr<StepFuture> inner;
+    std::unique_ptr<StepFuture> inner;  // null: nobody can wait for it
   };
   class Future;
 

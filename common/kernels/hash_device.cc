@@ -121,4 +121,10 @@ std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl
   return std::make_unique<Future>(this);
 }
 
+void HashDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  std::vector<uint8_t> rows(from.size() * shape_.row_bytes());
+  ReadRows(std::move(from), absl::MakeSpan(rows));
+  WriteRows(std::move(to), rows);
+}
+
 }  // namespace kedge

@@ -36,6 +36,7 @@ class HashDevice : public StepDevice {
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
   std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
   std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
   // Rows read by steps so far whose four copies were not equal: always a bug of the caller.
   uint64_t torn_rows() const { return torn_rows_; }

@@ -123,6 +123,10 @@ class Ops {
   virtual void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) = 0;
   // Passes over rows whose page is kNoPage.
   virtual void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) = 0;
+
+  // --- Within the pages; does not wait ---
+  // StepDevice::CopyRows.
+  virtual void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) = 0;
 };
 
 }  // namespace kedge

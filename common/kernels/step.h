@@ -106,6 +106,11 @@ class StepDevice {
   // REQUIRES: out.size() == rows.size() * row_shape().row_bytes().
   virtual std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) = 0;
   virtual std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) = 0;
+
+  // Copies row from[i] to to[i], in turn with the steps, as if all were read before the first is written: `to` may name
+  // pages of `from`. There is nothing to wait for, since only the device reads what was copied; a device that cannot
+  // copy fails the steps that follow. REQUIRES: as many of each, all in its pages, no two of `to` alike.
+  virtual void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) = 0;
 };
 
 }  // namespace kedge

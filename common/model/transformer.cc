@@ -356,6 +356,11 @@ std::unique_ptr<StepFuture> TransformerDevice::WriteRows(std::vector<RowRef> row
   return Done(std::move(status));
 }
 
+void TransformerDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  KEDGE_CHECK(from.size() == to.size());
+  ops_->CopyRows(*pages_, from, to);
+}
+
 // A few comparisons per row, against a wrong plan that would read or write outside of the pages.
 absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
   const auto error = [](size_t row, const char* what) {

@@ -42,6 +42,7 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
   std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
   std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
   struct Layer;    // weights of one layer

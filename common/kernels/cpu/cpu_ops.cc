@@ -270,6 +270,25 @@ class CpuOps final : public Ops {
     });
   }
 
+  // Of one layer and KV head all rows are read before the first is written, and no other part reads those.
+  void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
+    const RowShape& shape = Cast(pages).shape();
+    const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const int kv_heads = static_cast<int>(shape.kv_heads);
+    ForEachRow(static_cast<int>(shape.layers) * kv_heads, 2 * from.size() * head_bytes, [&](int part) {
+      thread_local std::vector<uint8_t> held;  // [rows][key, value][head_dim]
+      held.resize(2 * from.size() * head_bytes);
+      for (size_t i = 0; i < from.size(); ++i) {
+        uint8_t* const row = &held[2 * i * head_bytes];
+        Cast(pages).Load(from[i], part / kv_heads, part % kv_heads, row, row + head_bytes);
+      }
+      for (size_t i = 0; i < to.size(); ++i) {
+        const uint8_t* const row = &held[2 * i * head_bytes];
+        Cast(pages).Store(to[i], part / kv_heads, part % kv_heads, row, row + head_bytes);
+      }
+    });
+  }
+
  private:
   // cos and sin of the positions of a step: all layers and both queries and keys turn by the same angles.
   struct RopeTable {

@@ -379,6 +379,38 @@ TEST(CpuOpsTest, WritingPassesOverRowsWithoutAPage) {
   }
 }
 
+// As if through the host: rows that are written may have been copied elsewhere by the same call.
+TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
+  std::mt19937 random(8);
+  for (KvType type : {KvType::kF32, KvType::kF16}) {
+    const RowShape shape{2, 3, 10, type};
+    for (const bool is_reference : {true, false}) {
+      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      const std::unique_ptr<PageMemory> pages = *ops->NewPages(shape, 2);
+      std::vector<RowRef> everywhere;
+      for (uint32_t i = 0; i < 2 * kPageRows; ++i) everywhere.push_back({i / kPageRows, i % kPageRows});
+      std::vector<uint8_t> bytes(everywhere.size() * shape.row_bytes());
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      ops->WriteRows(*pages, everywhere, bytes);
+      // Two rows change places, one moves on, one is copied twice.
+      const std::vector<RowRef> from = {{0, 3}, {1, 9}, {0, 4}, {0, 7}, {0, 7}};
+      const std::vector<RowRef> to = {{1, 9}, {0, 3}, {0, 5}, {1, 0}, {1, 31}};
+      ops->CopyRows(*pages, from, to);
+      const size_t part = 10 * KvTypeBytes(type), rows = everywhere.size();
+      std::vector<uint8_t> expected = bytes;
+      for (size_t at = 0; at < bytes.size(); at += rows * part) {
+        for (size_t i = 0; i < from.size(); ++i) {
+          std::copy_n(&bytes[at + (from[i].page * kPageRows + from[i].index) * part], part,
+                      &expected[at + (to[i].page * kPageRows + to[i].index) * part]);
+        }
+      }
+      std::vector<uint8_t> out(bytes.size());
+      ops->ReadRows(*pages, everywhere, absl::MakeSpan(out));
+      EXPECT_EQ(out, expected) << (is_reference ? "reference" : "cpu");
+    }
+  }
+}
+
 TEST(CpuOpsTest, TooManyPagesAreAnAnswer) {
   const RowShape shape{1000, 1000, 1000, KvType::kF32};
   EXPECT_EQ(CreateCpuOps({})->NewPages(shape, 4000000000u).status().code(), absl::StatusCode::kResourceExhausted);

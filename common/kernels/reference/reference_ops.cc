@@ -197,6 +197,12 @@ class ReferenceOps final : public Ops {
     });
   }
 
+  void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
+    std::vector<uint8_t> rows(from.size() * Cast(pages).shape().row_bytes());
+    ReadRows(pages, from, absl::MakeSpan(rows));
+    WriteRows(pages, to, rows);
+  }
+
  private:
   static void NormRow(const float* x, const std::vector<float>& weight, float epsilon, float* out) {
     double squares = 0;
