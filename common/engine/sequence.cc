@@ -26,6 +26,8 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
     KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
     if (!salience_.has_value()) salience_.emplace(content_, *heads_);
     plan->mass_heads = heads_->All();
+    plan->mass_ends.resize(plan->tables.size() + 1);
+    plan->mass_ends.back() = salience_->SequenceEnds();
   }
   mass_rows_.clear();
   for (uint32_t i = 0; i < rows; ++i) {

@@ -82,11 +82,15 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
     if (row.kept_index >= 0) WriteRow(kept(row.kept_index), hash);
     if (row.wants_mass) {
       auto& heads = mass_.emplace_back();
+      const absl::Span<const uint32_t> ends = MassEnds(plan, row);
       for (const HeadRef& head : plan.mass_heads) {
-        std::vector<uint32_t>& mass = heads.emplace_back();
+        std::vector<uint32_t>& mass = heads.emplace_back(ends.size());
         const uint64_t query = Combine(hash, uint64_t{head.layer} << 32 | head.head);
+        size_t range = 0;
         for (uint32_t p = row.recent_begin; p <= row.position; ++p) {
-          mass.push_back(static_cast<uint32_t>(Combine(query, ReadRow(recent(p))) >> 44));
+          while (range < ends.size() && ends[range] <= p) ++range;
+          if (range == ends.size()) break;
+          mass[range] += static_cast<uint32_t>(Combine(query, ReadRow(recent(p))) >> 44);
         }
       }
     }

@@ -55,7 +55,7 @@ class HashDevice : public StepDevice {
   std::vector<uint64_t> memory_;
   std::vector<bool> bad_rows_;  // of the last step
   std::vector<std::vector<float>> logits_;
-  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][position]
+  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][range]
   uint64_t torn_rows_ = 0;
 };
 

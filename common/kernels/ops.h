@@ -101,7 +101,7 @@ class Ops {
   struct MassQuery {
     uint32_t row = 0;  // of the plan
     uint32_t head = 0;
-    absl::Span<uint32_t> mass;  // [position - recent_begin + 1], on the host
+    absl::Span<uint32_t> mass;  // [MassEnds of the row], on the host
   };
   virtual void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
                              const Activations& queries, const PageMemory& pages) = 0;

@@ -12,6 +12,8 @@
 #ifndef KEDGE_COMMON_KERNELS_STEP_H_
 #define KEDGE_COMMON_KERNELS_STEP_H_
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -58,8 +60,19 @@ struct PlanRow {
 struct StepPlan {
   std::vector<PlanRow> rows;
   std::vector<PageTables> tables;
-  std::vector<HeadRef> mass_heads;  // whose attention rows with wants_mass report
+  // Whose attention rows with wants_mass report, and, [tables], where the ranges of positions end over which it is
+  // summed: ascending, the first range begins with position 0. May be shorter than `tables`: no ranges.
+  std::vector<HeadRef> mass_heads;
+  std::vector<std::vector<uint32_t>> mass_ends;
 };
+
+// The ends of those ranges that begin at or before the row: it sees rows of no others. REQUIRES: `plan` outlives them.
+inline absl::Span<const uint32_t> MassEnds(const StepPlan& plan, const PlanRow& row) {
+  if (row.tables >= plan.mass_ends.size()) return {};
+  const std::vector<uint32_t>& ends = plan.mass_ends[row.tables];
+  const size_t before = std::upper_bound(ends.begin(), ends.end(), row.position) - ends.begin();
+  return absl::MakeConstSpan(ends).first(std::min(before + 1, ends.size()));
+}
 
 // The result of a step or of a copy. Owned by one thread. Destroying a future that was not waited for is allowed:
 // the work is done all the same, in its turn.
@@ -75,8 +88,9 @@ class StepFuture {
   // Logits [vocab] of the i-th row with wants_logits, in plan order. Valid until the next Launch on the device.
   // REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
-  // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to each row of R that it sees:
-  // [recent_begin, position], in parts of kMassOne. Valid as Logits.
+  // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to the rows of R that it sees, summed
+  // by range (MassEnds): each row's in whole parts of kMassOne. All sums together are kMassOne and half a part for each
+  // row at most. Valid as Logits.
   virtual absl::Span<const uint32_t> Mass(size_t i, size_t h) const = 0;
 };
 

@@ -263,7 +263,7 @@ void TransformerDevice::PrepareMass(const StepPlan& plan) {
     mass_.resize(std::max(mass_.size(), used + plan.mass_heads.size()));
     for (const HeadRef& head : plan.mass_heads) {
       std::vector<uint32_t>& mass = mass_[used++];
-      mass.resize(plan.rows[r].position - plan.rows[r].recent_begin + 1);
+      mass.resize(MassEnds(plan, plan.rows[r]).size());
       mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
     }
   }

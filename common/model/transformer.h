@@ -88,7 +88,7 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<Buffers> buffers_;
   std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
   std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
-  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][rows seen], on the host
+  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][ranges], on the host
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
   std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of
 };

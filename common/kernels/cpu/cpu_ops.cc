@@ -214,12 +214,15 @@ class CpuOps final : public Ops {
     const RowShape& shape = Cast(pages).shape();
     const int shared = heads / static_cast<int>(shape.kv_heads);
     size_t seen = 0;
-    for (const MassQuery& query : wanted) seen += query.mass.size();
+    for (const MassQuery& query : wanted) {
+      seen += plan.rows[query.row].position + 1 - plan.rows[query.row].recent_begin;
+    }
     ForEachRow(static_cast<int>(wanted.size()), seen * shape.head_dim / std::max<size_t>(wanted.size(), 1), [&](int i) {
       const MassQuery& query = wanted[i];
-      GiveMass(kernels_, plan.rows[query.row], plan.tables[plan.rows[query.row].tables], layer,
-               static_cast<int>(query.head) / shared, Cast(queries).row(query.row) + query.head * shape.head_dim,
-               Cast(pages), query.mass);
+      const PlanRow& row = plan.rows[query.row];
+      GiveMass(kernels_, row, plan.tables[row.tables], layer, static_cast<int>(query.head) / shared,
+               Cast(queries).row(query.row) + query.head * shape.head_dim, Cast(pages), MassEnds(plan, row),
+               query.mass);
     });
   }
 
