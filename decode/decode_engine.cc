@@ -53,9 +53,9 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       clock_(clock),
       post_(std::move(post)),
       pool_(device->num_pages()),
-      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
-             &options_.salience_heads, device, &pool_),
-      pacer_(options.step_target, device->max_rows()) {}
+      cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
+             &pool_),
+      pacer_(device->step_target(), device->max_rows()) {}
 
 DecodeEngine::~DecodeEngine() = default;
 

@@ -167,7 +167,7 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   }
 }
 
-// A row of an answer has the bits that it would have as part of a prompt, if MakeDevice says so.
+// A row of an answer has the bits that it would have as part of a prompt, if the device says so.
 TEST_P(EqualityTest, RolesAgreeAsStated) {
   for (uint32_t seed = 0; seed < 6; ++seed) {
     std::mt19937 random(77 * GetParam() + seed);
@@ -185,7 +185,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
     content.prompt_length = 1;
     const std::vector<double> as_answer = ScoreSteps(content, kHeads, device.get())->logprobs;
-    ASSERT_TRUE(!kRolesAgree || as_prompt == as_answer) << CanonicalPolicy(content.policy);
+    ASSERT_TRUE(!device->roles_agree() || as_prompt == as_answer) << CanonicalPolicy(content.policy);
   }
 }
 
@@ -201,8 +201,7 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     SCOPED_TRACE(backend);
     const auto device = model_.Device(backend, KvType::kF16);
     PagePool pool(device->num_pages());
-    PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
-                      device.get(), &pool);
+    PrefixCache cache({.fingerprint = "tiny", .max_pages = pool.num_pages() / 2}, &kHeads, device.get(), &pool);
     // The logits of every row, by position, from where the sequence begins.
     const auto run = [&](const std::optional<CachedPrefix>& hit, bool store) {
       std::map<uint32_t, std::vector<float>> rows;

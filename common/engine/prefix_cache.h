@@ -20,9 +20,8 @@
 namespace kedge {
 
 struct PrefixCacheOptions {
-  std::string fingerprint;   // of the model
-  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
-  uint32_t max_pages = 0;    // 0: nothing is stored, and nobody waits
+  std::string fingerprint;  // of the model
+  uint32_t max_pages = 0;   // 0: nothing is stored, and nobody waits
 };
 
 class PrefixCache;

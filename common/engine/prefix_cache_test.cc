@@ -41,7 +41,7 @@ class Node {
       : device_(std::make_unique<HashDevice>(
             HashDeviceOptions{.num_pages = pages, .max_rows = kStep, .vocab_size = kVocabulary})),
         pool_(pages),
-        cache_({.fingerprint = "model", .roles_agree = false, .max_pages = cache_pages}, &kHeads, &device_, &pool_) {}
+        cache_({.fingerprint = "model", .max_pages = cache_pages}, &kHeads, &device_, &pool_) {}
 
   struct Request {
     std::unique_ptr<Sequence> sequence;

@@ -21,8 +21,10 @@ class DeferredDevice : public StepDevice {
 
   const std::string& numerics_class() const override { return device_->numerics_class(); }
   const RowShape& row_shape() const override { return device_->row_shape(); }
+  bool roles_agree() const override { return device_->roles_agree(); }
   uint32_t num_pages() const override { return device_->num_pages(); }
   uint32_t max_rows() const override { return device_->max_rows(); }
+  absl::Duration step_target() const override { return device_->step_target(); }
   uint32_t vocab_size() const override { return device_->vocab_size(); }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;

@@ -75,7 +75,7 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
 
     uint64_t hash = Combine(options_.model_seed, row.token);
     hash = Combine(hash, row.position);
-    hash = Combine(hash, static_cast<uint64_t>(row.role));
+    if (!options_.roles_agree) hash = Combine(hash, static_cast<uint64_t>(row.role));
     for (uint32_t k = 0; k < row.kept_end; ++k) hash = Combine(hash, ReadRow(kept(k)));
     for (uint32_t p = row.recent_begin; p < row.position; ++p) hash = Combine(hash, ReadRow(recent(p)));
     WriteRow(recent(row.position), hash);

@@ -18,6 +18,7 @@ struct HashDeviceOptions {
   uint32_t max_rows = 256;
   uint32_t vocab_size = 64;
   uint64_t model_seed = 1;            // two devices with other seeds are two models
+  bool roles_agree = false;           // the role is no part of the hash
   std::optional<uint32_t> bad_token;  // rows of it come to no numbers (StepFuture::CheckRows)
 };
 
@@ -29,8 +30,10 @@ class HashDevice : public StepDevice {
 
   const std::string& numerics_class() const override { return numerics_class_; }
   const RowShape& row_shape() const override { return shape_; }
+  bool roles_agree() const override { return options_.roles_agree; }
   uint32_t num_pages() const override { return options_.num_pages; }
   uint32_t max_rows() const override { return options_.max_rows; }
+  absl::Duration step_target() const override { return absl::Milliseconds(150); }
   uint32_t vocab_size() const override { return options_.vocab_size; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;

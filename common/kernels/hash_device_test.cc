@@ -36,11 +36,12 @@ TEST(HashDeviceTest, StaleRowChangesTheLogits) {
   EXPECT_NE(LogitsOf(a, OneRow(6, 1, 0, {0})), LogitsOf(b, OneRow(6, 1, 0, {0})));
 }
 
-TEST(HashDeviceTest, RoleChangesTheLogits) {
-  HashDevice device({});
+TEST(HashDeviceTest, RoleChangesTheLogitsUnlessRolesAgree) {
+  HashDevice device({}), agrees({.roles_agree = true});
   StepPlan generated = OneRow(5, 0, 0, {0});
   generated.rows[0].role = Role::kGenerated;
   EXPECT_NE(LogitsOf(device, OneRow(5, 0, 0, {0})), LogitsOf(device, generated));
+  EXPECT_EQ(LogitsOf(agrees, OneRow(5, 0, 0, {0})), LogitsOf(agrees, generated));
 }
 
 TEST(HashDeviceTest, CopiedRowsGoOnTheSame) {

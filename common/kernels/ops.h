@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/kernels/row_shape.h"
 #include "common/kernels/step.h"
@@ -44,12 +45,20 @@ class PageMemory {
   virtual ~PageMemory() = default;
 };
 
+// What suits a backend.
+struct OpsTraits {
+  bool roles_agree = false;    // StepDevice::roles_agree
+  uint32_t logit_rows = 0;     // whose logits are computed at a time: a matrix is read again for those that follow
+  absl::Duration step_target;  // StepDevice::step_target
+};
+
 // Owned by one thread (backends use further threads inside).
 class Ops {
  public:
   virtual ~Ops() = default;
 
   virtual const std::string& numerics_class() const = 0;
+  virtual const OpsTraits& traits() const = 0;
 
   // --- Memory ---
   virtual std::unique_ptr<Activations> NewActivations(int max_rows, int columns) = 0;

@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/kernels/head_ref.h"
 #include "common/kernels/row_shape.h"
@@ -109,8 +110,12 @@ class StepDevice {
   // Numerics class: two devices of one class and one model give the same bits.
   virtual const std::string& numerics_class() const = 0;
   virtual const RowShape& row_shape() const = 0;
+  // Whether a generated row comes to the same bits as a prompt row (Role): then an answer serves as part of the next
+  // prompt.
+  virtual bool roles_agree() const = 0;
   virtual uint32_t num_pages() const = 0;
-  virtual uint32_t max_rows() const = 0;  // of one step
+  virtual uint32_t max_rows() const = 0;           // of one step
+  virtual absl::Duration step_target() const = 0;  // how long a step should take: requests that join wait for its end
   virtual uint32_t vocab_size() const = 0;
 
   virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;

@@ -24,8 +24,6 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
-
 // Of work that was done before the future was made.
 class DoneFuture final : public StepFuture {
  public:
@@ -85,9 +83,9 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> key, value;   // [rows, kv_heads * head_dim]
   std::unique_ptr<Activations> attention;    // [rows, heads * head_dim]
   std::unique_ptr<Activations> gate, up;     // [rows, ffn]
-  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows that want logits
-  std::unique_ptr<Activations> last_normed;  // [kLogitRows, hidden]
-  std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
+  std::unique_ptr<Activations> last;         // [logit rows, hidden]: rows that want logits
+  std::unique_ptr<Activations> last_normed;  // [logit rows, hidden]
+  std::unique_ptr<Activations> logits;       // [logit rows, vocab]
 };
 
 TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
@@ -108,7 +106,7 @@ absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Wei
   KEDGE_RETURN_IF_ERROR(device->LoadWeights());
 
   const int rows = static_cast<int>(max_rows);
-  const int logit_rows = static_cast<int>(std::min(max_rows, kLogitRows));
+  const int logit_rows = static_cast<int>(std::min(max_rows, device->ops_->traits().logit_rows));
   const int query_size = config.num_heads * config.head_dim;
   const int kv_size = config.num_kv_heads * config.head_dim;
   const auto buffer = [&](int buffer_rows, int columns) { return device->ops_->NewActivations(buffer_rows, columns); };
@@ -327,8 +325,9 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan) {
   if (logits_.size() < wanted.size() * vocab) logits_.resize(wanted.size() * vocab);
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
-  for (size_t done = 0; done < wanted.size(); done += kLogitRows) {
-    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, kLogitRows);
+  const size_t at_once = ops_->traits().logit_rows;
+  for (size_t done = 0; done < wanted.size(); done += at_once) {
+    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, at_once);
     const int rows = static_cast<int>(piece.size());
     ops_->Gather(piece, *b.hidden, *b.last);
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);

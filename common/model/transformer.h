@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/kernels/ops.h"
 #include "common/kernels/step.h"
@@ -18,9 +19,8 @@
 
 namespace kedge {
 
-// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Prompt
-// rows and generated rows are computed by the same kernels. Owns the Ops, the weights, the KV pages and the activations
-// of one step. Owned by one thread.
+// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Owns the
+// Ops, the weights, the KV pages and the activations of one step. Owned by one thread.
 class TransformerDevice final : public StepDevice {
  public:
   // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
@@ -33,8 +33,10 @@ class TransformerDevice final : public StepDevice {
 
   const std::string& numerics_class() const override { return ops_->numerics_class(); }
   const RowShape& row_shape() const override { return row_shape_; }
+  bool roles_agree() const override { return ops_->traits().roles_agree; }
   uint32_t num_pages() const override { return num_pages_; }
   uint32_t max_rows() const override { return max_rows_; }
+  absl::Duration step_target() const override { return ops_->traits().step_target; }
   uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
 
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and

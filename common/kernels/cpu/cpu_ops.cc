@@ -72,6 +72,7 @@ class CpuOps final : public Ops {
         attention_workers_(pool_.threads()) {}
 
   const std::string& numerics_class() const override { return numerics_class_; }
+  const OpsTraits& traits() const override { return traits_; }
 
   std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
     return std::make_unique<CpuActivations>(max_rows, columns);
@@ -410,6 +411,7 @@ class CpuOps final : public Ops {
   }
 
   const std::string numerics_class_ = "cpu-1";
+  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   const CpuKernels& kernels_;
   ThreadPool pool_;
   PanelImage image_;

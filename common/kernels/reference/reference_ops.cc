@@ -47,6 +47,7 @@ const ReferencePages& Cast(const PageMemory& x) { return static_cast<const Refer
 class ReferenceOps final : public Ops {
  public:
   const std::string& numerics_class() const override { return numerics_class_; }
+  const OpsTraits& traits() const override { return traits_; }
 
   std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
     return std::make_unique<ReferenceActivations>(max_rows, columns);
@@ -250,6 +251,7 @@ class ReferenceOps final : public Ops {
   }
 
   const std::string numerics_class_ = "reference-1";
+  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   std::vector<KvFault> faults_;
 };
 
