@@ -226,15 +226,17 @@ void TransformerDevice::LoadRotation() {
   }
   const RopeTable table = MakeRopeTable(config_.rope, factors);
   inverse_frequencies_ = ops_->LoadVector(table.inverse_frequencies);
-  rope_magnitude_ = table.magnitude;
+  rotation_ = {
+      .head_dim = config_.head_dim, .inverse_frequencies = inverse_frequencies_.get(), .magnitude = table.magnitude};
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
   PrepareMass(plan);
-  Forward(plan);
+  const std::unique_ptr<StepView> step = ops_->Begin(plan);
+  Forward(*step, static_cast<int>(plan.rows.size()));
   FindBadRows(plan);
-  ComputeLogits(plan);
+  ComputeLogits(plan, *step);
   return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size(), &bad_rows_);
 }
 
@@ -267,48 +269,35 @@ void TransformerDevice::PrepareMass(const StepPlan& plan) {
   }
 }
 
-void TransformerDevice::Forward(const StepPlan& plan) {
-  tokens_.clear();
-  positions_.clear();
-  for (const PlanRow& row : plan.rows) {
-    tokens_.push_back(row.token);
-    positions_.push_back(row.position);
-  }
-  ops_->Embed(*embedding_, tokens_, *buffers_->hidden);
-  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(plan, layer);
+void TransformerDevice::Forward(const StepView& step, int rows) {
+  ops_->Embed(*embedding_, step, *buffers_->hidden);
+  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(step, rows, layer);
+  ops_->Add(rows, *buffers_->update, *buffers_->hidden);
 }
 
-void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
-  const int rows = static_cast<int>(plan.rows.size());
+// What a block adds to the residual stream is added where the next norm begins.
+void TransformerDevice::ForwardLayer(const StepView& step, int rows, int layer) {
   const Layer& w = layers_[layer];
   Buffers& b = *buffers_;
 
-  ops_->RmsNorm(rows, *b.hidden, *w.attention_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed,
-               {{w.query.get(), b.query.get()}, {w.key.get(), b.key.get()}, {w.value.get(), b.value.get()}});
-  if (config_.has_biases) AddBiases(rows, w);
+  ops_->AddNorm(rows, layer == 0 ? nullptr : b.update.get(), *b.hidden, *w.attention_norm, config_.rms_epsilon,
+                *b.normed);
+  ops_->MatMulBias(rows, *b.normed,
+                   {{w.query.get(), w.query_bias.get(), b.query.get()},
+                    {w.key.get(), w.key_bias.get(), b.key.get()},
+                    {w.value.get(), w.value_bias.get(), b.value.get()}});
   if (config_.has_head_norms) NormHeads(rows, w);
-  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.query);
-  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.key);
-  ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
-  ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
-  ops_->AttentionMass(plan, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
+  ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key, *b.value,
+                       *pages_);
+  ops_->Attention(step, layer, config_.num_heads, *b.query, *pages_, *b.attention);
+  ops_->AttentionMass(step, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
 
-  ops_->RmsNorm(rows, *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed, {{w.gate.get(), b.gate.get()}, {w.up.get(), b.up.get()}});
-  ops_->SwiGlu(rows, *b.up, *b.gate);
+  ops_->AddNorm(rows, b.update.get(), *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
+  ops_->GateUp(rows, *b.normed, *w.gate, *w.up, *b.gate, *b.up);
   ops_->MatMul(rows, *b.gate, *w.down, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
-}
-
-void TransformerDevice::AddBiases(int rows, const Layer& w) {
-  ops_->AddVector(rows, *w.query_bias, *buffers_->query);
-  ops_->AddVector(rows, *w.key_bias, *buffers_->key);
-  ops_->AddVector(rows, *w.value_bias, *buffers_->value);
 }
 
 void TransformerDevice::NormHeads(int rows, const Layer& w) {
@@ -316,7 +305,7 @@ void TransformerDevice::NormHeads(int rows, const Layer& w) {
   ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
 }
 
-void TransformerDevice::ComputeLogits(const StepPlan& plan) {
+void TransformerDevice::ComputeLogits(const StepPlan& plan, const StepView& step) {
   std::vector<uint32_t> wanted;
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
     if (plan.rows[r].wants_logits) wanted.push_back(r);
@@ -329,7 +318,7 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan) {
   for (size_t done = 0; done < wanted.size(); done += at_once) {
     const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, at_once);
     const int rows = static_cast<int>(piece.size());
-    ops_->Gather(piece, *b.hidden, *b.last);
+    ops_->Gather(step, done, rows, *b.hidden, *b.last);
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
     ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));

@@ -65,12 +65,11 @@ class TransformerDevice final : public StepDevice {
   absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
 
   void PrepareMass(const StepPlan& plan);
-  void Forward(const StepPlan& plan);
-  void ForwardLayer(const StepPlan& plan, int layer);
-  void AddBiases(int rows, const Layer& w);
-  void FindBadRows(const StepPlan& plan);
+  void Forward(const StepView& step, int rows);
+  void ForwardLayer(const StepView& step, int rows, int layer);
   void NormHeads(int rows, const Layer& w);
-  void ComputeLogits(const StepPlan& plan);
+  void FindBadRows(const StepPlan& plan);
+  void ComputeLogits(const StepPlan& plan, const StepView& step);
 
   const Weights weights_;                             // the matrices may refer to their bytes
   std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
@@ -85,10 +84,9 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<WeightVector> output_norm_;          // [hidden]
   std::unique_ptr<WeightMatrix> output_;               // [vocab, hidden]; null: the embedding serves
   std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope.dim / 2]
-  float rope_magnitude_ = 1;
+  Ops::Rotation rotation_{};
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
   std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
   std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][ranges], on the host
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer

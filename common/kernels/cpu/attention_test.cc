@@ -11,6 +11,7 @@
 
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/reference/reference_ops.h"
+#include "common/kernels/testing.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -61,17 +62,6 @@ Request MakeRequest(std::mt19937& random, const Layout& layout, uint32_t rows) {
 
 std::vector<float> Rows(const std::vector<float>& all, size_t columns, uint32_t begin, uint32_t end) {
   return std::vector<float>(all.begin() + begin * columns, all.begin() + end * columns);
-}
-
-std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
-  const int rows = static_cast<int>(values.size()) / columns;
-  const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float));
-  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, data);
-  std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
-  std::vector<uint32_t> ids(rows);
-  std::iota(ids.begin(), ids.end(), 0);
-  ops.Embed(*table, ids, *x);
-  return x;
 }
 
 // How a request is computed; none of it may change a bit.
@@ -150,11 +140,14 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
     }
     const int rows = static_cast<int>(plan.rows.size());
     const std::unique_ptr<Activations> out = ops.NewActivations(rows, query_columns);
-    ops.WriteKv(plan, kLayer, *Upload(ops, keys, kv_columns), *Upload(ops, values, kv_columns), *memory);
-    ops.Attention(plan, kLayer, layout.heads, *Upload(ops, queries, query_columns), *memory, *out);
     if (manner.mass != nullptr) {
       plan.mass_ends.resize(requests.size());
       plan.mass_ends.back() = manner.mass_ends;
+    }
+    const std::unique_ptr<StepView> step = ops.Begin(plan);
+    ops.WriteKv(*step, kLayer, *Upload(ops, keys, kv_columns), *Upload(ops, values, kv_columns), *memory);
+    ops.Attention(*step, kLayer, layout.heads, *Upload(ops, queries, query_columns), *memory, *out);
+    if (manner.mass != nullptr) {
       std::vector<std::vector<uint32_t>> masses;
       for (uint32_t r = rows - mine; r < static_cast<uint32_t>(rows); ++r) {
         masses.resize(masses.size() + layout.heads, std::vector<uint32_t>(MassEnds(plan, plan.rows[r]).size(), 12345));
@@ -165,7 +158,7 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
                           .head = static_cast<uint32_t>(i % layout.heads),
                           .mass = absl::MakeSpan(masses[i])});
       }
-      ops.AttentionMass(plan, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
+      ops.AttentionMass(*step, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
       manner.mass->insert(manner.mass->end(), masses.begin(), masses.end());
     }
     std::vector<float> host(size_t(rows) * query_columns);
