@@ -11,6 +11,7 @@
 #include "common/anchor/tracker.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
+#include "common/transfer/frame_sums.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -230,7 +231,9 @@ void DecodeEngine::FetchNext(Session& session) {
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
   session.call = source_->Fetch(candidate.address, request, session.job.deadline,
-                                [this, post = post_, id = session.id, attempt = session.attempt](StateEvent event) {
+                                [this, post = post_, id = session.id, attempt = session.attempt,
+                                 sums = std::make_shared<FrameSums>()](StateEvent event) {
+                                  sums->Add(&event);
                                   // Any thread, perhaps after this engine's end: nothing of it is touched before the
                                   // closure runs, and that names the session, which may be gone by then.
                                   auto shared = std::make_shared<StateEvent>(std::move(event));
@@ -270,7 +273,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
                   progress->computed);
   }
   if (auto* frame = std::get_if<StateFrame>(&event.event)) {
-    return session.receiver->AcceptFrame(std::move(frame->frame), device_);
+    return session.receiver->AcceptFrame(std::move(frame->frame), frame->checksum, device_);
   }
   if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
     KEDGE_RETURN_IF_ERROR(ended->status);

@@ -67,6 +67,7 @@ class PlantedDevice : public HashDevice {
 
  private:
   struct Future : StepFuture {
+    bool Ready() const override { return inner->Ready(); }
     absl::Status Wait() override { return inner->Wait(); }
     absl::Status CheckRows(size_t first, size_t count) const override { return inner->CheckRows(first, count); }
     absl::Span<const float> Logits(size_t i) const override { return inner->Logits(i); }

@@ -73,7 +73,8 @@ class PrefillEngine {
   void Admit();
   // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
   void Begin(std::list<Job>::iterator job);
-  void Step();
+  // Returns whether there was anything to compute.
+  bool Step();
   void SendProgress();
   void End(std::list<Job>::iterator job, absl::Status status);
 

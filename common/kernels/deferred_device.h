@@ -28,8 +28,9 @@ class DeferredDevice : public StepDevice {
   uint32_t vocab_size() const override { return device_->vocab_size(); }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  RowBuffer NewRowBuffer(size_t size) const override { return device_->NewRowBuffer(size); }
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
   void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
@@ -42,6 +43,8 @@ class DeferredDevice : public StepDevice {
   class Future;
 
   std::unique_ptr<StepFuture> Enqueue(std::function<std::unique_ptr<StepFuture>()> work);
+  // Work that nobody can wait for.
+  void EnqueueCopy(std::function<void()> copy);
   // Runs queued work up to and including `outcome`'s.
   void RunUntil(const Outcome* outcome);
 

@@ -27,6 +27,7 @@ class HashDevice::Future : public StepFuture {
  public:
   explicit Future(const HashDevice* device) : device_(device) {}
   absl::Status Wait() override { return absl::OkStatus(); }
+  bool Ready() const override { return true; }
   absl::Status CheckRows(size_t first, size_t count) const override {
     const auto begin = device_->bad_rows_.begin() + first;
     const auto bad = std::find(begin, begin + count, true);
@@ -104,31 +105,30 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   return std::make_unique<Future>(this);
 }
 
-std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  KEDGE_CHECK(out.size() == rows.size() * shape_.row_bytes());
+std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  KEDGE_CHECK(out.bytes.size() == rows.size() * shape_.row_bytes());
   for (int copy = 0; copy < kCopies; ++copy) {
     for (size_t r = 0; r < rows.size(); ++r) {
-      std::memcpy(&out[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
+      std::memcpy(&out.bytes[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
     }
   }
   return std::make_unique<Future>(this);
 }
 
-std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  KEDGE_CHECK(in.size() == rows.size() * shape_.row_bytes());
+void HashDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  KEDGE_CHECK(in.bytes.size() == rows.size() * shape_.row_bytes());
   for (int copy = 0; copy < kCopies; ++copy) {
     for (size_t r = 0; r < rows.size(); ++r) {
       if (rows[r].page == kNoPage) continue;
-      std::memcpy(&Row(rows[r])[copy], &in[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
+      std::memcpy(&Row(rows[r])[copy], &in.bytes[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
     }
   }
-  return std::make_unique<Future>(this);
 }
 
 void HashDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
-  std::vector<uint8_t> rows(from.size() * shape_.row_bytes());
-  ReadRows(std::move(from), absl::MakeSpan(rows));
-  WriteRows(std::move(to), rows);
+  const RowBuffer rows = NewRowBuffer(from.size() * shape_.row_bytes());
+  HashDevice::ReadRows(std::move(from), rows);
+  HashDevice::WriteRows(std::move(to), rows.Share());
 }
 
 }  // namespace kedge

@@ -37,8 +37,8 @@ class HashDevice : public StepDevice {
   uint32_t vocab_size() const override { return options_.vocab_size; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
   void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
   // Rows read by steps so far whose four copies were not equal: always a bug of the caller.

@@ -22,7 +22,9 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "common/base/payload.h"
 #include "common/kernels/head_ref.h"
+#include "common/kernels/row_buffer.h"
 #include "common/kernels/row_shape.h"
 
 namespace kedge {
@@ -75,11 +77,13 @@ inline absl::Span<const uint32_t> MassEnds(const StepPlan& plan, const PlanRow& 
   return absl::MakeConstSpan(ends).first(std::min(before + 1, ends.size()));
 }
 
-// The result of a step or of a copy. Owned by one thread. Destroying a future that was not waited for is allowed:
-// the work is done all the same, in its turn.
+// The result of a step or of a copy to the host. Owned by one thread. Destroying a future that was not waited for is
+// allowed: the work is done all the same, in its turn.
 class StepFuture {
  public:
   virtual ~StepFuture() = default;
+  // Whether Wait would return at once.
+  virtual bool Ready() const = 0;
   // Blocks until the work, and all work launched before it on the same device, is done.
   virtual absl::Status Wait() = 0;
   // Whether rows [first, first + count) of the plan came to numbers: OK, or kInternal that says what of which row is
@@ -120,15 +124,20 @@ class StepDevice {
 
   virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;
 
-  // Copies rows out of pages into `out`, [layer][kv head][key, value][row][dim] (the order of a frame), or from `in`
-  // into pages, in turn with the steps. The bytes must stay alive and unchanged until the future has been waited for.
-  // REQUIRES: out.size() == rows.size() * row_shape().row_bytes().
-  virtual std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) = 0;
-  virtual std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) = 0;
+  // Copies of rows, in turn with the steps. The device holds the bytes until it is done. All rows lie in its pages.
 
-  // Copies row from[i] to to[i], in turn with the steps, as if all were read before the first is written: `to` may name
-  // pages of `from`. There is nothing to wait for, since only the device reads what was copied; a device that cannot
-  // copy fails the steps that follow. REQUIRES: as many of each, all in its pages, no two of `to` alike.
+  // Memory for ReadRows, not cleared: pinned, where that is what the device copies to without waiting. Thread-safe.
+  virtual RowBuffer NewRowBuffer(size_t size) const { return RowBuffer::Plain(size); }
+  // Out of pages into `out`, [layer][kv head][key, value][row][dim] (the order of a frame): it has the rows when the
+  // future is ready. REQUIRES: out.bytes.size() == rows.size() * row_shape().row_bytes().
+  virtual std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) = 0;
+
+  // What follows only the device reads, so there is nothing to wait for; a device that cannot copy fails the steps that
+  // come after.
+  // From `in` into pages, in the order of a frame. REQUIRES: in.bytes.size() as above.
+  virtual void WriteRows(std::vector<RowRef> rows, Payload in) = 0;
+  // Row from[i] to to[i], as if all were read before the first is written: `to` may name pages of `from`.
+  // REQUIRES: as many of each, no two of `to` alike.
   virtual void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) = 0;
 };
 

@@ -32,6 +32,7 @@ class DoneFuture final : public StepFuture {
              size_t mass_heads, const std::map<size_t, absl::Status>* bad_rows)
       : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
 
+  bool Ready() const override { return true; }
   absl::Status Wait() override { return status_; }
   absl::Status CheckRows(size_t first, size_t count) const override {
     const auto bad = bad_rows_->lower_bound(first);
@@ -332,16 +333,15 @@ void TransformerDevice::ComputeLogits(const StepPlan& plan, const StepView& step
   }
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  absl::Status status = CheckRows(rows, out.size(), false);
-  if (status.ok()) ops_->ReadRows(*pages_, rows, out);
-  return Done(std::move(status));
+std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  KEDGE_CHECK(out.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->ReadRows(*pages_, rows, out.bytes);
+  return Done(absl::OkStatus());
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  absl::Status status = CheckRows(rows, in.size(), true);
-  if (status.ok()) ops_->WriteRows(*pages_, rows, in);
-  return Done(std::move(status));
+void TransformerDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  KEDGE_CHECK(in.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->WriteRows(*pages_, rows, in.bytes);
 }
 
 void TransformerDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
@@ -384,15 +384,6 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
     if (row.kept_end > kept_rows || (row.kept_index >= 0 && static_cast<size_t>(row.kept_index) >= kept_rows)) {
       return error(r, "kept span beyond its pages");
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status TransformerDevice::CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const {
-  if (bytes != rows.size() * row_shape_.row_bytes()) return absl::InvalidArgumentError("rows: wrong number of bytes");
-  for (const RowRef& row : rows) {
-    if (may_skip && row.page == kNoPage) continue;
-    if (row.page >= num_pages_ || row.index >= kPageRows) return absl::InvalidArgumentError("rows: page out of range");
   }
   return absl::OkStatus();
 }

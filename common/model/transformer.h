@@ -42,8 +42,8 @@ class TransformerDevice final : public StepDevice {
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
   // nothing is computed.
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
   void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
@@ -61,8 +61,6 @@ class TransformerDevice final : public StepDevice {
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedVector(const std::string& name);
   void LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
-  // `may_skip`: kNoPage is allowed.
-  absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
 
   void PrepareMass(const StepPlan& plan);
   void Forward(const StepView& step, int rows);
