@@ -6,8 +6,8 @@
 
 README.md ("From any language") says how /tmp/client is made from the protos. How a call looks in the text of an answer is
 the model's own affair: this reads JSON with a name and arguments, between the marks of Qwen 2.5, Qwen 3 and Hermes, or bare or
-as a block of code, as Qwen 2.5 Coder writes it. Small models often call again in place of an answer; then what came back is
-printed.
+as a block of code, as Qwen 2.5 Coder writes it. Small models often repeat their call in place of an answer; then this begins
+the answer, and the model goes on with it.
 """
 import json
 import re
@@ -23,6 +23,7 @@ def get_temperature(city):
 
 
 FUNCTIONS = {"get_temperature": get_temperature}
+BEGUN = "According to the result,"
 TOOLS = [pb.Tool(name="get_temperature", description="Get the current temperature in a city.", parameters=json.dumps({
     "type": "object",
     "properties": {"city": {"type": "string", "description": "Name of the city."}},
@@ -60,22 +61,31 @@ def main():
     address, question = sys.argv[1:]
     stub = inference_pb2_grpc.InferenceServiceStub(grpc.insecure_channel(address))
     chat = pb.ChatMessages(messages=[pb.ChatMessage(role="user", content=question)], tools=TOOLS)
-    results = {}  # by call
-    while True:
+
+    def generate():
         answer = stub.Generate(pb.GenerateRequest(
             messages=chat, sampling_params=pb.SamplingParams(temperature=0, max_tokens=200)), timeout=120)
-        text, calls = read_calls(answer.completions[0].text)
-        calls = [call for call in calls if json.dumps(call) not in results]
-        if not calls:
+        return answer.completions[0].text
+
+    results = {}  # by call
+    while True:
+        answer = generate()
+        text, calls = read_calls(answer)
+        new_calls = {json.dumps(call): call for call in calls if json.dumps(call) not in results}
+        if not new_calls:
             break
         message = chat.messages.add(role="assistant", content=text or None)
-        for call in calls:
-            key, call_id = json.dumps(call), f"call{len(results)}"
+        for key, call in new_calls.items():
+            call_id = f"call{len(results)}"
             results[key] = json.dumps(call_function(**call))
             print(f"{key} = {results[key]}", file=sys.stderr)
             message.tool_calls.add(id=call_id, name=call["name"], arguments=json.dumps(call["arguments"]))
             chat.messages.add(role="tool", tool_call_id=call_id, name=call["name"], content=results[key])
-    print(text or "; ".join(results.values()))
+    if calls:  # it asks for nothing new, and has not answered
+        chat.messages.add(role="assistant", content=BEGUN)
+        chat.continue_final_message = True
+        answer = BEGUN + generate()
+    print(answer)
 
 
 if __name__ == "__main__":
