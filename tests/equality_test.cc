@@ -213,9 +213,9 @@ uint64_t HashOfBits(const Content& content, uint32_t chunk, StepDevice* device) 
     for (uint32_t i = 0; i < slice.rows; ++i) add_values(step->Logits(i));
     EXPECT_TRUE(FinishStep({slice}, step.get(), device).ok());
     for (const RowRef& row : rows) {  // one by one: the bytes do not depend on the chunk
-      std::vector<uint8_t> bytes(device->row_shape().row_bytes());
-      EXPECT_TRUE(device->ReadRows({row}, absl::MakeSpan(bytes))->Wait().ok());
-      add(bytes);
+      const RowBuffer bytes = device->NewRowBuffer(device->row_shape().row_bytes());
+      EXPECT_TRUE(device->ReadRows({row}, bytes)->Wait().ok());
+      add(bytes.bytes);
     }
     sequence.DropUnseen();
   }
