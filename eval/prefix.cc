@@ -9,7 +9,6 @@
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/engine/step.h"
-#include "common/kernels/row_buffer.h"
 
 namespace kedge {
 namespace {

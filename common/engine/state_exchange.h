@@ -14,7 +14,6 @@
 #include "common/anchor/segment.h"
 #include "common/base/payload.h"
 #include "common/engine/sequence.h"
-#include "common/kernels/row_buffer.h"
 #include "common/kernels/step.h"
 
 namespace kedge {

@@ -59,7 +59,7 @@ struct PlanRow {
 };
 
 // REQUIRES: rows of one request stand in ascending order of position, without gaps; spans show only rows written by
-// earlier steps, by WriteRows, or by rows that stand before in the same step; at most max_rows() rows.
+// earlier steps, by WriteRows or CopyRows, or by rows that stand before in the same step; at most max_rows() rows.
 struct StepPlan {
   std::vector<PlanRow> rows;
   std::vector<PageTables> tables;
@@ -94,8 +94,8 @@ class StepFuture {
   // REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
   // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to the rows of R that it sees, summed
-  // by range (MassEnds): each row's in whole parts of kMassOne. All sums together are kMassOne and half a part for each
-  // row at most. Valid as Logits.
+  // by range (MassEnds): each row's in whole parts of kMassOne. All sums together are kMassOne, give or take half a part
+  // for each row, so none is too large. Valid as Logits.
   virtual absl::Span<const uint32_t> Mass(size_t i, size_t h) const = 0;
 };
 
