@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
+#include "common/kernels/choose_token.h"
 #include "common/kv/page_pool.h"
 
 namespace kedge {
@@ -23,10 +24,16 @@ class Stopwatch {
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
-absl::Status ReadPrompt(Sequence* sequence, StepDevice* device) {
+absl::Status ReadPrompt(Sequence* sequence, StepDevice* device, absl::Duration* step_time) {
   while (sequence->pending() > 0) {
     const Slice slice{.sequence = sequence, .rows = std::min(device->max_rows(), sequence->ready())};
-    KEDGE_RETURN_IF_ERROR(FinishStep({slice}, LaunchStep({slice}, device).get(), device));
+    StepPlan plan;
+    sequence->Plan(slice.rows, slice.logits, &plan);
+    const Stopwatch time;
+    const std::unique_ptr<StepFuture> step = device->Launch(std::move(plan));
+    KEDGE_RETURN_IF_ERROR(step->Wait());
+    *step_time += time.elapsed();
+    KEDGE_RETURN_IF_ERROR(FinishStep({slice}, step.get(), device));
     sequence->DropUnseen();
   }
   return absl::OkStatus();
@@ -38,14 +45,26 @@ uint64_t VisibleRows(const StepPlan& plan) {
   return rows;
 }
 
-// One step with a row of each stream. Planned here and not by LaunchStep, to see what the rows are shown.
-absl::Status WriteRow(absl::Span<const Slice> slices, StepDevice* device, EngineRun* run) {
+// One step with a row of each stream. Planned here, and not by LaunchStep, to see what the rows are shown.
+absl::Status WriteRow(absl::Span<const Slice> slices, std::optional<TokenChoice> sample, StepDevice* device,
+                      EngineRun* run, absl::Duration* step_time) {
   StepPlan plan;
   for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan);
   run->visible_rows += VisibleRows(plan);
   run->decode_rows += plan.rows.size();
+  const Stopwatch time;
+  const std::unique_ptr<StepFuture> step = device->Launch(std::move(plan));
+  KEDGE_RETURN_IF_ERROR(step->Wait());
+  *step_time += time.elapsed();
+  KEDGE_RETURN_IF_ERROR(FinishStep(slices, step.get(), device));
+  if (sample.has_value()) {
+    sample->position = static_cast<uint32_t>(run->decode_steps);
+    for (size_t i = 0; i < slices.size(); ++i) {
+      sample->completion = static_cast<uint32_t>(i);
+      run->chosen.push_back(ChooseToken(step->Logits(i), *sample));
+    }
+  }
   ++run->decode_steps;
-  KEDGE_RETURN_IF_ERROR(FinishStep(slices, device->Launch(std::move(plan)).get(), device));
   for (const Slice& slice : slices) slice.sequence->DropUnseen();
   return absl::OkStatus();
 }
@@ -61,7 +80,7 @@ uint64_t PagesFor(absl::Span<const EngineStream> streams, uint32_t chunk) {
 }
 
 absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, const SalienceHeads& heads,
-                                    StepDevice* device) {
+                                    const std::optional<TokenChoice>& sample, StepDevice* device) {
   PagePool pool(device->num_pages());
   std::vector<std::unique_ptr<Sequence>> sequences;
   for (const EngineStream& stream : streams) {
@@ -75,11 +94,13 @@ absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, cons
   }
 
   EngineRun run;
+  absl::Duration prompt_steps, decode_steps;
   const Stopwatch prompt_time;
   for (const std::unique_ptr<Sequence>& sequence : sequences) {
-    KEDGE_RETURN_IF_ERROR(ReadPrompt(sequence.get(), device));
+    KEDGE_RETURN_IF_ERROR(ReadPrompt(sequence.get(), device, &prompt_steps));
   }
   run.prompt_time = prompt_time.elapsed();
+  run.prompt_idle = run.prompt_time - prompt_steps;
   for (const std::unique_ptr<Sequence>& sequence : sequences) run.held_pages += sequence->num_pages();
 
   std::vector<Slice> slices;
@@ -88,9 +109,10 @@ absl::StatusOr<EngineRun> RunEngine(absl::Span<const EngineStream> streams, cons
   const Stopwatch decode_time;
   for (size_t step = 0; step < steps; ++step) {
     for (size_t i = 0; i < streams.size(); ++i) sequences[i]->Append(streams[i].written[step]);
-    KEDGE_RETURN_IF_ERROR(WriteRow(slices, device, &run));
+    KEDGE_RETURN_IF_ERROR(WriteRow(slices, sample, device, &run, &decode_steps));
   }
   run.decode_time = decode_time.elapsed();
+  run.decode_idle = run.decode_time - decode_steps;
   return run;
 }
 

@@ -37,6 +37,18 @@ using PageId = uint32_t;
 // A prompt row or a generated one. A numerics class may use other kernels for each; `cpu` uses the same.
 enum class Role : uint8_t { kPrompt = 0, kGenerated = 1 };
 
+// How the token behind a row is chosen from its logits alone (choose_token.h).
+struct TokenChoice {
+  float temperature = 1;  // 0: greedy
+  float top_p = 1;        // (0, 1]; 1: off
+  float min_p = 0;        // [0, 1]; 0: off
+  uint32_t top_k = 0;     // 0: off
+  // What the random number is a function of.
+  uint64_t seed = 0;
+  uint32_t completion = 0;
+  uint32_t position = 0;  // in the answer
+};
+
 // Where the rows of one request lie.
 struct PageTables {
   uint32_t first_recent_page = 0;  // recent[0] holds positions [32 * first_recent_page, + 32)
