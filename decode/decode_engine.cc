@@ -11,6 +11,7 @@
 #include "common/anchor/tracker.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
+#include "common/transfer/frame_sums.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -53,9 +54,9 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       clock_(clock),
       post_(std::move(post)),
       pool_(device->num_pages()),
-      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
-             &options_.salience_heads, device, &pool_),
-      pacer_(options.step_target, device->max_rows()) {}
+      cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
+             &pool_),
+      pacer_(device->step_target(), device->max_rows()) {}
 
 DecodeEngine::~DecodeEngine() = default;
 
@@ -196,10 +197,7 @@ void DecodeEngine::Begin(Session& session) {
 }
 
 void DecodeEngine::Run(Session& session, const std::optional<CachedPrefix>& hit) {
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(session.sequence.get(), hit);
-  session.failed = computation.status();
-  if (!computation.ok()) return;
-  session.computation = *std::move(computation);
+  session.computation = cache_.Start(session.sequence.get(), hit);
   session.state = Session::State::kRunning;
 }
 
@@ -233,7 +231,9 @@ void DecodeEngine::FetchNext(Session& session) {
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
   session.call = source_->Fetch(candidate.address, request, session.job.deadline,
-                                [this, post = post_, id = session.id, attempt = session.attempt](StateEvent event) {
+                                [this, post = post_, id = session.id, attempt = session.attempt,
+                                 sums = std::make_shared<FrameSums>()](StateEvent event) {
+                                  sums->Add(&event);
                                   // Any thread, perhaps after this engine's end: nothing of it is touched before the
                                   // closure runs, and that names the session, which may be gone by then.
                                   auto shared = std::make_shared<StateEvent>(std::move(event));
@@ -273,7 +273,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
                   progress->computed);
   }
   if (auto* frame = std::get_if<StateFrame>(&event.event)) {
-    return session.receiver->AcceptFrame(std::move(frame->frame), device_);
+    return session.receiver->AcceptFrame(std::move(frame->frame), frame->checksum, device_);
   }
   if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
     KEDGE_RETURN_IF_ERROR(ended->status);

@@ -31,11 +31,9 @@ struct DecodeOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
-  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
   uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
   RowSourceLimits row_source;
-  uint32_t max_waiting = 256;  // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
-  absl::Duration step_target = absl::Milliseconds(150);
+  uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
 

@@ -70,8 +70,12 @@ class DecodeEngineTest : public testing::Test {
     options.fingerprint = "model";
     options.context_length = 400;
     engine_.reset();
-    device_ = std::make_unique<CountingDevice>(HashDeviceOptions{
-        .num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_, .undecided = undecided_});
+    device_ = std::make_unique<CountingDevice>(HashDeviceOptions{.num_pages = pages,
+                                                                 .max_rows = 64,
+                                                                 .vocab_size = 100,
+                                                                 .roles_agree = roles_agree_,
+                                                                 .bad_token = bad_token_,
+                                                                 .undecided = undecided_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -100,7 +104,8 @@ class DecodeEngineTest : public testing::Test {
   }
 
   std::optional<uint32_t> bad_token_;  // of the next engine's device
-  uint32_t undecided_ = 0;             // of that as well
+  bool roles_agree_ = false;           // the same
+  uint32_t undecided_ = 0;             // the same
   SimulatedClock clock_;
   ScriptedSource source_;
   std::unique_ptr<CountingDevice> device_;
@@ -378,7 +383,8 @@ TEST_F(DecodeEngineTest, WhatFollowsStoredRowsIsComputedHereIfItIsLittle) {
 
 TEST_F(DecodeEngineTest, WhereRolesAgreeAnAnswerIsPartOfTheNextPrompt) {
   for (const bool agree : {false, true}) {
-    NewEngine({.roles_agree = agree, .cache_pages = 64});
+    roles_agree_ = agree;
+    NewEngine({.cache_pages = 64});
     const auto first = Add(Job(100, 20));
     Turns(40);
     DecodeJob next = Job(100);

@@ -1,6 +1,6 @@
 // Jobs wait in order of arrival for their rows, then share every step. Rows leave as soon as the step that computed
-// them is done. A job that waits for another one's rows lets later ones pass: it holds nothing. Tested by
-// prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
+// them is done and the device has copied them. A job that waits for another one's rows lets later ones pass: it holds
+// nothing. Tested by prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
 #include "prefill/prefill_engine.h"
 
 #include <algorithm>
@@ -42,9 +42,9 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       device_(device),
       clock_(clock),
       pool_(device->num_pages()),
-      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
-             &options_.salience_heads, device, &pool_),
-      pacer_(options.step_target, device->max_rows()) {}
+      cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
+             &pool_),
+      pacer_(device->step_target(), device->max_rows()) {}
 
 PrefillEngine::~PrefillEngine() = default;
 
@@ -116,13 +116,11 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   job->wait = cache_.Await(content, end, job->cached);
   if (job->wait != nullptr) return;
   job->sequence = std::make_unique<Sequence>(content, *pool_.Reserve(job->pages), &options_.salience_heads);
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(job->sequence.get(), hit);
-  if (!computation.ok()) return End(job, computation.status());
-  job->computation = *std::move(computation);
+  job->computation = cache_.Start(job->sequence.get(), hit);
   job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
 }
 
-void PrefillEngine::Step() {
+bool PrefillEngine::Step() {
   std::vector<Claim> claims;
   for (const Job& job : jobs_) claims.push_back(job.claim());
   const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
@@ -136,7 +134,7 @@ void PrefillEngine::Step() {
     jobs.push_back(job);
     total += rows[i];
   }
-  if (slices.empty()) return;
+  if (slices.empty()) return false;
   const absl::Time start = clock_->Now();
   const std::vector<absl::Status> statuses = FinishEach(slices, LaunchStep(slices, device_).get(), device_);
   pacer_.Record(total, clock_->Now() - start);
@@ -146,11 +144,14 @@ void PrefillEngine::Step() {
     spdlog::error("request {}: {}", jobs[slice]->request.request_id, std::string(statuses[slice].message()));
     End(jobs[slice], statuses[slice]);
   }
+  return true;
 }
 
+// Rows leave when they have been copied, and nobody waits for that while there is something to compute: the next step
+// has its turn behind the copies.
 bool PrefillEngine::Turn() {
   Admit();
-  Step();
+  const bool stepped = Step();
   for (auto job = jobs_.begin(); job != jobs_.end();) {
     const auto current = job++;
     if (current->sequence == nullptr) continue;
@@ -159,19 +160,21 @@ bool PrefillEngine::Turn() {
       current->sink->Send({StateHead{*std::move(header), current->cached}});
       current->last_sent = clock_->Now();
     }
-    absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(device_);
+    current->sender->StartFrames(device_);
+    current->sequence->DropUnseen();
+    absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(/*wait=*/!stepped);
     if (!frames.ok()) {
       End(current, frames.status());
       continue;
     }
     for (Payload& frame : *frames) current->sink->Send({StateFrame{std::move(frame)}});
     if (!frames->empty()) current->last_sent = clock_->Now();
-    current->sequence->DropUnseen();
-    if (current->sequence->pending() == 0) End(current, absl::OkStatus());
+    if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
   return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
-    return job.sequence != nullptr ? job.claim().ready > 0 : !job.waits() && job.pages <= pool_.num_free();
+    if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
+    return !job.waits() && job.pages <= pool_.num_free();
   });
 }
 

@@ -213,9 +213,9 @@ uint64_t HashOfBits(const Content& content, uint32_t chunk, StepDevice* device) 
     for (uint32_t i = 0; i < slice.rows; ++i) add_values(step->Logits(i));
     EXPECT_TRUE(FinishStep({slice}, step.get(), device).ok());
     for (const RowRef& row : rows) {  // one by one: the bytes do not depend on the chunk
-      std::vector<uint8_t> bytes(device->row_shape().row_bytes());
-      EXPECT_TRUE(device->ReadRows({row}, absl::MakeSpan(bytes))->Wait().ok());
-      add(bytes);
+      const RowBuffer bytes = device->NewRowBuffer(device->row_shape().row_bytes());
+      EXPECT_TRUE(device->ReadRows({row}, bytes)->Wait().ok());
+      add(bytes.bytes);
     }
     sequence.DropUnseen();
   }
@@ -255,7 +255,7 @@ TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
   }
 }
 
-// A row of an answer has the bits that it would have as part of a prompt, if MakeDevice says so.
+// A row of an answer has the bits that it would have as part of a prompt, if the device says so.
 TEST_P(EqualityTest, RolesAgreeAsStated) {
   for (uint32_t seed = 0; seed < 6; ++seed) {
     std::mt19937 random(77 * GetParam() + seed);
@@ -273,7 +273,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
     content.prompt_length = 1;
     const std::vector<double> as_answer = ScoreSteps(content, kHeads, device.get())->logprobs;
-    ASSERT_TRUE(!kRolesAgree || as_prompt == as_answer) << CanonicalPolicy(content.policy);
+    ASSERT_TRUE(!device->roles_agree() || as_prompt == as_answer) << CanonicalPolicy(content.policy);
   }
 }
 
@@ -289,13 +289,12 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     SCOPED_TRACE(backend);
     const auto device = model_.Device(backend, KvType::kF16);
     PagePool pool(device->num_pages());
-    PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
-                      device.get(), &pool);
+    PrefixCache cache({.fingerprint = "tiny", .max_pages = pool.num_pages() / 2}, &kHeads, device.get(), &pool);
     // The logits of every row, by position, from where the sequence begins.
     const auto run = [&](const std::optional<CachedPrefix>& hit, bool store) {
       std::map<uint32_t, std::vector<float>> rows;
       Sequence sequence(content, pool.Reserve(PagesFor(content, 0, 20, 0)).value(), &kHeads);
-      const auto computation = cache.Start(&sequence, hit).value();
+      const auto computation = cache.Start(&sequence, hit);
       while (sequence.pending() > 0) {
         const uint32_t first = sequence.position();
         const Slice slice{&sequence, std::min<uint32_t>(computation->ready(), 1 + random() % 20), WantedLogits::kAll};

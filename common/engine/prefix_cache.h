@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/anchor/chain.h"
 #include "common/anchor/content.h"
 #include "common/engine/sequence.h"
@@ -21,9 +20,8 @@
 namespace kedge {
 
 struct PrefixCacheOptions {
-  std::string fingerprint;   // of the model
-  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
-  uint32_t max_pages = 0;    // 0: nothing is stored, and nobody waits
+  std::string fingerprint;  // of the model
+  uint32_t max_pages = 0;   // 0: nothing is stored, and nobody waits
 };
 
 class PrefixCache;
@@ -109,7 +107,7 @@ class PrefixCache {
   std::shared_ptr<const PrefixWait> Await(const Content& content, uint32_t most, uint32_t have);
 
   // Follows a sequence, which goes on behind `hit` if there is one. REQUIRES: with a hit, sequence->position() == 0.
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
+  std::unique_ptr<PrefixComputation> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
 
   uint64_t num_rows() const { return uint64_t{store_.num_pages()} * kPageRows; }
 

@@ -1,11 +1,10 @@
-// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by score_test.cc
-// and state_exchange_test.cc.
+// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by sequence_test.cc,
+// score_test.cc and state_exchange_test.cc.
 #include "common/engine/sequence.h"
 
 #include <algorithm>
 
 #include "common/base/check.h"
-#include "common/base/status.h"
 
 namespace kedge {
 
@@ -27,6 +26,8 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan, const st
     KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
     if (!salience_.has_value()) salience_.emplace(content_, *heads_);
     plan->mass_heads = heads_->All();
+    plan->mass_ends.resize(plan->tables.size() + 1);
+    plan->mass_ends.back() = salience_->SequenceEnds();
   }
   mass_rows_.clear();
   for (uint32_t i = 0; i < rows; ++i) {
@@ -60,7 +61,7 @@ void Sequence::TakeSalience(const EarlierSalience& earlier) {
   salience_->Take(earlier);
 }
 
-absl::Status Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
+void Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
   const size_t count = mass_rows_.size();
   const size_t num_heads = heads_ == nullptr ? 0 : heads_->pointers.size() + heads_->retrieval.size();
   for (size_t i = 0; i < count; ++i) {
@@ -69,11 +70,11 @@ absl::Status Sequence::Settle(const StepFuture& step, size_t first_mass, StepDev
     }
   }
   mass_rows_.clear();
-  return tracker_.reduces_next() ? Reduce(device) : absl::OkStatus();
+  if (tracker_.reduces_next()) Reduce(device);
 }
 
 // K is filled by copies out of R: only now is it known which rows are kept.
-absl::Status Sequence::Reduce(StepDevice* device) {
+void Sequence::Reduce(StepDevice* device) {
   if (salience_.has_value()) {
     content_.salient = salience_->Choose();
     salience_.reset();
@@ -86,9 +87,7 @@ absl::Status Sequence::Reduce(StepDevice* device) {
     from.push_back(rows_.RecentRow(kept[index]));
     to.push_back(rows_.KeptRow(index));
   }
-  std::vector<uint8_t> bytes(kept.size() * device->row_shape().row_bytes());
-  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
-  return device->WriteRows(std::move(to), bytes)->Wait();
+  device->CopyRows(std::move(from), std::move(to));
 }
 
 std::optional<StoredRows> Sequence::Stored() const {
@@ -100,7 +99,7 @@ std::optional<StoredRows> Sequence::Stored() const {
   return rows_.Stored(position(), 0, 0);
 }
 
-absl::Status Sequence::Resume(const StoredRows& rows, StepDevice* device) {
+void Sequence::Resume(const StoredRows& rows, StepDevice* device) {
   KEDGE_CHECK(position() == 0);
   if (content_.policy.prefill_full) {
     KEDGE_CHECK(rows.end + 1 < content_.prompt_length);
@@ -109,11 +108,9 @@ absl::Status Sequence::Resume(const StoredRows& rows, StepDevice* device) {
     tracker_.AdvanceTo(rows.end);
     KEDGE_CHECK(tracker_.next_recent_begin() == rows.recent_begin && tracker_.kept_positions().size() == rows.kept);
   }
-  // Read before Adopt, which may take the pages.
-  std::vector<RowRef> from = RowsOfOpenPages(rows);
-  std::vector<uint8_t> bytes(from.size() * device->row_shape().row_bytes());
-  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
-  return device->WriteRows(rows_.Adopt(rows), bytes)->Wait();
+  // Adopt may take the very pages that are copied out of; nothing else is written to them before this copy's turn.
+  std::vector<RowRef> to = rows_.Adopt(rows);
+  if (!to.empty()) device->CopyRows(RowsOfOpenPages(rows), std::move(to));
 }
 
 std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first, uint32_t count) const {

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "common/anchor/content.h"
 #include "common/anchor/salience.h"
 #include "common/anchor/tracker.h"
@@ -64,8 +63,8 @@ class Sequence {
   size_t num_mass_rows() const { return mass_rows_.size(); }
   // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
   // want mass. Takes the mass of its own; once the prompt has been computed up to its last row, chooses salient
-  // sequences if none were chosen for this request, and reduces the prompt.
-  absl::Status Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
+  // sequences if none were chosen for this request, and reduces the prompt: the device copies, and nobody waits.
+  void Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
   // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
   // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
@@ -76,7 +75,7 @@ class Sequence {
   std::optional<StoredRows> Stored() const;
   // Goes on behind stored rows of this content's beginning (SharedContent). REQUIRES: position() == 0; under
   // `prefill=full` rows.end < prompt_length - 1.
-  absl::Status Resume(const StoredRows& rows, StepDevice* device);
+  void Resume(const StoredRows& rows, StepDevice* device);
 
   // --- Sending ---
   // Whether State(p) of the ids is known: always, but under `prefill=full` only once the prompt is reduced.
@@ -108,7 +107,7 @@ class Sequence {
   void Reset();
 
  private:
-  absl::Status Reduce(StepDevice* device);
+  void Reduce(StepDevice* device);
 
   Content content_;
   const SalienceHeads* const heads_;

@@ -28,6 +28,7 @@ class HashDevice::Future : public StepFuture {
  public:
   explicit Future(const HashDevice* device) : device_(device) {}
   absl::Status Wait() override { return absl::OkStatus(); }
+  bool Ready() const override { return true; }
   absl::Status CheckRows(size_t first, size_t count) const override {
     const auto begin = device_->bad_rows_.begin() + first;
     const auto bad = std::find(begin, begin + count, true);
@@ -78,18 +79,22 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
 
     uint64_t hash = Combine(options_.model_seed, row.token);
     hash = Combine(hash, row.position);
-    hash = Combine(hash, static_cast<uint64_t>(row.role));
+    if (!options_.roles_agree) hash = Combine(hash, static_cast<uint64_t>(row.role));
     for (uint32_t k = 0; k < row.kept_end; ++k) hash = Combine(hash, ReadRow(kept(k)));
     for (uint32_t p = row.recent_begin; p < row.position; ++p) hash = Combine(hash, ReadRow(recent(p)));
     WriteRow(recent(row.position), hash);
     if (row.kept_index >= 0) WriteRow(kept(row.kept_index), hash);
     if (row.wants_mass) {
       auto& heads = mass_.emplace_back();
+      const absl::Span<const uint32_t> ends = MassEnds(plan, row);
       for (const HeadRef& head : plan.mass_heads) {
-        std::vector<uint32_t>& mass = heads.emplace_back();
+        std::vector<uint32_t>& mass = heads.emplace_back(ends.size());
         const uint64_t query = Combine(hash, uint64_t{head.layer} << 32 | head.head);
+        size_t range = 0;
         for (uint32_t p = row.recent_begin; p <= row.position; ++p) {
-          mass.push_back(static_cast<uint32_t>(Combine(query, ReadRow(recent(p))) >> 44));
+          while (range < ends.size() && ends[range] <= p) ++range;
+          if (range == ends.size()) break;
+          mass[range] += static_cast<uint32_t>(Combine(query, ReadRow(recent(p))) >> 44);
         }
       }
     }
@@ -105,25 +110,30 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   return std::make_unique<Future>(this);
 }
 
-std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  KEDGE_CHECK(out.size() == rows.size() * shape_.row_bytes());
+std::unique_ptr<StepFuture> HashDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  KEDGE_CHECK(out.bytes.size() == rows.size() * shape_.row_bytes());
   for (int copy = 0; copy < kCopies; ++copy) {
     for (size_t r = 0; r < rows.size(); ++r) {
-      std::memcpy(&out[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
+      std::memcpy(&out.bytes[(copy * rows.size() + r) * sizeof(uint64_t)], &Row(rows[r])[copy], sizeof(uint64_t));
     }
   }
   return std::make_unique<Future>(this);
 }
 
-std::unique_ptr<StepFuture> HashDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  KEDGE_CHECK(in.size() == rows.size() * shape_.row_bytes());
+void HashDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  KEDGE_CHECK(in.bytes.size() == rows.size() * shape_.row_bytes());
   for (int copy = 0; copy < kCopies; ++copy) {
     for (size_t r = 0; r < rows.size(); ++r) {
       if (rows[r].page == kNoPage) continue;
-      std::memcpy(&Row(rows[r])[copy], &in[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
+      std::memcpy(&Row(rows[r])[copy], &in.bytes[(copy * rows.size() + r) * sizeof(uint64_t)], sizeof(uint64_t));
     }
   }
-  return std::make_unique<Future>(this);
+}
+
+void HashDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  const RowBuffer rows = NewRowBuffer(from.size() * shape_.row_bytes());
+  HashDevice::ReadRows(std::move(from), rows);
+  HashDevice::WriteRows(std::move(to), rows.Share());
 }
 
 }  // namespace kedge

@@ -18,6 +18,7 @@ struct HashDeviceOptions {
   uint32_t max_rows = 256;
   uint32_t vocab_size = 64;
   uint64_t model_seed = 1;            // two devices with other seeds are two models
+  bool roles_agree = false;           // the role is no part of the hash
   std::optional<uint32_t> bad_token;  // rows of it come to no numbers (StepFuture::CheckRows)
   uint32_t undecided = 0;             // every so many-th choice is left to the caller; 0: none is
 };
@@ -30,13 +31,16 @@ class HashDevice : public StepDevice {
 
   const std::string& numerics_class() const override { return numerics_class_; }
   const RowShape& row_shape() const override { return shape_; }
+  bool roles_agree() const override { return options_.roles_agree; }
   uint32_t num_pages() const override { return options_.num_pages; }
   uint32_t max_rows() const override { return options_.max_rows; }
+  absl::Duration step_target() const override { return absl::Milliseconds(150); }
   uint32_t vocab_size() const override { return options_.vocab_size; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
   // Rows read by steps so far whose four copies were not equal: always a bug of the caller.
   uint64_t torn_rows() const { return torn_rows_; }
@@ -57,7 +61,7 @@ class HashDevice : public StepDevice {
   std::vector<std::optional<uint32_t>> tokens_;           // [outputs]
   std::vector<std::vector<float>> logits_;                // [outputs]
   uint64_t choices_ = 0;                                  // so far
-  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][position]
+  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][range]
   uint64_t torn_rows_ = 0;
 };
 

@@ -37,20 +37,21 @@ TEST(HashDeviceTest, StaleRowChangesTheLogits) {
   EXPECT_NE(LogitsOf(a, OneRow(6, 1, 0, {0})), LogitsOf(b, OneRow(6, 1, 0, {0})));
 }
 
-TEST(HashDeviceTest, RoleChangesTheLogits) {
-  HashDevice device({});
+TEST(HashDeviceTest, RoleChangesTheLogitsUnlessRolesAgree) {
+  HashDevice device({}), agrees({.roles_agree = true});
   StepPlan generated = OneRow(5, 0, 0, {0});
   generated.rows[0].role = Role::kGenerated;
   EXPECT_NE(LogitsOf(device, OneRow(5, 0, 0, {0})), LogitsOf(device, generated));
+  EXPECT_EQ(LogitsOf(agrees, OneRow(5, 0, 0, {0})), LogitsOf(agrees, generated));
 }
 
 TEST(HashDeviceTest, CopiedRowsGoOnTheSame) {
   HashDevice a({}), b({});
   LogitsOf(a, OneRow(5, 0, 0, {0}));
   LogitsOf(a, OneRow(6, 1, 0, {0}));
-  std::vector<uint8_t> bytes(2 * a.row_shape().row_bytes());
-  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, absl::MakeSpan(bytes))->Wait().ok());
-  ASSERT_TRUE(b.WriteRows({{9, 0}, {9, 1}}, bytes)->Wait().ok());
+  const RowBuffer rows = a.NewRowBuffer(2 * a.row_shape().row_bytes());
+  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, rows)->Wait().ok());
+  b.WriteRows({{9, 0}, {9, 1}}, rows.Share());
   EXPECT_EQ(LogitsOf(a, OneRow(7, 2, 0, {0})), LogitsOf(b, OneRow(7, 2, 0, {9})));
   EXPECT_EQ(b.torn_rows(), 0u);
 }
@@ -75,10 +76,10 @@ TEST(HashDeviceTest, RowsMixedUpInAFrameShow) {
   HashDevice a({}), b({});
   LogitsOf(a, OneRow(5, 0, 0, {0}));
   LogitsOf(a, OneRow(6, 1, 0, {0}));
-  std::vector<uint8_t> bytes(2 * a.row_shape().row_bytes());
-  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, absl::MakeSpan(bytes))->Wait().ok());
-  std::swap_ranges(bytes.begin(), bytes.begin() + 8, bytes.begin() + 8);
-  ASSERT_TRUE(b.WriteRows({{0, 0}, {0, 1}}, bytes)->Wait().ok());
+  const RowBuffer rows = a.NewRowBuffer(2 * a.row_shape().row_bytes());
+  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, rows)->Wait().ok());
+  std::swap_ranges(rows.bytes.begin(), rows.bytes.begin() + 8, rows.bytes.begin() + 8);
+  b.WriteRows({{0, 0}, {0, 1}}, rows.Share());
   EXPECT_NE(LogitsOf(a, OneRow(7, 2, 0, {0})), LogitsOf(b, OneRow(7, 2, 0, {0})));
   EXPECT_EQ(b.torn_rows(), 2u);
 }

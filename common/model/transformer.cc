@@ -25,8 +25,6 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
-
 // Of work that was done before the future was made.
 class DoneFuture final : public StepFuture {
  public:
@@ -36,6 +34,7 @@ class DoneFuture final : public StepFuture {
              const std::map<size_t, absl::Status>* bad_rows)
       : tokens_(tokens), logits_(logits), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
 
+  bool Ready() const override { return true; }
   absl::Status Wait() override { return status_; }
   absl::Status CheckRows(size_t first, size_t count) const override {
     const auto bad = bad_rows_->lower_bound(first);
@@ -88,9 +87,9 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> key, value;   // [rows, kv_heads * head_dim]
   std::unique_ptr<Activations> attention;    // [rows, heads * head_dim]
   std::unique_ptr<Activations> gate, up;     // [rows, ffn]
-  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows with an output
-  std::unique_ptr<Activations> last_normed;  // [kLogitRows, hidden]
-  std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
+  std::unique_ptr<Activations> last;         // [logit rows, hidden]: rows with an output
+  std::unique_ptr<Activations> last_normed;  // [logit rows, hidden]
+  std::unique_ptr<Activations> logits;       // [logit rows, vocab]
 };
 
 TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
@@ -111,7 +110,7 @@ absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Wei
   KEDGE_RETURN_IF_ERROR(device->LoadWeights());
 
   const int rows = static_cast<int>(max_rows);
-  const int logit_rows = static_cast<int>(std::min(max_rows, kLogitRows));
+  const int logit_rows = static_cast<int>(std::min(max_rows, device->ops_->traits().logit_rows));
   const int query_size = config.num_heads * config.head_dim;
   const int kv_size = config.num_kv_heads * config.head_dim;
   const auto buffer = [&](int buffer_rows, int columns) { return device->ops_->NewActivations(buffer_rows, columns); };
@@ -231,15 +230,17 @@ void TransformerDevice::LoadRotation() {
   }
   const RopeTable table = MakeRopeTable(config_.rope, factors);
   inverse_frequencies_ = ops_->LoadVector(table.inverse_frequencies);
-  rope_magnitude_ = table.magnitude;
+  rotation_ = {
+      .head_dim = config_.head_dim, .inverse_frequencies = inverse_frequencies_.get(), .magnitude = table.magnitude};
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
   if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
   PrepareMass(plan);
-  Forward(plan);
+  const std::unique_ptr<StepView> step = ops_->Begin(plan);
+  Forward(*step, static_cast<int>(plan.rows.size()));
   FindBadRows(plan);
-  ComputeOutputs(plan);
+  ComputeOutputs(plan, *step);
   return std::make_unique<DoneFuture>(&chosen_, &logits_, &mass_, plan.mass_heads.size(), &bad_rows_);
 }
 
@@ -266,54 +267,41 @@ void TransformerDevice::PrepareMass(const StepPlan& plan) {
     mass_.resize(std::max(mass_.size(), used + plan.mass_heads.size()));
     for (const HeadRef& head : plan.mass_heads) {
       std::vector<uint32_t>& mass = mass_[used++];
-      mass.resize(plan.rows[r].position - plan.rows[r].recent_begin + 1);
+      mass.resize(MassEnds(plan, plan.rows[r]).size());
       mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
     }
   }
 }
 
-void TransformerDevice::Forward(const StepPlan& plan) {
-  tokens_.clear();
-  positions_.clear();
-  for (const PlanRow& row : plan.rows) {
-    tokens_.push_back(row.token);
-    positions_.push_back(row.position);
-  }
-  ops_->Embed(*embedding_, tokens_, *buffers_->hidden);
-  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(plan, layer);
+void TransformerDevice::Forward(const StepView& step, int rows) {
+  ops_->Embed(*embedding_, step, *buffers_->hidden);
+  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(step, rows, layer);
+  ops_->Add(rows, *buffers_->update, *buffers_->hidden);
 }
 
-void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
-  const int rows = static_cast<int>(plan.rows.size());
+// What a block adds to the residual stream is added where the next norm begins.
+void TransformerDevice::ForwardLayer(const StepView& step, int rows, int layer) {
   const Layer& w = layers_[layer];
   Buffers& b = *buffers_;
 
-  ops_->RmsNorm(rows, *b.hidden, *w.attention_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed,
-               {{w.query.get(), b.query.get()}, {w.key.get(), b.key.get()}, {w.value.get(), b.value.get()}});
-  if (config_.has_biases) AddBiases(rows, w);
+  ops_->AddNorm(rows, layer == 0 ? nullptr : b.update.get(), *b.hidden, *w.attention_norm, config_.rms_epsilon,
+                *b.normed);
+  ops_->MatMulBias(rows, *b.normed,
+                   {{w.query.get(), w.query_bias.get(), b.query.get()},
+                    {w.key.get(), w.key_bias.get(), b.key.get()},
+                    {w.value.get(), w.value_bias.get(), b.value.get()}});
   if (config_.has_head_norms) NormHeads(rows, w);
-  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.query);
-  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.key);
-  ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
-  ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
-  ops_->AttentionMass(plan, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
+  ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key, *b.value,
+                       *pages_);
+  ops_->Attention(step, layer, config_.num_heads, *b.query, *pages_, *b.attention);
+  ops_->AttentionMass(step, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
 
-  ops_->RmsNorm(rows, *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed, {{w.gate.get(), b.gate.get()}, {w.up.get(), b.up.get()}});
-  ops_->SwiGlu(rows, *b.up, *b.gate);
+  ops_->AddNorm(rows, b.update.get(), *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
+  ops_->GateUp(rows, *b.normed, *w.gate, *w.up, *b.gate, *b.up);
   ops_->MatMul(rows, *b.gate, *w.down, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
-}
-
-void TransformerDevice::AddBiases(int rows, const Layer& w) {
-  ops_->AddVector(rows, *w.query_bias, *buffers_->query);
-  ops_->AddVector(rows, *w.key_bias, *buffers_->key);
-  ops_->AddVector(rows, *w.value_bias, *buffers_->value);
 }
 
 void TransformerDevice::NormHeads(int rows, const Layer& w) {
@@ -321,7 +309,7 @@ void TransformerDevice::NormHeads(int rows, const Layer& w) {
   ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
 }
 
-void TransformerDevice::ComputeOutputs(const StepPlan& plan) {
+void TransformerDevice::ComputeOutputs(const StepPlan& plan, const StepView& step) {
   std::vector<uint32_t> wanted;
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
     if (plan.rows[r].has_output()) wanted.push_back(r);
@@ -330,10 +318,11 @@ void TransformerDevice::ComputeOutputs(const StepPlan& plan) {
   if (logits_.size() < wanted.size()) logits_.resize(wanted.size());
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
-  for (size_t done = 0; done < wanted.size(); done += kLogitRows) {
-    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, kLogitRows);
+  const size_t at_once = ops_->traits().logit_rows;
+  for (size_t done = 0; done < wanted.size(); done += at_once) {
+    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, at_once);
     const int rows = static_cast<int>(piece.size());
-    ops_->Gather(piece, *b.hidden, *b.last);
+    ops_->Gather(step, done, rows, *b.hidden, *b.last);
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
     TakeOutputs(plan, piece, done);
@@ -368,16 +357,20 @@ void TransformerDevice::TakeOutputs(const StepPlan& plan, absl::Span<const uint3
   }
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  absl::Status status = CheckRows(rows, out.size(), false);
-  if (status.ok()) ops_->ReadRows(*pages_, rows, out);
-  return Done(std::move(status));
+std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  KEDGE_CHECK(out.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->ReadRows(*pages_, rows, out.bytes);
+  return Done(absl::OkStatus());
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  absl::Status status = CheckRows(rows, in.size(), true);
-  if (status.ok()) ops_->WriteRows(*pages_, rows, in);
-  return Done(std::move(status));
+void TransformerDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  KEDGE_CHECK(in.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->WriteRows(*pages_, rows, in.bytes);
+}
+
+void TransformerDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  KEDGE_CHECK(from.size() == to.size());
+  ops_->CopyRows(*pages_, from, to);
 }
 
 // A few comparisons per row, against a wrong plan that would read or write outside of the pages.
@@ -416,15 +409,6 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
     if (row.kept_end > kept_rows || (row.kept_index >= 0 && static_cast<size_t>(row.kept_index) >= kept_rows)) {
       return error(r, "kept span beyond its pages");
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status TransformerDevice::CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const {
-  if (bytes != rows.size() * row_shape_.row_bytes()) return absl::InvalidArgumentError("rows: wrong number of bytes");
-  for (const RowRef& row : rows) {
-    if (may_skip && row.page == kNoPage) continue;
-    if (row.page >= num_pages_ || row.index >= kPageRows) return absl::InvalidArgumentError("rows: page out of range");
   }
   return absl::OkStatus();
 }
