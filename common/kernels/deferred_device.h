@@ -26,6 +26,7 @@ class DeferredDevice : public StepDevice {
   uint32_t max_rows() const override { return device_->max_rows(); }
   absl::Duration step_target() const override { return device_->step_target(); }
   uint32_t vocab_size() const override { return device_->vocab_size(); }
+  bool runs_ahead() const override { return true; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
   RowBuffer NewRowBuffer(size_t size) const override { return device_->NewRowBuffer(size); }

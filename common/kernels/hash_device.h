@@ -20,7 +20,8 @@ struct HashDeviceOptions {
   uint64_t model_seed = 1;            // two devices with other seeds are two models
   bool roles_agree = false;           // the role is no part of the hash
   std::optional<uint32_t> bad_token;  // rows of it come to no numbers (StepFuture::CheckRows)
-  uint32_t undecided = 0;             // every so many-th choice is left to the caller; 0: none is
+  bool runs_ahead = false;
+  uint32_t undecided = 0;  // every so many-th choice is left to the caller; 0: none is
 };
 
 // Rows have two layers of one head with two f32 "dimensions": four equal copies of the hash, checked against each
@@ -36,6 +37,7 @@ class HashDevice : public StepDevice {
   uint32_t max_rows() const override { return options_.max_rows; }
   absl::Duration step_target() const override { return absl::Milliseconds(150); }
   uint32_t vocab_size() const override { return options_.vocab_size; }
+  bool runs_ahead() const override { return options_.runs_ahead; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
   std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
@@ -46,6 +48,7 @@ class HashDevice : public StepDevice {
   uint64_t torn_rows() const { return torn_rows_; }
 
  private:
+  struct Results;
   class Future;
 
   static constexpr int kCopies = 4;  // layer 0 key, layer 0 value, layer 1 key, layer 1 value
@@ -57,11 +60,8 @@ class HashDevice : public StepDevice {
   const std::string numerics_class_ = "hash-1";
   const RowShape shape_{.layers = 2, .kv_heads = 1, .head_dim = 2, .type = KvType::kF32};
   std::vector<uint64_t> memory_;
-  std::vector<bool> bad_rows_;                            // of the last step
-  std::vector<std::optional<uint32_t>> tokens_;           // [outputs]
-  std::vector<std::vector<float>> logits_;                // [outputs]
-  uint64_t choices_ = 0;                                  // so far
-  std::vector<std::vector<std::vector<uint32_t>>> mass_;  // [row][head][range]
+  std::shared_ptr<const Results> last_;  // of the last step
+  uint64_t choices_ = 0;                 // so far
   uint64_t torn_rows_ = 0;
 };
 

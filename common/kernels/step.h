@@ -68,7 +68,8 @@ struct PlanRow {
   uint32_t kept_end = 0;
   int32_t kept_index = -1;
   bool wants_logits = false;
-  int32_t choice = -1;  // >= 0: instead of its logits, the row wants a token, by StepPlan::choices[choice]
+  int32_t chosen_before = -1;  // >= 0: not `token`, but the one of that output of the step that was launched before
+  int32_t choice = -1;         // >= 0: instead of its logits, the row wants a token, by StepPlan::choices[choice]
   bool wants_mass = false;
 
   bool has_output() const { return wants_logits || choice >= 0; }
@@ -108,14 +109,16 @@ class StepFuture {
   // anything; other requests' rows are as good as ever. REQUIRES: Wait() returned OK; the future of a Launch.
   virtual absl::Status CheckRows(size_t first, size_t count) const = 0;
   // Of the i-th row with an output, in plan order, which wants a token: ChooseToken of its logits; nullopt where the
-  // device leaves that to the caller. Means nothing where CheckRows does not hold. Valid until the next Launch on the
-  // device. REQUIRES: Wait() returned OK; the future of a Launch.
+  // device leaves that to the caller; a row that was to take such a token (PlanRow::chosen_before) has taken any, and
+  // is good for nothing. Means nothing where CheckRows does not hold. REQUIRES: Wait() returned OK; the future of a
+  // Launch.
   virtual std::optional<uint32_t> Token(size_t i) const = 0;
-  // Logits [vocab] of the i-th row with an output, which wants them, or got no token. Valid as Token.
+  // Logits [vocab] of the i-th row with an output, which wants them, or got no token. Valid as long as this
+  // lives.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
   // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to the rows of R that it sees, summed
   // by range (MassEnds): each row's in whole parts of kMassOne. All sums together are kMassOne, give or take half a
-  // part for each row, so none is too large. Valid as Token.
+  // part for each row, so none is too large. Valid as Logits.
   virtual absl::Span<const uint32_t> Mass(size_t i, size_t h) const = 0;
 };
 
@@ -141,6 +144,9 @@ class StepDevice {
   virtual uint32_t max_rows() const = 0;           // of one step
   virtual absl::Duration step_target() const = 0;  // how long a step should take: requests that join wait for its end
   virtual uint32_t vocab_size() const = 0;
+  // Whether it pays to launch a step before the one before has been waited for, so that the device goes on while the
+  // host does its part: one that computes within Launch has nothing to gain.
+  virtual bool runs_ahead() const = 0;
 
   virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;
 

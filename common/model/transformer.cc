@@ -25,36 +25,6 @@
 namespace kedge {
 namespace {
 
-// Of work that was done before the future was made.
-class DoneFuture final : public StepFuture {
- public:
-  explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
-  DoneFuture(const std::vector<std::optional<uint32_t>>* tokens, const std::vector<std::vector<float>>* logits,
-             const std::vector<std::vector<uint32_t>>* mass, size_t mass_heads,
-             const std::map<size_t, absl::Status>* bad_rows)
-      : tokens_(tokens), logits_(logits), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
-
-  bool Ready() const override { return true; }
-  absl::Status Wait() override { return status_; }
-  absl::Status CheckRows(size_t first, size_t count) const override {
-    const auto bad = bad_rows_->lower_bound(first);
-    return bad != bad_rows_->end() && bad->first < first + count ? bad->second : absl::OkStatus();
-  }
-  std::optional<uint32_t> Token(size_t i) const override { return (*tokens_)[i]; }
-  absl::Span<const float> Logits(size_t i) const override { return (*logits_)[i]; }
-  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
-
- private:
-  const absl::Status status_;
-  const std::vector<std::optional<uint32_t>>* const tokens_ = nullptr;
-  const std::vector<std::vector<float>>* const logits_ = nullptr;
-  const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
-  const size_t mass_heads_ = 0;
-  const std::map<size_t, absl::Status>* const bad_rows_ = nullptr;
-};
-
-std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
-
 // Which output of a head of the file stands at place i when pairs are side by side: place 2j has output j, place 2j + 1
 // has output j + rope.dim / 2, and those that are not turned stay.
 int TurnedOutput(const ModelConfig& config, int i) {
@@ -90,6 +60,38 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> last;         // [logit rows, hidden]: rows with an output
   std::unique_ptr<Activations> last_normed;  // [logit rows, hidden]
   std::unique_ptr<Activations> logits;       // [logit rows, vocab]
+};
+
+// On the host.
+struct TransformerDevice::Results {
+  std::vector<std::optional<uint32_t>> tokens;  // [outputs]
+  std::vector<std::vector<float>> logits;       // [outputs][vocab], of those without a token
+  std::vector<std::vector<uint32_t>> mass;      // [rows that want mass * mass heads][ranges]
+  size_t mass_heads = 0;
+  std::map<size_t, absl::Status> bad_rows;  // that CheckRows tells of
+};
+
+// Of work that was done before the future was made.
+class TransformerDevice::Future final : public StepFuture {
+ public:
+  explicit Future(absl::Status status) : status_(std::move(status)) {}
+  explicit Future(std::shared_ptr<const Results> results) : results_(std::move(results)) {}
+
+  bool Ready() const override { return true; }
+  absl::Status Wait() override { return status_; }
+  absl::Status CheckRows(size_t first, size_t count) const override {
+    const auto bad = results_->bad_rows.lower_bound(first);
+    return bad != results_->bad_rows.end() && bad->first < first + count ? bad->second : absl::OkStatus();
+  }
+  std::optional<uint32_t> Token(size_t i) const override { return results_->tokens[i]; }
+  absl::Span<const float> Logits(size_t i) const override { return results_->logits[i]; }
+  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override {
+    return results_->mass[i * results_->mass_heads + h];
+  }
+
+ private:
+  const absl::Status status_;
+  const std::shared_ptr<const Results> results_;
 };
 
 TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
@@ -235,38 +237,49 @@ void TransformerDevice::LoadRotation() {
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
-  if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
+  if (absl::Status status = CheckPlan(plan); !status.ok()) return std::make_unique<Future>(std::move(status));
+  TakeTokens(&plan);
+  // Who waited for the step before may still hold what it made; else this one takes its memory.
+  if (results_ == nullptr || results_.use_count() > 1) results_ = std::make_shared<Results>();
   PrepareMass(plan);
   const std::unique_ptr<StepView> step = ops_->Begin(plan);
   Forward(*step, static_cast<int>(plan.rows.size()));
   FindBadRows(plan);
   ComputeOutputs(plan, *step);
-  return std::make_unique<DoneFuture>(&chosen_, &logits_, &mass_, plan.mass_heads.size(), &bad_rows_);
+  return std::make_unique<Future>(results_);
+}
+
+void TransformerDevice::TakeTokens(StepPlan* plan) const {
+  for (PlanRow& row : plan->rows) {
+    if (row.chosen_before >= 0) row.token = results_->tokens[row.chosen_before].value_or(0);
+  }
 }
 
 // What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
 void TransformerDevice::FindBadRows(const StepPlan& plan) {
-  bad_rows_.clear();
+  results_->bad_rows.clear();
   for (const Ops::KvFault& fault : ops_->TakeKvFaults()) {
     const char* const type = KvTypeName(row_shape_.type);
     const std::string what =
         fault.overflowed ? absl::StrCat("a key or value is beyond what the KV type ", type,
                                         " holds: serve this model with --kv-type bf16 or f32")
                          : std::string("a key or value is infinite or not a number: the weights may be damaged");
-    bad_rows_.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position, ", layer ",
-                                                                  fault.layer, ": ", what)));
+    results_->bad_rows.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position,
+                                                                           ", layer ", fault.layer, ": ", what)));
   }
 }
 
 // Most steps ask for none.
 void TransformerDevice::PrepareMass(const StepPlan& plan) {
   size_t used = 0;
+  std::vector<std::vector<uint32_t>>& masses = results_->mass;
+  results_->mass_heads = plan.mass_heads.size();
   mass_queries_.assign(config_.num_layers, {});
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
     if (!plan.rows[r].wants_mass) continue;
-    mass_.resize(std::max(mass_.size(), used + plan.mass_heads.size()));
+    masses.resize(std::max(masses.size(), used + plan.mass_heads.size()));
     for (const HeadRef& head : plan.mass_heads) {
-      std::vector<uint32_t>& mass = mass_[used++];
+      std::vector<uint32_t>& mass = masses[used++];
       mass.resize(MassEnds(plan, plan.rows[r]).size());
       mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
     }
@@ -314,8 +327,8 @@ void TransformerDevice::ComputeOutputs(const StepPlan& plan, const StepView& ste
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
     if (plan.rows[r].has_output()) wanted.push_back(r);
   }
-  chosen_.assign(wanted.size(), std::nullopt);
-  if (logits_.size() < wanted.size()) logits_.resize(wanted.size());
+  results_->tokens.assign(wanted.size(), std::nullopt);
+  if (results_->logits.size() < wanted.size()) results_->logits.resize(wanted.size());
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
   const size_t at_once = ops_->traits().logit_rows;
@@ -340,27 +353,27 @@ void TransformerDevice::TakeOutputs(const StepPlan& plan, absl::Span<const uint3
   if (!queries.empty()) ops_->ChooseTokens(*buffers_->logits, absl::MakeSpan(queries));
   std::vector<bool> finite(rows.size());
   for (const Ops::TokenQuery& query : queries) {
-    chosen_[first + query.row] = query.token;
+    results_->tokens[first + query.row] = query.token;
     finite[query.row] = query.finite;
   }
   for (size_t i = 0; i < rows.size(); ++i) {
-    if (!chosen_[first + i].has_value()) {
-      std::vector<float>& logits = logits_[first + i];
+    if (!results_->tokens[first + i].has_value()) {
+      std::vector<float>& logits = results_->logits[first + i];
       logits.resize(vocab_size());
       ops_->CopyToHost(static_cast<int>(i), 1, *buffers_->logits, absl::MakeSpan(logits));
       finite[i] = AllFinite(logits.data(), logits.size());
     }
     if (finite[i]) continue;
-    bad_rows_.emplace(rows[i], absl::InternalError(absl::StrCat(
-                                   "token ", plan.rows[rows[i]].position,
-                                   ": its logits are infinite or not numbers: the weights may be damaged")));
+    results_->bad_rows.emplace(rows[i], absl::InternalError(absl::StrCat(
+                                            "token ", plan.rows[rows[i]].position,
+                                            ": its logits are infinite or not numbers: the weights may be damaged")));
   }
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
   KEDGE_CHECK(out.bytes.size() == rows.size() * row_shape_.row_bytes());
   ops_->ReadRows(*pages_, rows, out.bytes);
-  return Done(absl::OkStatus());
+  return std::make_unique<Future>(absl::OkStatus());
 }
 
 void TransformerDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
@@ -397,6 +410,10 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
   }
   for (size_t r = 0; r < plan.rows.size(); ++r) {
     const PlanRow& row = plan.rows[r];
+    const size_t outputs_before = results_ == nullptr ? 0 : results_->tokens.size();
+    if (row.chosen_before >= 0 && static_cast<size_t>(row.chosen_before) >= outputs_before) {
+      return error(r, "chosen_before");
+    }
     if (row.token >= vocab_size()) return error(r, "token id beyond the vocabulary");
     if (row.tables >= plan.tables.size()) return error(r, "tables");
     if (row.choice >= 0 && static_cast<size_t>(row.choice) >= plan.choices.size()) return error(r, "choice");

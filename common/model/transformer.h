@@ -3,7 +3,6 @@
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,6 +38,7 @@ class TransformerDevice final : public StepDevice {
   uint32_t max_rows() const override { return max_rows_; }
   absl::Duration step_target() const override { return ops_->traits().step_target; }
   uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
+  bool runs_ahead() const override { return false; }
 
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
   // nothing is computed.
@@ -50,6 +50,8 @@ class TransformerDevice final : public StepDevice {
  private:
   struct Layer;    // weights of one layer
   struct Buffers;  // activations of one step
+  struct Results;  // of one step
+  class Future;
 
   explicit TransformerDevice(Weights weights);
   absl::Status LoadWeights();
@@ -63,6 +65,7 @@ class TransformerDevice final : public StepDevice {
   void LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
 
+  void TakeTokens(StepPlan* plan) const;
   void PrepareMass(const StepPlan& plan);
   void Forward(const StepView& step, int rows);
   void ForwardLayer(const StepView& step, int rows, int layer);
@@ -87,11 +90,8 @@ class TransformerDevice final : public StepDevice {
   Ops::Rotation rotation_{};
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::vector<std::optional<uint32_t>> chosen_;            // [outputs]
-  std::vector<std::vector<float>> logits_;                 // [outputs][vocab], on the host, of those without a token
-  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][ranges], on the host
+  std::shared_ptr<Results> results_;                       // of the last step; its future holds them as well
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
-  std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of
 };
 
 }  // namespace kedge

@@ -424,6 +424,31 @@ TEST_P(NumbersTest, ARowThatWantsATokenGetsThatOfItsLogits) {
   for (uint32_t i = 0; i < 50; ++i) EXPECT_EQ(bad->CheckRows(i, 1).ok(), !plan.rows[i].has_output()) << i;
 }
 
+TEST_P(NumbersTest, ARowTakesTheTokenThatTheStepBeforeChose) {
+  const auto device = Make({}, KvType::kF16);
+  StepPlan first;
+  first.tables = {{.recent = {0}}, {.recent = {1}}};
+  first.rows = {{.token = 30, .position = 0, .wants_logits = true},
+                {.token = 31, .position = 0, .tables = 1, .choice = 0}};
+  first.choices = {{.temperature = 0}};
+  const auto before = device->Launch(first);
+  StepPlan next;
+  next.tables = {{.recent = {1}}};
+  next.rows = {{.position = 1, .wants_logits = true, .chosen_before = 1}};
+  const auto ahead = device->Launch(next);
+  ASSERT_TRUE(before->Wait().ok());
+  ASSERT_TRUE(ahead->Wait().ok());
+  ASSERT_TRUE(before->Token(1).has_value());  // what an earlier step made is still there
+  EXPECT_EQ(before->Logits(0).size(), kTinyVocabularySize);
+  next.rows[0].chosen_before = -1;
+  next.rows[0].token = *before->Token(1);
+  const auto given = device->Launch(next);
+  EXPECT_TRUE(
+      SameBits({ahead->Logits(0).begin(), ahead->Logits(0).end()}, {given->Logits(0).begin(), given->Logits(0).end()}));
+  next.rows[0].chosen_before = 1;  // the last step has one output
+  EXPECT_EQ(device->Launch(next)->Wait().code(), absl::StatusCode::kInvalidArgument);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, NumbersTest, testing::ValuesIn(Backends()), [](const auto& info) {
   std::string name = info.param;
   for (char& c : name) c = absl::ascii_isalnum(c) ? c : '_';
