@@ -48,18 +48,20 @@ class ScriptedSource : public StateSource {
   std::deque<bool> cancelled;
 };
 
-// Counts what is asked for.
+// Counts steps and what is asked of them.
 class CountingDevice : public HashDevice {
  public:
   using HashDevice::HashDevice;
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    ++steps;
+    rows += static_cast<int>(plan.rows.size());
     for (const PlanRow& row : plan.rows) {
       tokens += row.choice >= 0;
       logits += row.wants_logits;
     }
     return HashDevice::Launch(std::move(plan));
   }
-  int tokens = 0, logits = 0;
+  int steps = 0, rows = 0, tokens = 0, logits = 0;
 };
 
 class DecodeEngineTest : public testing::Test {
@@ -75,6 +77,7 @@ class DecodeEngineTest : public testing::Test {
                                                                  .vocab_size = 100,
                                                                  .roles_agree = roles_agree_,
                                                                  .bad_token = bad_token_,
+                                                                 .runs_ahead = runs_ahead_,
                                                                  .undecided = undecided_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
@@ -105,6 +108,7 @@ class DecodeEngineTest : public testing::Test {
 
   std::optional<uint32_t> bad_token_;  // of the next engine's device
   bool roles_agree_ = false;           // the same
+  bool runs_ahead_ = false;            // the same
   uint32_t undecided_ = 0;             // the same
   SimulatedClock clock_;
   ScriptedSource source_;
@@ -180,6 +184,90 @@ TEST_F(DecodeEngineTest, TheDeviceChoosesWhereLogitsAreAllThatIsNeeded) {
   Add(job);
   Turns(20);
   EXPECT_EQ(device_->logits, 4);
+}
+
+TEST_F(DecodeEngineTest, TheNextStepIsLaunchedBeforeTheOneBeforeIsWaitedFor) {
+  const auto in_turn = Add(Job(30, 8));
+  Turns(8);
+  EXPECT_EQ(device_->rows, 37);
+  runs_ahead_ = true;
+  NewEngine({});
+  const auto sink = Add(Job(30, 8));
+  for (int turn = 1; turn <= 8; ++turn) {
+    EXPECT_TRUE(engine_->Turn());
+    EXPECT_EQ(device_->steps, turn);
+    EXPECT_EQ(sink->ids.size(), turn - 1u);
+  }
+  EXPECT_FALSE(engine_->Turn());
+  EXPECT_EQ(sink->ids, in_turn->ids);
+  EXPECT_EQ(device_->rows, 37);  // no row behind the last token
+}
+
+TEST_F(DecodeEngineTest, RowsBehindAnEndAndBehindUndecidedTokensAreTakenBack) {
+  const auto all = Add(Job(30, 20));
+  Turns(30);
+  DecodeJob job = Job(30, 20);
+  size_t end = 5;  // the first of its kind
+  while (std::find(all->ids.begin(), all->ids.begin() + end, all->ids[end]) != all->ids.begin() + end) ++end;
+  job.sampling.end_ids = {all->ids[end]};
+  runs_ahead_ = true;
+  for (const uint32_t undecided : {0, 2}) {
+    undecided_ = undecided;
+    NewEngine({.cache_pages = 32});
+    const auto sink = Add(job);
+    Turns(60);
+    ASSERT_TRUE(sink->ended.has_value() && sink->ended->ok());
+    EXPECT_TRUE(sink->finished.end_id_sampled);
+    EXPECT_EQ(sink->ids, std::vector<uint32_t>(all->ids.begin(), all->ids.begin() + end));
+    if (undecided == 0) {
+      EXPECT_EQ(device_->rows, 30 + static_cast<int>(end) + 1);  // one in vain
+    }
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  }
+}
+
+TEST_F(DecodeEngineTest, WhatNeedsLogitsOrItsOwnIdGoesInTurn) {
+  for (const bool logprobs : {false, true}) {
+    DecodeJob job = Job(30, 8);
+    job.content.policy = {.anchors = {3, 5, 50}, .sinks = 2, .recent = 8};
+    if (logprobs) {
+      job.content.policy = {.recent = Policy::kAll};
+      job.sampling.logprobs = 1;
+    }
+    runs_ahead_ = false;
+    NewEngine({});
+    const auto in_turn = Add(job);
+    Turns(10);
+    runs_ahead_ = true;
+    NewEngine({});
+    const auto sink = Add(job), other = Add(Job(20, 8));
+    Turns(30);
+    EXPECT_EQ(sink->ids, in_turn->ids);
+    EXPECT_EQ(other->ids.size(), 8u);
+    EXPECT_EQ(device_->rows, 37 + 27);  // every answer has a row in every step, and none in vain
+    EXPECT_EQ(device_->steps, 8);
+  }
+}
+
+TEST_F(DecodeEngineTest, JobsGoWithStepsUnderWay) {
+  runs_ahead_ = true;
+  bad_token_ = 98;
+  NewEngine({.cache_pages = 32});
+  const auto good = Add(Job(30, 20));
+  Turns(5);
+  DecodeJob job = Job(150, 5);  // in several steps, of which the first fails
+  job.content.ids[10] = *bad_token_;
+  const auto bad = Add(job);
+  Add(Job(150, 50));
+  Turns(2);
+  engine_->Cancel(last_id_);
+  Turns(40);
+  ASSERT_TRUE(bad->ended.has_value());
+  EXPECT_EQ(bad->ended->code(), absl::StatusCode::kInternal);
+  EXPECT_TRUE(good->ended->ok());
+  EXPECT_EQ(good->ids.size(), 20u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  EXPECT_FALSE(engine_->Turn());
 }
 
 TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {

@@ -120,31 +120,49 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
 }
 
+// Where the device runs ahead, a step is launched before the one before is waited for: a prompt's next rows need
+// nothing of it but at a checkpoint or a reduction.
 bool PrefillEngine::Step() {
+  const size_t most = device_->runs_ahead() ? 2 : 1;
+  const bool launched = Launch();
+  if (under_way_.empty()) return false;
+  if (!launched || under_way_.size() == most) FinishOldest();
+  return true;
+}
+
+bool PrefillEngine::Launch() {
   std::vector<Claim> claims;
   for (const Job& job : jobs_) claims.push_back(job.claim());
   const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
   std::vector<Slice> slices;
-  std::vector<std::list<Job>::iterator> jobs;  // of the slices
-  uint32_t total = 0;
   size_t i = 0;
   for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
     if (rows[i] == 0) continue;
-    slices.push_back({job->sequence.get(), rows[i], WantedLogits::kNone});
-    jobs.push_back(job);
-    total += rows[i];
+    if (job->sequence->is_under_way()) job->sequence->DropUnseen();
+    slices.push_back(
+        {.sequence = job->sequence.get(), .rows = rows[i], .logits = WantedLogits::kNone, .request = job->id});
   }
   if (slices.empty()) return false;
-  const absl::Time start = clock_->Now();
-  const std::vector<absl::Status> statuses = FinishEach(slices, LaunchStep(slices, device_).get(), device_);
-  pacer_.Record(total, clock_->Now() - start);
+  under_way_.push_back(LaunchStep(slices, clock_->Now(), device_));
   ++steps_;
-  for (size_t slice = 0; slice < slices.size(); ++slice) {
-    if (statuses[slice].ok()) continue;
-    spdlog::error("request {}: {}", jobs[slice]->request.request_id, std::string(statuses[slice].message()));
-    End(jobs[slice], statuses[slice]);
-  }
   return true;
+}
+
+void PrefillEngine::FinishOldest() {
+  const StepUnderWay step = std::move(under_way_.front());
+  under_way_.pop_front();
+  const absl::Status status = step.future->Wait();
+  const absl::Time now = clock_->Now();
+  pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
+  last_done_ = now;
+  for (const StepUnderWay::Part& part : step.parts) {
+    const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.id == part.request; });
+    if (job == jobs_.end()) continue;  // cancelled meanwhile
+    const absl::Status settled = status.ok() ? SettlePart(step, part, job->sequence.get(), device_) : status;
+    if (settled.ok()) continue;
+    spdlog::error("request {}: {}", job->request.request_id, std::string(settled.message()));
+    End(job, settled);
+  }
 }
 
 // Rows leave when they have been copied, and nobody waits for that while there is something to compute: the next step
@@ -161,7 +179,7 @@ bool PrefillEngine::Turn() {
       current->last_sent = clock_->Now();
     }
     current->sender->StartFrames(device_);
-    current->sequence->DropUnseen();
+    if (!current->sequence->is_under_way()) current->sequence->DropUnseen();
     absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(/*wait=*/!stepped);
     if (!frames.ok()) {
       End(current, frames.status());
@@ -172,7 +190,7 @@ bool PrefillEngine::Turn() {
     if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
-  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+  return !under_way_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
     if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
     return !job.waits() && job.pages <= pool_.num_free();
   });
@@ -183,7 +201,7 @@ void PrefillEngine::SendProgress() {
   for (Job& job : jobs_) {
     if (now - job.last_sent < options_.progress_interval) continue;
     job.last_sent = now;
-    job.sink->Send({StateProgress{job.sequence != nullptr ? job.sequence->position() : 0}});
+    job.sink->Send({StateProgress{job.sequence != nullptr ? job.sequence->computed() : 0}});
   }
 }
 

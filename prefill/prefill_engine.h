@@ -4,6 +4,7 @@
 #define KEDGE_PREFILL_PREFILL_ENGINE_H_
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -73,8 +74,10 @@ class PrefillEngine {
   void Admit();
   // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
   void Begin(std::list<Job>::iterator job);
-  // Returns whether there was anything to compute.
+  // Returns whether there was anything to compute, or to wait for.
   bool Step();
+  bool Launch();
+  void FinishOldest();
   void SendProgress();
   void End(std::list<Job>::iterator job, absl::Status status);
 
@@ -86,6 +89,8 @@ class PrefillEngine {
   StepPacer pacer_;
   std::list<Job> jobs_;  // in order of arrival
   JobId next_id_ = 1;
+  std::deque<StepUnderWay> under_way_;  // one, or two where the device runs ahead
+  absl::Time last_done_ = absl::InfinitePast();
   uint64_t steps_ = 0;
 };
 

@@ -43,7 +43,7 @@ uint32_t PrefixComputation::left() const {
 }
 
 void PrefixComputation::Settle() {
-  const uint32_t position = sequence_->position();
+  const uint32_t position = sequence_->computed();
   while (!checkpoints_.empty() && checkpoints_.front().end <= position) {
     const Checkpoint checkpoint = checkpoints_.front();
     checkpoints_.erase(checkpoints_.begin());
@@ -55,7 +55,7 @@ void PrefixComputation::Settle() {
 void PrefixComputation::StoreHere() {
   const uint32_t position = sequence_->position();
   const Content& content = sequence_->content();
-  if (!cache_->enabled() || position == 0) return;
+  if (!cache_->enabled() || position == 0 || sequence_->is_under_way()) return;
   if (position > SharedEnd(content, cache_->device_->roles_agree())) return;
   Checkpoint here{.end = position};
   here.name = cache_->Names(SharedContent(content, cache_->device_->roles_agree()), {position}).front();

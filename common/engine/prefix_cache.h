@@ -54,11 +54,13 @@ class PrefixComputation {
 
   // Of the pending rows, those that the next step may take (Sequence::ready): none goes beyond a checkpoint.
   uint32_t ready() const;
+  // Whether nothing is left to be stored where the planned rows end: others may be planned before these are there.
+  bool may_go_on() const { return checkpoints_.empty() || checkpoints_.front().end > sequence_->position(); }
   // Rows until somebody has what he waits for.
   uint32_t left() const;
   // Call it after each step (Sequence::Settle) and before Sequence::DropUnseen.
   void Settle();
-  // Stores a checkpoint where the sequence stands: the end of a turn.
+  // Stores a checkpoint where the sequence stands: the end of a turn. Nothing, if it has a step under way.
   void StoreHere();
   // Whether it goes on for now. Nobody waits for one that pauses.
   void set_paused(bool paused);

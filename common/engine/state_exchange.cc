@@ -57,7 +57,7 @@ std::optional<Payload> StateSender::TakeHeader(const StepDevice& device) {
 
 void StateSender::StartFrames(StepDevice* device) {
   if (!header_.has_value()) return;
-  const auto ready = std::lower_bound(header_->positions.begin(), header_->positions.end(), sequence_->position());
+  const auto ready = std::lower_bound(header_->positions.begin(), header_->positions.end(), sequence_->computed());
   const uint32_t end_row = static_cast<uint32_t>(ready - header_->positions.begin());
   const uint32_t rows_per_frame = RowsPerFrame(header_->shape);
   while (next_row_ < end_row) {

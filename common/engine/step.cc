@@ -40,31 +40,50 @@ std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget
   return rows;
 }
 
-std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device) {
+StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevice* device) {
+  StepUnderWay step{.launched = now};
   StepPlan plan;
-  for (const Slice& slice : slices) slice.sequence->Plan(slice.rows, slice.logits, &plan, slice.choice);
-  return device->Launch(std::move(plan));
+  uint32_t outputs = 0, mass_rows = 0;
+  for (const Slice& slice : slices) {
+    StepUnderWay::Part& part = step.parts.emplace_back(
+        StepUnderWay::Part{.request = slice.request, .first_row = step.rows, .first_mass = mass_rows});
+    if (slice.chosen_before.has_value()) {
+      slice.sequence->PlanUnknown(*slice.chosen_before, *slice.choice, &plan);
+    } else {
+      slice.sequence->Plan(slice.rows, slice.logits, &plan, slice.choice);
+    }
+    for (; step.rows < plan.rows.size(); ++step.rows, ++part.rows) {
+      mass_rows += plan.rows[step.rows].wants_mass;
+      if (plan.rows[step.rows].has_output()) part.output = outputs++;
+    }
+  }
+  step.future = device->Launch(std::move(plan));
+  return step;
 }
 
-std::vector<absl::Status> FinishEach(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
-  if (const absl::Status status = step->Wait(); !status.ok()) {
-    return std::vector<absl::Status>(slices.size(), status);
-  }
-  std::vector<absl::Status> statuses;
-  size_t rows = 0, mass_rows = 0;
-  for (const Slice& slice : slices) {
-    const size_t own_mass_rows = slice.sequence->num_mass_rows();  // Settle forgets them
-    statuses.push_back(step->CheckRows(rows, slice.rows));
-    if (statuses.back().ok()) slice.sequence->Settle(*step, mass_rows, device);
-    rows += slice.rows;
-    mass_rows += own_mass_rows;
-  }
-  return statuses;
+absl::Status SettlePart(const StepUnderWay& step, const StepUnderWay::Part& part, Sequence* sequence,
+                        StepDevice* device) {
+  KEDGE_RETURN_IF_ERROR(step.future->CheckRows(part.first_row, part.rows));
+  sequence->Settle(*step.future, part.first_mass, device);
+  return absl::OkStatus();
+}
+
+std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device) {
+  return LaunchStep(slices, absl::InfinitePast(), device).future;
 }
 
 absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device) {
+  KEDGE_RETURN_IF_ERROR(step->Wait());
   absl::Status first;
-  for (const absl::Status& status : FinishEach(slices, step, device)) first.Update(status);
+  size_t rows = 0, mass_rows = 0;
+  for (const Slice& slice : slices) {
+    const size_t own_mass_rows = slice.sequence->num_mass_rows();  // Settle forgets them
+    const absl::Status status = step->CheckRows(rows, slice.rows);
+    if (status.ok()) slice.sequence->Settle(*step, mass_rows, device);
+    first.Update(status);
+    rows += slice.rows;
+    mass_rows += own_mass_rows;
+  }
   return first;
 }
 
@@ -75,9 +94,9 @@ void StepPacer::Average::Add(double more_rows, double more_seconds) {
 }
 
 // Both averages are of points about one line, and so lie about it themselves, whatever was averaged. The line goes
-// through the full one, which lies where the budget is looked for, and through the small one if that is so far away that
-// noise does not turn the line; else through no time for no rows, which promises too few rows rather than too many. No
-// step goes far beyond what was seen.
+// through the full one, which lies where the budget is looked for, and through the small one if that is so far away
+// that noise does not turn the line; else through no time for no rows, which promises too few rows rather than too
+// many. No step goes far beyond what was seen.
 uint32_t StepPacer::budget() const {
   if (full_.rows == 0) return std::min(max_rows_, 4 * kMinBudget);
   const bool has_base = small_.rows > 0 && full_.rows >= 2 * small_.rows && full_.seconds > small_.seconds;
