@@ -20,10 +20,12 @@ struct RowBuffer {
   // Of plain memory, not cleared.
   static RowBuffer Plain(size_t size) {
     const std::shared_ptr<uint8_t[]> memory = std::make_shared_for_overwrite<uint8_t[]>(size);
-    return {memory, absl::MakeSpan(memory.get(), size)};
+    return {memory, absl::Span<uint8_t>(memory.get(), size)};
   }
   // The bytes from `begin` on.
-  RowBuffer From(size_t begin) const { return {owner, bytes.subspan(begin)}; }
+  RowBuffer From(size_t begin) const {
+    return {owner, absl::Span<uint8_t>(bytes.data() + begin, bytes.size() - begin)};
+  }
   // The same bytes, to be read alone.
   Payload Share() const { return {owner, bytes}; }
 };

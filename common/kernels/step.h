@@ -92,7 +92,7 @@ inline absl::Span<const uint32_t> MassEnds(const StepPlan& plan, const PlanRow& 
   if (row.tables >= plan.mass_ends.size()) return {};
   const std::vector<uint32_t>& ends = plan.mass_ends[row.tables];
   const size_t before = std::upper_bound(ends.begin(), ends.end(), row.position) - ends.begin();
-  return absl::MakeConstSpan(ends).first(std::min(before + 1, ends.size()));
+  return {ends.data(), std::min(before + 1, ends.size())};
 }
 
 // The result of a step or of a copy to the host. Owned by one thread. Destroying a future that was not waited for is
