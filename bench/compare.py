@@ -33,6 +33,7 @@ def parse_arguments(arguments):
                         help="as of kedge bench engine (default: decode_1_ctx0,prompt_512,decode_1_ctx2048)")
     parser.add_argument("--policies", default="window", metavar="LIST",
                         help="as of kedge bench engine (default: window)")
+    parser.add_argument("--sample", metavar="HOW", help="as of kedge bench engine: how tokens are chosen (default: none)")
     parser.add_argument("--model", metavar="FILE", help="GGUF file (default: the default model)")
     parser.add_argument("--threads", type=int, metavar="N", help="threads that compute (default: one per core)")
     parser.add_argument("--format", choices=("text", "json"), default="text")
@@ -129,6 +130,8 @@ def table(result):
 def main(arguments):
     flags = parse_arguments(arguments)
     options = ["--works", flags.works, "--policies", flags.policies]
+    if flags.sample:
+        options += ["--sample", flags.sample]
     if flags.model:
         options += ["--model", flags.model]
     if flags.threads:

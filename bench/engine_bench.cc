@@ -22,6 +22,7 @@ constexpr uint32_t kWrittenTogether = 16;
 struct Figure {
   double tokens_per_second = 0;
   double share_of_limit = 0;
+  double share_idle = 0;
 };
 
 double ShareOfFullCache(const RunKey& run, const EngineRun& measured) {
@@ -33,12 +34,14 @@ Figure FigureOf(const Work& work, const EngineRun& run, const ModelCost& cost, c
   if (work.kind == Work::Kind::kPrompt) {
     const double seconds = absl::ToDoubleSeconds(run.prompt_time);
     const double products = static_cast<double>(cost.row_products) * work.context + cost.output_products;
-    return {work.context / seconds, products / seconds / limits.int8_products};
+    return {work.context / seconds, products / seconds / limits.int8_products,
+            absl::FDivDuration(run.prompt_idle, run.prompt_time)};
   }
   const double seconds = absl::ToDoubleSeconds(run.decode_time);
   const double bytes =
       static_cast<double>(cost.weight_bytes) * run.decode_steps + static_cast<double>(row_bytes) * run.visible_rows;
-  return {run.decode_rows / seconds, bytes / seconds / limits.read_bytes};
+  return {run.decode_rows / seconds, bytes / seconds / limits.read_bytes,
+          absl::FDivDuration(run.decode_idle, run.decode_time)};
 }
 
 // The first steps of a process meet cold caches and pages of memory that nobody has touched.
@@ -46,7 +49,7 @@ absl::Status WarmUp(const BenchText& text, StepDevice* device) {
   const uint32_t rows = std::min(device->max_rows(), 32u);
   EngineStream stream{.prompt = {.ids = text.Take(0, rows), .prompt_length = rows}, .written = text.Take(1, 4)};
   stream.prompt.policy.recent = Policy::kAll;
-  return RunEngine({stream}, {}, device).status();
+  return RunEngine({stream}, {}, std::nullopt, device).status();
 }
 
 }  // namespace
@@ -107,27 +110,31 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
       bench.rows.push_back({.work = WorkName(work), .policy = policy.text});
     }
   }
-  std::vector<std::vector<double>> shares(bench.rows.size());
+  std::vector<std::vector<double>> shares(bench.rows.size()), idle(bench.rows.size());
   KEDGE_RETURN_IF_ERROR(WarmUp(text, device));
   for (uint32_t repetition = 0; repetition < options.repeat; ++repetition) {
     for (const RunKey& run : RunsFor(options.works, options.written)) {
       for (const BenchPolicy& policy : options.policies) {
         progress(absl::StrCat(WorkName(run.works.back()), " under ", policy.text));
         const std::vector<EngineStream> streams = MakeStreams(run, policy.policy, text, tokenizer);
-        KEDGE_ASSIGN_OR_RETURN(const EngineRun measured, RunEngine(streams, options.heads, device));
+        KEDGE_ASSIGN_OR_RETURN(const EngineRun measured, RunEngine(streams, options.heads, options.sample, device));
         for (const Work& work : run.works) {
           const Figure figure = FigureOf(work, measured, cost, limits, device->row_shape().row_bytes());
           for (size_t i = 0; i < bench.rows.size(); ++i) {
             if (bench.rows[i].work != WorkName(work) || bench.rows[i].policy != policy.text) continue;
             bench.rows[i].tokens_per_second.push_back(figure.tokens_per_second);
             shares[i].push_back(figure.share_of_limit);
+            idle[i].push_back(figure.share_idle);
             bench.rows[i].share_of_full_cache = ShareOfFullCache(run, measured);  // the same in each repetition
           }
         }
       }
     }
   }
-  for (size_t i = 0; i < bench.rows.size(); ++i) bench.rows[i].share_of_limit = Median(shares[i]);
+  for (size_t i = 0; i < bench.rows.size(); ++i) {
+    bench.rows[i].share_of_limit = Median(shares[i]);
+    bench.rows[i].share_idle = Median(idle[i]);
+  }
   return bench;
 }
 
@@ -146,6 +153,7 @@ std::string EngineBenchJson(const EngineBench& bench) {
                             {"tokens_per_s", Median(row.tokens_per_second)},
                             {"runs", row.tokens_per_second},
                             {"share_of_limit", row.share_of_limit},
+                            {"share_idle", row.share_idle},
                             {"share_of_full_cache", row.share_of_full_cache}});
   }
   return json.dump() + "\n";
@@ -156,11 +164,12 @@ std::string EngineBenchText(const EngineBench& bench) {
       "%s; this machine reached: reads %.1f GB/s, int8 (%s) %.2f TOPS, float (%s) %.2f TFLOPS\n\n",
       bench.numerics_class, bench.limits.read_bytes * 1e-9, bench.limits.int8_instruction,
       2e-12 * bench.limits.int8_products, bench.limits.float_instruction, 2e-12 * bench.limits.float_products);
-  absl::StrAppendFormat(&text, "%-20s %-24s %12s %14s %13s\n", "work", "policy", "tokens/s", "share of limit",
-                        "of full cache");
+  absl::StrAppendFormat(&text, "%-20s %-24s %12s %14s %8s %13s\n", "work", "policy", "tokens/s", "share of limit",
+                        "idle", "of full cache");
   for (const EngineRow& row : bench.rows) {
-    absl::StrAppendFormat(&text, "%-20s %-24s %12.1f %12.1f %% %11.1f %%\n", row.work, row.policy,
-                          Median(row.tokens_per_second), 100 * row.share_of_limit, 100 * row.share_of_full_cache);
+    absl::StrAppendFormat(&text, "%-20s %-24s %12.1f %12.1f %% %6.2f %% %11.1f %%\n", row.work, row.policy,
+                          Median(row.tokens_per_second), 100 * row.share_of_limit, 100 * row.share_idle,
+                          100 * row.share_of_full_cache);
   }
   return text;
 }

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,8 @@ struct EngineRow {
   // Decode: bytes of weights and visible rows per second over the read rate; prompts: multiply-adds of the products
   // per second over the rate of the plain int8 loop. Of the median repetition.
   double share_of_limit = 0;
+  // Of the time, how much passed without a step under way: the device had nothing to do. Of the median repetition.
+  double share_idle = 0;
   // KV memory that is held behind the prompts, before anything is written, over that of all their rows; in pages.
   double share_of_full_cache = 0;
 };
@@ -48,7 +51,8 @@ struct EngineBenchOptions {
   std::vector<BenchPolicy> policies;
   SalienceHeads heads;
   uint32_t repeat = 3;
-  uint32_t written = 0;  // ids of each stream; 0: DefaultWritten
+  uint32_t written = 0;               // ids of each stream; 0: DefaultWritten
+  std::optional<TokenChoice> sample;  // how a token is chosen behind each written one; nullopt: none is
 };
 
 // Enough steps to be timed, few enough that a context stays what its name says.
@@ -79,7 +83,7 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
                                            const std::function<void(const std::string&)>& progress, StepDevice* device);
 
 // One JSON object on one line: {"numerics_class", "limits", "rows": [{"work", "policy", "tokens_per_s", "runs",
-// "share_of_limit", "share_of_full_cache"}]}.
+// "share_of_limit", "share_idle", "share_of_full_cache"}]}.
 std::string EngineBenchJson(const EngineBench& bench);
 std::string EngineBenchText(const EngineBench& bench);
 

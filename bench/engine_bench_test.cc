@@ -73,6 +73,8 @@ TEST_F(TinyEngineBenchTest, EveryWorkIsMeasuredUnderEveryPolicy) {
     EXPECT_EQ(row.tokens_per_second.size(), 2u);
     EXPECT_GT(row.tokens_per_second[0], 0);
     EXPECT_GT(row.share_of_limit, 0);
+    EXPECT_GT(row.share_idle, 0);
+    EXPECT_LT(row.share_idle, 1);
   }
   EXPECT_THAT(names, ElementsAre("decode_1_ctx40/few", "decode_1_ctx40/full", "decode_3_ctx20/few",
                                  "decode_3_ctx20/full", "prompt_40/few", "prompt_40/full"));

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -74,9 +73,9 @@ std::unique_ptr<Activations> RandomActivations(Ops* ops, int rows, int columns) 
   const std::vector<uint8_t> data = RandomWeights(TensorType::kF32, size_t{1} * rows * columns);
   const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(TensorType::kF32, rows, columns, data);
   std::unique_ptr<Activations> x = ops->NewActivations(rows, columns);
-  std::vector<uint32_t> ids(rows);
-  std::iota(ids.begin(), ids.end(), 0);
-  ops->Embed(*table, ids, *x);
+  StepPlan plan;
+  for (int r = 0; r < rows; ++r) plan.rows.push_back({.token = static_cast<uint32_t>(r)});
+  ops->Embed(*table, *ops->Begin(plan), *x);
   return x;
 }
 
@@ -138,8 +137,9 @@ void Attention(benchmark::State& state, Context& context, KvType type, uint32_t 
   const std::unique_ptr<Activations> queries = RandomActivations(context.ops, all_rows, kHeads * kHeadDim);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(all_rows, kHeads * kHeadDim);
   int layer = 0;
+  const std::unique_ptr<StepView> step = context.ops->Begin(plan);
   const double seconds = Run(state, NothingToPrepare, [&] {
-    context.ops->Attention(plan, layer, kHeads, *queries, **pages, *out);
+    context.ops->Attention(*step, layer, kHeads, *queries, **pages, *out);
     layer = (layer + 1) % kLayers;
   });
   // Rows of a request can share what they read, requests cannot. Each visible row is multiplied with a query, and its
@@ -161,21 +161,24 @@ void SwiGlu(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> up = RandomActivations(context.ops, rows, kFfn);
   const std::unique_ptr<Activations> source = RandomActivations(context.ops, rows, kFfn);
   const std::unique_ptr<Activations> gate = context.ops->NewActivations(rows, kFfn);
-  std::vector<uint32_t> all(rows);
-  std::iota(all.begin(), all.end(), 0);
+  StepPlan all;
+  for (int r = 0; r < rows; ++r) all.rows.push_back({.wants_logits = true});
+  const std::unique_ptr<StepView> step = context.ops->Begin(all);
   // It works in place: again and again it would come to zeros.
   const double seconds = Run(
-      state, [&] { context.ops->Gather(all, *source, *gate); }, [&] { context.ops->SwiGlu(rows, *up, *gate); });
+      state, [&] { context.ops->Gather(*step, 0, rows, *source, *gate); },
+      [&] { context.ops->SwiGlu(rows, *up, *gate); });
   SetCounters(state, seconds, 2 * 4.0 * rows * kFfn, context.limits.read_bytes);
 }
 
 void Rope(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHeads * kHeadDim);
   const std::unique_ptr<WeightVector> frequencies = context.ops->LoadVector(RandomFloats(kHeadDim / 2));
-  std::vector<uint32_t> positions(rows);
-  std::iota(positions.begin(), positions.end(), 1000);
-  const double seconds =
-      Run(state, NothingToPrepare, [&] { context.ops->Rope(positions, kHeads, kHeadDim, *frequencies, 1, *x); });
+  const Ops::Rotation rotation{.head_dim = kHeadDim, .inverse_frequencies = frequencies.get(), .magnitude = 1};
+  StepPlan plan;
+  for (int r = 0; r < rows; ++r) plan.rows.push_back({.position = 1000 + static_cast<uint32_t>(r)});
+  const std::unique_ptr<StepView> step = context.ops->Begin(plan);
+  const double seconds = Run(state, NothingToPrepare, [&] { context.ops->Rope(*step, kHeads, rotation, *x); });
   SetCounters(state, seconds, 4.0 * rows * kHeads * kHeadDim, context.limits.read_bytes);
 }
 

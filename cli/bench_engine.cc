@@ -14,6 +14,7 @@
 #include "bench/engine_bench.h"
 #include "bench/limits.h"
 #include "bench/model_cost.h"
+#include "bench/sample.h"
 #include "bench/work.h"
 #include "cli/bench_command.h"
 #include "cli/console.h"
@@ -43,6 +44,7 @@ struct BenchEngineFlags {
   std::string policies = kDefaultPolicies;
   uint32_t repeat = 3;
   uint32_t written = 0;
+  std::string sample;
   AnswerFormat format = AnswerFormat::kText;
 };
 
@@ -79,6 +81,9 @@ absl::Status CheckLengths(const EngineBenchOptions& options, const ModelConfig& 
 absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   EngineBenchOptions options{.repeat = flags.repeat, .written = flags.written};
   KEDGE_ASSIGN_OR_RETURN(options.works, ParseWorks(flags.works));
+  if (!flags.sample.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(options.sample, ParseSample(flags.sample));
+  }
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files,
                          OpenModel(flags.engine.model, flags.engine.adapter, [] { return false; }));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
@@ -135,6 +140,9 @@ void AddBenchEngine(CLI::App* bench, Action* action) {
                    "tokens that each stream of a decode work writes (default: 64, or 16 "
                    "where there are several)")
       ->check(WholeNumber(1, 100000));
+  command->add_option("--sample", flags->sample,
+                      "choose a token behind each written one, as in \"temperature=1,top_p=0.9\" (default: none is "
+                      "chosen; what is written is given)");
   AddFormatOption(command, "text: a table; json: one object", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunBenchEngine(*flags); }; });
 }

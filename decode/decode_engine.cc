@@ -1,9 +1,12 @@
 // Sessions in order of arrival; one step serves all that run, be it a prompt computed here or the next token of an
-// answer. Tested by decode_engine_test.cc, and with prefill nodes by tests/simulation_test.cc.
+// answer. A session may be gone when its step is done: steps name sessions, and their rows and pages are safe, as what
+// is written to them later has its turn later. Tested by decode_engine_test.cc, and with prefill nodes by
+// tests/simulation_test.cc.
 #include "decode/decode_engine.h"
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
 #include <utility>
 
@@ -11,6 +14,7 @@
 #include "common/anchor/tracker.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
+#include "common/transfer/frame_sums.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -38,6 +42,7 @@ struct DecodeEngine::Session {
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
   bool prefilled_sent = false;
+  std::optional<uint32_t> output;  // of the newest step, while that is under way and is to choose a token
 
   const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
   uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
@@ -53,9 +58,9 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       clock_(clock),
       post_(std::move(post)),
       pool_(device->num_pages()),
-      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
-             &options_.salience_heads, device, &pool_),
-      pacer_(options.step_target, device->max_rows()) {}
+      cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
+             &pool_),
+      pacer_(device->step_target(), device->max_rows()) {}
 
 DecodeEngine::~DecodeEngine() = default;
 
@@ -196,10 +201,7 @@ void DecodeEngine::Begin(Session& session) {
 }
 
 void DecodeEngine::Run(Session& session, const std::optional<CachedPrefix>& hit) {
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(session.sequence.get(), hit);
-  session.failed = computation.status();
-  if (!computation.ok()) return;
-  session.computation = *std::move(computation);
+  session.computation = cache_.Start(session.sequence.get(), hit);
   session.state = Session::State::kRunning;
 }
 
@@ -233,7 +235,9 @@ void DecodeEngine::FetchNext(Session& session) {
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
   session.call = source_->Fetch(candidate.address, request, session.job.deadline,
-                                [this, post = post_, id = session.id, attempt = session.attempt](StateEvent event) {
+                                [this, post = post_, id = session.id, attempt = session.attempt,
+                                 sums = std::make_shared<FrameSums>()](StateEvent event) {
+                                  sums->Add(&event);
                                   // Any thread, perhaps after this engine's end: nothing of it is touched before the
                                   // closure runs, and that names the session, which may be gone by then.
                                   auto shared = std::make_shared<StateEvent>(std::move(event));
@@ -273,7 +277,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
                   progress->computed);
   }
   if (auto* frame = std::get_if<StateFrame>(&event.event)) {
-    return session.receiver->AcceptFrame(std::move(frame->frame), device_);
+    return session.receiver->AcceptFrame(std::move(frame->frame), frame->checksum, device_);
   }
   if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
     KEDGE_RETURN_IF_ERROR(ended->status);
@@ -308,61 +312,115 @@ bool DecodeEngine::Turn() {
   Admit();
   GiveUpSilent();
   Step();
-  return std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+  return !under_way_.empty() || std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
     return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
   });
 }
 
-void DecodeEngine::Step() {
+// The jobs of the next step, in turn where there are more than a step has rows.
+std::vector<DecodeEngine::SessionIt> DecodeEngine::Running() {
   std::vector<SessionIt> running;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
     if (current->state != Session::State::kRunning) continue;
     if (current->generated() >= current->job.sampling.max_tokens) {  // the node before died on its last message
       End(current, absl::OkStatus());
-      continue;
+    } else if (!current->output.has_value() || !IsLastToken(*current)) {
+      running.push_back(current);
     }
-    running.push_back(current);
   }
-  // Every answer gets a row in every step; where there are more answers than rows of a step, they take turns.
   const uint32_t count = static_cast<uint32_t>(running.size());
   if (count > device_->max_rows())
     std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
+  return running;
+}
+
+void DecodeEngine::Step() {
+  const size_t most = device_->runs_ahead() ? 2 : 1;
+  const bool launched = Launch();
+  if (!under_way_.empty() && (!launched || under_way_.size() == most)) FinishOldest();
+}
+
+// Whether no row will follow the next token.
+bool DecodeEngine::IsLastToken(const Session& session) const {
+  return session.generated() + 1 >= session.job.sampling.max_tokens ||
+         session.content().ids.size() + 1 >= options_.context_length;
+}
+
+// How the row of a token under way is to choose the next one; nullopt if it cannot be planned before that token is
+// here.
+std::optional<TokenChoice> DecodeEngine::ChoiceAhead(const Session& session) const {
+  const bool is_chosen = ChoiceByLogitsAlone(session.job.sampling, session.generated()).has_value();
+  if (!is_chosen || !session.sequence->KnowsNext() || !session.computation->may_go_on()) return std::nullopt;
+  return ChoiceByLogitsAlone(session.job.sampling, session.generated() + 1);
+}
+
+// Every answer gets a row in every step. Returns whether there was a step to launch.
+bool DecodeEngine::Launch() {
+  const std::vector<SessionIt> running = Running();
   std::vector<Claim> claims;
+  std::vector<std::optional<TokenChoice>> choices;
   for (const SessionIt session : running) {
-    claims.push_back({.ready = session->computation->ready(), .left = session->computation->left()});
+    if (session->output.has_value()) {
+      choices.push_back(ChoiceAhead(*session));
+      if (!choices.back().has_value()) return false;
+      claims.push_back({.ready = 1, .left = 1});
+    } else {
+      choices.push_back(ChoiceByLogitsAlone(session->job.sampling, session->generated()));
+      claims.push_back({.ready = session->computation->ready(), .left = session->computation->left()});
+    }
   }
+  const uint32_t count = static_cast<uint32_t>(running.size());
   const std::vector<uint32_t> rows =
       DivideStep(claims, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
-  uint32_t total = 0;
-  for (size_t i = 0; i < running.size(); ++i) {
-    if (rows[i] > 0) slices.push_back({running[i]->sequence.get(), rows[i], WantedLogits::kLast});
-    total += rows[i];
-  }
-  if (slices.empty()) return;
-  const absl::Time start = clock_->Now();
-  const std::unique_ptr<StepFuture> step = LaunchStep(slices, device_);
-  const std::vector<absl::Status> statuses = FinishEach(slices, step.get(), device_);
-  pacer_.Record(total, clock_->Now() - start);
-  ++steps_;
-  size_t next_logits = 0, next_status = 0;
+  std::vector<SessionIt> sessions;  // of the slices
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
-    const bool has_logits = running[i]->sequence->pending() == 0;
-    if (const absl::Status& status = statuses[next_status++]; status.ok()) {
-      running[i]->computation->Settle();
-      running[i]->sequence->DropUnseen();
-      if (has_logits) TakeLogits(running[i], step->Logits(next_logits));
-    } else {
-      spdlog::error("request {}: {}", running[i]->job.request_id, std::string(status.message()));
-      End(running[i], status);
+    if (running[i]->sequence->is_under_way()) running[i]->sequence->DropUnseen();
+    slices.push_back({.sequence = running[i]->sequence.get(),
+                      .rows = rows[i],
+                      .choice = choices[i],
+                      .chosen_before = running[i]->output,
+                      .request = running[i]->id});
+    sessions.push_back(running[i]);
+  }
+  if (slices.empty()) return false;
+  const StepUnderWay& step = under_way_.emplace_back(LaunchStep(slices, clock_->Now(), device_));
+  for (size_t i = 0; i < sessions.size(); ++i) sessions[i]->output = step.parts[i].output;
+  ++steps_;
+  return true;
+}
+
+void DecodeEngine::FinishOldest() {
+  const StepUnderWay step = std::move(under_way_.front());
+  under_way_.pop_front();
+  const absl::Status status = step.future->Wait();
+  const absl::Time now = clock_->Now();
+  pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
+  last_done_ = now;
+  std::map<JobId, SessionIt> sessions;  // some may have gone meanwhile
+  for (auto session = sessions_.begin(); session != sessions_.end(); ++session) sessions.emplace(session->id, session);
+  for (const StepUnderWay::Part& part : step.parts) {
+    const auto found = sessions.find(part.request);
+    if (part.is_taken_back || found == sessions.end()) continue;
+    const SessionIt session = found->second;
+    const absl::Status settled = status.ok() ? SettlePart(step, part, session->sequence.get(), device_) : status;
+    if (!settled.ok()) {
+      spdlog::error("request {}: {}", session->job.request_id, std::string(settled.message()));
+      End(session, settled);
+      continue;
     }
-    next_logits += has_logits;
+    session->computation->Settle();
+    if (!session->sequence->is_under_way()) {
+      session->output.reset();
+      session->sequence->DropUnseen();
+    }
+    if (part.output.has_value()) TakeToken(session, *step.future, *part.output);
   }
 }
 
-void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits) {
+void DecodeEngine::TakeToken(SessionIt session, const StepFuture& step, size_t output) {
   const SamplingParams& sampling = session->job.sampling;
   Sequence& sequence = *session->sequence;
   if (!session->prefilled_sent) {
@@ -378,7 +436,12 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
     session->sink->OnPrefilled(prefilled);
   }
   const uint32_t index = session->generated();
-  const SampledToken token = SampleToken(logits, sampling, sequence.content().ids, sequence.content().prompt_length);
+  std::optional<uint32_t> chosen;
+  if (ChoiceByLogitsAlone(sampling, index).has_value()) chosen = step.Token(output);
+  const SampledToken token = chosen.has_value() ? SampledToken{.id = *chosen}
+                                                : SampleToken(step.Logits(output), sampling, sequence.content().ids,
+                                                              sequence.content().prompt_length);
+  if (sequence.has_unknown() && (!chosen.has_value() || sampling.IsEndId(token.id))) TakeBack(*session);
   if (sampling.IsEndId(token.id)) {
     End(session, absl::OkStatus(), {.end_id_sampled = true, .end_id = token.id});
     return;
@@ -388,6 +451,13 @@ void DecodeEngine::TakeLogits(SessionIt session, absl::Span<const float> logits)
   if (session->generated() >= sampling.max_tokens || sequence.content().ids.size() >= options_.context_length) {
     End(session, absl::OkStatus());
   }
+}
+
+// The row that stands on another token than the one before chose, or on an end.
+void DecodeEngine::TakeBack(Session& session) {
+  session.sequence->TakeBack();
+  session.output.reset();
+  for (StepUnderWay::Part& part : under_way_.back().parts) part.is_taken_back |= part.request == session.id;
 }
 
 NodeStats DecodeEngine::stats() const {

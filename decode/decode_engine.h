@@ -3,6 +3,7 @@
 #define KEDGE_DECODE_DECODE_ENGINE_H_
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -31,11 +32,9 @@ struct DecodeOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
-  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
   uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
   RowSourceLimits row_source;
-  uint32_t max_waiting = 256;  // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
-  absl::Duration step_target = absl::Milliseconds(150);
+  uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
 
@@ -90,7 +89,15 @@ class DecodeSink {
 //
 // Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
-// next turn of a chat goes on from there. Owned by one thread: events in through Add, Cancel and `post`, everything
+// next turn of a chat goes on from there.
+//
+// Where the device runs ahead a step is launched before the one before has been waited for: a prompt's next rows need
+// nothing of it but at a checkpoint or a reduction, and an answer's row names the token that the step before chooses.
+// Then the row behind an end token, or behind a token that the device left undecided, has been computed in vain and is
+// taken back. As long as one of the running answers needs more than that (logits on the host, or a policy whose rows
+// depend on their own ids), steps follow one another in turn: no answer waits for a step that others run ahead.
+//
+// Owned by one thread: events in through Add, Cancel and `post`, everything
 // else in Turn.
 class DecodeEngine {
  public:
@@ -108,8 +115,8 @@ class DecodeEngine {
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
 
-  // Admits what fits, gives up silent prefill nodes, runs one step over all running jobs and sends their tokens.
-  // Returns whether work is left.
+  // Admits what fits, gives up silent prefill nodes, launches a step over all running jobs, and sends the tokens of the
+  // oldest one under way: the same, or the one before where the device runs ahead. Returns whether work is left.
   bool Turn();
 
   NodeStats stats() const;
@@ -133,7 +140,14 @@ class DecodeEngine {
   void GiveUpSilent();
   static void LogGivenUp(const Session& session, const std::string& reason);
   void Step();
-  void TakeLogits(SessionIt session, absl::Span<const float> logits);
+  bool Launch();
+  std::vector<SessionIt> Running();
+  bool IsLastToken(const Session& session) const;
+  std::optional<TokenChoice> ChoiceAhead(const Session& session) const;
+  void FinishOldest();
+  // `output`: of the session's row.
+  void TakeToken(SessionIt session, const StepFuture& step, size_t output);
+  void TakeBack(Session& session);
   void End(SessionIt session, absl::Status status, const FinishedInfo& finished = {});
 
   const DecodeOptions options_;
@@ -146,6 +160,8 @@ class DecodeEngine {
   StepPacer pacer_;
   std::list<Session> sessions_;  // in order of arrival
   JobId next_id_ = 1;
+  std::deque<StepUnderWay> under_way_;  // one, or two where the device runs ahead
+  absl::Time last_done_ = absl::InfinitePast();
   uint64_t steps_ = 0;
 };
 

@@ -48,6 +48,22 @@ class ScriptedSource : public StateSource {
   std::deque<bool> cancelled;
 };
 
+// Counts steps and what is asked of them.
+class CountingDevice : public HashDevice {
+ public:
+  using HashDevice::HashDevice;
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    ++steps;
+    rows += static_cast<int>(plan.rows.size());
+    for (const PlanRow& row : plan.rows) {
+      tokens += row.choice >= 0;
+      logits += row.wants_logits;
+    }
+    return HashDevice::Launch(std::move(plan));
+  }
+  int steps = 0, rows = 0, tokens = 0, logits = 0;
+};
+
 class DecodeEngineTest : public testing::Test {
  protected:
   DecodeEngineTest() { NewEngine({}); }
@@ -56,8 +72,13 @@ class DecodeEngineTest : public testing::Test {
     options.fingerprint = "model";
     options.context_length = 400;
     engine_.reset();
-    device_ = std::make_unique<HashDevice>(
-        HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = bad_token_});
+    device_ = std::make_unique<CountingDevice>(HashDeviceOptions{.num_pages = pages,
+                                                                 .max_rows = 64,
+                                                                 .vocab_size = 100,
+                                                                 .roles_agree = roles_agree_,
+                                                                 .bad_token = bad_token_,
+                                                                 .runs_ahead = runs_ahead_,
+                                                                 .undecided = undecided_});
     engine_ = std::make_unique<DecodeEngine>(
         options, device_.get(), &source_, &clock_,
         [this](std::function<void()> closure) { posted_.push_back(std::move(closure)); });
@@ -86,9 +107,12 @@ class DecodeEngineTest : public testing::Test {
   }
 
   std::optional<uint32_t> bad_token_;  // of the next engine's device
+  bool roles_agree_ = false;           // the same
+  bool runs_ahead_ = false;            // the same
+  uint32_t undecided_ = 0;             // the same
   SimulatedClock clock_;
   ScriptedSource source_;
-  std::unique_ptr<HashDevice> device_;
+  std::unique_ptr<CountingDevice> device_;
   std::unique_ptr<DecodeEngine> engine_;
   std::vector<std::function<void()>> posted_;
   DecodeEngine::JobId last_id_ = 0;
@@ -130,6 +154,120 @@ TEST_F(DecodeEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {
     EXPECT_EQ(engine_->stats().reserved_rows, 0u);
   }
   EXPECT_EQ(good->ids, alone->ids);
+}
+
+TEST_F(DecodeEngineTest, TheDeviceChoosesWhereLogitsAreAllThatIsNeeded) {
+  std::vector<std::vector<uint32_t>> texts;
+  for (const uint32_t undecided : {0, 3}) {
+    undecided_ = undecided;
+    for (const bool logprobs : {false, true}) {
+      NewEngine({});
+      DecodeJob job = Job(30, 12);
+      job.sampling.temperature = 1;
+      job.sampling.seed = 5;
+      if (logprobs) job.sampling.logprobs = 2;
+      const auto sink = Add(job);
+      Turns(20);
+      texts.push_back(sink->ids);
+      EXPECT_EQ(device_->tokens, logprobs ? 0 : 12);
+      EXPECT_EQ(device_->logits, logprobs ? 12 : 0);
+    }
+  }
+  for (const auto& text : texts) EXPECT_EQ(text, texts[0]);
+  EXPECT_EQ(texts[0].size(), 12u);
+
+  // The first tokens may not be ends: these are the caller's, the others the device's.
+  NewEngine({});
+  DecodeJob job = Job(30, 12);
+  job.sampling.min_tokens = 4;
+  job.sampling.end_ids = {texts[0][0]};
+  Add(job);
+  Turns(20);
+  EXPECT_EQ(device_->logits, 4);
+}
+
+TEST_F(DecodeEngineTest, TheNextStepIsLaunchedBeforeTheOneBeforeIsWaitedFor) {
+  const auto in_turn = Add(Job(30, 8));
+  Turns(8);
+  EXPECT_EQ(device_->rows, 37);
+  runs_ahead_ = true;
+  NewEngine({});
+  const auto sink = Add(Job(30, 8));
+  for (int turn = 1; turn <= 8; ++turn) {
+    EXPECT_TRUE(engine_->Turn());
+    EXPECT_EQ(device_->steps, turn);
+    EXPECT_EQ(sink->ids.size(), turn - 1u);
+  }
+  EXPECT_FALSE(engine_->Turn());
+  EXPECT_EQ(sink->ids, in_turn->ids);
+  EXPECT_EQ(device_->rows, 37);  // no row behind the last token
+}
+
+TEST_F(DecodeEngineTest, RowsBehindAnEndAndBehindUndecidedTokensAreTakenBack) {
+  const auto all = Add(Job(30, 20));
+  Turns(30);
+  DecodeJob job = Job(30, 20);
+  size_t end = 5;  // the first of its kind
+  while (std::find(all->ids.begin(), all->ids.begin() + end, all->ids[end]) != all->ids.begin() + end) ++end;
+  job.sampling.end_ids = {all->ids[end]};
+  runs_ahead_ = true;
+  for (const uint32_t undecided : {0, 2}) {
+    undecided_ = undecided;
+    NewEngine({.cache_pages = 32});
+    const auto sink = Add(job);
+    Turns(60);
+    ASSERT_TRUE(sink->ended.has_value() && sink->ended->ok());
+    EXPECT_TRUE(sink->finished.end_id_sampled);
+    EXPECT_EQ(sink->ids, std::vector<uint32_t>(all->ids.begin(), all->ids.begin() + end));
+    if (undecided == 0) {
+      EXPECT_EQ(device_->rows, 30 + static_cast<int>(end) + 1);  // one in vain
+    }
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  }
+}
+
+TEST_F(DecodeEngineTest, WhatNeedsLogitsOrItsOwnIdGoesInTurn) {
+  for (const bool logprobs : {false, true}) {
+    DecodeJob job = Job(30, 8);
+    job.content.policy = {.anchors = {3, 5, 50}, .sinks = 2, .recent = 8};
+    if (logprobs) {
+      job.content.policy = {.recent = Policy::kAll};
+      job.sampling.logprobs = 1;
+    }
+    runs_ahead_ = false;
+    NewEngine({});
+    const auto in_turn = Add(job);
+    Turns(10);
+    runs_ahead_ = true;
+    NewEngine({});
+    const auto sink = Add(job), other = Add(Job(20, 8));
+    Turns(30);
+    EXPECT_EQ(sink->ids, in_turn->ids);
+    EXPECT_EQ(other->ids.size(), 8u);
+    EXPECT_EQ(device_->rows, 37 + 27);  // every answer has a row in every step, and none in vain
+    EXPECT_EQ(device_->steps, 8);
+  }
+}
+
+TEST_F(DecodeEngineTest, JobsGoWithStepsUnderWay) {
+  runs_ahead_ = true;
+  bad_token_ = 98;
+  NewEngine({.cache_pages = 32});
+  const auto good = Add(Job(30, 20));
+  Turns(5);
+  DecodeJob job = Job(150, 5);  // in several steps, of which the first fails
+  job.content.ids[10] = *bad_token_;
+  const auto bad = Add(job);
+  Add(Job(150, 50));
+  Turns(2);
+  engine_->Cancel(last_id_);
+  Turns(40);
+  ASSERT_TRUE(bad->ended.has_value());
+  EXPECT_EQ(bad->ended->code(), absl::StatusCode::kInternal);
+  EXPECT_TRUE(good->ended->ok());
+  EXPECT_EQ(good->ids.size(), 20u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  EXPECT_FALSE(engine_->Turn());
 }
 
 TEST_F(DecodeEngineTest, EndIdEndsTheAnswerAndIsNoToken) {
@@ -333,7 +471,8 @@ TEST_F(DecodeEngineTest, WhatFollowsStoredRowsIsComputedHereIfItIsLittle) {
 
 TEST_F(DecodeEngineTest, WhereRolesAgreeAnAnswerIsPartOfTheNextPrompt) {
   for (const bool agree : {false, true}) {
-    NewEngine({.roles_agree = agree, .cache_pages = 64});
+    roles_agree_ = agree;
+    NewEngine({.cache_pages = 64});
     const auto first = Add(Job(100, 20));
     Turns(40);
     DecodeJob next = Job(100);

@@ -57,7 +57,6 @@ int main(int argc, char** argv) {
                                options.fingerprint = context.fingerprint;
                                options.context_length = context.context_length;
                                options.salience_heads = context.salience_heads;
-                               options.roles_agree = context.roles_agree;
                                options.cache_pages = context.cache_pages;
                                return std::make_unique<kedge::DecodeRole>(options, context);
                              }},

@@ -5,7 +5,6 @@
 #include <memory>
 #include <utility>
 
-#include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/engine/sequence.h"
 #include "common/kv/page_pool.h"
@@ -19,13 +18,12 @@ Content FullContent(const std::vector<uint32_t>& ids, uint32_t end) {
   return {.ids = {ids.begin(), ids.begin() + end}, .prompt_length = end + 1, .policy = kFullAttention};
 }
 
-// Adds what one head in one row gives to rows 0 to that one, by sequence.
-void AddMass(const CalibrationPrompt& prompt, bool asks, bool ends, absl::Span<const uint32_t> mass,
-             absl::Span<uint32_t> from_question, absl::Span<uint32_t> from_end) {
-  for (size_t i = 0; i < prompt.sequences.size() && prompt.sequences[i].begin < mass.size(); ++i) {
-    const uint32_t sum = MassOn(prompt.sequences[i], mass);
-    if (asks) from_question[i] = std::max(from_question[i], sum);
-    if (ends) from_end[i] += sum;
+// Adds what one head in one row gives to the sequences up to its own.
+void AddMass(bool asks, bool ends, absl::Span<const uint32_t> mass, absl::Span<uint32_t> from_question,
+             absl::Span<uint32_t> from_end) {
+  for (size_t i = 0; i < mass.size(); ++i) {
+    if (asks) from_question[i] = std::max(from_question[i], mass[i]);
+    if (ends) from_end[i] += mass[i];
   }
 }
 
@@ -38,12 +36,15 @@ absl::StatusOr<ObservedPrompt> Observe(const CalibrationPrompt& prompt, const Pr
                           .from_end = std::vector<uint32_t>(heads.size() * count)};
   const std::vector<uint32_t> question_rows = prompt.QuestionRows(), end_rows = prompt.EndRows();
   const uint32_t end = static_cast<uint32_t>(prompt.ids.size()) - 1;
+  std::vector<uint32_t> sequence_ends;
+  for (const PositionRange& sequence : prompt.sequences) sequence_ends.push_back(sequence.end);
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence,
                          GoOnFrom(prefix, FullContent(prompt.ids, end), nullptr, 0, pool, device));
   while (sequence->position() < end) {
     StepPlan plan;
     sequence->Plan(std::min(device->max_rows(), end - sequence->position()), WantedLogits::kNone, &plan);
     plan.mass_heads.assign(heads.begin(), heads.end());
+    plan.mass_ends = {sequence_ends};
     struct Row {
       bool asks, ends;
     };
@@ -60,7 +61,7 @@ absl::StatusOr<ObservedPrompt> Observe(const CalibrationPrompt& prompt, const Pr
     KEDGE_RETURN_IF_ERROR(step->CheckRows(0, rows));
     for (size_t row = 0; row < looked_at.size(); ++row) {
       for (size_t head = 0; head < heads.size(); ++head) {
-        AddMass(prompt, looked_at[row].asks, looked_at[row].ends, step->Mass(row, head),
+        AddMass(looked_at[row].asks, looked_at[row].ends, step->Mass(row, head),
                 absl::MakeSpan(observed.from_question).subspan(head * count, count),
                 absl::MakeSpan(observed.from_end).subspan(head * count, count));
       }

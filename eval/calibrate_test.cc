@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "common/kernels/hash_device.h"
@@ -44,10 +45,17 @@ class PlantedDevice : public HashDevice {
       EXPECT_EQ(row.recent_begin, 0u);  // full attention
       auto& heads = future->mass.emplace_back();
       for (const HeadRef& head : plan.mass_heads) {
-        std::vector<uint32_t>& mass = heads.emplace_back(row.position + 1, 0);
+        std::vector<uint32_t> mass(row.position + 1, 0);
         std::fill(mass.begin(), mass.begin() + 90, 1);
         if (head == HeadRef{0, 1} && row.position == 95) std::fill(mass.begin() + 40, mass.begin() + 50, 1000);
         if (head == HeadRef{1, 0} && row.position >= 110) std::fill(mass.begin() + 90, mass.begin() + 110, 1000);
+        std::vector<uint32_t>& sums = heads.emplace_back();
+        uint32_t begin = 0;
+        for (uint32_t end : MassEnds(plan, row)) {
+          const auto last = mass.begin() + std::min(end, row.position + 1);
+          sums.push_back(std::accumulate(mass.begin() + begin, last, 0u));
+          begin = end;
+        }
       }
     }
     future->inner = HashDevice::Launch(std::move(plan));
@@ -59,6 +67,7 @@ class PlantedDevice : public HashDevice {
 
  private:
   struct Future : StepFuture {
+    bool Ready() const override { return inner->Ready(); }
     absl::Status Wait() override { return inner->Wait(); }
     absl::Status CheckRows(size_t first, size_t count) const override { return inner->CheckRows(first, count); }
     absl::Span<const float> Logits(size_t i) const override { return inner->Logits(i); }

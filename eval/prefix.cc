@@ -45,10 +45,9 @@ absl::StatusOr<std::vector<PrefixState>> ComputePrefix(Content content, absl::Sp
     const uint32_t count = static_cast<uint32_t>(shape.num_rows());
     PrefixState& state = states.emplace_back(PrefixState{.end = end});
     if (sequence.salience() != nullptr) state.salience = sequence.salience()->Before(end);
-    state.rows.resize(count * device->row_shape().row_bytes());
-    if (count > 0) {
-      KEDGE_RETURN_IF_ERROR(device->ReadRows(sequence.StateRows(shape, 0, count), absl::MakeSpan(state.rows))->Wait());
-    }
+    const RowBuffer rows = device->NewRowBuffer(count * device->row_shape().row_bytes());
+    KEDGE_RETURN_IF_ERROR(device->ReadRows(sequence.StateRows(shape, 0, count), rows)->Wait());
+    state.rows = rows.Share();
     sequence.DropUnseen();
   }
   return states;
@@ -75,7 +74,7 @@ absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Con
   const bool takes_salience = sequence->content().NeedsChoice() && state.salience.has_value();
   if (takes_salience && !Salience(sequence->content(), *heads).CanTake(*state.salience)) return sequence;
   if (is_complete) {
-    KEDGE_RETURN_IF_ERROR(device->WriteRows(sequence->BeginComplete(state.end), state.rows)->Wait());
+    device->WriteRows(sequence->BeginComplete(state.end), state.rows);
     if (takes_salience) sequence->TakeSalience(*state.salience);
     return sequence;
   }
@@ -83,8 +82,8 @@ absl::StatusOr<std::unique_ptr<Sequence>> GoOnFrom(const PrefixState& state, Con
   const uint32_t count = static_cast<uint32_t>(shape.num_rows());
   if (count == 0) return sequence;
   const Sequence::Places places = sequence->StatePlaces(shape, 0, count);
-  KEDGE_RETURN_IF_ERROR(device->WriteRows(places.rows, state.rows)->Wait());
-  if (places.any_copy) KEDGE_RETURN_IF_ERROR(device->WriteRows(places.copies, state.rows)->Wait());
+  device->WriteRows(places.rows, state.rows);
+  if (places.any_copy) device->WriteRows(places.copies, state.rows);
   return sequence;
 }
 

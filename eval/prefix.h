@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "common/anchor/content.h"
 #include "common/anchor/salience.h"
+#include "common/base/payload.h"
 #include "common/engine/sequence.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
@@ -25,7 +26,7 @@ inline const Policy kFullAttention = {.recent = Policy::kAll};
 // later.
 struct PrefixState {
   uint32_t end = 0;
-  std::vector<uint8_t> rows;
+  Payload rows;
   std::optional<EarlierSalience> salience;  // what was gathered on the way, under a policy that chooses
 };
 

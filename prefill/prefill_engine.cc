@@ -1,6 +1,6 @@
 // Jobs wait in order of arrival for their rows, then share every step. Rows leave as soon as the step that computed
-// them is done. A job that waits for another one's rows lets later ones pass: it holds nothing. Tested by
-// prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
+// them is done and the device has copied them. A job that waits for another one's rows lets later ones pass: it holds
+// nothing. Tested by prefill_engine_test.cc, and with decode nodes by tests/simulation_test.cc.
 #include "prefill/prefill_engine.h"
 
 #include <algorithm>
@@ -42,9 +42,9 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       device_(device),
       clock_(clock),
       pool_(device->num_pages()),
-      cache_({.fingerprint = options.fingerprint, .roles_agree = options.roles_agree, .max_pages = options.cache_pages},
-             &options_.salience_heads, device, &pool_),
-      pacer_(options.step_target, device->max_rows()) {}
+      cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
+             &pool_),
+      pacer_(device->step_target(), device->max_rows()) {}
 
 PrefillEngine::~PrefillEngine() = default;
 
@@ -116,41 +116,60 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   job->wait = cache_.Await(content, end, job->cached);
   if (job->wait != nullptr) return;
   job->sequence = std::make_unique<Sequence>(content, *pool_.Reserve(job->pages), &options_.salience_heads);
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> computation = cache_.Start(job->sequence.get(), hit);
-  if (!computation.ok()) return End(job, computation.status());
-  job->computation = *std::move(computation);
+  job->computation = cache_.Start(job->sequence.get(), hit);
   job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
 }
 
-void PrefillEngine::Step() {
+// Where the device runs ahead, a step is launched before the one before is waited for: a prompt's next rows need
+// nothing of it but at a checkpoint or a reduction.
+bool PrefillEngine::Step() {
+  const size_t most = device_->runs_ahead() ? 2 : 1;
+  const bool launched = Launch();
+  if (under_way_.empty()) return false;
+  if (!launched || under_way_.size() == most) FinishOldest();
+  return true;
+}
+
+bool PrefillEngine::Launch() {
   std::vector<Claim> claims;
   for (const Job& job : jobs_) claims.push_back(job.claim());
   const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
   std::vector<Slice> slices;
-  std::vector<std::list<Job>::iterator> jobs;  // of the slices
-  uint32_t total = 0;
   size_t i = 0;
   for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
     if (rows[i] == 0) continue;
-    slices.push_back({job->sequence.get(), rows[i], WantedLogits::kNone});
-    jobs.push_back(job);
-    total += rows[i];
+    if (job->sequence->is_under_way()) job->sequence->DropUnseen();
+    slices.push_back(
+        {.sequence = job->sequence.get(), .rows = rows[i], .logits = WantedLogits::kNone, .request = job->id});
   }
-  if (slices.empty()) return;
-  const absl::Time start = clock_->Now();
-  const std::vector<absl::Status> statuses = FinishEach(slices, LaunchStep(slices, device_).get(), device_);
-  pacer_.Record(total, clock_->Now() - start);
+  if (slices.empty()) return false;
+  under_way_.push_back(LaunchStep(slices, clock_->Now(), device_));
   ++steps_;
-  for (size_t slice = 0; slice < slices.size(); ++slice) {
-    if (statuses[slice].ok()) continue;
-    spdlog::error("request {}: {}", jobs[slice]->request.request_id, std::string(statuses[slice].message()));
-    End(jobs[slice], statuses[slice]);
+  return true;
+}
+
+void PrefillEngine::FinishOldest() {
+  const StepUnderWay step = std::move(under_way_.front());
+  under_way_.pop_front();
+  const absl::Status status = step.future->Wait();
+  const absl::Time now = clock_->Now();
+  pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
+  last_done_ = now;
+  for (const StepUnderWay::Part& part : step.parts) {
+    const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.id == part.request; });
+    if (job == jobs_.end()) continue;  // cancelled meanwhile
+    const absl::Status settled = status.ok() ? SettlePart(step, part, job->sequence.get(), device_) : status;
+    if (settled.ok()) continue;
+    spdlog::error("request {}: {}", job->request.request_id, std::string(settled.message()));
+    End(job, settled);
   }
 }
 
+// Rows leave when they have been copied, and nobody waits for that while there is something to compute: the next step
+// has its turn behind the copies.
 bool PrefillEngine::Turn() {
   Admit();
-  Step();
+  const bool stepped = Step();
   for (auto job = jobs_.begin(); job != jobs_.end();) {
     const auto current = job++;
     if (current->sequence == nullptr) continue;
@@ -159,19 +178,21 @@ bool PrefillEngine::Turn() {
       current->sink->Send({StateHead{*std::move(header), current->cached}});
       current->last_sent = clock_->Now();
     }
-    absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(device_);
+    current->sender->StartFrames(device_);
+    if (!current->sequence->is_under_way()) current->sequence->DropUnseen();
+    absl::StatusOr<std::vector<Payload>> frames = current->sender->TakeFrames(/*wait=*/!stepped);
     if (!frames.ok()) {
       End(current, frames.status());
       continue;
     }
     for (Payload& frame : *frames) current->sink->Send({StateFrame{std::move(frame)}});
     if (!frames->empty()) current->last_sent = clock_->Now();
-    current->sequence->DropUnseen();
-    if (current->sequence->pending() == 0) End(current, absl::OkStatus());
+    if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
-  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
-    return job.sequence != nullptr ? job.claim().ready > 0 : !job.waits() && job.pages <= pool_.num_free();
+  return !under_way_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+    if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
+    return !job.waits() && job.pages <= pool_.num_free();
   });
 }
 
@@ -180,7 +201,7 @@ void PrefillEngine::SendProgress() {
   for (Job& job : jobs_) {
     if (now - job.last_sent < options_.progress_interval) continue;
     job.last_sent = now;
-    job.sink->Send({StateProgress{job.sequence != nullptr ? job.sequence->position() : 0}});
+    job.sink->Send({StateProgress{job.sequence != nullptr ? job.sequence->computed() : 0}});
   }
 }
 

@@ -4,6 +4,7 @@
 #define KEDGE_PREFILL_PREFILL_ENGINE_H_
 
 #include <cstdint>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -29,10 +30,8 @@ struct PrefillOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: policies with `salient` are refused
   // --- Change speed ---
-  bool roles_agree = false;               // the device computes a generated row to the same bits as a prompt row
   uint32_t cache_pages = 0;               // most pages that stored beginnings of prompts hold; 0: none are stored
   uint64_t max_waiting_tokens = 1 << 18;  // of queued jobs; beyond it: RESOURCE_EXHAUSTED
-  absl::Duration step_target = absl::Milliseconds(150);        // length of a step
   absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
 };
 
@@ -75,7 +74,10 @@ class PrefillEngine {
   void Admit();
   // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
   void Begin(std::list<Job>::iterator job);
-  void Step();
+  // Returns whether there was anything to compute, or to wait for.
+  bool Step();
+  bool Launch();
+  void FinishOldest();
   void SendProgress();
   void End(std::list<Job>::iterator job, absl::Status status);
 
@@ -87,6 +89,8 @@ class PrefillEngine {
   StepPacer pacer_;
   std::list<Job> jobs_;  // in order of arrival
   JobId next_id_ = 1;
+  std::deque<StepUnderWay> under_way_;  // one, or two where the device runs ahead
+  absl::Time last_done_ = absl::InfinitePast();
   uint64_t steps_ = 0;
 };
 

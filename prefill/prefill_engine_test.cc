@@ -1,7 +1,9 @@
 #include "prefill/prefill_engine.h"
 
+#include <memory>
 #include <optional>
 
+#include "common/kernels/deferred_device.h"
 #include "common/kernels/hash_device.h"
 #include "gtest/gtest.h"
 
@@ -96,6 +98,30 @@ TEST_F(PrefillEngineTest, FirstFrameLeavesBeforeTheLastChunkIsComputed) {
   }
   EXPECT_TRUE(sink->ended->ok());
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(PrefillEngineTest, FramesLeaveInALaterTurnAndNobodyWaitsForThemWhileThereIsWork) {
+  DeferredDevice device(
+      std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = 64, .max_rows = 64, .vocab_size = 100}));
+  PrefillEngine engine({.fingerprint = "model", .context_length = 5000}, &device, &clock_);
+  auto sink = std::make_shared<RecordingSink>(), other = std::make_shared<RecordingSink>();
+  engine.Add(Request(150), sink);
+  EXPECT_TRUE(engine.Turn());
+  EXPECT_TRUE(sink->header);
+  EXPECT_EQ(sink->frames, 0);  // the copies stand behind the step
+  EXPECT_TRUE(engine.Turn());
+  EXPECT_EQ(sink->frames, 1);
+  EXPECT_TRUE(engine.Turn());  // the last rows are computed; the job has frames to send
+  EXPECT_EQ(sink->frames, 2);
+  EXPECT_FALSE(sink->ended.has_value());
+  EXPECT_FALSE(engine.Turn());  // nothing else to do
+  EXPECT_EQ(sink->frames, 3);
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(engine.stats().reserved_rows, 0u);
+  const PrefillEngine::JobId id = engine.Add(Request(150), other);
+  engine.Turn();
+  engine.Cancel(id);  // with copies under way
+  EXPECT_EQ(engine.stats().reserved_rows, 0u);
 }
 
 TEST_F(PrefillEngineTest, RowsThatAreNoNumbersEndTheirOwnJobAlone) {

@@ -18,7 +18,8 @@ def bench(*arguments):
 class BenchTest(unittest.TestCase):
     def test_engine(self):
         run = bench("engine", "--model", MODEL, "--works", "prompt_60,decode_1_ctx60,decode_3_ctx20", "--policies",
-                    "window,recent=16; full", "--repeat", "2", "--written", "4", "--threads", "1", "--format", "json")
+                    "window,recent=16; full", "--repeat", "2", "--written", "4", "--threads", "1", "--sample",
+                    "temperature=1,top_p=0.9", "--format", "json")
         self.assertEqual(run.returncode, 0, run.stderr)
         result = json.loads(run.stdout)
         self.assertGreater(result["limits"]["read_bytes_per_s"], 0)
@@ -29,11 +30,13 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(len(row["runs"]), 2)
             self.assertGreater(row["tokens_per_s"], 0)
             self.assertGreater(row["share_of_limit"], 0)
+            self.assertTrue(0 < row["share_idle"] < 1)
             self.assertGreater(row["share_of_full_cache"], 0)
 
     def test_engine_names_what_is_wrong(self):
         for arguments, text in ((["--works", "prompt_9000"], "512"), (["--works", "walk"], "walk"),
-                                (["--policies", "windou"], "windou"), (["--works", "decode_900_ctx1"], "256")):
+                                (["--policies", "windou"], "windou"), (["--sample", "heat=1"], "heat=1"),
+                                (["--works", "decode_900_ctx1"], "256")):
             run = bench("engine", "--model", MODEL, "--threads", "1", *arguments)
             self.assertEqual(run.returncode, 1, run.stderr)
             self.assertIn(text, run.stderr)

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "common/engine/prefix_cache.h"
 #include "common/engine/score.h"
 #include "common/engine/sequence.h"
@@ -49,6 +50,7 @@ std::vector<TinyModelOptions> Models() {
       {.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0, .tied = false});
   models.push_back({.seed = 7, .weight_type = TensorType::kQ4_1, .embedding_type = TensorType::kQ8_0});
   models.push_back({.seed = 9, .head_dim = 24, .architecture = "qwen3", .rope_scaling = "yarn"});
+  models.push_back({.seed = 10, .weight_type = TensorType::kQ8_0, .architecture = "qwen2"});
   return models;
 }
 
@@ -167,7 +169,93 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   }
 }
 
-// A row of an answer has the bits that it would have as part of a prompt, if MakeDevice says so.
+// Texts under policies of every kind that do not change when RandomContent does.
+std::vector<Content> GoldenContents(uint32_t vocab_size) {
+  std::vector<Policy> policies(4);
+  policies[0] = {.recent = Policy::kAll};
+  policies[1] = {.anchors = {20}, .longest = 13, .sinks = 2, .recent = 9};
+  policies[2] = {.anchors = {20, 21}, .sinks = 4, .recent = 40, .view = Policy::View::kAll};
+  policies[3] = {.anchors = {20}, .keep_anchors = false, .sinks = 2, .recent = 12, .view = Policy::View::kAll};
+  policies[3].prefill_full = policies[3].write_full = true;
+  policies[3].salient_millionths = 300000;
+  std::vector<Content> contents;
+  for (uint32_t i = 0; i < policies.size(); ++i) {
+    Content& content = contents.emplace_back(Content{.prompt_length = 70, .policy = policies[i]});
+    for (uint32_t at = 0; at < 90; ++at) {
+      content.ids.push_back((at + i) % 11 == 10 ? 20 : (at * at * 7 + at * 31 + i * 13) % vocab_size);
+    }
+  }
+  return contents;
+}
+
+// Of all logits, of every row as it lies in R, and of what attention chose.
+uint64_t HashOfBits(const Content& content, uint32_t chunk, StepDevice* device) {
+  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
+  const auto add = [&hash](absl::Span<const uint8_t> bytes) {
+    for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
+  };
+  const auto add_values = [&add](auto values) {
+    add({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(values[0])});
+  };
+  PagePool pool(device->num_pages());
+  Sequence sequence(content, pool.Reserve(PagesFor(content, 0, chunk, 0)).value(), &kHeads);
+  while (sequence.pending() > 0) {
+    const Slice slice{&sequence, std::min(chunk, sequence.ready()), WantedLogits::kAll};
+    StepPlan plan;
+    sequence.Plan(slice.rows, slice.logits, &plan);
+    std::vector<RowRef> rows;
+    for (const PlanRow& row : plan.rows) {
+      const PageTables& tables = plan.tables[row.tables];
+      rows.push_back({tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows});
+    }
+    const auto step = device->Launch(std::move(plan));
+    EXPECT_TRUE(step->Wait().ok());
+    for (uint32_t i = 0; i < slice.rows; ++i) add_values(step->Logits(i));
+    EXPECT_TRUE(FinishStep({slice}, step.get(), device).ok());
+    for (const RowRef& row : rows) {  // one by one: the bytes do not depend on the chunk
+      const RowBuffer bytes = device->NewRowBuffer(device->row_shape().row_bytes());
+      EXPECT_TRUE(device->ReadRows({row}, bytes)->Wait().ok());
+      add(bytes.bytes);
+    }
+    sequence.DropUnseen();
+  }
+  for (const PositionRange& range : sequence.content().salient.value_or(std::vector<PositionRange>())) {
+    add_values(std::vector<uint32_t>{range.begin, range.end});
+  }
+  return hash;
+}
+
+// The bits of class cpu-1 are a promise to whoever goes on from rows that another version has computed: they stay what
+// they were, on every machine. A change here is a new numerics class.
+TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
+  constexpr uint64_t kGolden[][3] = {
+      {0x2d03f3f67d81fcdeu, 0xd844dee941bae949u, 0x25512d9551b8d571u},
+      {0x183c0799d573cd89u, 0xf6712f238f7d6740u, 0xc75de83f4ad66a3fu},
+      {0xfa50b575e2ca12ebu, 0x30b7cdeba5e7684fu, 0x6c8d7ccf5c5db658u},
+      {0x679fb36e74c67f75u, 0x35fb7ed245088c2cu, 0xe6b2cb64ad37c1f9u},
+      {0x1defb4a9134099deu, 0xebcf7b2adf50e5ceu, 0x7fc812a53be85847u},
+      {0x8b795d3a3793dc7cu, 0xff10af56116147beu, 0xbcbce7cea5375c77u},
+      {0xf2b4d3733a1f748au, 0xf44c34a09eafb5edu, 0x5cfb34462aeaa866u},
+      {0xa837a4415fb6727du, 0x435cdcb7607f8840u, 0x1c6c5dba67c52640u},
+      {0x315193f0b0c8ded1u, 0x1338ae265651a787u, 0x94f8754556e31c07u},
+  };  // [model][KV type]
+  constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
+  for (const std::string& backend : Backends()) {
+    if (backend.rfind("cpu:", 0) != 0) continue;
+    for (int type = 0; type < 3; ++type) {
+      const auto device = model_.Device(backend, kTypes[type]);
+      ASSERT_EQ(device->numerics_class(), "cpu-1");
+      uint64_t hash = 0;
+      for (const Content& content : GoldenContents(model_.vocab_size)) {
+        hash = hash * 31 + HashOfBits(content, 1, device.get());
+      }
+      EXPECT_EQ(hash, kGolden[GetParam()][type])
+          << backend << " " << KvTypeName(kTypes[type]) << absl::StrFormat(" 0x%016x", hash);
+    }
+  }
+}
+
+// A row of an answer has the bits that it would have as part of a prompt, if the device says so.
 TEST_P(EqualityTest, RolesAgreeAsStated) {
   for (uint32_t seed = 0; seed < 6; ++seed) {
     std::mt19937 random(77 * GetParam() + seed);
@@ -185,7 +273,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     const std::vector<double> as_prompt = ScoreWhole(content, kHeads, device.get())->logprobs;
     content.prompt_length = 1;
     const std::vector<double> as_answer = ScoreSteps(content, kHeads, device.get())->logprobs;
-    ASSERT_TRUE(!kRolesAgree || as_prompt == as_answer) << CanonicalPolicy(content.policy);
+    ASSERT_TRUE(!device->roles_agree() || as_prompt == as_answer) << CanonicalPolicy(content.policy);
   }
 }
 
@@ -201,13 +289,12 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     SCOPED_TRACE(backend);
     const auto device = model_.Device(backend, KvType::kF16);
     PagePool pool(device->num_pages());
-    PrefixCache cache({.fingerprint = "tiny", .roles_agree = kRolesAgree, .max_pages = pool.num_pages() / 2}, &kHeads,
-                      device.get(), &pool);
+    PrefixCache cache({.fingerprint = "tiny", .max_pages = pool.num_pages() / 2}, &kHeads, device.get(), &pool);
     // The logits of every row, by position, from where the sequence begins.
     const auto run = [&](const std::optional<CachedPrefix>& hit, bool store) {
       std::map<uint32_t, std::vector<float>> rows;
       Sequence sequence(content, pool.Reserve(PagesFor(content, 0, 20, 0)).value(), &kHeads);
-      const auto computation = cache.Start(&sequence, hit).value();
+      const auto computation = cache.Start(&sequence, hit);
       while (sequence.pending() > 0) {
         const uint32_t first = sequence.position();
         const Slice slice{&sequence, std::min<uint32_t>(computation->ready(), 1 + random() % 20), WantedLogits::kAll};

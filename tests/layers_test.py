@@ -21,7 +21,7 @@ ALLOWED = {
     "common/engine": {"common/base", "common/anchor", "common/kv", "common/kernels/step.h", "common/model/sampler.h"},
     "common/rpc": {"common/base", "common/anchor/content.h", "common/anchor/ranges.h", "common/engine/node_stats.h",
                    "common/model/sampler.h"},
-    "common/transfer": {"common/base", "common/anchor/content.h", "common/rpc"},
+    "common/transfer": {"common/base", "common/anchor/chain.h", "common/anchor/content.h", "common/anchor/segment.h", "common/rpc"},
     "common/node": {"common/base", "common/anchor", "common/engine/node_stats.h", "common/kernels", "common/model",
                     "common/rpc", "common/tokenizer"},
     "common/testing": {"common/base", "common/kernels/dequantize.h", "common/kernels/tensor_type.h"},

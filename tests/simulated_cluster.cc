@@ -7,6 +7,8 @@
 #include "common/base/check.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
+#include "common/kernels/deferred_device.h"
+#include "common/kernels/hash_device.h"
 #include "common/kv/page_pool.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/protocol.h"
@@ -31,9 +33,26 @@ void SimulatedAnswer::Finish(const absl::Status& end, const ServedBy& nodes) {
   served_by = nodes;
 }
 
+// A HashDevice, as it is or behind one that does nothing before somebody waits.
+class SimulatedDevice {
+ public:
+  SimulatedDevice(const HashDeviceOptions& options, bool deferred) {
+    auto hash = std::make_unique<HashDevice>(options);
+    hash_ = hash.get();
+    device_ = std::move(hash);
+    if (deferred) device_ = std::make_unique<DeferredDevice>(std::move(device_));
+  }
+  StepDevice* get() const { return device_.get(); }
+  uint64_t torn_rows() const { return hash_->torn_rows(); }
+
+ private:
+  HashDevice* hash_;
+  std::unique_ptr<StepDevice> device_;
+};
+
 struct SimulatedCluster::PrefillNode {
   std::string address;
-  HashDevice device;
+  SimulatedDevice device;
   std::unique_ptr<PrefillEngine> engine;  // null: dead
   bool frozen = false;
   uint64_t registration = 0;
@@ -43,7 +62,7 @@ struct SimulatedCluster::PrefillNode {
 
 struct SimulatedCluster::DecodeNode {
   std::string address;
-  HashDevice device;
+  SimulatedDevice device;
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // events for a dead engine are lost
   std::unique_ptr<DecodeEngine> engine;                        // null: dead
   bool frozen = false;
@@ -177,7 +196,7 @@ class SimulatedCluster::Caller : public DecodeCaller {
                 },
             .end = [this,
                     link](const absl::Status& status) { cluster_->Post([link, status] { link->Done(status); }); }},
-        node->device.numerics_class(), node->device.row_shape().row_bytes());
+        node->device.get()->numerics_class(), node->device.get()->row_shape().row_bytes());
     const DecodeEngine::JobId id = node->engine->Add(*std::move(job), std::move(sink));
     return std::make_shared<Call>(this, link, target.address, id);
   }
@@ -237,7 +256,11 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       .run_after = [this](absl::Duration delay,
                           std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },
       .draw_seed = [this] { return uint64_t{random_()}; }};
-  const HashDeviceOptions device{.num_pages = options.pages, .max_rows = 64, .vocab_size = options.vocab_size};
+  const HashDeviceOptions device{.num_pages = options.pages,
+                                 .max_rows = 64,
+                                 .vocab_size = options.vocab_size,
+                                 .runs_ahead = options.runs_ahead,
+                                 .undecided = options.undecided};
   node::v1::NodeInfo info;
   info.set_protocol_version(kProtocolVersion);
   info.set_fingerprint(kSimulatedModel);
@@ -246,12 +269,13 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   info.set_row_bytes(HashDevice(device).row_shape().row_bytes());
   info.set_total_rows(uint64_t{options.pages} * kPageRows);
   for (int i = 0; i < options.prefill_nodes; ++i) {
-    auto node = std::unique_ptr<PrefillNode>(new PrefillNode{absl::StrCat("prefill:", i + 1), HashDevice(device)});
+    auto node = std::unique_ptr<PrefillNode>(
+        new PrefillNode{absl::StrCat("prefill:", i + 1), SimulatedDevice(device, options.deferred)});
     node->engine = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = kSimulatedModel,
                                                                   .context_length = kSimulatedContext,
                                                                   .salience_heads = SimulatedHeads(),
                                                                   .cache_pages = options.cache_pages},
-                                                   &node->device, &clock_);
+                                                   node->device.get(), &clock_);
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -259,13 +283,14 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
     prefill_.push_back(std::move(node));
   }
   for (int i = 0; i < options.decode_nodes; ++i) {
-    auto node = std::unique_ptr<DecodeNode>(new DecodeNode{absl::StrCat("decode:", i + 1), HashDevice(device)});
+    auto node = std::unique_ptr<DecodeNode>(
+        new DecodeNode{absl::StrCat("decode:", i + 1), SimulatedDevice(device, options.deferred)});
     node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
                                                                 .context_length = kSimulatedContext,
                                                                 .salience_heads = SimulatedHeads(),
                                                                 .cache_pages = options.cache_pages,
                                                                 .row_source = {.max_continued_tokens = 64}},
-                                                  &node->device, source_.get(), &clock_,
+                                                  node->device.get(), source_.get(), &clock_,
                                                   [this, alive = node->alive](std::function<void()> closure) {
                                                     Post([alive, closure = std::move(closure)] {
                                                       if (*alive) closure();

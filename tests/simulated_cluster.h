@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "common/base/clock.h"
-#include "common/kernels/hash_device.h"
+#include "common/kernels/step.h"
 #include "common/tokenizer/tokenizer.h"
 #include "common/transfer/state_source.h"
 #include "decode/decode_engine.h"
@@ -44,6 +44,11 @@ struct SimulationOptions {
   uint32_t pages = 512;        // of each node
   uint32_t cache_pages = 200;  // of these, that the node's cache may hold
   uint32_t vocab_size = 0;
+  // Of the devices: whether steps are launched ahead of those that were waited for; whether they do nothing before
+  // somebody waits; how often they leave a choice to the host (HashDeviceOptions).
+  bool runs_ahead = false;
+  bool deferred = false;
+  uint32_t undecided = 0;
   Faults faults;
 };
 

@@ -4,6 +4,7 @@
 
 #include "common/base/check.h"
 #include "common/engine/testing.h"
+#include "common/kernels/hash_device.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
 #include "tests/simulated_cluster.h"
@@ -17,7 +18,14 @@ struct Client {
   std::shared_ptr<RequestFlow> flow;
 };
 
-class SimulationTest : public testing::Test {
+// How the nodes' devices take steps.
+enum class Steps {
+  kInTurn,    // one after the other
+  kAhead,     // the next is launched before the one before is waited for
+  kDeferred,  // the same, and nothing is done before somebody waits
+};
+
+class SimulationTest : public testing::TestWithParam<Steps> {
  protected:
   SimulationTest() {
     bytes_ = MakeTinyModel({});
@@ -104,7 +112,13 @@ class SimulationTest : public testing::Test {
     }
   }
 
-  SimulationOptions Options(uint32_t seed) { return {.seed = seed, .vocab_size = vocab_size_}; }
+  SimulationOptions Options(uint32_t seed) {
+    return {.seed = seed,
+            .vocab_size = vocab_size_,
+            .runs_ahead = GetParam() != Steps::kInTurn,
+            .deferred = GetParam() == Steps::kDeferred,
+            .undecided = seed % 3 ? 0u : 5u};
+  }
 
   std::string bytes_;
   std::shared_ptr<const GgufFile> file_;
@@ -124,8 +138,8 @@ int Failovers(const std::vector<Client>& clients) {
   return failovers;
 }
 
-TEST_F(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
-  for (uint32_t seed = 0; seed < 30; ++seed) {
+TEST_P(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
@@ -150,8 +164,8 @@ TEST_F(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
   }
 }
 
-TEST_F(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
-  for (uint32_t seed = 0; seed < 40; ++seed) {
+TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
+  for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
@@ -166,9 +180,9 @@ TEST_F(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
   }
 }
 
-TEST_F(SimulationTest, KilledDecodeNodesLoseAndDoubleNoToken) {
+TEST_P(SimulationTest, KilledDecodeNodesLoseAndDoubleNoToken) {
   int failovers = 0;
-  for (uint32_t seed = 0; seed < 60; ++seed) {
+  for (uint32_t seed = 0; seed < 120; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
@@ -187,8 +201,8 @@ TEST_F(SimulationTest, KilledDecodeNodesLoseAndDoubleNoToken) {
   EXPECT_GT(failovers, 50) << "the kills came too late to mean anything";
 }
 
-TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
-  for (uint32_t seed = 0; seed < 40; ++seed) {
+TEST_P(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
+  for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
@@ -208,9 +222,9 @@ TEST_F(SimulationTest, KilledAndFrozenPrefillNodesAreGoneAround) {
   }
 }
 
-TEST_F(SimulationTest, HangingDecodeNodeIsGivenUpAndTheAnswerGoesOnElsewhere) {
+TEST_P(SimulationTest, HangingDecodeNodeIsGivenUpAndTheAnswerGoesOnElsewhere) {
   int failovers = 0;
-  for (uint32_t seed = 0; seed < 20; ++seed) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
@@ -225,8 +239,8 @@ TEST_F(SimulationTest, HangingDecodeNodeIsGivenUpAndTheAnswerGoesOnElsewhere) {
   EXPECT_GT(failovers, 10);
 }
 
-TEST_F(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {
-  for (uint32_t seed = 0; seed < 60; ++seed) {
+TEST_P(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {
+  for (uint32_t seed = 0; seed < 120; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulatedCluster cluster(Options(seed), tokenizer_.get());
@@ -249,8 +263,8 @@ TEST_F(SimulationTest, CancelledRequestsGiveEveryRowBackAtOnce) {
   }
 }
 
-TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) {
-  for (uint32_t seed = 0; seed < 20; ++seed) {
+TEST_P(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
@@ -273,9 +287,9 @@ TEST_F(SimulationTest, TooLittleMemoryMakesRequestsWaitAndRefusesWhatNeverFits) 
 }
 
 // Turn after turn of several chats at once, on few nodes with little memory, with and without faults.
-TEST_F(SimulationTest, ChatsGoOnFromWhatIsStored) {
+TEST_P(SimulationTest, ChatsGoOnFromWhatIsStored) {
   uint64_t cached = 0, prompts = 0;
-  for (uint32_t seed = 0; seed < 24; ++seed) {
+  for (uint32_t seed = 0; seed < 48; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
@@ -313,8 +327,8 @@ TEST_F(SimulationTest, ChatsGoOnFromWhatIsStored) {
   EXPECT_GT(cached, prompts / 2);
 }
 
-TEST_F(SimulationTest, ManyClientsWithOneColdBeginningGetTheirTexts) {
-  for (uint32_t seed = 0; seed < 40; ++seed) {
+TEST_P(SimulationTest, ManyClientsWithOneColdBeginningGetTheirTexts) {
+  for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
@@ -344,7 +358,7 @@ TEST_F(SimulationTest, ManyClientsWithOneColdBeginningGetTheirTexts) {
   }
 }
 
-TEST_F(SimulationTest, OnlyTheRowsOfTheStateCross) {
+TEST_P(SimulationTest, OnlyTheRowsOfTheStateCross) {
   std::mt19937 random(5);
   SimulatedCluster cluster(Options(5), tokenizer_.get());
   Client client;
@@ -363,6 +377,12 @@ TEST_F(SimulationTest, OnlyTheRowsOfTheStateCross) {
   EXPECT_EQ(client.answer.usage.full_bytes(), 1000u * row_bytes);
   EXPECT_GE(client.answer.usage.segment_bytes(), client.answer.usage.kept_rows() * row_bytes);
 }
+
+INSTANTIATE_TEST_SUITE_P(Steps, SimulationTest, testing::Values(Steps::kInTurn, Steps::kAhead, Steps::kDeferred),
+                         [](const auto& info) {
+                           constexpr const char* kNames[] = {"InTurn", "Ahead", "Deferred"};
+                           return kNames[static_cast<int>(info.param)];
+                         });
 
 }  // namespace
 }  // namespace kedge

@@ -37,11 +37,6 @@ constexpr uint64_t kLeastShare = 4;  // of the best score
 
 }  // namespace
 
-uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass) {
-  const size_t end = std::min<size_t>(sequence.end, mass.size());
-  return std::accumulate(mass.begin() + sequence.begin, mass.begin() + end, 0u);
-}
-
 Salience::Salience(const Content& content, const SalienceHeads& heads)
     : outline_(OutlinePrompt(content)),
       budget_(SalientBudget(content.policy, content.prompt_length)),
@@ -66,23 +61,26 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   back_.resize(num_heads_ * count);
 }
 
+std::vector<uint32_t> Salience::SequenceEnds() const {
+  std::vector<uint32_t> ends;
+  for (const PositionRange& sequence : outline_.sequences) ends.push_back(sequence.end);
+  return ends;
+}
+
 void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass) {
-  KEDGE_CHECK(position >= observed_.begin && position < observed_.end && mass.size() == position + 1 &&
-              head < num_heads_);
   const std::vector<PositionRange>& sequences = outline_.sequences;
+  KEDGE_CHECK(position >= observed_.begin && position < observed_.end && head < num_heads_ && !mass.empty() &&
+              mass.size() <= sequences.size());
+  const size_t own = mass.size() - 1;
+  KEDGE_CHECK(sequences[own].begin <= position && position < sequences[own].end);
   if (position >= last_.begin) {
-    uint32_t* sum = &sums_[((position - last_.begin) * num_heads_ + head) * sequences.size()];
-    for (const PositionRange& sequence : sequences) {
-      if (sequence.begin > position) break;
-      *sum++ = MassOn(sequence, mass);
-    }
+    std::copy(mass.begin(), mass.end(),
+              sums_.begin() + ((position - last_.begin) * num_heads_ + head) * sequences.size());
   }
   if (opening_.empty() || position < sequences[opening_.back()].end) return;
   uint32_t to_opening = 0;
-  for (size_t i : opening_) to_opening += MassOn(sequences[i], mass);
-  const auto own = std::upper_bound(sequences.begin(), sequences.end(), position,
-                                    [](uint32_t p, const PositionRange& sequence) { return p < sequence.end; });
-  uint32_t& most = back_[head * sequences.size() + (own - sequences.begin())];
+  for (size_t i : opening_) to_opening += mass[i];
+  uint32_t& most = back_[head * sequences.size() + own];
   most = std::max(most, to_opening);
 }
 

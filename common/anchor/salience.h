@@ -39,10 +39,6 @@ absl::StatusOr<SalienceHeads> ParseSalienceHeads(absl::string_view text, uint32_
 // kFailedPrecondition unless these heads can choose what the content leaves to be chosen.
 absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 
-// What a row gives to the rows of `sequence` of which it has told (`mass`: of rows 0 and on). REQUIRES: it has told of
-// the first one.
-uint32_t MassOn(const PositionRange& sequence, absl::Span<const uint32_t> mass);
-
 // What the rows of a prompt before `end` have told, as far as it counts in every prompt that begins alike.
 struct EarlierSalience {
   uint32_t end = 0;
@@ -61,11 +57,12 @@ class Salience {
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);
 
-  // Rows whose mass is to be added.
+  // Rows whose mass is to be added, and the ranges by which it is to be summed (StepPlan::mass_ends).
   const PositionRange& observed() const { return observed_; }
+  std::vector<uint32_t> SequenceEnds() const;
 
-  // Adds the mass that head number `head` of SalienceHeads::All() in row `position` gives to rows 0..position
-  // (StepFuture::Mass). REQUIRES: position is observed, mass.size() == position + 1.
+  // Adds the mass that head number `head` of SalienceHeads::All() in row `position` gives to the sequences that begin
+  // at or before it (StepFuture::Mass). REQUIRES: position is observed.
   void Add(uint32_t position, size_t head, absl::Span<const uint32_t> mass);
 
   // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.

@@ -25,10 +25,13 @@ constexpr size_t kPointer = 0, kRetrieval = 1;
 
 // `amount` in sequence number `sequence`, nothing elsewhere.
 std::vector<uint32_t> Look(uint32_t position, uint32_t sequence, uint32_t amount) {
-  std::vector<uint32_t> mass(position + 1);
-  mass[10 * sequence + 3] = amount;
+  std::vector<uint32_t> mass(position / 10 + 1);
+  mass[sequence] = amount;
   return mass;
 }
+
+// The same in each row.
+std::vector<uint32_t> LookAtAll() { return std::vector<uint32_t>(100, 70); }
 
 std::vector<PositionRange> Sequences(std::vector<uint32_t> numbers) {
   std::vector<PositionRange> ranges;
@@ -50,6 +53,12 @@ TEST(Salience, ObservesWhatMayAskOrLookBack) {
   Content later = Prompt(50);
   later.turn_begin = 990;  // nothing is left of it
   EXPECT_EQ(Salience(later, kKnown).observed(), (PositionRange{872, 1000}));
+}
+
+TEST(Salience, SumsAreWantedBySequence) {
+  const std::vector<uint32_t> ends = Salience(Prompt(50), kKnown).SequenceEnds();
+  ASSERT_EQ(ends.size(), 100u);
+  for (uint32_t i = 0; i < 100; ++i) EXPECT_EQ(ends[i], 10 * (i + 1));
 }
 
 TEST(Salience, TakesWhatAsksWhatItsRowsLookAtAndThenTheLatest) {
@@ -89,7 +98,7 @@ TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
   Content content = Prompt(50);
   content.ids[899] = 1;  // sequences 89 and 90 are one of twenty rows
   Salience salience(content, kKnown);
-  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(999, kPointer, Look(989, 89, 1000));
   EXPECT_EQ(salience.Scores()[89], kMassOne * 16 / 20);
 }
 
@@ -170,13 +179,13 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
 
 TEST(Salience, TiesGoToTheEarlierSequence) {
   Salience salience(Prompt(50), kAll);
-  salience.Add(999, 0, std::vector<uint32_t>(1000, 7));
+  salience.Add(999, 0, LookAtAll());
   EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 50}}));  // the first is charged for eight rows
 }
 
 TEST(Salience, WhatIsKeptAnywayIsNotChosen) {
   Salience salience(Prompt(1000), kAll);
-  salience.Add(999, 0, std::vector<uint32_t>(1000, 7));
+  salience.Add(999, 0, LookAtAll());
   EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 990}}));  // the window begins with row 989
 }
 

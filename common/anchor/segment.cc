@@ -160,7 +160,7 @@ absl::StatusOr<std::optional<std::vector<PositionRange>>> TakeSalient(Cursor& cu
   return ranges;
 }
 
-uint64_t FrameChecksum(const uint8_t* frame_header, const ChainKey& chain, absl::Span<const uint8_t> payload) {
+uint64_t Checksum(const uint8_t* frame_header, const ChainKey& chain, absl::Span<const uint8_t> payload) {
   struct Free {
     void operator()(XXH3_state_t* state) const { XXH3_freeState(state); }
   };
@@ -316,10 +316,15 @@ void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<con
   PutUint(header.first_row, 4, out + 4);
   PutUint(header.row_count, 4, out + 8);
   PutUint(0, 4, out + 12);
-  PutUint(FrameChecksum(out, chain, payload), 8, out + kCheckedFrameBytes);
+  PutUint(Checksum(out, chain, payload), 8, out + kCheckedFrameBytes);
 }
 
-absl::StatusOr<FrameHeader> FrameChecker::Accept(absl::Span<const uint8_t> frame) {
+uint64_t FrameChecksum(absl::Span<const uint8_t> frame, const ChainKey& chain) {
+  if (frame.size() < kFrameHeaderBytes) return 0;
+  return Checksum(frame.data(), chain, FrameChecker::Payload(frame));
+}
+
+absl::StatusOr<FrameHeader> FrameChecker::Accept(absl::Span<const uint8_t> frame, uint64_t checksum) {
   if (frame.size() < kFrameHeaderBytes) {
     return Damaged("frame ", frames_, ": ", frame.size(), " bytes are too few for its header");
   }
@@ -344,7 +349,7 @@ absl::StatusOr<FrameHeader> FrameChecker::Accept(absl::Span<const uint8_t> frame
   if (const size_t size = header.row_count * header_.shape.row_bytes(); payload.size() != size) {
     return Damaged("frame ", frames_, ": payload has ", payload.size(), " bytes, not ", size);
   }
-  if (FrameChecksum(frame.data(), header_.chain, payload) != header.checksum) {
+  if (checksum != header.checksum) {
     return Damaged("frame ", frames_, ": checksum does not match");
   }
   ++frames_;

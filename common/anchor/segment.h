@@ -58,6 +58,9 @@ inline constexpr size_t kFrameHeaderBytes = 24;
 // How many rows fit a frame (at least 1: a row larger than a frame travels alone).
 uint32_t RowsPerFrame(const RowShape& shape);
 
+// Of a frame's bytes, but for those of the checksum itself, in a segment of this chain; 0 if they are too few.
+uint64_t FrameChecksum(absl::Span<const uint8_t> frame, const ChainKey& chain);
+
 // Fills in the checksum and writes kFrameHeaderBytes to `out`.
 void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<const uint8_t> payload, uint8_t* out);
 
@@ -69,7 +72,11 @@ class FrameChecker {
 
   // `frame`: header and payload. Returns the rows it carries. kDataLoss names what is wrong: too short, an index or a
   // first row out of turn, too many rows, a payload of another length, a checksum that does not match.
-  absl::StatusOr<FrameHeader> Accept(absl::Span<const uint8_t> frame);
+  // `checksum`: the FrameChecksum of the frame and the header's chain, which another thread may have made.
+  absl::StatusOr<FrameHeader> Accept(absl::Span<const uint8_t> frame, uint64_t checksum);
+  absl::StatusOr<FrameHeader> Accept(absl::Span<const uint8_t> frame) {
+    return Accept(frame, FrameChecksum(frame, header_.chain));
+  }
   // The part of `frame` after its header.
   static absl::Span<const uint8_t> Payload(absl::Span<const uint8_t> frame) { return frame.subspan(kFrameHeaderBytes); }
 

@@ -34,18 +34,67 @@ bool AnchorTracker::Keeps(uint32_t position, bool closes) const {
          Contains(content_->pinned, position);
 }
 
-RowRule AnchorTracker::Next() {
+bool AnchorTracker::MayCloseById() const {
   const Policy& policy = content_->policy;
-  KEDGE_CHECK(position_ < content_->ids.size() && !reduces_next());
+  return policy.has_sequences() && !policy.text_anchors && !content_->NoAnchor(position_);
+}
+
+bool AnchorTracker::ClosesByLength() const {
+  const Policy& policy = content_->policy;
+  if (policy.text_anchors) return content_->EndsSequence(position_);
+  return MayCloseById() && policy.longest > 0 && open_rows() >= policy.longest - 1;  // with this row: longest
+}
+
+RowRule AnchorTracker::Next() {
+  KEDGE_CHECK(position_ < content_->ids.size() && !reduces_next() && !unknown_.has_value());
+  return Take(ClosesByLength() || (MayCloseById() && content_->policy.IsAnchorId(content_->ids[position_])));
+}
+
+bool AnchorTracker::KnowsNext() const {
+  return !unknown_.has_value() && reduced_ && position_ >= content_->prompt_length &&
+         (!MayCloseById() || content_->policy.view == Policy::View::kAll);
+}
+
+RowRule AnchorTracker::NextUnknown() {
+  KEDGE_CHECK(KnowsNext() && position_ == content_->ids.size());
+  Unknown unknown{.sequence_begin = sequence_begin_, .kept_before_lo = kept_before_lo_, .kept = kept_positions_.size()};
+  const bool closes = ClosesByLength();
+  unknown.may_close = MayCloseById() && !closes;
+  RowRule rule = Take(closes);
+  unknown.may_keep =
+      unknown.may_close && !rule.kept && !written_begin_.has_value() && Keeps(rule.position, /*closes=*/true);
+  if (unknown.may_keep) {
+    rule.kept = true;
+    rule.kept_index = static_cast<uint32_t>(kept_positions_.size());
+  }
+  unknown_ = unknown;
+  return rule;
+}
+
+void AnchorTracker::Confirm() {
+  KEDGE_CHECK(unknown_.has_value() && position_ <= content_->ids.size());
+  if (unknown_->may_close && content_->policy.IsAnchorId(content_->ids[position_ - 1])) {
+    if (unknown_->may_keep) kept_positions_.push_back(position_ - 1);
+    sequence_begin_ = position_;
+  }
+  unknown_.reset();
+}
+
+void AnchorTracker::TakeBack() {
+  KEDGE_CHECK(unknown_.has_value());
+  --position_;
+  sequence_begin_ = unknown_->sequence_begin;
+  kept_before_lo_ = unknown_->kept_before_lo;
+  kept_positions_.resize(unknown_->kept);
+  unknown_.reset();
+}
+
+RowRule AnchorTracker::Take(bool closes) {
+  const Policy& policy = content_->policy;
   RowRule rule;
   rule.position = position_;
+  rule.closes = closes;
   rule.recent_begin = next_recent_begin();
-  if (policy.text_anchors) {
-    rule.closes = content_->EndsSequence(position_);
-  } else if (policy.has_sequences() && !content_->NoAnchor(position_)) {
-    const bool long_enough = policy.longest > 0 && open_rows() >= policy.longest - 1;  // with this row: longest
-    rule.closes = long_enough || policy.IsAnchorId(content_->ids[position_]);
-  }
   while (kept_before_lo_ < kept_positions_.size() && kept_positions_[kept_before_lo_] < rule.recent_begin) {
     ++kept_before_lo_;
   }

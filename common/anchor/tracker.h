@@ -57,6 +57,18 @@ class AnchorTracker {
   // Takes rows up to `end`, and reduces where it is time, at `end` too. REQUIRES: position() <= end <= ids.size().
   void AdvanceTo(uint32_t end);
 
+  // --- A row of the answer before its id is known ---
+  // Whether the next row's rule is known without its id. Not where an id may close a sequence whose closing row sees
+  // less (view=own).
+  bool KnowsNext() const;
+  // Takes it. If it may turn out to be kept it has the place in K that is next: should it not be kept, so has the next
+  // one. Before any other row, one of the two below. REQUIRES: position() == content.ids.size(), KnowsNext().
+  RowRule NextUnknown();
+  // Its id has come.
+  void Confirm();
+  // As if it had not been taken.
+  void TakeBack();
+
   // Rows taken so far: the next row's position p.
   uint32_t position() const { return position_; }
   // lo(p) of the next row, known before its token is.
@@ -70,6 +82,18 @@ class AnchorTracker {
 
  private:
   bool Keeps(uint32_t position, bool closes) const;
+  bool MayCloseById() const;
+  bool ClosesByLength() const;
+  RowRule Take(bool closes);
+
+  // What a row changes that is taken before its id is known.
+  struct Unknown {
+    uint32_t sequence_begin = 0;
+    uint32_t kept_before_lo = 0;
+    size_t kept = 0;
+    bool may_close = false;  // by its id
+    bool may_keep = false;   // if so
+  };
 
   const Content* content_;
   uint32_t position_ = 0;
@@ -79,6 +103,7 @@ class AnchorTracker {
   std::vector<uint32_t> closing_positions_;  // before the reduction
   std::vector<uint32_t> kept_positions_;
   uint32_t kept_before_lo_ = 0;  // rows of K with position < lo of the latest row
+  std::optional<Unknown> unknown_;
 };
 
 // The most rows of R and of K that a request can hold at once: what a node reserves before it asks for anything. Rows

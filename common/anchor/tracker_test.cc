@@ -285,6 +285,45 @@ TEST(AnchorTracker, CopyGoesOnFromWhereTheOriginalStands) {
   });
 }
 
+TEST(AnchorTracker, ARowIsTakenBeforeItsIdIsKnown) {
+  int unknown = 0;
+  ForRandomContents(8000, [&unknown](const Content& c, Random& random) {
+    const std::vector<RowRule> rules = Rules(c);
+    Content grown = c;
+    grown.ids.resize(std::min<size_t>(c.prompt_length, c.ids.size()));
+    AnchorTracker tracker(&grown);
+    for (uint32_t i = 0; i < c.ids.size(); ++i) {
+      if (i < grown.ids.size()) {
+        ASSERT_EQ(Next(&tracker), rules[i]);
+        continue;
+      }
+      if (tracker.KnowsNext() && random.OneIn(3)) {  // what is taken back has left no trace
+        tracker.NextUnknown();
+        tracker.TakeBack();
+        ASSERT_EQ(tracker.position(), i);
+      }
+      ASSERT_EQ(tracker.next_recent_begin(), rules[i].recent_begin);
+      if (!tracker.KnowsNext() || random.OneIn(4)) {
+        grown.ids.push_back(c.ids[i]);
+        ASSERT_EQ(Next(&tracker), rules[i]);
+        continue;
+      }
+      ++unknown;
+      const RowRule rule = tracker.NextUnknown();
+      ASSERT_EQ(rule.recent_begin, rules[i].recent_begin);
+      ASSERT_EQ(rule.kept_end, rules[i].kept_end);
+      if (rules[i].kept) {
+        ASSERT_TRUE(rule.kept);
+        ASSERT_EQ(rule.kept_index, rules[i].kept_index);
+      }
+      grown.ids.push_back(c.ids[i]);
+      tracker.Confirm();
+    }
+    ASSERT_EQ(tracker.kept_positions(), AllKept(c));
+  });
+  EXPECT_GT(unknown, 10000);
+}
+
 TEST(VisiblePrompt, IsWhatTheLastRowOfThePromptSees) {
   ForRandomContents(3000, [](const Content& c, Random&) {
     if (c.prompt_length == 0 || c.prompt_length > c.ids.size()) return;

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "common/anchor/shared_rows.h"
-#include "common/base/status.h"
 
 namespace kedge {
 
@@ -44,7 +43,7 @@ uint32_t PrefixComputation::left() const {
 }
 
 void PrefixComputation::Settle() {
-  const uint32_t position = sequence_->position();
+  const uint32_t position = sequence_->computed();
   while (!checkpoints_.empty() && checkpoints_.front().end <= position) {
     const Checkpoint checkpoint = checkpoints_.front();
     checkpoints_.erase(checkpoints_.begin());
@@ -56,10 +55,10 @@ void PrefixComputation::Settle() {
 void PrefixComputation::StoreHere() {
   const uint32_t position = sequence_->position();
   const Content& content = sequence_->content();
-  if (!cache_->enabled() || position == 0) return;
-  if (position > SharedEnd(content, cache_->options_.roles_agree)) return;
+  if (!cache_->enabled() || position == 0 || sequence_->is_under_way()) return;
+  if (position > SharedEnd(content, cache_->device_->roles_agree())) return;
   Checkpoint here{.end = position};
-  here.name = cache_->Names(SharedContent(content, cache_->options_.roles_agree), {position}).front();
+  here.name = cache_->Names(SharedContent(content, cache_->device_->roles_agree()), {position}).front();
   Store(here);
 }
 
@@ -110,7 +109,7 @@ std::vector<ChainKey> PrefixCache::Names(const Content& content, absl::Span<cons
 
 // A reduction, and the choice before it, come from steps of the request's own.
 uint32_t PrefixCache::LatestResume(const Content& content, uint32_t most) const {
-  most = std::min(most, SharedEnd(content, options_.roles_agree));
+  most = std::min(most, SharedEnd(content, device_->roles_agree()));
   if (!content.policy.prefill_full) return most;
   most = std::min(most, std::max(content.prompt_length, 2u) - 2);
   return content.NeedsChoice() ? std::min(most, Salience(content, *heads_).latest_end()) : most;
@@ -119,7 +118,7 @@ uint32_t PrefixCache::LatestResume(const Content& content, uint32_t most) const 
 std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t most) {
   const std::vector<uint32_t> ends = store_.Ends(LatestResume(content, most));
   if (ends.empty()) return std::nullopt;
-  const std::vector<ChainKey> names = Names(SharedContent(content, options_.roles_agree), ends);
+  const std::vector<ChainKey> names = Names(SharedContent(content, device_->roles_agree()), ends);
   std::optional<Salience> salience;
   if (content.NeedsChoice()) salience.emplace(content, *heads_);
   for (size_t i = ends.size(); i-- > 0;) {
@@ -138,7 +137,7 @@ std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t m
 
 std::shared_ptr<const PrefixWait> PrefixCache::Await(const Content& content, uint32_t most, uint32_t have) {
   if (computations_.empty() || !enabled()) return nullptr;
-  const Content shared = SharedContent(content, options_.roles_agree);
+  const Content shared = SharedContent(content, device_->roles_agree());
   most = LatestResume(content, most);
   PrefixComputation* best = nullptr;
   uint32_t best_end = 0;
@@ -157,12 +156,11 @@ std::shared_ptr<const PrefixWait> PrefixCache::Await(const Content& content, uin
   return wait;
 }
 
-absl::StatusOr<std::unique_ptr<PrefixComputation>> PrefixCache::Start(Sequence* sequence,
-                                                                      const std::optional<CachedPrefix>& hit) {
+std::unique_ptr<PrefixComputation> PrefixCache::Start(Sequence* sequence, const std::optional<CachedPrefix>& hit) {
   std::unique_ptr<PrefixComputation> computation(
-      new PrefixComputation(this, sequence, SharedContent(sequence->content(), options_.roles_agree)));
+      new PrefixComputation(this, sequence, SharedContent(sequence->content(), device_->roles_agree())));
   if (hit.has_value()) {
-    KEDGE_RETURN_IF_ERROR(sequence->Resume(hit->rows, device_));
+    sequence->Resume(hit->rows, device_);
     if (hit->gathered != nullptr) sequence->TakeSalience(*hit->gathered);
     computation->last_ = hit->name;
   }

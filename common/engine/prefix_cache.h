@@ -9,8 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "absl/status/status.h"
-#include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "common/anchor/chain.h"
 #include "common/anchor/content.h"
 #include "common/engine/sequence.h"
@@ -21,9 +20,8 @@
 namespace kedge {
 
 struct PrefixCacheOptions {
-  std::string fingerprint;   // of the model
-  bool roles_agree = false;  // the device computes a generated row to the same bits as a prompt row
-  uint32_t max_pages = 0;    // 0: nothing is stored, and nobody waits
+  std::string fingerprint;  // of the model
+  uint32_t max_pages = 0;   // 0: nothing is stored, and nobody waits
 };
 
 class PrefixCache;
@@ -56,11 +54,13 @@ class PrefixComputation {
 
   // Of the pending rows, those that the next step may take (Sequence::ready): none goes beyond a checkpoint.
   uint32_t ready() const;
+  // Whether nothing is left to be stored where the planned rows end: others may be planned before these are there.
+  bool may_go_on() const { return checkpoints_.empty() || checkpoints_.front().end > sequence_->position(); }
   // Rows until somebody has what he waits for.
   uint32_t left() const;
   // Call it after each step (Sequence::Settle) and before Sequence::DropUnseen.
   void Settle();
-  // Stores a checkpoint where the sequence stands: the end of a turn.
+  // Stores a checkpoint where the sequence stands: the end of a turn. Nothing, if it has a step under way.
   void StoreHere();
   // Whether it goes on for now. Nobody waits for one that pauses.
   void set_paused(bool paused);
@@ -109,7 +109,7 @@ class PrefixCache {
   std::shared_ptr<const PrefixWait> Await(const Content& content, uint32_t most, uint32_t have);
 
   // Follows a sequence, which goes on behind `hit` if there is one. REQUIRES: with a hit, sequence->position() == 0.
-  absl::StatusOr<std::unique_ptr<PrefixComputation>> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
+  std::unique_ptr<PrefixComputation> Start(Sequence* sequence, const std::optional<CachedPrefix>& hit);
 
   uint64_t num_rows() const { return uint64_t{store_.num_pages()} * kPageRows; }
 

@@ -41,7 +41,7 @@ class Node {
       : device_(std::make_unique<HashDevice>(
             HashDeviceOptions{.num_pages = pages, .max_rows = kStep, .vocab_size = kVocabulary})),
         pool_(pages),
-        cache_({.fingerprint = "model", .roles_agree = false, .max_pages = cache_pages}, &kHeads, &device_, &pool_) {}
+        cache_({.fingerprint = "model", .max_pages = cache_pages}, &kHeads, &device_, &pool_) {}
 
   struct Request {
     std::unique_ptr<Sequence> sequence;
@@ -54,7 +54,7 @@ class Node {
     Request request;
     request.sequence =
         std::make_unique<Sequence>(content, pool_.Reserve(PagesFor(content, 0, kStep, 0)).value(), &kHeads);
-    request.computation = cache_.Start(request.sequence.get(), hit).value();
+    request.computation = cache_.Start(request.sequence.get(), hit);
     request.resumed = request.sequence->position();
     return request;
   }

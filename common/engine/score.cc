@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/anchor/segment.h"
+#include "common/base/payload.h"
 #include "common/base/status.h"
 #include "common/engine/sequence.h"
 #include "common/engine/state_exchange.h"
@@ -25,7 +27,8 @@ absl::Status ComputeRows(Sequence* sequence, uint32_t end, uint32_t chunk, StepD
   while (true) {
     if (sender != nullptr) {
       if (std::optional<Payload> header = sender->TakeHeader(*device)) segment->push_back(*std::move(header));
-      KEDGE_ASSIGN_OR_RETURN(std::vector<Payload> taken, sender->TakeFrames(device));
+      sender->StartFrames(device);
+      KEDGE_ASSIGN_OR_RETURN(std::vector<Payload> taken, sender->TakeFrames(/*wait=*/sequence->position() == end));
       segment->insert(segment->end(), taken.begin(), taken.end());
     }
     sequence->DropUnseen();
@@ -104,10 +107,12 @@ absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& he
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, split, chunk, 0)));
   Sequence sequence(content, std::move(lease), &heads);
   StateReceiver receiver(&sequence, split, fingerprint);
+  KEDGE_ASSIGN_OR_RETURN(const SegmentHeader header, ParseSegmentHeader(segment[0].bytes));
   for (size_t i = 0; i < segment.size(); ++i) {
-    score.segment_bytes += segment[i].bytes.size();
-    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(segment[i].bytes, *second)
-                                 : receiver.AcceptFrame(std::move(segment[i]), second));
+    const Payload& piece = segment[i];
+    score.segment_bytes += piece.bytes.size();
+    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(piece.bytes, *second)
+                                 : receiver.AcceptFrame(piece, FrameChecksum(piece.bytes, header.chain), second));
   }
   KEDGE_RETURN_IF_ERROR(receiver.Commit());
   KEDGE_RETURN_IF_ERROR(ComputeRows(&sequence, size, chunk, second, &score));

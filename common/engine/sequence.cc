@@ -1,11 +1,11 @@
-// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by score_test.cc
-// and state_exchange_test.cc.
+// Joins the tracker (which rows) with the row store (which pages) and speaks in plans. Tested by sequence_test.cc,
+// score_test.cc and state_exchange_test.cc.
 #include "common/engine/sequence.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/check.h"
-#include "common/base/status.h"
 
 namespace kedge {
 
@@ -21,33 +21,71 @@ uint32_t Sequence::ready() const {
   return std::min(pending(), content_.prompt_length - 1 - position());
 }
 
-void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan) {
+void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan, const std::optional<TokenChoice>& choice) {
   KEDGE_CHECK(rows <= ready());
   if (content_.NeedsChoice()) {
     KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
     if (!salience_.has_value()) salience_.emplace(content_, *heads_);
     plan->mass_heads = heads_->All();
+    plan->mass_ends.resize(plan->tables.size() + 1);
+    plan->mass_ends.back() = salience_->SequenceEnds();
   }
-  mass_rows_.clear();
+  under_way_.push_back({.rows = rows});
   for (uint32_t i = 0; i < rows; ++i) {
     const RowRule rule = tracker_.Next();
     const uint32_t position = rule.position;
-    rows_.AddRecent(position);
-    if (rule.kept) rows_.AddKept(rule.kept_index);
     PlanRow row{.token = content_.ids[position],
-                .position = position,
-                .tables = static_cast<uint32_t>(plan->tables.size()),
-                .role = position < content_.prompt_length ? Role::kPrompt : Role::kGenerated,
-                .recent_begin = rule.recent_begin,
-                .kept_end = rule.kept_end,
-                .kept_index = rule.kept ? static_cast<int32_t>(rule.kept_index) : -1};
-    row.wants_logits =
-        logits == WantedLogits::kAll || (logits == WantedLogits::kLast && position + 1 == content_.ids.size());
+                .role = position < content_.prompt_length ? Role::kPrompt : Role::kGenerated};
+    const bool is_last = logits == WantedLogits::kLast && position + 1 == content_.ids.size();
+    if (is_last && choice.has_value()) {
+      row.choice = static_cast<int32_t>(plan->choices.size());
+      plan->choices.push_back(*choice);
+    }
+    row.wants_logits = logits == WantedLogits::kAll || (is_last && !choice.has_value());
     row.wants_mass = salience_.has_value() && position >= salience_->observed().begin;
-    if (row.wants_mass) mass_rows_.push_back(position);
-    plan->rows.push_back(row);
+    if (row.wants_mass) under_way_.back().mass_rows.push_back(position);
+    AddRow(rule, row, plan);
   }
   plan->tables.push_back(rows_.tables());
+}
+
+// Makes room for the row and says where it lies and what it sees.
+void Sequence::AddRow(const RowRule& rule, PlanRow row, StepPlan* plan) {
+  rows_.AddRecent(rule.position);
+  if (rule.kept) rows_.AddKept(rule.kept_index);
+  row.position = rule.position;
+  row.tables = static_cast<uint32_t>(plan->tables.size());
+  row.recent_begin = rule.recent_begin;
+  row.kept_end = rule.kept_end;
+  row.kept_index = rule.kept ? static_cast<int32_t>(rule.kept_index) : -1;
+  plan->rows.push_back(row);
+}
+
+void Sequence::PlanUnknown(uint32_t chosen_before, const TokenChoice& choice, StepPlan* plan) {
+  PlanRow row{.role = Role::kGenerated,
+              .chosen_before = static_cast<int32_t>(chosen_before),
+              .choice = static_cast<int32_t>(plan->choices.size())};
+  plan->choices.push_back(choice);
+  under_way_.push_back({.rows = 1});
+  AddRow(tracker_.NextUnknown(), row, plan);
+  plan->tables.push_back(rows_.tables());
+}
+
+void Sequence::Append(uint32_t id) {
+  const bool is_planned = has_unknown();
+  content_.ids.push_back(id);
+  if (is_planned) tracker_.Confirm();
+}
+
+void Sequence::TakeBack() {
+  tracker_.TakeBack();
+  under_way_.pop_back();
+}
+
+uint32_t Sequence::computed() const {
+  uint32_t computed = position();
+  for (const UnderWay& plan : under_way_) computed -= plan.rows;
+  return computed;
 }
 
 void Sequence::TakeSalience(const EarlierSalience& earlier) {
@@ -56,20 +94,21 @@ void Sequence::TakeSalience(const EarlierSalience& earlier) {
   salience_->Take(earlier);
 }
 
-absl::Status Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
-  const size_t count = mass_rows_.size();
+void Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* device) {
+  KEDGE_CHECK(is_under_way());
+  const std::vector<uint32_t> mass_rows = std::move(under_way_.front().mass_rows);
+  under_way_.pop_front();
   const size_t num_heads = heads_ == nullptr ? 0 : heads_->pointers.size() + heads_->retrieval.size();
-  for (size_t i = 0; i < count; ++i) {
+  for (size_t i = 0; i < mass_rows.size(); ++i) {
     for (size_t head = 0; head < num_heads; ++head) {
-      salience_->Add(mass_rows_[i], head, step.Mass(first_mass + i, head));
+      salience_->Add(mass_rows[i], head, step.Mass(first_mass + i, head));
     }
   }
-  mass_rows_.clear();
-  return tracker_.reduces_next() ? Reduce(device) : absl::OkStatus();
+  if (tracker_.reduces_next() && !is_under_way()) Reduce(device);
 }
 
 // K is filled by copies out of R: only now is it known which rows are kept.
-absl::Status Sequence::Reduce(StepDevice* device) {
+void Sequence::Reduce(StepDevice* device) {
   if (salience_.has_value()) {
     content_.salient = salience_->Choose();
     salience_.reset();
@@ -82,12 +121,11 @@ absl::Status Sequence::Reduce(StepDevice* device) {
     from.push_back(rows_.RecentRow(kept[index]));
     to.push_back(rows_.KeptRow(index));
   }
-  std::vector<uint8_t> bytes(kept.size() * device->row_shape().row_bytes());
-  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
-  return device->WriteRows(std::move(to), bytes)->Wait();
+  device->CopyRows(std::move(from), std::move(to));
 }
 
 std::optional<StoredRows> Sequence::Stored() const {
+  KEDGE_CHECK(!is_under_way());
   if (!content_.policy.prefill_full) {
     return rows_.Stored(position(), tracker_.next_recent_begin(),
                         static_cast<uint32_t>(tracker_.kept_positions().size()));
@@ -96,7 +134,7 @@ std::optional<StoredRows> Sequence::Stored() const {
   return rows_.Stored(position(), 0, 0);
 }
 
-absl::Status Sequence::Resume(const StoredRows& rows, StepDevice* device) {
+void Sequence::Resume(const StoredRows& rows, StepDevice* device) {
   KEDGE_CHECK(position() == 0);
   if (content_.policy.prefill_full) {
     KEDGE_CHECK(rows.end + 1 < content_.prompt_length);
@@ -105,11 +143,9 @@ absl::Status Sequence::Resume(const StoredRows& rows, StepDevice* device) {
     tracker_.AdvanceTo(rows.end);
     KEDGE_CHECK(tracker_.next_recent_begin() == rows.recent_begin && tracker_.kept_positions().size() == rows.kept);
   }
-  // Read before Adopt, which may take the pages.
-  std::vector<RowRef> from = RowsOfOpenPages(rows);
-  std::vector<uint8_t> bytes(from.size() * device->row_shape().row_bytes());
-  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), absl::MakeSpan(bytes))->Wait());
-  return device->WriteRows(rows_.Adopt(rows), bytes)->Wait();
+  // Adopt may take the very pages that are copied out of; nothing else is written to them before this copy's turn.
+  std::vector<RowRef> to = rows_.Adopt(rows);
+  if (!to.empty()) device->CopyRows(RowsOfOpenPages(rows), std::move(to));
 }
 
 std::vector<RowRef> Sequence::StateRows(const StateShape& state, uint32_t first, uint32_t count) const {
@@ -162,6 +198,7 @@ Sequence::Places Sequence::StatePlaces(const StateShape& state, uint32_t first, 
 void Sequence::Reset() {
   rows_.Clear();
   salience_.reset();
+  under_way_.clear();
   tracker_ = AnchorTracker(&content_);
 }
 

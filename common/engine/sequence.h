@@ -4,11 +4,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <optional>
 #include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
 #include "common/anchor/content.h"
 #include "common/anchor/salience.h"
 #include "common/anchor/tracker.h"
@@ -28,9 +28,9 @@ enum class WantedLogits {
 // `first` arrive as a state; `chunk`: most rows of one step; `max_new`: ids that may be appended.
 uint32_t PagesFor(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new);
 
-// Rows [0, position()) are computed or were received; ids beyond are pending. Under `prefill=full` the prompt is
-// reduced once its rows but the last are computed (Settle). Owned by one thread. Not movable: the tracker refers to the
-// content.
+// Rows [0, position()) are computed, in steps under way, or were received; ids beyond are pending. Under `prefill=full`
+// the prompt is reduced once its rows but the last are computed (Settle). Owned by one thread. Not movable: the tracker
+// refers to the content.
 class Sequence {
  public:
   // `heads`: whose attention chooses salient sequences; must outlive this. Null where no choice is to be made here.
@@ -40,17 +40,29 @@ class Sequence {
 
   const Content& content() const { return content_; }
   uint32_t position() const { return tracker_.position(); }
-  uint32_t pending() const { return static_cast<uint32_t>(content_.ids.size()) - position(); }
+  // Rows [0, computed()) are there: the steps of the others have not been settled.
+  uint32_t computed() const;
+  bool is_under_way() const { return !under_way_.empty(); }
+  uint32_t pending() const { return has_unknown() ? 0 : static_cast<uint32_t>(content_.ids.size()) - position(); }
   // Of the pending rows, those that the next step may take: none goes beyond a reduction.
   uint32_t ready() const;
   // Pages that hold its rows.
   size_t num_pages() const { return rows_.num_pages(); }
 
-  // Adds an id after the last one.
-  void Append(uint32_t id) { content_.ids.push_back(id); }
+  // Adds an id after the last one: that of the row which PlanUnknown planned, if there is one.
+  void Append(uint32_t id);
 
-  // Adds the next `rows` pending rows to `plan`. REQUIRES: rows <= ready().
-  void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan);
+  // Adds the next `rows` pending rows to `plan`. `choice`: how the row that kLast means is to choose a token, instead
+  // of returning its logits. REQUIRES: rows <= ready().
+  void Plan(uint32_t rows, WantedLogits logits, StepPlan* plan,
+            const std::optional<TokenChoice>& choice = std::nullopt);
+  // Adds the row behind the last known id to `plan`. Its own id is chosen by the step before, whose output
+  // `chosen_before` it is, and it chooses the next. Append, or TakeBack where another id was chosen or none is wanted,
+  // comes before any further row. REQUIRES: pending() == 0, KnowsNext().
+  void PlanUnknown(uint32_t chosen_before, const TokenChoice& choice, StepPlan* plan);
+  bool KnowsNext() const { return tracker_.KnowsNext(); }
+  bool has_unknown() const { return position() > content_.ids.size(); }
+  void TakeBack();
   // What the choice of salient sequences will stand on, so far; null if none is to be made here, or no step was
   // planned.
   const Salience* salience() const { return salience_.has_value() ? &*salience_ : nullptr; }
@@ -58,23 +70,25 @@ class Sequence {
   // Salience::CanTake.
   void TakeSalience(const EarlierSalience& earlier);
 
-  // How many rows of the last plan want mass.
-  size_t num_mass_rows() const { return mass_rows_.size(); }
-  // Call it after each step, with the step's result. `first_mass`: how many rows of the plan before this sequence's
-  // want mass. Takes the mass of its own; once the prompt has been computed up to its last row, chooses salient
-  // sequences if none were chosen for this request, and reduces the prompt.
-  absl::Status Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
+  // How many rows of the oldest plan under way want mass.
+  size_t num_mass_rows() const { return under_way_.front().mass_rows.size(); }
+  // Call it for each step, in the order of the plans, with the step's result. `first_mass`: how many rows of the plan
+  // before this sequence's want mass. Takes the mass of its own; once the prompt has been computed up to its last row,
+  // chooses salient sequences if none were chosen for this request, and reduces the prompt: the device copies, and
+  // nobody waits.
+  void Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
   // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
-  // rows has been asked for.
+  // rows has been asked for, or before a further step is planned: what it plans is written in its turn.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
 
   // --- Sharing ---
   // The rows of State(position()) and all of K, or under `prefill=full` the complete rows of the prompt, in their
-  // pages; nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen.
+  // pages; nullopt where some of them are gone or were never here. Call it after Settle and before DropUnseen, with no
+  // step under way.
   std::optional<StoredRows> Stored() const;
   // Goes on behind stored rows of this content's beginning (SharedContent). REQUIRES: position() == 0; under
   // `prefill=full` rows.end < prompt_length - 1.
-  absl::Status Resume(const StoredRows& rows, StepDevice* device);
+  void Resume(const StoredRows& rows, StepDevice* device);
 
   // --- Sending ---
   // Whether State(p) of the ids is known: always, but under `prefill=full` only once the prompt is reduced.
@@ -106,14 +120,21 @@ class Sequence {
   void Reset();
 
  private:
-  absl::Status Reduce(StepDevice* device);
+  // One plan's rows.
+  struct UnderWay {
+    uint32_t rows = 0;
+    std::vector<uint32_t> mass_rows;  // positions of those that want mass
+  };
+
+  void AddRow(const RowRule& rule, PlanRow row, StepPlan* plan);
+  void Reduce(StepDevice* device);
 
   Content content_;
   const SalienceHeads* const heads_;
   AnchorTracker tracker_;
   RowStore rows_;
   std::optional<Salience> salience_;  // while the choice is to be made
-  std::vector<uint32_t> mass_rows_;   // positions of the step under way that want mass
+  std::deque<UnderWay> under_way_;    // planned and not settled, in order
 };
 
 }  // namespace kedge

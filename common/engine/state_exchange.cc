@@ -55,35 +55,30 @@ std::optional<Payload> StateSender::TakeHeader(const StepDevice& device) {
   return Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()));
 }
 
-absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(StepDevice* device) {
-  if (!header_.has_value()) return std::vector<Payload>();
-  const auto ready = std::lower_bound(header_->positions.begin(), header_->positions.end(), sequence_->position());
+void StateSender::StartFrames(StepDevice* device) {
+  if (!header_.has_value()) return;
+  const auto ready = std::lower_bound(header_->positions.begin(), header_->positions.end(), sequence_->computed());
   const uint32_t end_row = static_cast<uint32_t>(ready - header_->positions.begin());
   const uint32_t rows_per_frame = RowsPerFrame(header_->shape);
-
-  struct Pending {
-    FrameHeader header;
-    std::vector<uint8_t> bytes;
-    std::unique_ptr<StepFuture> copy;
-  };
-  std::vector<Pending> pending;
   while (next_row_ < end_row) {
-    Pending& frame = pending.emplace_back();
-    frame.header = {
+    Copy& copy = copies_.emplace_back();
+    copy.header = {
         .index = next_frame_++, .first_row = next_row_, .row_count = std::min(rows_per_frame, end_row - next_row_)};
-    frame.bytes.resize(kFrameHeaderBytes + frame.header.row_count * header_->shape.row_bytes());
-    frame.copy = device->ReadRows(sequence_->StateRows(shape_, next_row_, frame.header.row_count),
-                                  absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes));
-    next_row_ += frame.header.row_count;
+    copy.frame = device->NewRowBuffer(kFrameHeaderBytes + copy.header.row_count * header_->shape.row_bytes());
+    copy.done = device->ReadRows(sequence_->StateRows(shape_, next_row_, copy.header.row_count),
+                                 copy.frame.From(kFrameHeaderBytes));
+    next_row_ += copy.header.row_count;
   }
-  absl::Status status;
-  for (Pending& frame : pending) status.Update(frame.copy->Wait());  // all of them: they write into `pending`
-  KEDGE_RETURN_IF_ERROR(status);
+}
+
+absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(bool wait) {
   std::vector<Payload> frames;
-  for (Pending& frame : pending) {
-    EncodeFrameHeader(frame.header, header_->chain, absl::MakeSpan(frame.bytes).subspan(kFrameHeaderBytes),
-                      frame.bytes.data());
-    frames.push_back(Payload::Own(std::move(frame.bytes)));
+  for (; !copies_.empty() && (wait || copies_.front().done->Ready()); copies_.pop_front()) {
+    const Copy& copy = copies_.front();
+    KEDGE_RETURN_IF_ERROR(copy.done->Wait());
+    EncodeFrameHeader(copy.header, header_->chain, copy.frame.bytes.subspan(kFrameHeaderBytes),
+                      copy.frame.bytes.data());
+    frames.push_back(copy.frame.Share());
   }
   return frames;
 }
@@ -109,32 +104,20 @@ absl::Status StateReceiver::AcceptHeader(absl::Span<const uint8_t> bytes, const 
   return absl::OkStatus();
 }
 
-absl::Status StateReceiver::AcceptFrame(Payload frame, StepDevice* device) {
+absl::Status StateReceiver::AcceptFrame(Payload frame, uint64_t checksum, StepDevice* device) {
   if (!checker_.has_value()) return absl::FailedPreconditionError("segment: a frame came before the header");
-  KEDGE_ASSIGN_OR_RETURN(const FrameHeader header, checker_->Accept(frame.bytes));
+  KEDGE_ASSIGN_OR_RETURN(const FrameHeader header, checker_->Accept(frame.bytes, checksum));
   const Sequence::Places places = sequence_->StatePlaces(shape_, header.first_row, header.row_count);
-  const absl::Span<const uint8_t> rows = FrameChecker::Payload(frame.bytes);
-  Copy& copy = copies_.emplace_back(Copy{.frame = std::move(frame)});
-  copy.futures.push_back(device->WriteRows(places.rows, rows));
-  if (places.any_copy) copy.futures.push_back(device->WriteRows(places.copies, rows));
+  const Payload rows{std::move(frame.owner), FrameChecker::Payload(frame.bytes)};
+  if (places.any_copy) device->WriteRows(places.copies, rows);
+  device->WriteRows(places.rows, rows);
   return absl::OkStatus();
 }
 
 absl::Status StateReceiver::Commit() {
   if (!checker_.has_value()) return absl::DataLossError("segment: it ended before its header");
   if (!checker_->complete()) return absl::DataLossError("segment: it ended before all of its rows had come");
-  return WaitForCopies();
-}
-
-StateReceiver::~StateReceiver() { WaitForCopies().IgnoreError(); }
-
-absl::Status StateReceiver::WaitForCopies() {
-  absl::Status status;
-  for (const Copy& copy : copies_) {
-    for (const std::unique_ptr<StepFuture>& future : copy.futures) status.Update(future->Wait());
-  }
-  copies_.clear();
-  return status;
+  return absl::OkStatus();
 }
 
 }  // namespace kedge

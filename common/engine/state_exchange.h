@@ -2,6 +2,8 @@
 #ifndef KEDGE_COMMON_ENGINE_STATE_EXCHANGE_H_
 #define KEDGE_COMMON_ENGINE_STATE_EXCHANGE_H_
 
+#include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,12 +35,16 @@ class StateSender {
   // The header's bytes: once, as soon as it is known. Frames follow it.
   std::optional<Payload> TakeHeader(const StepDevice& device);
 
-  // Frames of all rows of the state that are computed and not yet taken; waits for the copies. Call it after Settle and
+  // Has the device copy all rows of the state that are computed and were not copied yet. Call it after Settle and
   // before Sequence::DropUnseen.
-  absl::StatusOr<std::vector<Payload>> TakeFrames(StepDevice* device);
+  void StartFrames(StepDevice* device);
+  // Frames of rows that have been copied, in their order. `wait`: for all whose copies were started.
+  absl::StatusOr<std::vector<Payload>> TakeFrames(bool wait);
 
+  // Copies were started whose frames were not taken yet.
+  bool copying() const { return !copies_.empty(); }
   // All rows were taken.
-  bool complete() const { return header_.has_value() && next_row_ == header_->positions.size(); }
+  bool complete() const { return header_.has_value() && next_row_ == header_->positions.size() && !copying(); }
 
  private:
   const Sequence* sequence_;
@@ -48,6 +54,12 @@ class StateSender {
   StateShape shape_;
   uint32_t next_row_ = 0;
   uint32_t next_frame_ = 0;
+  struct Copy {
+    FrameHeader header;
+    RowBuffer frame;  // its header is still to be written
+    std::unique_ptr<StepFuture> done;
+  };
+  std::deque<Copy> copies_;
 };
 
 // Receives a state into a new sequence: each frame is checked before its rows are written, and they are visible to
@@ -58,8 +70,6 @@ class StateReceiver {
   // REQUIRES: sequence->position() == 0.
   StateReceiver(Sequence* sequence, uint32_t end, std::string fingerprint)
       : sequence_(sequence), end_(end), fingerprint_(std::move(fingerprint)) {}
-  // Waits for copies under way: they read the frames.
-  ~StateReceiver();
   StateReceiver(const StateReceiver&) = delete;
   StateReceiver& operator=(const StateReceiver&) = delete;
 
@@ -67,25 +77,18 @@ class StateReceiver {
   // choice yet, it takes the header's, and keeps it. Errors as ParseSegmentHeader and CheckSegmentHeader; kDataLoss for
   // a choice that the policy does not grant, and for a second header.
   absl::Status AcceptHeader(absl::Span<const uint8_t> bytes, const StepDevice& device);
-  // Errors as FrameChecker::Accept; kFailedPrecondition before the header.
-  absl::Status AcceptFrame(Payload frame, StepDevice* device);
-  // kDataLoss unless all rows have come; waits for the copies.
+  // `checksum`: FrameChecksum of the frame's bytes and the header's chain. Errors as FrameChecker::Accept;
+  // kFailedPrecondition before the header.
+  absl::Status AcceptFrame(Payload frame, uint64_t checksum, StepDevice* device);
+  // kDataLoss unless all rows have come. The device may still be copying: steps come in their turn.
   absl::Status Commit();
 
  private:
-  absl::Status WaitForCopies();
-
   Sequence* sequence_;
   const uint32_t end_;
   const std::string fingerprint_;
   StateShape shape_;
   std::optional<FrameChecker> checker_;  // once there is a header
-  // Copies under way, and the bytes they read.
-  struct Copy {
-    Payload frame;
-    std::vector<std::unique_ptr<StepFuture>> futures;
-  };
-  std::vector<Copy> copies_;
 };
 
 }  // namespace kedge

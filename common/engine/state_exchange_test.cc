@@ -1,8 +1,14 @@
 // Damage on the way is an error and never a row.
 #include "common/engine/state_exchange.h"
 
+#include <memory>
+#include <optional>
+
+#include "common/anchor/segment.h"
+#include "common/base/payload.h"
 #include "common/engine/step.h"
 #include "common/engine/testing.h"
+#include "common/kernels/deferred_device.h"
 #include "common/kernels/hash_device.h"
 #include "common/kv/page_pool.h"
 #include "gtest/gtest.h"
@@ -32,7 +38,8 @@ class StateExchangeTest : public testing::Test {
     header_.assign(header.bytes.begin(), header.bytes.end());
     while (sequence->pending() > 0) {
       LaunchStep({Slice{sequence.get(), std::min(16u, sequence->pending())}}, &device_)->Wait().IgnoreError();
-      const std::vector<Payload> taken = sender.TakeFrames(&device_).value();
+      sender.StartFrames(&device_);
+      const std::vector<Payload> taken = sender.TakeFrames(false).value();
       for (const Payload& frame : taken) {
         frames_.push_back(std::vector<uint8_t>(frame.bytes.begin(), frame.bytes.end()));
       }
@@ -48,9 +55,15 @@ class StateExchangeTest : public testing::Test {
     StateReceiver receiver(sequence.get(), 100, "model");
     if (absl::Status status = receiver.AcceptHeader(header_, device_); !status.ok()) return status;
     for (const auto& frame : frames) {
-      if (absl::Status status = receiver.AcceptFrame(Payload::Own(frame), &device_); !status.ok()) return status;
+      if (absl::Status status = Accept(&receiver, frame); !status.ok()) return status;
     }
     return receiver.Commit();
+  }
+
+  // As it comes, with the checksum of the bytes that came.
+  absl::Status Accept(StateReceiver* receiver, const std::vector<uint8_t>& frame) {
+    const uint64_t checksum = FrameChecksum(frame, ParseSegmentHeader(header_)->chain);
+    return receiver->AcceptFrame(Payload::Own(frame), checksum, &device_);
   }
 
   HashDevice device_{{.num_pages = 256, .vocab_size = kVocabulary}};
@@ -71,8 +84,56 @@ TEST_F(StateExchangeTest, FramesLeaveBeforeTheLastChunkIsComputed) {
   EXPECT_TRUE(sender.TakeHeader(device_).has_value());
   EXPECT_FALSE(sender.TakeHeader(device_).has_value());  // once
   LaunchStep({Slice{sequence.get(), 16}}, &device_)->Wait().IgnoreError();
-  EXPECT_EQ(sender.TakeFrames(&device_).value().size(), 1u);
+  sender.StartFrames(&device_);
+  EXPECT_EQ(sender.TakeFrames(false).value().size(), 1u);
   EXPECT_FALSE(sender.complete());
+}
+
+TEST_F(StateExchangeTest, FramesComeWhenTheyAreReadyAndNobodyNeedsToWait) {
+  Send();
+  DeferredDevice device(std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = 256, .vocab_size = kVocabulary}));
+  auto sequence = NewSequence();
+  std::optional<StateSender> sender;
+  sender.emplace(sequence.get(), 100, "model");
+  ASSERT_TRUE(sender->TakeHeader(device).has_value());
+  std::vector<std::vector<uint8_t>> frames;
+  int round = 0;
+  while (!sender->complete()) {
+    std::unique_ptr<StepFuture> step;
+    if (sequence->pending() > 0)
+      step = LaunchStep({Slice{sequence.get(), std::min(16u, sequence->pending())}}, &device);
+    sender->StartFrames(&device);  // of the step under way
+    sequence->DropUnseen();
+    const bool last = sequence->pending() == 0;
+    const std::vector<Payload> taken = sender->TakeFrames(last).value();
+    EXPECT_EQ(taken.empty(), ++round <= 2) << round;  // a copy stands behind its step, and before the next one
+    for (const Payload& frame : taken) frames.emplace_back(frame.bytes.begin(), frame.bytes.end());
+    if (step != nullptr) {
+      EXPECT_TRUE(step->Wait().ok());
+    }
+  }
+  EXPECT_EQ(frames, frames_);
+}
+
+TEST_F(StateExchangeTest, CopiesUnderWayAreNobodysWorryOnceTheyAreNotWanted) {
+  DeferredDevice device(std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = 256, .vocab_size = kVocabulary}));
+  Send();
+  auto sequence = NewSequence();
+  auto sender = std::make_unique<StateSender>(sequence.get(), 100, "model");
+  sender->TakeHeader(device);
+  LaunchStep({Slice{sequence.get(), 16}}, &device);
+  sender->StartFrames(&device);
+  EXPECT_TRUE(sender->copying());
+  sender.reset();
+  auto other = NewSequence();
+  {
+    StateReceiver receiver(other.get(), 100, "model");
+    ASSERT_TRUE(receiver.AcceptHeader(header_, device).ok());
+    const uint64_t checksum = FrameChecksum(frames_[0], ParseSegmentHeader(header_)->chain);
+    ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), checksum, &device).ok());
+  }
+  const RowBuffer rows = device.NewRowBuffer(device.row_shape().row_bytes());
+  EXPECT_TRUE(device.ReadRows({{0, 0}}, rows)->Wait().ok());  // and all before it
 }
 
 TEST_F(StateExchangeTest, MissingDoubledAndSwappedFramesAreDamage) {
@@ -112,7 +173,7 @@ TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
   for (int attempt = 0; attempt < 3; ++attempt) {
     StateReceiver receiver(sequence.get(), 100, "model");
     ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
-    ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), &device_).ok());
+    ASSERT_TRUE(Accept(&receiver, frames_[0]).ok());
     EXPECT_EQ(receiver.Commit().code(), absl::StatusCode::kDataLoss);
     sequence->Reset();
   }
@@ -143,7 +204,8 @@ class SalientExchangeTest : public StateExchangeTest {
     }
     const Payload header = sender.TakeHeader(device_).value();
     header_.assign(header.bytes.begin(), header.bytes.end());
-    const std::vector<Payload> taken = sender.TakeFrames(&device_).value();
+    sender.StartFrames(&device_);
+    const std::vector<Payload> taken = sender.TakeFrames(false).value();
     for (const Payload& frame : taken) frames_.emplace_back(frame.bytes.begin(), frame.bytes.end());
     EXPECT_TRUE(sender.complete());
     return sequence.content();
@@ -161,7 +223,7 @@ TEST_F(SalientExchangeTest, TheReceiverTakesTheChoiceAndKeepsIt) {
     StateReceiver receiver(sequence.get(), 99, "model");
     ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
     EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
-    for (const auto& frame : frames_) ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frame), &device_).ok());
+    for (const auto& frame : frames_) ASSERT_TRUE(Accept(&receiver, frame).ok());
     EXPECT_TRUE(receiver.Commit().ok());
   }
   EXPECT_EQ(sequence->content().salient, sent.salient);

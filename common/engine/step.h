@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -31,20 +32,44 @@ struct Slice {
   Sequence* sequence;
   uint32_t rows;
   WantedLogits logits = WantedLogits::kLast;
+  std::optional<TokenChoice> choice;  // with kLast: a token instead of logits
+  // The row behind the last known id, whose own is this output of the step before (Sequence::PlanUnknown).
+  std::optional<uint32_t> chosen_before;
+  uint64_t request = 0;  // whose it is: for StepUnderWay
 };
 
-// Plans and launches one step. Logits come in the order of the slices' rows that want them.
-std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
+// A step that was launched. Requests are named in it, not pointed to: they may be gone when it is done.
+struct StepUnderWay {
+  struct Part {
+    uint64_t request = 0;
+    uint32_t first_row = 0;
+    uint32_t rows = 0;
+    uint32_t first_mass = 0;         // how many rows of earlier parts want mass
+    std::optional<uint32_t> output;  // of its last known row, or of the one behind
+    bool is_taken_back = false;      // Sequence::TakeBack
+  };
+  std::unique_ptr<StepFuture> future;
+  std::vector<Part> parts;  // one for each slice
+  uint32_t rows = 0;
+  absl::Time launched;
+};
 
-// Waits for the step of these slices and settles their sequences. To be called before the next launch. One status for
-// each slice: that its rows came to no numbers (StepFuture::CheckRows) is no other request's business. A sequence whose
-// slice failed cannot go on.
-std::vector<absl::Status> FinishEach(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
-// The same where all belong together: the first that is not OK.
+// Plans and launches one step.
+StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevice* device);
+// Settles the sequence of a part: that its rows came to no numbers (StepFuture::CheckRows) is no other request's
+// business. A sequence for which this fails cannot go on. REQUIRES: future->Wait() returned OK.
+absl::Status SettlePart(const StepUnderWay& step, const StepUnderWay::Part& part, Sequence* sequence,
+                        StepDevice* device);
+
+// Where all belong together and the next step comes when this one is done. Outputs come in the order of the slices'
+// rows that have them.
+std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
+// Waits for the step of these slices and settles their sequences; the first status that is not OK.
 absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
 
-// Sizes steps by time: so many rows that a step takes about `target`, by the average of recent steps. A step that is
-// too long delays every request that joins, and every sign of life. Owned by one thread.
+// Sizes steps by time: so many rows that a step takes about `target`. A step that is too long delays every request that
+// joins, and every sign of life. A step takes a base, for reading the weights, and so much for each row: steps that are
+// full or nearly so teach what rows cost, and smaller ones, of a few answers, where the base lies. Owned by one thread.
 class StepPacer {
  public:
   StepPacer(absl::Duration target, uint32_t max_rows) : target_(target), max_rows_(max_rows) {}
@@ -53,9 +78,17 @@ class StepPacer {
   void Record(uint32_t rows, absl::Duration took);
 
  private:
+  // Of recent steps.
+  struct Average {
+    double rows = 0;  // 0: there were none
+    double seconds = 0;
+    void Add(double more_rows, double more_seconds);
+  };
+
   const absl::Duration target_;
   const uint32_t max_rows_;
-  double seconds_per_row_ = 0;  // 0: not known yet
+  Average full_;   // of more rows than half the budget
+  Average small_;  // of fewer
 };
 
 }  // namespace kedge

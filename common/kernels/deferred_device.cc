@@ -13,7 +13,9 @@ class DeferredDevice::Future : public StepFuture {
     if (!outcome_->done) device_->RunUntil(outcome_.get());
     return outcome_->status;
   }
+  bool Ready() const override { return outcome_->done; }
   absl::Status CheckRows(size_t first, size_t count) const override { return outcome_->inner->CheckRows(first, count); }
+  std::optional<uint32_t> Token(size_t i) const override { return outcome_->inner->Token(i); }
   absl::Span<const float> Logits(size_t i) const override { return outcome_->inner->Logits(i); }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return outcome_->inner->Mass(i, h); }
 
@@ -38,7 +40,7 @@ void DeferredDevice::RunUntil(const Outcome* outcome) {
     auto [work, result] = std::move(queue_.front());
     queue_.pop_front();
     result->inner = work();
-    result->status = result->inner->Wait();
+    if (result->inner != nullptr) result->status = result->inner->Wait();
     result->done = true;
     reached = result.get() == outcome;
   }
@@ -48,12 +50,23 @@ std::unique_ptr<StepFuture> DeferredDevice::Launch(StepPlan plan) {
   return Enqueue([this, plan = std::move(plan)] { return device_->Launch(plan); });
 }
 
-std::unique_ptr<StepFuture> DeferredDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  return Enqueue([this, rows = std::move(rows), out] { return device_->ReadRows(rows, out); });
+std::unique_ptr<StepFuture> DeferredDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  return Enqueue([this, rows = std::move(rows), out = std::move(out)] { return device_->ReadRows(rows, out); });
 }
 
-std::unique_ptr<StepFuture> DeferredDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  return Enqueue([this, rows = std::move(rows), in] { return device_->WriteRows(rows, in); });
+void DeferredDevice::EnqueueCopy(std::function<void()> copy) {
+  Enqueue([copy = std::move(copy)]() -> std::unique_ptr<StepFuture> {
+    copy();
+    return nullptr;
+  });
+}
+
+void DeferredDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  EnqueueCopy([this, rows = std::move(rows), in = std::move(in)] { device_->WriteRows(rows, in); });
+}
+
+void DeferredDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  EnqueueCopy([this, from = std::move(from), to = std::move(to)] { device_->CopyRows(from, to); });
 }
 
 }  // namespace kedge

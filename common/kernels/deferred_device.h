@@ -21,24 +21,31 @@ class DeferredDevice : public StepDevice {
 
   const std::string& numerics_class() const override { return device_->numerics_class(); }
   const RowShape& row_shape() const override { return device_->row_shape(); }
+  bool roles_agree() const override { return device_->roles_agree(); }
   uint32_t num_pages() const override { return device_->num_pages(); }
   uint32_t max_rows() const override { return device_->max_rows(); }
+  absl::Duration step_target() const override { return device_->step_target(); }
   uint32_t vocab_size() const override { return device_->vocab_size(); }
+  bool runs_ahead() const override { return true; }
 
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  RowBuffer NewRowBuffer(size_t size) const override { return device_->NewRowBuffer(size); }
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
   // What a queued piece of work left behind. Shared by the queue and the future.
   struct Outcome {
     bool done = false;
     absl::Status status;
-    std::unique_ptr<StepFuture> inner;
+    std::unique_ptr<StepFuture> inner;  // null: nobody can wait for it
   };
   class Future;
 
   std::unique_ptr<StepFuture> Enqueue(std::function<std::unique_ptr<StepFuture>()> work);
+  // Work that nobody can wait for.
+  void EnqueueCopy(std::function<void()> copy);
   // Runs queued work up to and including `outcome`'s.
   void RunUntil(const Outcome* outcome);
 

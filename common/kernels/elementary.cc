@@ -19,19 +19,9 @@ constexpr double kTwoOverPi = 0.6366197723675814;
 constexpr double kHalfPi = 1.5707963267948966;
 constexpr double kHalfPiLow = 6.123233995736766e-17;  // pi / 2 - kHalfPi
 
-}  // namespace
-
-double ExpDouble(double x) {
-  if (x < -700) return 0;
-  if (x > 709) return std::numeric_limits<double>::infinity();
-  const double n = std::floor(std::fma(x, kLog2E, 0.5));
-  const double r = std::fma(-n, kLn2Low, std::fma(-n, kLn2, x));  // |r| <= ln(2) / 2
-  double sum = 1;
-  for (int k = 15; k >= 1; --k) sum = std::fma(sum, r / k, 1.0);  // 1 + r/1 (1 + r/2 (1 + ...))
-  return std::ldexp(sum, static_cast<int>(n));
-}
-
-void ExpEach(absl::Span<double> x) {
+// Inlined into functions for several sets of instructions, which all give the same bits: there is nothing here that a
+// compiler may fuse (-ffp-contract=off) or take in another order.
+[[gnu::always_inline]] inline void ExpOfEach(double* x, size_t size) {
   constexpr double kRoundToInteger = 6755399441055744.0;   // 1.5 * 2^52: adding it leaves an integer in the low bits
   constexpr double kLn2High = 6.93147180369123816490e-01;  // 33 bits: n * kLn2High is exact
   constexpr double kLn2Rest = 1.90821492927058770002e-10;
@@ -48,12 +38,46 @@ void ExpEach(absl::Span<double> x) {
     const uint64_t two_to_n = (std::bit_cast<uint64_t>(shifted) << 52) + 0x3ff0000000000000u;  // the bits of 2^n
     return sum * std::bit_cast<double>(two_to_n);
   };
-  constexpr size_t kAtOnce = 8;  // of fixed length, so that the inner loop becomes vectors
+  constexpr size_t kAtOnce = 16;  // of fixed length, so that the inner loop becomes vectors
   size_t i = 0;
-  for (; i + kAtOnce <= x.size(); i += kAtOnce) {
+  for (; i + kAtOnce <= size; i += kAtOnce) {
     for (size_t k = 0; k < kAtOnce; ++k) x[i + k] = exp(x[i + k]);
   }
-  for (; i < x.size(); ++i) x[i] = exp(x[i]);
+  for (; i < size; ++i) x[i] = exp(x[i]);
+}
+
+void ExpPlain(double* x, size_t size) { ExpOfEach(x, size); }
+
+#if defined(__x86_64__)
+__attribute__((target("avx2"))) void ExpAvx2(double* x, size_t size) { ExpOfEach(x, size); }
+__attribute__((target("avx512f,avx512dq,prefer-vector-width=512"))) void ExpAvx512(double* x, size_t size) {
+  ExpOfEach(x, size);
+}
+#endif
+
+void (*BestExp())(double*, size_t) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq")) return ExpAvx512;
+  if (__builtin_cpu_supports("avx2")) return ExpAvx2;
+#endif
+  return ExpPlain;
+}
+
+}  // namespace
+
+double ExpDouble(double x) {
+  if (x < -700) return 0;
+  if (x > 709) return std::numeric_limits<double>::infinity();
+  const double n = std::floor(std::fma(x, kLog2E, 0.5));
+  const double r = std::fma(-n, kLn2Low, std::fma(-n, kLn2, x));  // |r| <= ln(2) / 2
+  double sum = 1;
+  for (int k = 15; k >= 1; --k) sum = std::fma(sum, r / k, 1.0);  // 1 + r/1 (1 + r/2 (1 + ...))
+  return std::ldexp(sum, static_cast<int>(n));
+}
+
+void ExpEach(absl::Span<double> x) {
+  static void (*const exp)(double*, size_t) = BestExp();
+  exp(x.data(), x.size());
 }
 
 double LogDouble(double x) {

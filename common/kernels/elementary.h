@@ -10,7 +10,7 @@ namespace kedge {
 // Within 2 units in the last place of the true value. e^x is 0 below -700 and infinite above 709.
 double ExpDouble(double x);
 // x = e^x for each of many numbers, for x <= 0; below -700 as at -700. Within 2e-15 of the value. Products and sums
-// alone, so that a compiler may take several numbers at a time.
+// alone, so that a compiler may take several numbers at a time; the same bits with whatever instructions it takes them.
 void ExpEach(absl::Span<double> x);
 // REQUIRES: x is positive, finite and normal.
 double LogDouble(double x);

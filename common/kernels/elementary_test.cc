@@ -1,5 +1,6 @@
 #include "common/kernels/elementary.h"
 
+#include <bit>
 #include <cmath>
 #include <random>
 #include <vector>
@@ -42,6 +43,20 @@ TEST(ElementaryTest, ExpOfManyAgreesWithTheLibrary) {
   EXPECT_GE(far[0], 0);
   EXPECT_LT(far[0], 1e-300);
   EXPECT_EQ(far[0], far[1]);
+}
+
+// Draws stand on these bits (choose_token.h), so they are the same on every machine.
+TEST(ElementaryTest, ExpHasTheSameBitsWithWhateverInstructions) {
+  std::vector<double> x;
+  uint64_t state = 1;
+  for (int i = 0; i < 4099; ++i) {
+    state = state * 6364136223846793005u + 1442695040888963407u;
+    x.push_back(-static_cast<double>(state >> 11) * 0x1p-53 * (i % 2 ? 30 : 710));
+  }
+  ExpEach(absl::MakeSpan(x));
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (double value : x) hash = (hash ^ std::bit_cast<uint64_t>(value)) * 0x100000001b3u;
+  EXPECT_EQ(hash, 0x6544062f121163f4u);
 }
 
 TEST(ElementaryTest, LogAgreesWithTheLibrary) {

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "common/kernels/choose_token.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -36,32 +37,49 @@ TEST(HashDeviceTest, StaleRowChangesTheLogits) {
   EXPECT_NE(LogitsOf(a, OneRow(6, 1, 0, {0})), LogitsOf(b, OneRow(6, 1, 0, {0})));
 }
 
-TEST(HashDeviceTest, RoleChangesTheLogits) {
-  HashDevice device({});
+TEST(HashDeviceTest, RoleChangesTheLogitsUnlessRolesAgree) {
+  HashDevice device({}), agrees({.roles_agree = true});
   StepPlan generated = OneRow(5, 0, 0, {0});
   generated.rows[0].role = Role::kGenerated;
   EXPECT_NE(LogitsOf(device, OneRow(5, 0, 0, {0})), LogitsOf(device, generated));
+  EXPECT_EQ(LogitsOf(agrees, OneRow(5, 0, 0, {0})), LogitsOf(agrees, generated));
 }
 
 TEST(HashDeviceTest, CopiedRowsGoOnTheSame) {
   HashDevice a({}), b({});
   LogitsOf(a, OneRow(5, 0, 0, {0}));
   LogitsOf(a, OneRow(6, 1, 0, {0}));
-  std::vector<uint8_t> bytes(2 * a.row_shape().row_bytes());
-  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, absl::MakeSpan(bytes))->Wait().ok());
-  ASSERT_TRUE(b.WriteRows({{9, 0}, {9, 1}}, bytes)->Wait().ok());
+  const RowBuffer rows = a.NewRowBuffer(2 * a.row_shape().row_bytes());
+  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, rows)->Wait().ok());
+  b.WriteRows({{9, 0}, {9, 1}}, rows.Share());
   EXPECT_EQ(LogitsOf(a, OneRow(7, 2, 0, {0})), LogitsOf(b, OneRow(7, 2, 0, {9})));
   EXPECT_EQ(b.torn_rows(), 0u);
+}
+
+TEST(HashDeviceTest, RowsThatWantTokensGetThemUnlessTheyAreLeftUndecided) {
+  HashDevice device({}), undecided({.undecided = 2});
+  for (uint32_t token = 0; token < 6; ++token) {
+    StepPlan plan = OneRow(token, 0, 0, {0});
+    const std::vector<float> logits = LogitsOf(device, plan);
+    plan.rows[0].wants_logits = false;
+    plan.rows[0].choice = 0;
+    plan.choices = {{.temperature = 1, .seed = token}};
+    const uint32_t expected = ChooseToken(logits, plan.choices[0]);
+    EXPECT_EQ(device.Launch(plan)->Token(0), expected);
+    const auto step = undecided.Launch(plan);
+    EXPECT_EQ(step->Token(0), token % 2 ? std::nullopt : std::optional(expected));
+    EXPECT_EQ(ChooseToken(step->Logits(0), plan.choices[0]), expected);
+  }
 }
 
 TEST(HashDeviceTest, RowsMixedUpInAFrameShow) {
   HashDevice a({}), b({});
   LogitsOf(a, OneRow(5, 0, 0, {0}));
   LogitsOf(a, OneRow(6, 1, 0, {0}));
-  std::vector<uint8_t> bytes(2 * a.row_shape().row_bytes());
-  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, absl::MakeSpan(bytes))->Wait().ok());
-  std::swap_ranges(bytes.begin(), bytes.begin() + 8, bytes.begin() + 8);
-  ASSERT_TRUE(b.WriteRows({{0, 0}, {0, 1}}, bytes)->Wait().ok());
+  const RowBuffer rows = a.NewRowBuffer(2 * a.row_shape().row_bytes());
+  ASSERT_TRUE(a.ReadRows({{0, 0}, {0, 1}}, rows)->Wait().ok());
+  std::swap_ranges(rows.bytes.begin(), rows.bytes.begin() + 8, rows.bytes.begin() + 8);
+  b.WriteRows({{0, 0}, {0, 1}}, rows.Share());
   EXPECT_NE(LogitsOf(a, OneRow(7, 2, 0, {0})), LogitsOf(b, OneRow(7, 2, 0, {0})));
   EXPECT_EQ(b.torn_rows(), 2u);
 }

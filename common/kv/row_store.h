@@ -52,8 +52,9 @@ class RowStore {
   // from the first that came up to `end`, and of K all, came.
   std::optional<StoredRows> Stored(uint32_t end, uint32_t recent_begin, uint32_t kept) const;
   // Goes on behind rows that somebody holds: shares their full pages, and takes pages for the rows of those that are
-  // not full. Returns where these are to be written, in the order of RowsOfOpenPages. Pages that only the cache holds
-  // may be free afterwards: copy out of them before. REQUIRES: there are no rows yet.
+  // not full. Returns where these are to be copied, in the order of RowsOfOpenPages. Pages that only the cache holds
+  // may be free afterwards, or taken by this: copy out of them before anything else is written. REQUIRES: there are no
+  // rows yet.
   std::vector<RowRef> Adopt(const StoredRows& rows);
 
   // REQUIRES: the row is there.

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "common/kernels/step.h"  // TokenChoice
 
 namespace kedge {
 
@@ -50,6 +51,11 @@ struct SampledToken {
 // Pure: the same arguments give the same token on every machine. REQUIRES: logits is not empty.
 SampledToken SampleToken(absl::Span<const float> logits, const SamplingParams& params, absl::Span<const uint32_t> ids,
                          uint32_t prompt_length);
+
+// How to choose the token at `position` of the answer where that takes its row's logits alone; nullopt where it takes
+// more (penalties, biases, ends that may not come yet), or where the logits are to be told of: then SampleToken
+// chooses.
+std::optional<TokenChoice> ChoiceByLogitsAlone(const SamplingParams& params, uint32_t position);
 
 // Natural log of softmax(logits)[id].
 double LogProbability(absl::Span<const float> logits, uint32_t id);

@@ -1,7 +1,8 @@
-// The forward pass reads like the paper: Forward, ForwardLayer and ComputeLogits have one operation a line. Everything
+// The forward pass reads like the paper: Forward, ForwardLayer and ComputeOutputs have one operation a line. Everything
 // that makes a step special (which rows see which, where they are written) is in the plan, and only WriteKv and
-// Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows that want
-// logits, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
+// Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows with an
+// output, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary. Of a row that
+// wants a token nothing else comes to the host.
 //
 // Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2, qwen3), the
 // outputs of its query and key matrices are reordered when they are loaded, and with them the biases or norms that
@@ -23,35 +24,6 @@
 
 namespace kedge {
 namespace {
-
-constexpr uint32_t kLogitRows = 32;  // rows of logits computed at a time
-
-// Of work that was done before the future was made.
-class DoneFuture final : public StepFuture {
- public:
-  explicit DoneFuture(absl::Status status) : status_(std::move(status)) {}
-  DoneFuture(absl::Span<const float> logits, size_t vocab_size, const std::vector<std::vector<uint32_t>>* mass,
-             size_t mass_heads, const std::map<size_t, absl::Status>* bad_rows)
-      : logits_(logits), vocab_size_(vocab_size), mass_(mass), mass_heads_(mass_heads), bad_rows_(bad_rows) {}
-
-  absl::Status Wait() override { return status_; }
-  absl::Status CheckRows(size_t first, size_t count) const override {
-    const auto bad = bad_rows_->lower_bound(first);
-    return bad != bad_rows_->end() && bad->first < first + count ? bad->second : absl::OkStatus();
-  }
-  absl::Span<const float> Logits(size_t i) const override { return logits_.subspan(i * vocab_size_, vocab_size_); }
-  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return (*mass_)[i * mass_heads_ + h]; }
-
- private:
-  const absl::Status status_;
-  const absl::Span<const float> logits_;
-  const size_t vocab_size_ = 0;
-  const std::vector<std::vector<uint32_t>>* const mass_ = nullptr;
-  const size_t mass_heads_ = 0;
-  const std::map<size_t, absl::Status>* const bad_rows_ = nullptr;
-};
-
-std::unique_ptr<StepFuture> Done(absl::Status status) { return std::make_unique<DoneFuture>(std::move(status)); }
 
 // Which output of a head of the file stands at place i when pairs are side by side: place 2j has output j, place 2j + 1
 // has output j + rope.dim / 2, and those that are not turned stay.
@@ -85,9 +57,41 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> key, value;   // [rows, kv_heads * head_dim]
   std::unique_ptr<Activations> attention;    // [rows, heads * head_dim]
   std::unique_ptr<Activations> gate, up;     // [rows, ffn]
-  std::unique_ptr<Activations> last;         // [kLogitRows, hidden]: rows that want logits
-  std::unique_ptr<Activations> last_normed;  // [kLogitRows, hidden]
-  std::unique_ptr<Activations> logits;       // [kLogitRows, vocab]
+  std::unique_ptr<Activations> last;         // [logit rows, hidden]: rows with an output
+  std::unique_ptr<Activations> last_normed;  // [logit rows, hidden]
+  std::unique_ptr<Activations> logits;       // [logit rows, vocab]
+};
+
+// On the host.
+struct TransformerDevice::Results {
+  std::vector<std::optional<uint32_t>> tokens;  // [outputs]
+  std::vector<std::vector<float>> logits;       // [outputs][vocab], of those without a token
+  std::vector<std::vector<uint32_t>> mass;      // [rows that want mass * mass heads][ranges]
+  size_t mass_heads = 0;
+  std::map<size_t, absl::Status> bad_rows;  // that CheckRows tells of
+};
+
+// Of work that was done before the future was made.
+class TransformerDevice::Future final : public StepFuture {
+ public:
+  explicit Future(absl::Status status) : status_(std::move(status)) {}
+  explicit Future(std::shared_ptr<const Results> results) : results_(std::move(results)) {}
+
+  bool Ready() const override { return true; }
+  absl::Status Wait() override { return status_; }
+  absl::Status CheckRows(size_t first, size_t count) const override {
+    const auto bad = results_->bad_rows.lower_bound(first);
+    return bad != results_->bad_rows.end() && bad->first < first + count ? bad->second : absl::OkStatus();
+  }
+  std::optional<uint32_t> Token(size_t i) const override { return results_->tokens[i]; }
+  absl::Span<const float> Logits(size_t i) const override { return results_->logits[i]; }
+  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override {
+    return results_->mass[i * results_->mass_heads + h];
+  }
+
+ private:
+  const absl::Status status_;
+  const std::shared_ptr<const Results> results_;
 };
 
 TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
@@ -108,7 +112,7 @@ absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Wei
   KEDGE_RETURN_IF_ERROR(device->LoadWeights());
 
   const int rows = static_cast<int>(max_rows);
-  const int logit_rows = static_cast<int>(std::min(max_rows, kLogitRows));
+  const int logit_rows = static_cast<int>(std::min(max_rows, device->ops_->traits().logit_rows));
   const int query_size = config.num_heads * config.head_dim;
   const int kv_size = config.num_kv_heads * config.head_dim;
   const auto buffer = [&](int buffer_rows, int columns) { return device->ops_->NewActivations(buffer_rows, columns); };
@@ -228,89 +232,89 @@ void TransformerDevice::LoadRotation() {
   }
   const RopeTable table = MakeRopeTable(config_.rope, factors);
   inverse_frequencies_ = ops_->LoadVector(table.inverse_frequencies);
-  rope_magnitude_ = table.magnitude;
+  rotation_ = {
+      .head_dim = config_.head_dim, .inverse_frequencies = inverse_frequencies_.get(), .magnitude = table.magnitude};
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
-  if (absl::Status status = CheckPlan(plan); !status.ok()) return Done(std::move(status));
+  if (absl::Status status = CheckPlan(plan); !status.ok()) return std::make_unique<Future>(std::move(status));
+  TakeTokens(&plan);
+  // Who waited for the step before may still hold what it made; else this one takes its memory.
+  if (results_ == nullptr || results_.use_count() > 1) results_ = std::make_shared<Results>();
   PrepareMass(plan);
-  Forward(plan);
+  const std::unique_ptr<StepView> step = ops_->Begin(plan);
+  Forward(*step, static_cast<int>(plan.rows.size()));
   FindBadRows(plan);
-  ComputeLogits(plan);
-  return std::make_unique<DoneFuture>(logits_, vocab_size(), &mass_, plan.mass_heads.size(), &bad_rows_);
+  ComputeOutputs(plan, *step);
+  return std::make_unique<Future>(results_);
+}
+
+void TransformerDevice::TakeTokens(StepPlan* plan) const {
+  for (PlanRow& row : plan->rows) {
+    if (row.chosen_before >= 0) row.token = results_->tokens[row.chosen_before].value_or(0);
+  }
 }
 
 // What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
 void TransformerDevice::FindBadRows(const StepPlan& plan) {
-  bad_rows_.clear();
+  results_->bad_rows.clear();
   for (const Ops::KvFault& fault : ops_->TakeKvFaults()) {
     const char* const type = KvTypeName(row_shape_.type);
     const std::string what =
         fault.overflowed ? absl::StrCat("a key or value is beyond what the KV type ", type,
                                         " holds: serve this model with --kv-type bf16 or f32")
                          : std::string("a key or value is infinite or not a number: the weights may be damaged");
-    bad_rows_.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position, ", layer ",
-                                                                  fault.layer, ": ", what)));
+    results_->bad_rows.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position,
+                                                                           ", layer ", fault.layer, ": ", what)));
   }
 }
 
 // Most steps ask for none.
 void TransformerDevice::PrepareMass(const StepPlan& plan) {
   size_t used = 0;
+  std::vector<std::vector<uint32_t>>& masses = results_->mass;
+  results_->mass_heads = plan.mass_heads.size();
   mass_queries_.assign(config_.num_layers, {});
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
     if (!plan.rows[r].wants_mass) continue;
-    mass_.resize(std::max(mass_.size(), used + plan.mass_heads.size()));
+    masses.resize(std::max(masses.size(), used + plan.mass_heads.size()));
     for (const HeadRef& head : plan.mass_heads) {
-      std::vector<uint32_t>& mass = mass_[used++];
-      mass.resize(plan.rows[r].position - plan.rows[r].recent_begin + 1);
+      std::vector<uint32_t>& mass = masses[used++];
+      mass.resize(MassEnds(plan, plan.rows[r]).size());
       mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
     }
   }
 }
 
-void TransformerDevice::Forward(const StepPlan& plan) {
-  tokens_.clear();
-  positions_.clear();
-  for (const PlanRow& row : plan.rows) {
-    tokens_.push_back(row.token);
-    positions_.push_back(row.position);
-  }
-  ops_->Embed(*embedding_, tokens_, *buffers_->hidden);
-  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(plan, layer);
+void TransformerDevice::Forward(const StepView& step, int rows) {
+  ops_->Embed(*embedding_, step, *buffers_->hidden);
+  for (int layer = 0; layer < config_.num_layers; ++layer) ForwardLayer(step, rows, layer);
+  ops_->Add(rows, *buffers_->update, *buffers_->hidden);
 }
 
-void TransformerDevice::ForwardLayer(const StepPlan& plan, int layer) {
-  const int rows = static_cast<int>(plan.rows.size());
+// What a block adds to the residual stream is added where the next norm begins.
+void TransformerDevice::ForwardLayer(const StepView& step, int rows, int layer) {
   const Layer& w = layers_[layer];
   Buffers& b = *buffers_;
 
-  ops_->RmsNorm(rows, *b.hidden, *w.attention_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed,
-               {{w.query.get(), b.query.get()}, {w.key.get(), b.key.get()}, {w.value.get(), b.value.get()}});
-  if (config_.has_biases) AddBiases(rows, w);
+  ops_->AddNorm(rows, layer == 0 ? nullptr : b.update.get(), *b.hidden, *w.attention_norm, config_.rms_epsilon,
+                *b.normed);
+  ops_->MatMulBias(rows, *b.normed,
+                   {{w.query.get(), w.query_bias.get(), b.query.get()},
+                    {w.key.get(), w.key_bias.get(), b.key.get()},
+                    {w.value.get(), w.value_bias.get(), b.value.get()}});
   if (config_.has_head_norms) NormHeads(rows, w);
-  ops_->Rope(positions_, config_.num_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.query);
-  ops_->Rope(positions_, config_.num_kv_heads, config_.head_dim, *inverse_frequencies_, rope_magnitude_, *b.key);
-  ops_->WriteKv(plan, layer, *b.key, *b.value, *pages_);
-  ops_->Attention(plan, layer, config_.num_heads, *b.query, *pages_, *b.attention);
-  ops_->AttentionMass(plan, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
+  ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key, *b.value,
+                       *pages_);
+  ops_->Attention(step, layer, config_.num_heads, *b.query, *pages_, *b.attention);
+  ops_->AttentionMass(step, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
 
-  ops_->RmsNorm(rows, *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
-  ops_->MatMul(rows, *b.normed, {{w.gate.get(), b.gate.get()}, {w.up.get(), b.up.get()}});
-  ops_->SwiGlu(rows, *b.up, *b.gate);
+  ops_->AddNorm(rows, b.update.get(), *b.hidden, *w.ffn_norm, config_.rms_epsilon, *b.normed);
+  ops_->GateUp(rows, *b.normed, *w.gate, *w.up, *b.gate, *b.up);
   ops_->MatMul(rows, *b.gate, *w.down, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
-  ops_->Add(rows, *b.update, *b.hidden);
-}
-
-void TransformerDevice::AddBiases(int rows, const Layer& w) {
-  ops_->AddVector(rows, *w.query_bias, *buffers_->query);
-  ops_->AddVector(rows, *w.key_bias, *buffers_->key);
-  ops_->AddVector(rows, *w.value_bias, *buffers_->value);
 }
 
 void TransformerDevice::NormHeads(int rows, const Layer& w) {
@@ -318,42 +322,68 @@ void TransformerDevice::NormHeads(int rows, const Layer& w) {
   ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
 }
 
-void TransformerDevice::ComputeLogits(const StepPlan& plan) {
+void TransformerDevice::ComputeOutputs(const StepPlan& plan, const StepView& step) {
   std::vector<uint32_t> wanted;
   for (uint32_t r = 0; r < plan.rows.size(); ++r) {
-    if (plan.rows[r].wants_logits) wanted.push_back(r);
+    if (plan.rows[r].has_output()) wanted.push_back(r);
   }
-  const size_t vocab = vocab_size();
-  if (logits_.size() < wanted.size() * vocab) logits_.resize(wanted.size() * vocab);
+  results_->tokens.assign(wanted.size(), std::nullopt);
+  if (results_->logits.size() < wanted.size()) results_->logits.resize(wanted.size());
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
-  for (size_t done = 0; done < wanted.size(); done += kLogitRows) {
-    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, kLogitRows);
+  const size_t at_once = ops_->traits().logit_rows;
+  for (size_t done = 0; done < wanted.size(); done += at_once) {
+    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, at_once);
     const int rows = static_cast<int>(piece.size());
-    ops_->Gather(piece, *b.hidden, *b.last);
+    ops_->Gather(step, done, rows, *b.hidden, *b.last);
     ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
-    ops_->CopyToHost(rows, *b.logits, absl::MakeSpan(logits_).subspan(done * vocab, piece.size() * vocab));
-    for (size_t i = 0; i < piece.size(); ++i) {
-      if (AllFinite(&logits_[(done + i) * vocab], vocab)) continue;
-      bad_rows_.emplace(piece[i],
-                        absl::InternalError(absl::StrCat("token ", plan.rows[piece[i]].position,
-                                                         ": its logits are infinite or not numbers: the weights may be "
-                                                         "damaged")));
-    }
+    TakeOutputs(plan, piece, done);
   }
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) {
-  absl::Status status = CheckRows(rows, out.size(), false);
-  if (status.ok()) ops_->ReadRows(*pages_, rows, out);
-  return Done(std::move(status));
+// Of `rows`, whose logits have been computed: tokens, or logits where there is none. `first`: the first one's output.
+void TransformerDevice::TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first) {
+  std::vector<Ops::TokenQuery> queries;
+  for (uint32_t i = 0; i < rows.size(); ++i) {
+    if (const int32_t choice = plan.rows[rows[i]].choice; choice >= 0) {
+      queries.push_back({.row = i, .choice = plan.choices[choice]});
+    }
+  }
+  if (!queries.empty()) ops_->ChooseTokens(*buffers_->logits, absl::MakeSpan(queries));
+  std::vector<bool> finite(rows.size());
+  for (const Ops::TokenQuery& query : queries) {
+    results_->tokens[first + query.row] = query.token;
+    finite[query.row] = query.finite;
+  }
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (!results_->tokens[first + i].has_value()) {
+      std::vector<float>& logits = results_->logits[first + i];
+      logits.resize(vocab_size());
+      ops_->CopyToHost(static_cast<int>(i), 1, *buffers_->logits, absl::MakeSpan(logits));
+      finite[i] = AllFinite(logits.data(), logits.size());
+    }
+    if (finite[i]) continue;
+    results_->bad_rows.emplace(rows[i], absl::InternalError(absl::StrCat(
+                                            "token ", plan.rows[rows[i]].position,
+                                            ": its logits are infinite or not numbers: the weights may be damaged")));
+  }
 }
 
-std::unique_ptr<StepFuture> TransformerDevice::WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) {
-  absl::Status status = CheckRows(rows, in.size(), true);
-  if (status.ok()) ops_->WriteRows(*pages_, rows, in);
-  return Done(std::move(status));
+std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
+  KEDGE_CHECK(out.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->ReadRows(*pages_, rows, out.bytes);
+  return std::make_unique<Future>(absl::OkStatus());
+}
+
+void TransformerDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
+  KEDGE_CHECK(in.bytes.size() == rows.size() * row_shape_.row_bytes());
+  ops_->WriteRows(*pages_, rows, in.bytes);
+}
+
+void TransformerDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
+  KEDGE_CHECK(from.size() == to.size());
+  ops_->CopyRows(*pages_, from, to);
 }
 
 // A few comparisons per row, against a wrong plan that would read or write outside of the pages.
@@ -380,8 +410,13 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
   }
   for (size_t r = 0; r < plan.rows.size(); ++r) {
     const PlanRow& row = plan.rows[r];
+    const size_t outputs_before = results_ == nullptr ? 0 : results_->tokens.size();
+    if (row.chosen_before >= 0 && static_cast<size_t>(row.chosen_before) >= outputs_before) {
+      return error(r, "chosen_before");
+    }
     if (row.token >= vocab_size()) return error(r, "token id beyond the vocabulary");
     if (row.tables >= plan.tables.size()) return error(r, "tables");
+    if (row.choice >= 0 && static_cast<size_t>(row.choice) >= plan.choices.size()) return error(r, "choice");
     const PageTables& tables = plan.tables[row.tables];
     const size_t kept_rows = tables.kept.size() * kPageRows;
     if (row.recent_begin > row.position || row.recent_begin / kPageRows < tables.first_recent_page ||
@@ -391,15 +426,6 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
     if (row.kept_end > kept_rows || (row.kept_index >= 0 && static_cast<size_t>(row.kept_index) >= kept_rows)) {
       return error(r, "kept span beyond its pages");
     }
-  }
-  return absl::OkStatus();
-}
-
-absl::Status TransformerDevice::CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const {
-  if (bytes != rows.size() * row_shape_.row_bytes()) return absl::InvalidArgumentError("rows: wrong number of bytes");
-  for (const RowRef& row : rows) {
-    if (may_skip && row.page == kNoPage) continue;
-    if (row.page >= num_pages_ || row.index >= kPageRows) return absl::InvalidArgumentError("rows: page out of range");
   }
   return absl::OkStatus();
 }

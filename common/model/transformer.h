@@ -3,13 +3,14 @@
 #define KEDGE_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/kernels/ops.h"
 #include "common/kernels/step.h"
@@ -18,9 +19,8 @@
 
 namespace kedge {
 
-// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Prompt
-// rows and generated rows are computed by the same kernels. Owns the Ops, the weights, the KV pages and the activations
-// of one step. Owned by one thread.
+// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Owns the
+// Ops, the weights, the KV pages and the activations of one step. Owned by one thread.
 class TransformerDevice final : public StepDevice {
  public:
   // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
@@ -33,19 +33,25 @@ class TransformerDevice final : public StepDevice {
 
   const std::string& numerics_class() const override { return ops_->numerics_class(); }
   const RowShape& row_shape() const override { return row_shape_; }
+  bool roles_agree() const override { return ops_->traits().roles_agree; }
   uint32_t num_pages() const override { return num_pages_; }
   uint32_t max_rows() const override { return max_rows_; }
+  absl::Duration step_target() const override { return ops_->traits().step_target; }
   uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
+  bool runs_ahead() const override { return false; }
 
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
   // nothing is computed.
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
-  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, absl::Span<uint8_t> out) override;
-  std::unique_ptr<StepFuture> WriteRows(std::vector<RowRef> rows, absl::Span<const uint8_t> in) override;
+  std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
+  void WriteRows(std::vector<RowRef> rows, Payload in) override;
+  void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
 
  private:
   struct Layer;    // weights of one layer
   struct Buffers;  // activations of one step
+  struct Results;  // of one step
+  class Future;
 
   explicit TransformerDevice(Weights weights);
   absl::Status LoadWeights();
@@ -58,16 +64,15 @@ class TransformerDevice final : public StepDevice {
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedVector(const std::string& name);
   void LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
-  // `may_skip`: kNoPage is allowed.
-  absl::Status CheckRows(absl::Span<const RowRef> rows, size_t bytes, bool may_skip) const;
 
+  void TakeTokens(StepPlan* plan) const;
   void PrepareMass(const StepPlan& plan);
-  void Forward(const StepPlan& plan);
-  void ForwardLayer(const StepPlan& plan, int layer);
-  void AddBiases(int rows, const Layer& w);
-  void FindBadRows(const StepPlan& plan);
+  void Forward(const StepView& step, int rows);
+  void ForwardLayer(const StepView& step, int rows, int layer);
   void NormHeads(int rows, const Layer& w);
-  void ComputeLogits(const StepPlan& plan);
+  void FindBadRows(const StepPlan& plan);
+  void ComputeOutputs(const StepPlan& plan, const StepView& step);
+  void TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first);
 
   const Weights weights_;                             // the matrices may refer to their bytes
   std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
@@ -82,14 +87,11 @@ class TransformerDevice final : public StepDevice {
   std::unique_ptr<WeightVector> output_norm_;          // [hidden]
   std::unique_ptr<WeightMatrix> output_;               // [vocab, hidden]; null: the embedding serves
   std::unique_ptr<WeightVector> inverse_frequencies_;  // [rope.dim / 2]
-  float rope_magnitude_ = 1;
+  Ops::Rotation rotation_{};
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::vector<uint32_t> tokens_, positions_;               // [rows] of the step
-  std::vector<float> logits_;                              // [rows that want logits, vocab], on the host
-  std::vector<std::vector<uint32_t>> mass_;                // [rows that want mass * mass heads][rows seen], on the host
+  std::shared_ptr<Results> results_;                       // of the last step; its future holds them as well
   std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
-  std::map<size_t, absl::Status> bad_rows_;                // of the step, that CheckRows tells of
 };
 
 }  // namespace kedge

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
+#include "common/kernels/choose_token.h"
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/create_ops.h"
 #include "common/testing/tiny_model.h"
@@ -248,10 +249,10 @@ TEST(TransformerTest, RowsContinueOnAnotherDevice) {
     from.push_back({i / kPageRows, i % kPageRows});
     to.push_back({7 - i / kPageRows, i % kPageRows});
   }
-  std::vector<uint8_t> bytes(from.size() * first->row_shape().row_bytes());
-  ASSERT_TRUE(first->ReadRows(from, absl::MakeSpan(bytes))->Wait().ok());
+  const RowBuffer rows = first->NewRowBuffer(from.size() * first->row_shape().row_bytes());
+  ASSERT_TRUE(first->ReadRows(from, rows)->Wait().ok());
   const auto second = MakeDevice(model, CreateCpuOps({}), KvType::kF16);
-  ASSERT_TRUE(second->WriteRows(to, bytes)->Wait().ok());
+  second->WriteRows(to, rows.Share());
   StepPlan plan;
   plan.tables = {{.recent = {7, 6}}};
   plan.rows = {{.token = tokens.back(), .position = 49, .role = Role::kGenerated, .wants_logits = true}};
@@ -306,14 +307,11 @@ TEST(TransformerTest, PlansOutOfRangeAreRefused) {
   EXPECT_TRUE(refused([](StepPlan& p) { p.tables[0].kept[0] = kPages; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].position = 64; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].recent_begin = 41; }));
+  EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].choice = 0; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].recent_begin = 31; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].kept_end = 33; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows[0].kept_index = 32; }));
   EXPECT_TRUE(refused([](StepPlan& p) { p.rows.resize(kMaxRows + 1, p.rows[0]); }));
-  std::vector<uint8_t> bytes(device->row_shape().row_bytes());
-  EXPECT_FALSE(device->ReadRows({{kPages, 0}}, absl::MakeSpan(bytes))->Wait().ok());
-  EXPECT_FALSE(device->WriteRows({{0, kPageRows}}, bytes)->Wait().ok());
-  EXPECT_FALSE(device->WriteRows({{0, 0}, {0, 1}}, bytes)->Wait().ok());
 }
 
 TEST(TransformerTest, CreateReportsADamagedFile) {
@@ -359,8 +357,10 @@ TEST_P(NumbersTest, ARowThatIsNoNumberIsNamedAndNoOtherSuffers) {
                 HasSubstr("token 17, layer 0: a key or value is infinite or not a number"));
   }
   EXPECT_FALSE(step->CheckRows(39, 1).ok());
-  EXPECT_TRUE(SameBits({step->Logits(0).data(), step->Logits(0).data() + 17 * kTinyVocabularySize},
-                       {good.begin(), good.begin() + 17 * kTinyVocabularySize}));
+  for (size_t i = 0; i < 17; ++i) {
+    EXPECT_TRUE(SameBits({step->Logits(i).begin(), step->Logits(i).end()},
+                         {good.begin() + i * kTinyVocabularySize, good.begin() + (i + 1) * kTinyVocabularySize}));
+  }
   // The pages serve the next request as if nothing had been.
   EXPECT_TRUE(SameBits(AllLogits(*device, tokens, kMaxRows), good));
   EXPECT_TRUE(SameBits(AllLogits(*device, tokens, 1), good));
@@ -381,6 +381,72 @@ TEST_P(NumbersTest, LogitsThatAreNoNumbersAreNoticed) {
   const absl::Status status = RunTokens(*device, {30, 31})->CheckRows(1, 1);
   EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
   EXPECT_THAT(std::string(status.message()), HasSubstr("token 1: its logits are infinite or not numbers"));
+}
+
+TEST_P(NumbersTest, ARowThatWantsATokenGetsThatOfItsLogits) {
+  const auto device = Make({.tied = false, .nan_output = 99}, KvType::kF16);
+  const auto good = Make({}, KvType::kF16);
+  std::mt19937 random(4);
+  StepPlan plan;
+  plan.tables = {{.recent = {0, 1}}};
+  for (uint32_t i = 0; i < 50; ++i) {  // more than are computed at a time
+    plan.rows.push_back({.token = static_cast<uint32_t>(random() % kTinyVocabularySize), .position = i});
+    plan.rows.back().wants_logits = i % 5 != 3;
+  }
+  const auto step = good->Launch(plan);
+  ASSERT_TRUE(step->Wait().ok());
+  std::vector<std::vector<float>> logits;
+  for (size_t i = 0; i < 40; ++i) logits.emplace_back(step->Logits(i).begin(), step->Logits(i).end());
+  for (uint32_t i = 0; i < 50; ++i) {
+    if (!plan.rows[i].wants_logits || i % 3 == 0) continue;
+    plan.rows[i].wants_logits = false;
+    plan.rows[i].choice = static_cast<int32_t>(plan.choices.size());
+    plan.choices.push_back({.temperature = i % 2 ? 1.0f : 0.0f, .top_p = 0.95f, .seed = i});
+  }
+  const auto other = good->Launch(plan);
+  ASSERT_TRUE(other->Wait().ok());
+  EXPECT_TRUE(other->CheckRows(0, 50).ok());
+  size_t output = 0;
+  for (const PlanRow& row : plan.rows) {
+    if (!row.has_output()) continue;
+    if (row.choice >= 0) {
+      EXPECT_EQ(other->Token(output), ChooseToken(logits[output], plan.choices[row.choice]));
+    } else {
+      EXPECT_EQ(other->Token(output), std::nullopt);
+      EXPECT_TRUE(SameBits({other->Logits(output).begin(), other->Logits(output).end()}, logits[output]));
+    }
+    ++output;
+  }
+  EXPECT_EQ(output, logits.size());
+
+  const auto bad = device->Launch(plan);
+  ASSERT_TRUE(bad->Wait().ok());
+  for (uint32_t i = 0; i < 50; ++i) EXPECT_EQ(bad->CheckRows(i, 1).ok(), !plan.rows[i].has_output()) << i;
+}
+
+TEST_P(NumbersTest, ARowTakesTheTokenThatTheStepBeforeChose) {
+  const auto device = Make({}, KvType::kF16);
+  StepPlan first;
+  first.tables = {{.recent = {0}}, {.recent = {1}}};
+  first.rows = {{.token = 30, .position = 0, .wants_logits = true},
+                {.token = 31, .position = 0, .tables = 1, .choice = 0}};
+  first.choices = {{.temperature = 0}};
+  const auto before = device->Launch(first);
+  StepPlan next;
+  next.tables = {{.recent = {1}}};
+  next.rows = {{.position = 1, .wants_logits = true, .chosen_before = 1}};
+  const auto ahead = device->Launch(next);
+  ASSERT_TRUE(before->Wait().ok());
+  ASSERT_TRUE(ahead->Wait().ok());
+  ASSERT_TRUE(before->Token(1).has_value());  // what an earlier step made is still there
+  EXPECT_EQ(before->Logits(0).size(), kTinyVocabularySize);
+  next.rows[0].chosen_before = -1;
+  next.rows[0].token = *before->Token(1);
+  const auto given = device->Launch(next);
+  EXPECT_TRUE(
+      SameBits({ahead->Logits(0).begin(), ahead->Logits(0).end()}, {given->Logits(0).begin(), given->Logits(0).end()}));
+  next.rows[0].chosen_before = 1;  // the last step has one output
+  EXPECT_EQ(device->Launch(next)->Wait().code(), absl::StatusCode::kInvalidArgument);
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, NumbersTest, testing::ValuesIn(Backends()), [](const auto& info) {

@@ -44,10 +44,6 @@ uint64_t DefaultKvBytes(uint64_t usable_memory);
 // a word. Else "".
 std::string MemoryWarning(uint64_t weight_bytes, uint64_t kv_bytes, uint64_t usable_memory);
 
-// Every device of MakeDevice computes prompt rows and generated rows to the same bits (Role), so that an answer serves
-// as part of the next prompt. tests/equality_test.cc holds it.
-inline constexpr bool kRolesAgree = true;
-
 // Merges the adapter, if there is one. kInvalidArgument names the backend, or what is wrong with a file;
 // kResourceExhausted: no memory.
 absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, const DeviceOptions& options);

@@ -179,7 +179,6 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
       program.make_engine({.fingerprint = fingerprint,
                            .context_length = static_cast<uint32_t>(config.context_length),
                            .salience_heads = found.heads,
-                           .roles_agree = kRolesAgree,
                            .cache_pages = cache_pages,
                            .device = device.get(),
                            .loop = &loop,

@@ -30,7 +30,6 @@ struct NodeContext {
   std::string fingerprint;
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the model, never empty
-  bool roles_agree = false;      // kRolesAgree of the device
   uint32_t cache_pages = 0;      // most pages for rows that are kept for later requests
   StepDevice* device = nullptr;
   EventLoop* loop = nullptr;

@@ -37,7 +37,8 @@ struct StateProgress {
   uint32_t computed = 0;
 };
 struct StateFrame {
-  Payload frame;  // frame header and rows
+  Payload frame;          // frame header and rows
+  uint64_t checksum = 0;  // FrameSums: of the bytes as they came
 };
 struct StateEnded {
   absl::Status status;  // OK: all frames were sent

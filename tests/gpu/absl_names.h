@@ -19,6 +19,7 @@ class Span : public std::span<T> {
       : std::span<T>(list.begin(), list.size()) {}
 };
 using string_view = std::string_view;
+class Duration {};
 class Status;
 template <typename T>
 class StatusOr;

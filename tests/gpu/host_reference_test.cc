@@ -8,6 +8,7 @@
 #include "absl/types/span.h"
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/number_format.h"
+#include "common/kernels/testing.h"
 #include "gtest/gtest.h"
 
 namespace kedge::probe {
@@ -15,22 +16,6 @@ namespace {
 
 absl::Span<const uint8_t> Bytes(const std::vector<float>& values) {
   return {reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float)};
-}
-
-std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
-  const int rows = static_cast<int>(values.size()) / columns;
-  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, Bytes(values));
-  std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
-  std::vector<uint32_t> ids(rows);
-  for (int i = 0; i < rows; ++i) ids[i] = i;
-  ops.Embed(*table, ids, *x);
-  return x;
-}
-
-std::vector<float> Download(Ops& ops, const Activations& x, int rows, int columns) {
-  std::vector<float> values(size_t(rows) * columns);
-  ops.CopyToHost(rows, x, absl::MakeSpan(values));
-  return values;
 }
 
 TEST(HostReferenceTest, ProductsAreThoseOfTheBackend) {
@@ -92,10 +77,10 @@ TEST(HostReferenceTest, AttentionIsThatOfTheBackend) {
       halves[1][1][row / 2 * kDim + i] = ToHalf(values[row * kDim + i]);
     }
   }
-  ops->WriteKv(plan, 0, *Upload(*ops, keys, kDim), *Upload(*ops, values, kDim), *pages);
+  ops->WriteKv(*ops->Begin(plan), 0, *Upload(*ops, keys, kDim), *Upload(*ops, values, kDim), *pages);
   plan.rows = {{.position = kRows - 1, .recent_begin = 40, .kept_end = 20}};
   const std::unique_ptr<Activations> out = ops->NewActivations(1, kDim);
-  ops->Attention(plan, 0, 1, *Upload(*ops, query, kDim), *pages, *out);
+  ops->Attention(*ops->Begin(plan), 0, 1, *Upload(*ops, query, kDim), *pages, *out);
 
   const size_t page = kPageRows * kDim;
   const std::vector<ReferencePage> seen = {{&halves[1][0][0], &halves[1][1][0], 0, 20},
@@ -112,7 +97,9 @@ TEST(HostReferenceTest, RotationIsThatOfTheBackend) {
   const RopeTables tables(positions, kPairs, 500000);
   const std::unique_ptr<Ops> ops = CreateCpuOps({});
   const std::unique_ptr<Activations> turned = Upload(*ops, x, 2 * kPairs);
-  ops->Rope(positions, 1, 2 * kPairs, *ops->LoadVector(tables.frequencies), /*magnitude=*/1, *turned);
+  const std::unique_ptr<WeightVector> frequencies = ops->LoadVector(tables.frequencies);
+  const Ops::Rotation rotation{.head_dim = 2 * kPairs, .inverse_frequencies = frequencies.get(), .magnitude = 1};
+  ops->Rope(*ops->Begin(PlanOfPositions(positions)), 1, rotation, *turned);
   Rotate(tables, x);
   EXPECT_EQ(x, Download(*ops, *turned, static_cast<int>(positions.size()), 2 * kPairs));
 }

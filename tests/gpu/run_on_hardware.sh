@@ -48,7 +48,7 @@ note() { # part, what, value, unit, note
 # --- Build ---
 
 # The headers of Abseil that the kernels' headers name, all by the few names in absl_names.h.
-for header in types/span strings/string_view status/status status/statusor functional/function_ref; do
+for header in types/span strings/string_view status/status status/statusor functional/function_ref time/time; do
   mkdir -p "$build/absl/$(dirname $header)"
   echo '#include "tests/gpu/absl_names.h"' >"$build/absl/$header.h"
 done

@@ -1,6 +1,7 @@
 // Attention itself never has all weights of a row at once: it goes through pages with a softmax under way. So the few
 // heads and rows that are asked for go through their pages once more, by the same kernels, and each page's weights are
-// kept with the maximum that they stand on; in the end they are brought to the last one. Tested by attention_test.cc.
+// kept with the maximum that they stand on; in the end they are brought to the last one, and each is rounded before it
+// is added up, so that sums over other ranges are sums of the same numbers. Tested by attention_test.cc.
 #include "common/kernels/cpu/attention_mass.h"
 
 #include <algorithm>
@@ -13,7 +14,7 @@
 namespace kedge {
 
 void GiveMass(const CpuKernels& kernels, const PlanRow& row, const PageTables& tables, int layer, int kv_head,
-              const float* query, const CpuPages& pages, absl::Span<uint32_t> mass) {
+              const float* query, const CpuPages& pages, absl::Span<const uint32_t> ends, absl::Span<uint32_t> mass) {
   const int head_dim = static_cast<int>(pages.shape().head_dim);
   std::vector<float> scaled(query, query + head_dim);
   for (float& value : scaled) value *= 1.0f / std::sqrt(static_cast<float>(head_dim));
@@ -43,10 +44,14 @@ void GiveMass(const CpuKernels& kernels, const PlanRow& row, const PageTables& t
     weigh_page(tables.recent[page - tables.first_recent_page], now.begin, now.end, now.weights);
     now.max = state.max;
   }
+  std::fill(mass.begin(), mass.end(), 0);
+  size_t range = 0;
   for (const Page& page : seen) {
     const float factor = ExpFloat(page.max - state.max) / state.sum * kMassOne;
     for (uint32_t i = page.begin; i < page.end; ++i) {
-      mass[page.start + i - row.recent_begin] = static_cast<uint32_t>(page.weights[i] * factor + 0.5f);
+      while (range < ends.size() && ends[range] <= page.start + i) ++range;
+      if (range == ends.size()) return;
+      mass[range] += static_cast<uint32_t>(page.weights[i] * factor + 0.5f);
     }
   }
 }

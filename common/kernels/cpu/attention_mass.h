@@ -1,4 +1,4 @@
-// How much of its attention one head of one row gives to each row that it sees.
+// How much of its attention one head of one row gives to the rows that it sees.
 #ifndef KEDGE_COMMON_KERNELS_CPU_ATTENTION_MASS_H_
 #define KEDGE_COMMON_KERNELS_CPU_ATTENTION_MASS_H_
 
@@ -11,9 +11,9 @@
 
 namespace kedge {
 
-// Fills `mass` as StepFuture::Mass has it. query: [head_dim]; it reads KV head `kv_head`.
+// Fills `mass` [ends] as StepFuture::Mass has it. query: [head_dim]; it reads KV head `kv_head`.
 void GiveMass(const CpuKernels& kernels, const PlanRow& row, const PageTables& tables, int layer, int kv_head,
-              const float* query, const CpuPages& pages, absl::Span<uint32_t> mass);
+              const float* query, const CpuPages& pages, absl::Span<const uint32_t> ends, absl::Span<uint32_t> mass);
 
 }  // namespace kedge
 

@@ -11,6 +11,7 @@
 
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/reference/reference_ops.h"
+#include "common/kernels/testing.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -63,24 +64,14 @@ std::vector<float> Rows(const std::vector<float>& all, size_t columns, uint32_t 
   return std::vector<float>(all.begin() + begin * columns, all.begin() + end * columns);
 }
 
-std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
-  const int rows = static_cast<int>(values.size()) / columns;
-  const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float));
-  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, data);
-  std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
-  std::vector<uint32_t> ids(rows);
-  std::iota(ids.begin(), ids.end(), 0);
-  ops.Embed(*table, ids, *x);
-  return x;
-}
-
 // How a request is computed; none of it may change a bit.
 struct Manner {
   uint32_t chunk = 1000;             // rows per step
   uint32_t page_seed = 0;            // 0: pages in order
   const Request* company = nullptr;  // computed in the same steps
-  // Receives the mass of every head in each row of the request, row by row, head by head.
+  // Receives the mass of every head in each row of the request, row by row, head by head, summed by these ranges.
   std::vector<std::vector<uint32_t>>* mass = nullptr;
+  std::vector<uint32_t> mass_ends = {};
 };
 
 // [rows, heads * head_dim].
@@ -149,13 +140,17 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
     }
     const int rows = static_cast<int>(plan.rows.size());
     const std::unique_ptr<Activations> out = ops.NewActivations(rows, query_columns);
-    ops.WriteKv(plan, kLayer, *Upload(ops, keys, kv_columns), *Upload(ops, values, kv_columns), *memory);
-    ops.Attention(plan, kLayer, layout.heads, *Upload(ops, queries, query_columns), *memory, *out);
+    if (manner.mass != nullptr) {
+      plan.mass_ends.resize(requests.size());
+      plan.mass_ends.back() = manner.mass_ends;
+    }
+    const std::unique_ptr<StepView> step = ops.Begin(plan);
+    ops.WriteKv(*step, kLayer, *Upload(ops, keys, kv_columns), *Upload(ops, values, kv_columns), *memory);
+    ops.Attention(*step, kLayer, layout.heads, *Upload(ops, queries, query_columns), *memory, *out);
     if (manner.mass != nullptr) {
       std::vector<std::vector<uint32_t>> masses;
       for (uint32_t r = rows - mine; r < static_cast<uint32_t>(rows); ++r) {
-        masses.resize(masses.size() + layout.heads,
-                      std::vector<uint32_t>(plan.rows[r].position - plan.rows[r].recent_begin + 1));
+        masses.resize(masses.size() + layout.heads, std::vector<uint32_t>(MassEnds(plan, plan.rows[r]).size(), 12345));
       }
       std::vector<Ops::MassQuery> wanted;
       for (size_t i = 0; i < masses.size(); ++i) {
@@ -163,7 +158,7 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
                           .head = static_cast<uint32_t>(i % layout.heads),
                           .mass = absl::MakeSpan(masses[i])});
       }
-      ops.AttentionMass(plan, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
+      ops.AttentionMass(*step, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
       manner.mass->insert(manner.mass->end(), masses.begin(), masses.end());
     }
     std::vector<float> host(size_t(rows) * query_columns);
@@ -260,6 +255,13 @@ TEST(AttentionTest, ThreadsAndInstructionSetsChangeNoBit) {
   }
 }
 
+// Ranges of at most `most` rows, over `rows` rows.
+std::vector<uint32_t> Ends(uint32_t rows, uint32_t most, std::mt19937& random) {
+  std::vector<uint32_t> ends;
+  for (uint32_t end = 0; end < rows;) ends.push_back(end = std::min<uint32_t>(rows, end + 1 + random() % most));
+  return ends;
+}
+
 TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
   uint32_t seed = 1300;
   for (const Layout& layout : Layouts()) {
@@ -269,14 +271,17 @@ TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
     const Request request = MakeRequest(random, layout, 80);
     const Request company = MakeRequest(random, layout, 70);
     const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
+    const std::vector<uint32_t> each = Ends(80, 1, random);
     std::vector<std::vector<uint32_t>> actual, expected, otherwise;
-    Compute(*cpu, layout, request, {.mass = &actual});
-    Compute(*CreateReferenceOps(), layout, request, {.mass = &expected});
-    Compute(*cpu, layout, request, {.chunk = 21, .page_seed = seed, .company = &company, .mass = &otherwise});
+    Compute(*cpu, layout, request, {.mass = &actual, .mass_ends = each});
+    Compute(*CreateReferenceOps(), layout, request, {.mass = &expected, .mass_ends = each});
+    Compute(*cpu, layout, request,
+            {.chunk = 21, .page_seed = seed, .company = &company, .mass = &otherwise, .mass_ends = each});
     ASSERT_EQ(actual.size(), size_t{80} * layout.heads);
     ASSERT_EQ(actual, otherwise);
     for (size_t i = 0; i < actual.size(); ++i) {
-      ASSERT_EQ(actual[i].size(), expected[i].size());
+      ASSERT_EQ(actual[i].size(), i / layout.heads + 1);
+      ASSERT_EQ(expected[i].size(), actual[i].size());
       uint64_t sum = 0;
       for (size_t j = 0; j < actual[i].size(); ++j) {
         ASSERT_NEAR(actual[i][j], expected[i][j], 2 + 1e-3 * expected[i][j]) << i << " " << j;
@@ -285,6 +290,35 @@ TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
       ASSERT_LE(sum, kMassOne + actual[i].size() + 16);  // weights are floats of 24 bits
       if (i / layout.heads == 0) {
         ASSERT_EQ(sum, kMassOne);  // the first row sees itself alone
+      }
+    }
+  }
+}
+
+// Ranges may leave rows at the end out, and a row sees the ranges up to its own.
+TEST(AttentionTest, MassOfARangeIsTheSumOfItsRows) {
+  uint32_t seed = 1700;
+  for (const Layout& layout : Layouts()) {
+    SCOPED_TRACE(testing::Message() << "seed " << ++seed << ": " << layout.heads << " heads, " << layout.kv_heads
+                                    << " KV, " << layout.head_dim << " wide, " << KvTypeName(layout.type));
+    std::mt19937 random(seed);
+    const Request request = MakeRequest(random, layout, 120);
+    const std::vector<uint32_t> each = Ends(120, 1, random), ends = Ends(100, 1 + random() % 40, random);
+    for (const bool is_reference : {true, false}) {
+      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      std::vector<std::vector<uint32_t>> rows, ranges;
+      Compute(*ops, layout, request, {.chunk = 50, .mass = &rows, .mass_ends = each});
+      Compute(*ops, layout, request, {.chunk = 50, .mass = &ranges, .mass_ends = ends});
+      ASSERT_EQ(ranges.size(), rows.size());
+      for (size_t i = 0; i < rows.size(); ++i) {
+        const size_t position = i / layout.heads;
+        std::vector<uint32_t> sums;
+        for (size_t p = 0, range = 0; p <= position && p < ends.back(); ++p) {
+          if (p == ends[range]) ++range;
+          sums.resize(range + 1);
+          sums[range] += rows[i][p];
+        }
+        ASSERT_EQ(ranges[i], sums) << "row " << position;
       }
     }
   }

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/check.h"
 #include "common/base/thread_pool.h"
+#include "common/kernels/choose_token.h"
 #include "common/kernels/cpu/attention.h"
 #include "common/kernels/cpu/attention_mass.h"
 #include "common/kernels/cpu/cpu_pages.h"
@@ -22,6 +23,7 @@
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
 #include "common/kernels/finite.h"
+#include "common/kernels/host_step.h"
 
 namespace kedge {
 namespace {
@@ -61,6 +63,7 @@ const CpuMatrix& Cast(const WeightMatrix& x) { return static_cast<const CpuMatri
 const CpuVector& Cast(const WeightVector& x) { return static_cast<const CpuVector&>(x); }
 CpuPages& Cast(PageMemory& x) { return static_cast<CpuPages&>(x); }
 const CpuPages& Cast(const PageMemory& x) { return static_cast<const CpuPages&>(x); }
+const HostStep& Cast(const StepView& x) { return static_cast<const HostStep&>(x); }
 
 class CpuOps final : public Ops {
  public:
@@ -72,6 +75,7 @@ class CpuOps final : public Ops {
         attention_workers_(pool_.threads()) {}
 
   const std::string& numerics_class() const override { return numerics_class_; }
+  const OpsTraits& traits() const override { return traits_; }
 
   std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
     return std::make_unique<CpuActivations>(max_rows, columns);
@@ -92,10 +96,13 @@ class CpuOps final : public Ops {
     return CpuPages::Create(shape, num_pages);
   }
 
-  void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) override {
+  std::unique_ptr<StepView> Begin(const StepPlan& plan) override { return std::make_unique<HostStep>(plan); }
+
+  void Embed(const WeightMatrix& table, const StepView& step, Activations& out) override {
     const CpuMatrix& matrix = Cast(table);
-    ForEachRow(static_cast<int>(ids.size()), matrix.inputs(), [&](int r) {
-      DequantizeWeights(matrix.type(), matrix.FileRow(static_cast<int>(ids[r])),
+    const std::vector<PlanRow>& rows = Cast(step).plan.rows;
+    ForEachRow(Cast(step).rows(), matrix.inputs(), [&](int r) {
+      DequantizeWeights(matrix.type(), matrix.FileRow(static_cast<int>(rows[r].token)),
                         absl::MakeSpan(Cast(out).row(r), matrix.inputs()));
     });
   }
@@ -143,19 +150,20 @@ class CpuOps final : public Ops {
     });
   }
 
-  void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-            float magnitude, Activations& x) override {
-    const int rope_dim = static_cast<int>(2 * Cast(inverse_frequencies).values.size());
-    PrepareRopeTable(positions, Cast(inverse_frequencies), magnitude);
-    ForEachRow(static_cast<int>(positions.size()), size_t(heads) * rope_dim, [&](int r) {
+  void Rope(const StepView& step, int heads, const Rotation& rotation, Activations& x) override {
+    const CpuVector& frequencies = Cast(*rotation.inverse_frequencies);
+    const int rope_dim = static_cast<int>(2 * frequencies.values.size());
+    PrepareRopeTable(Cast(step).positions, frequencies, rotation.magnitude);
+    ForEachRow(Cast(step).rows(), size_t(heads) * rope_dim, [&](int r) {
       const float* cos = &rope_.cos[size_t(r) * rope_dim];
       const float* sin = &rope_.sin[size_t(r) * rope_dim];
-      for (int h = 0; h < heads; ++h) kernels_.rope(cos, sin, rope_dim, Cast(x).row(r) + h * head_dim);
+      for (int h = 0; h < heads; ++h) kernels_.rope(cos, sin, rope_dim, Cast(x).row(r) + h * rotation.head_dim);
     });
   }
 
-  void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
+  void WriteKv(const StepView& step, int layer, const Activations& keys, const Activations& values,
                PageMemory& pages) override {
+    const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int size = static_cast<int>(shape.kv_heads * shape.head_dim);
     const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
@@ -184,8 +192,9 @@ class CpuOps final : public Ops {
     });
   }
 
-  void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
+  void Attention(const StepView& step, int layer, int heads, const Activations& queries, const PageMemory& pages,
                  Activations& out) override {
+    const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int kv_heads = static_cast<int>(shape.kv_heads);
     const int shared = heads / kv_heads;
@@ -209,17 +218,21 @@ class CpuOps final : public Ops {
     pool_.Run(tiles * kv_heads, [&](int thread, int unit) { attend(attention_workers_[thread], unit); });
   }
 
-  void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
+  void AttentionMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
                      const Activations& queries, const PageMemory& pages) override {
+    const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int shared = heads / static_cast<int>(shape.kv_heads);
     size_t seen = 0;
-    for (const MassQuery& query : wanted) seen += query.mass.size();
+    for (const MassQuery& query : wanted) {
+      seen += plan.rows[query.row].position + 1 - plan.rows[query.row].recent_begin;
+    }
     ForEachRow(static_cast<int>(wanted.size()), seen * shape.head_dim / std::max<size_t>(wanted.size(), 1), [&](int i) {
       const MassQuery& query = wanted[i];
-      GiveMass(kernels_, plan.rows[query.row], plan.tables[plan.rows[query.row].tables], layer,
-               static_cast<int>(query.head) / shared, Cast(queries).row(query.row) + query.head * shape.head_dim,
-               Cast(pages), query.mass);
+      const PlanRow& row = plan.rows[query.row];
+      GiveMass(kernels_, row, plan.tables[row.tables], layer, static_cast<int>(query.head) / shared,
+               Cast(queries).row(query.row) + query.head * shape.head_dim, Cast(pages), MassEnds(plan, row),
+               query.mass);
     });
   }
 
@@ -238,9 +251,9 @@ class CpuOps final : public Ops {
                [&](int r) { kernels_.swiglu(Cast(up).row(r), Cast(gate).columns, Cast(gate).row(r)); });
   }
 
-  void Gather(absl::Span<const uint32_t> rows, const Activations& x, Activations& out) override {
-    for (size_t r = 0; r < rows.size(); ++r) {
-      std::memcpy(Cast(out).row(r), Cast(x).row(rows[r]), sizeof(float) * Cast(x).columns);
+  void Gather(const StepView& step, size_t first, int rows, const Activations& x, Activations& out) override {
+    for (int i = 0; i < rows; ++i) {
+      std::memcpy(Cast(out).row(i), Cast(x).row(Cast(step).wanting[first + i]), sizeof(float) * Cast(x).columns);
     }
   }
 
@@ -251,10 +264,22 @@ class CpuOps final : public Ops {
     return std::exchange(faults_, {});
   }
 
-  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+  void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
+    const size_t columns = Cast(logits).columns;
+    ForEachRow(static_cast<int>(queries.size()), columns, [&](int i) {
+      TokenQuery& query = queries[i];
+      const absl::Span<const float> row(Cast(logits).row(query.row), columns);
+      query.finite = AllFinite(row.data(), row.size());
+      query.token = ChooseToken(row, query.choice);
+    });
+  }
+
+  void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
     const size_t columns = Cast(x).columns;
     KEDGE_CHECK(out.size() == rows * columns);
-    for (int r = 0; r < rows; ++r) std::memcpy(out.data() + r * columns, Cast(x).row(r), sizeof(float) * columns);
+    for (int r = 0; r < rows; ++r) {
+      std::memcpy(out.data() + r * columns, Cast(x).row(first + r), sizeof(float) * columns);
+    }
   }
 
   void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
@@ -267,6 +292,25 @@ class CpuOps final : public Ops {
     ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
       if (rows[row].page == kNoPage) return;
       Cast(pages).Store(rows[row], layer, head, in.data() + key, in.data() + value);
+    });
+  }
+
+  // Of one layer and KV head all rows are read before the first is written, and no other part reads those.
+  void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
+    const RowShape& shape = Cast(pages).shape();
+    const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const int kv_heads = static_cast<int>(shape.kv_heads);
+    ForEachRow(static_cast<int>(shape.layers) * kv_heads, 2 * from.size() * head_bytes, [&](int part) {
+      thread_local std::vector<uint8_t> held;  // [rows][key, value][head_dim]
+      held.resize(2 * from.size() * head_bytes);
+      for (size_t i = 0; i < from.size(); ++i) {
+        uint8_t* const row = &held[2 * i * head_bytes];
+        Cast(pages).Load(from[i], part / kv_heads, part % kv_heads, row, row + head_bytes);
+      }
+      for (size_t i = 0; i < to.size(); ++i) {
+        const uint8_t* const row = &held[2 * i * head_bytes];
+        Cast(pages).Store(to[i], part / kv_heads, part % kv_heads, row, row + head_bytes);
+      }
     });
   }
 
@@ -388,6 +432,7 @@ class CpuOps final : public Ops {
   }
 
   const std::string numerics_class_ = "cpu-1";
+  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   const CpuKernels& kernels_;
   ThreadPool pool_;
   PanelImage image_;

@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "common/kernels/choose_token.h"
 #include "common/kernels/reference/reference_ops.h"
+#include "common/kernels/testing.h"
 #include "common/testing/gguf_writer.h"
 #include "gtest/gtest.h"
 
@@ -35,24 +37,6 @@ absl::Span<const uint8_t> Bytes(const std::string& data) {
 
 bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
-}
-
-// Activations hold what Embed puts there, so a table of F32 weights is the way in.
-std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
-  const int rows = static_cast<int>(values.size()) / columns;
-  const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float));
-  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, data);
-  std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
-  std::vector<uint32_t> ids(rows);
-  for (int r = 0; r < rows; ++r) ids[r] = static_cast<uint32_t>(r);
-  ops.Embed(*table, ids, *x);
-  return x;
-}
-
-std::vector<float> Download(Ops& ops, const Activations& x, int rows, int columns) {
-  std::vector<float> values(size_t(rows) * columns);
-  ops.CopyToHost(rows, x, absl::MakeSpan(values));
-  return values;
 }
 
 // Every way to run that must give the same bits.
@@ -203,7 +187,8 @@ TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
     ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
     results.push_back(Download(*ops, *out, rows, columns));
-    ops->Rope(positions, 32, 32, *ops->LoadVector(frequencies), 1.25f, *a);
+    const std::unique_ptr<WeightVector> table = ops->LoadVector(frequencies);
+    ops->Rope(*ops->Begin(PlanOfPositions(positions)), 32, {32, table.get(), 1.25f}, *a);
     results.push_back(Download(*ops, *a, rows, columns));
     ops->SwiGlu(rows, *a, *b);
     results.push_back(Download(*ops, *b, rows, columns));
@@ -238,8 +223,8 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
       list.push_back(Download(*ops, *b, rows, columns));
       ops->AddVector(rows, *ops->LoadVector(norm), *b);
       list.push_back(Download(*ops, *b, rows, columns));
-      ops->Gather({3, 3, 0, 8}, *a, *out);
-      list.push_back(Download(*ops, *out, 4, columns));
+      ops->Gather(*ops->Begin(PlanOfWanting(rows, {0, 3, 4, 8})), 1, 3, *a, *out);
+      list.push_back(Download(*ops, *out, 3, columns));
       results.push_back(std::move(list));
     }
     // Relative to the result: sums of squares have columns / 8 + 5 roundings (halved by the root); exp is within two
@@ -299,9 +284,12 @@ TEST(CpuOpsTest, RopeAgreesWithTheReference) {
         const std::vector<float> other(frequencies.size(), 0.5f);
         const std::unique_ptr<Activations> ignored = Upload(*ops, x, heads * head_dim);
         const std::unique_ptr<WeightVector> table = ops->LoadVector(frequencies);
-        ops->Rope(positions, heads, head_dim, *ops->LoadVector(other), magnitude, *ignored);
-        ops->Rope(positions, heads, head_dim, *table, 2 * magnitude, *ignored);
-        ops->Rope(positions, heads, head_dim, *table, magnitude, *a);
+        const std::unique_ptr<WeightVector> other_table = ops->LoadVector(other);
+        const StepPlan plan = PlanOfPositions(positions);
+        const std::unique_ptr<StepView> step = ops->Begin(plan);
+        ops->Rope(*step, heads, {head_dim, other_table.get(), magnitude}, *ignored);
+        ops->Rope(*step, heads, {head_dim, table.get(), 2 * magnitude}, *ignored);
+        ops->Rope(*step, heads, {head_dim, table.get(), magnitude}, *a);
         results.push_back(Download(*ops, *a, static_cast<int>(positions.size()), heads * head_dim));
       }
       for (size_t i = 0; i < x.size(); ++i) {
@@ -325,7 +313,7 @@ TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
     const std::unique_ptr<Ops> ops = CreateCpuOps({});
     const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, columns, Bytes(data));
     const std::unique_ptr<Activations> out = ops->NewActivations(3, columns);
-    ops->Embed(*table, {20, 0, 7}, *out);
+    ops->Embed(*table, *ops->Begin(PlanOfTokens({20, 0, 7})), *out);
     const std::vector<float> actual = Download(*ops, *out, 3, columns);
     for (int i = 0; i < columns; ++i) {
       // Q4_1 rounds once here and twice in the test library's decoder.
@@ -376,6 +364,122 @@ TEST(CpuOpsTest, WritingPassesOverRowsWithoutAPage) {
     const size_t part = 8 * 2;  // a frame: 4 parts of 3 rows of 8 halves; the row passed over is still zero
     for (size_t at = part; at < bytes.size(); at += 3 * part) std::fill_n(&bytes[at], part, 0);
     EXPECT_EQ(out, bytes);
+  }
+}
+
+TEST(CpuOpsTest, TokensAreChosenFromSomeRowsByAllThreads) {
+  std::mt19937 random(12);
+  constexpr int kColumns = 40000, kRows = 9;
+  std::vector<float> logits = RandomFloats(random, kRows * kColumns, 3);
+  logits[5 * kColumns + 7] = NAN;
+  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+    const std::unique_ptr<Activations> x = Upload(*ops, logits, kColumns);
+    std::vector<Ops::TokenQuery> queries;
+    for (const uint32_t row : {8u, 0u, 3u, 5u, 4u})
+      queries.push_back({.row = row, .choice = {.top_p = 0.9f, .seed = row}});
+    ops->ChooseTokens(*x, absl::MakeSpan(queries));
+    for (const Ops::TokenQuery& query : queries) {
+      EXPECT_EQ(query.finite, query.row != 5);
+      if (!query.finite) continue;
+      EXPECT_EQ(query.token,
+                ChooseToken(absl::MakeConstSpan(logits).subspan(query.row * kColumns, kColumns), query.choice));
+    }
+  }
+}
+
+// As if through the host: rows that are written may have been copied elsewhere by the same call.
+TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
+  std::mt19937 random(8);
+  for (KvType type : {KvType::kF32, KvType::kF16}) {
+    const RowShape shape{2, 3, 10, type};
+    for (const bool is_reference : {true, false}) {
+      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      const std::unique_ptr<PageMemory> pages = *ops->NewPages(shape, 2);
+      std::vector<RowRef> everywhere;
+      for (uint32_t i = 0; i < 2 * kPageRows; ++i) everywhere.push_back({i / kPageRows, i % kPageRows});
+      std::vector<uint8_t> bytes(everywhere.size() * shape.row_bytes());
+      for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
+      ops->WriteRows(*pages, everywhere, bytes);
+      // Two rows change places, one moves on, one is copied twice.
+      const std::vector<RowRef> from = {{0, 3}, {1, 9}, {0, 4}, {0, 7}, {0, 7}};
+      const std::vector<RowRef> to = {{1, 9}, {0, 3}, {0, 5}, {1, 0}, {1, 31}};
+      ops->CopyRows(*pages, from, to);
+      const size_t part = 10 * KvTypeBytes(type), rows = everywhere.size();
+      std::vector<uint8_t> expected = bytes;
+      for (size_t at = 0; at < bytes.size(); at += rows * part) {
+        for (size_t i = 0; i < from.size(); ++i) {
+          std::copy_n(&bytes[at + (from[i].page * kPageRows + from[i].index) * part], part,
+                      &expected[at + (to[i].page * kPageRows + to[i].index) * part]);
+        }
+      }
+      std::vector<uint8_t> out(bytes.size());
+      ops->ReadRows(*pages, everywhere, absl::MakeSpan(out));
+      EXPECT_EQ(out, expected) << (is_reference ? "reference" : "cpu");
+    }
+  }
+}
+
+// Whatever a backend does at once has the bits of its parts, one after another.
+TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
+  std::mt19937 random(9);
+  const int rows = 7, heads = 4, kv_heads = 2, head_dim = 16, hidden = heads * head_dim, kv_size = kv_heads * head_dim;
+  const std::string query_weights = Quantize(TensorType::kQ8_0, RandomFloats(random, hidden * hidden)),
+                    key_weights = Quantize(TensorType::kQ8_0, RandomFloats(random, kv_size * hidden));
+  const std::vector<float> x = RandomFloats(random, rows * hidden, 2), y = RandomFloats(random, rows * hidden, 2),
+                           norm = RandomFloats(random, hidden), frequencies = RandomFloats(random, head_dim / 2);
+  StepPlan plan;
+  plan.tables = {{.recent = {0}}};
+  for (uint32_t r = 0; r < rows; ++r) plan.rows.push_back({.position = r});
+  std::vector<RowRef> written;
+  for (uint32_t r = 0; r < rows; ++r) written.push_back({0, r});
+  const RowShape shape{1, kv_heads, head_dim, KvType::kF16};
+  for (const bool is_reference : {true, false}) {
+    const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+    const auto query_matrix = ops->LoadMatrix(TensorType::kQ8_0, hidden, hidden, Bytes(query_weights));
+    const auto key_matrix = ops->LoadMatrix(TensorType::kQ8_0, kv_size, hidden, Bytes(key_weights));
+    const auto norm_vector = ops->LoadVector(norm), bias = ops->LoadVector(absl::MakeConstSpan(norm).first(kv_size)),
+               table = ops->LoadVector(frequencies);
+    const Ops::Rotation rotation{head_dim, table.get(), 1.5f};
+    const auto step = ops->Begin(plan);
+    std::vector<std::vector<float>> results[2];
+    std::vector<uint8_t> bytes[2];
+    for (const bool at_once : {false, true}) {
+      const auto a = Upload(*ops, x, hidden), b = Upload(*ops, y, hidden);
+      const auto normed = ops->NewActivations(rows, hidden), queries = ops->NewActivations(rows, hidden),
+                 gate = ops->NewActivations(rows, hidden), up = ops->NewActivations(rows, hidden),
+                 keys = ops->NewActivations(rows, kv_size);
+      const auto pages = *ops->NewPages(shape, 1);
+      if (at_once) {
+        ops->AddNorm(rows, nullptr, *a, *norm_vector, 1e-5f, *normed);
+        ops->AddNorm(rows, normed.get(), *b, *norm_vector, 1e-5f, *normed);
+        ops->MatMulBias(rows, *normed,
+                        {{query_matrix.get(), nullptr, queries.get()}, {key_matrix.get(), bias.get(), keys.get()}});
+        ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, *keys, *pages);
+        ops->GateUp(rows, *a, *query_matrix, *query_matrix, *gate, *up);
+      } else {
+        ops->RmsNorm(rows, *a, *norm_vector, 1e-5f, *normed);
+        ops->Add(rows, *normed, *b);
+        ops->RmsNorm(rows, *b, *norm_vector, 1e-5f, *normed);
+        ops->MatMul(rows, *normed, *query_matrix, *queries);
+        ops->MatMul(rows, *normed, *key_matrix, *keys);
+        ops->AddVector(rows, *bias, *keys);
+        ops->Rope(*step, heads, rotation, *queries);
+        ops->Rope(*step, kv_heads, rotation, *keys);
+        ops->WriteKv(*step, 0, *keys, *keys, *pages);
+        ops->MatMul(rows, *a, *query_matrix, *gate);
+        ops->MatMul(rows, *a, *query_matrix, *up);
+        ops->SwiGlu(rows, *up, *gate);
+      }
+      results[at_once] = {Download(*ops, *a, rows, hidden),      Download(*ops, *b, rows, hidden),
+                          Download(*ops, *normed, rows, hidden), Download(*ops, *queries, rows, hidden),
+                          Download(*ops, *keys, rows, kv_size),  Download(*ops, *gate, rows, hidden)};
+      bytes[at_once].resize(rows * shape.row_bytes());
+      ops->ReadRows(*pages, written, absl::MakeSpan(bytes[at_once]));
+    }
+    for (size_t i = 0; i < results[0].size(); ++i) {
+      EXPECT_TRUE(SameBits(results[0][i], results[1][i])) << (is_reference ? "reference " : "cpu ") << i;
+    }
+    EXPECT_EQ(bytes[0], bytes[1]);
   }
 }
 

@@ -149,7 +149,7 @@ void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const 
   for (const Ops::MassQuery& query : wanted) {
     const PlanRow& row = plan.rows[query.row];
     const float* values = queries + (size_t{query.row} * heads + query.head) * head_dim;
-    std::vector<double> weights(query.mass.size());
+    std::vector<double> weights(row.position + 1);
     double sum = 0;
     for (const GatheredRow& seen : GatherRows(plan.tables[row.tables])) {
       if (!Visible(row, seen)) continue;
@@ -159,10 +159,16 @@ void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const 
       for (int d = 0; d < head_dim; ++d) score += double{values[d]} * key[d];
       const double weight = std::exp(score / std::sqrt(double(head_dim)));
       sum += weight;
-      if (!seen.kept) weights[seen.place - row.recent_begin] = weight;
+      if (!seen.kept) weights[seen.place] = weight;
     }
-    for (size_t j = 0; j < weights.size(); ++j) {
-      query.mass[j] = static_cast<uint32_t>(std::llround(weights[j] / sum * kMassOne));
+    uint32_t begin = 0;
+    for (size_t range = 0; range < query.mass.size(); ++range) {
+      const uint32_t end = MassEnds(plan, row)[range];
+      query.mass[range] = 0;
+      for (uint32_t j = begin; j < std::min(end, row.position + 1); ++j) {
+        query.mass[range] += static_cast<uint32_t>(std::llround(weights[j] / sum * kMassOne));
+      }
+      begin = end;
     }
   }
 }

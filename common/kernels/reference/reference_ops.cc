@@ -2,6 +2,7 @@
 // common/kernels/cpu/cpu_ops_test.cc.
 #include "common/kernels/reference/reference_ops.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -9,7 +10,9 @@
 #include <vector>
 
 #include "common/base/check.h"
+#include "common/kernels/choose_token.h"
 #include "common/kernels/dequantize.h"
+#include "common/kernels/host_step.h"
 #include "common/kernels/reference/reference_attention.h"
 
 namespace kedge {
@@ -43,10 +46,12 @@ const ReferenceMatrix& Cast(const WeightMatrix& x) { return static_cast<const Re
 const ReferenceVector& Cast(const WeightVector& x) { return static_cast<const ReferenceVector&>(x); }
 ReferencePages& Cast(PageMemory& x) { return static_cast<ReferencePages&>(x); }
 const ReferencePages& Cast(const PageMemory& x) { return static_cast<const ReferencePages&>(x); }
+const HostStep& Cast(const StepView& x) { return static_cast<const HostStep&>(x); }
 
 class ReferenceOps final : public Ops {
  public:
   const std::string& numerics_class() const override { return numerics_class_; }
+  const OpsTraits& traits() const override { return traits_; }
 
   std::unique_ptr<Activations> NewActivations(int max_rows, int columns) override {
     return std::make_unique<ReferenceActivations>(max_rows, columns);
@@ -72,10 +77,13 @@ class ReferenceOps final : public Ops {
     return ReferencePages::Create(shape, num_pages);
   }
 
-  void Embed(const WeightMatrix& table, absl::Span<const uint32_t> ids, Activations& out) override {
+  std::unique_ptr<StepView> Begin(const StepPlan& plan) override { return std::make_unique<HostStep>(plan); }
+
+  void Embed(const WeightMatrix& table, const StepView& step, Activations& out) override {
     const ReferenceMatrix& matrix = Cast(table);
-    for (size_t r = 0; r < ids.size(); ++r) {
-      std::memcpy(Cast(out).row(r), &matrix.values[size_t{ids[r]} * matrix.inputs], sizeof(float) * matrix.inputs);
+    for (int r = 0; r < Cast(step).rows(); ++r) {
+      const size_t token = Cast(step).plan.rows[r].token;
+      std::memcpy(Cast(out).row(r), &matrix.values[token * matrix.inputs], sizeof(float) * matrix.inputs);
     }
   }
 
@@ -107,25 +115,25 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void Rope(absl::Span<const uint32_t> positions, int heads, int head_dim, const WeightVector& inverse_frequencies,
-            float magnitude, Activations& x) override {
-    const std::vector<float>& frequencies = Cast(inverse_frequencies).values;
-    for (size_t r = 0; r < positions.size(); ++r) {
+  void Rope(const StepView& step, int heads, const Rotation& rotation, Activations& x) override {
+    const std::vector<float>& frequencies = Cast(*rotation.inverse_frequencies).values;
+    for (int r = 0; r < Cast(step).rows(); ++r) {
       for (int head = 0; head < heads; ++head) {
-        float* values = Cast(x).row(r) + head * head_dim;
+        float* values = Cast(x).row(r) + head * rotation.head_dim;
         for (size_t i = 0; i < frequencies.size(); ++i) {
-          const double angle = double(positions[r]) * frequencies[i];
+          const double angle = double(Cast(step).positions[r]) * frequencies[i];
           const double a = values[2 * i];
           const double b = values[2 * i + 1];
-          values[2 * i] = static_cast<float>(magnitude * (a * std::cos(angle) - b * std::sin(angle)));
-          values[2 * i + 1] = static_cast<float>(magnitude * (a * std::sin(angle) + b * std::cos(angle)));
+          values[2 * i] = static_cast<float>(rotation.magnitude * (a * std::cos(angle) - b * std::sin(angle)));
+          values[2 * i + 1] = static_cast<float>(rotation.magnitude * (a * std::sin(angle) + b * std::cos(angle)));
         }
       }
     }
   }
 
-  void WriteKv(const StepPlan& plan, int layer, const Activations& keys, const Activations& values,
+  void WriteKv(const StepView& step, int layer, const Activations& keys, const Activations& values,
                PageMemory& pages) override {
+    const StepPlan& plan = Cast(step).plan;
     for (size_t r = 0; r < plan.rows.size(); ++r) {
       const PlanRow& row = plan.rows[r];
       const PageTables& tables = plan.tables[row.tables];
@@ -138,14 +146,14 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void Attention(const StepPlan& plan, int layer, int heads, const Activations& queries, const PageMemory& pages,
+  void Attention(const StepView& step, int layer, int heads, const Activations& queries, const PageMemory& pages,
                  Activations& out) override {
-    ReferenceAttention(plan, layer, heads, Cast(queries).row(0), Cast(pages), Cast(out).row(0));
+    ReferenceAttention(Cast(step).plan, layer, heads, Cast(queries).row(0), Cast(pages), Cast(out).row(0));
   }
 
-  void AttentionMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
+  void AttentionMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
                      const Activations& queries, const PageMemory& pages) override {
-    ReferenceMass(plan, layer, heads, wanted, Cast(queries).row(0), Cast(pages));
+    ReferenceMass(Cast(step).plan, layer, heads, wanted, Cast(queries).row(0), Cast(pages));
   }
 
   void Add(int rows, const Activations& y, Activations& x) override {
@@ -169,9 +177,9 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void Gather(absl::Span<const uint32_t> rows, const Activations& x, Activations& out) override {
-    for (size_t r = 0; r < rows.size(); ++r) {
-      std::memcpy(Cast(out).row(r), Cast(x).row(rows[r]), sizeof(float) * Cast(x).columns);
+  void Gather(const StepView& step, size_t first, int rows, const Activations& x, Activations& out) override {
+    for (int i = 0; i < rows; ++i) {
+      std::memcpy(Cast(out).row(i), Cast(x).row(Cast(step).wanting[first + i]), sizeof(float) * Cast(x).columns);
     }
   }
 
@@ -179,9 +187,17 @@ class ReferenceOps final : public Ops {
 
   std::vector<KvFault> TakeKvFaults() override { return std::exchange(faults_, {}); }
 
-  void CopyToHost(int rows, const Activations& x, absl::Span<float> out) override {
+  void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
+    for (TokenQuery& query : queries) {
+      const absl::Span<const float> row(Cast(logits).row(query.row), Cast(logits).columns);
+      query.finite = std::all_of(row.begin(), row.end(), [](float logit) { return std::isfinite(logit); });
+      query.token = ChooseToken(row, query.choice);
+    }
+  }
+
+  void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
     KEDGE_CHECK(out.size() == size_t(rows) * Cast(x).columns);
-    std::memcpy(out.data(), Cast(x).row(0), sizeof(float) * out.size());
+    std::memcpy(out.data(), Cast(x).row(first), sizeof(float) * out.size());
   }
 
   void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
@@ -195,6 +211,12 @@ class ReferenceOps final : public Ops {
       if (rows[row].page == kNoPage) return;
       std::memcpy(Cast(pages).Row(rows[row]) + in_row, in.data() + in_frame, bytes);
     });
+  }
+
+  void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
+    std::vector<uint8_t> rows(from.size() * Cast(pages).shape().row_bytes());
+    ReadRows(pages, from, absl::MakeSpan(rows));
+    WriteRows(pages, to, rows);
   }
 
  private:
@@ -244,6 +266,7 @@ class ReferenceOps final : public Ops {
   }
 
   const std::string numerics_class_ = "reference-1";
+  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   std::vector<KvFault> faults_;
 };
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/kernels/testing.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -20,13 +21,7 @@ absl::Span<const uint8_t> Bytes(const std::vector<float>& values) {
 class ReferenceOpsTest : public testing::Test {
  protected:
   std::unique_ptr<Activations> Upload(const std::vector<float>& values, int columns) {
-    const int rows = static_cast<int>(values.size()) / columns;
-    const auto table = ops_->LoadMatrix(TensorType::kF32, rows, columns, Bytes(values));
-    std::unique_ptr<Activations> x = ops_->NewActivations(rows, columns);
-    std::vector<uint32_t> ids(rows);
-    for (int r = 0; r < rows; ++r) ids[r] = static_cast<uint32_t>(r);
-    ops_->Embed(*table, ids, *x);
-    return x;
+    return kedge::Upload(*ops_, values, columns);
   }
 
   void Expect(const Activations& x, int columns, const std::vector<float>& expected) {
@@ -59,9 +54,11 @@ TEST_F(ReferenceOpsTest, RmsNormDividesByTheRoot) {
 // Position 3 by a sixth of pi is a quarter turn; the pair beyond the frequencies stays; each head turns alike.
 TEST_F(ReferenceOpsTest, RopeTurnsNeighbouringPairs) {
   const auto x = Upload({1, 2, 7, 8, 3, 4, 7, 8}, 8);
-  ops_->Rope({3}, 2, 4, *ops_->LoadVector({static_cast<float>(kPi / 6)}), 1, *x);
+  const StepPlan plan = PlanOfPositions({3});
+  const auto frequencies = ops_->LoadVector({static_cast<float>(kPi / 6)});
+  ops_->Rope(*ops_->Begin(plan), 2, {4, frequencies.get(), 1}, *x);
   Expect(*x, 8, {-2, 1, 7, 8, -4, 3, 7, 8});
-  ops_->Rope({3}, 2, 4, *ops_->LoadVector({static_cast<float>(kPi / 6)}), 1.5f, *x);
+  ops_->Rope(*ops_->Begin(plan), 2, {4, frequencies.get(), 1.5f}, *x);
   Expect(*x, 8, {-1.5f, -3, 7, 8, -4.5f, -6, 7, 8});
 }
 
@@ -82,8 +79,8 @@ TEST_F(ReferenceOpsTest, AddSwiGluAndGather) {
   ops_->AddVector(2, *ops_->LoadVector({10, 20}), *x);
   Expect(*x, 2, {15, 22 + 2 * silu(1), 11 + silu(-2), 21 + silu(3)});
   const auto out = ops_->NewActivations(2, 2);
-  ops_->Gather({1, 1}, *up, *out);
-  Expect(*out, 2, {1, 1, 1, 1});
+  ops_->Gather(*ops_->Begin(PlanOfWanting(2, {1})), 0, 1, *up, *out);
+  Expect(*out, 2, {1, 1});
 }
 
 // One KV head, two query heads, head_dim 8. Row 33 sees K[0] and R[33]; what its pages hold beside is NaN.
@@ -101,23 +98,23 @@ TEST_F(ReferenceOpsTest, AttentionSeesExactlyTheSpans) {
   key[0] = 4;
   value[0] = 10;
   value[1] = 1;
-  ops_->WriteKv(first, 0, *Upload(key, 8), *Upload(value, 8), *pages);
+  ops_->WriteKv(*ops_->Begin(first), 0, *Upload(key, 8), *Upload(value, 8), *pages);
 
   StepPlan second;
   second.tables = {{.first_recent_page = 1, .recent = {2}, .kept = {0}}};
   second.rows = {{.position = 33, .recent_begin = 33, .kept_end = 1}};
   key[0] = 0;
   value[0] = 20;
-  ops_->WriteKv(second, 0, *Upload(key, 8), *Upload(value, 8), *pages);
+  ops_->WriteKv(*ops_->Begin(second), 0, *Upload(key, 8), *Upload(value, 8), *pages);
   std::vector<float> queries(16);
   queries[0] = 0;                                                       // head 0: equal scores
   queries[8] = static_cast<float>(std::log(3.0) * std::sqrt(8.0) / 4);  // head 1: K[0] weighs three times as much
   const auto out = ops_->NewActivations(1, 16);
-  ops_->Attention(second, 0, 2, *Upload(queries, 16), *pages, *out);
+  ops_->Attention(*ops_->Begin(second), 0, 2, *Upload(queries, 16), *pages, *out);
   Expect(*out, 16, {15, 1, 0, 0, 0, 0, 0, 0, 12.5, 1, 0, 0, 0, 0, 0, 0});
 
   second.rows[0].kept_end = 0;
-  ops_->Attention(second, 0, 2, *Upload(queries, 16), *pages, *out);
+  ops_->Attention(*ops_->Begin(second), 0, 2, *Upload(queries, 16), *pages, *out);
   Expect(*out, 16, {20, 1, 0, 0, 0, 0, 0, 0, 20, 1, 0, 0, 0, 0, 0, 0});
 }
 
@@ -130,9 +127,10 @@ TEST_F(ReferenceOpsTest, KeysAndValuesAreRoundedToTheKvType) {
     plan.tables = {{.recent = {0}}};
     plan.rows = {{}};
     const float value = type == KvType::kBF16 ? 1 + 0x1p-8f : 1 + 0x1p-11f;
-    ops_->WriteKv(plan, 0, *Upload(std::vector<float>(8), 8), *Upload(std::vector<float>(8, value), 8), *pages);
+    ops_->WriteKv(*ops_->Begin(plan), 0, *Upload(std::vector<float>(8), 8), *Upload(std::vector<float>(8, value), 8),
+                  *pages);
     const auto out = ops_->NewActivations(1, 8);
-    ops_->Attention(plan, 0, 1, *Upload(std::vector<float>(8), 8), *pages, *out);
+    ops_->Attention(*ops_->Begin(plan), 0, 1, *Upload(std::vector<float>(8), 8), *pages, *out);
     std::vector<float> result(8);
     ops_->CopyToHost(1, *out, absl::MakeSpan(result));
     EXPECT_EQ(result[0], type == KvType::kF32 ? value : 1) << KvTypeName(type);

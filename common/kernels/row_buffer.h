@@ -1,0 +1,35 @@
+// Memory on the host that a device copies rows to.
+#ifndef KEDGE_COMMON_KERNELS_ROW_BUFFER_H_
+#define KEDGE_COMMON_KERNELS_ROW_BUFFER_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "common/base/payload.h"
+
+namespace kedge {
+
+// Held by reference, as a Payload is: by a device for as long as it copies, so nobody has to wait before he lets go.
+// Thread-compatible; copies are cheap and name the same bytes.
+struct RowBuffer {
+  std::shared_ptr<void> owner;
+  absl::Span<uint8_t> bytes;
+
+  // Of plain memory, not cleared.
+  static RowBuffer Plain(size_t size) {
+    const std::shared_ptr<uint8_t[]> memory = std::make_shared_for_overwrite<uint8_t[]>(size);
+    return {memory, absl::Span<uint8_t>(memory.get(), size)};
+  }
+  // The bytes from `begin` on.
+  RowBuffer From(size_t begin) const {
+    return {owner, absl::Span<uint8_t>(bytes.data() + begin, bytes.size() - begin)};
+  }
+  // The same bytes, to be read alone.
+  Payload Share() const { return {owner, bytes}; }
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_KERNELS_ROW_BUFFER_H_
