@@ -70,6 +70,7 @@ class PlantedDevice : public HashDevice {
     bool Ready() const override { return inner->Ready(); }
     absl::Status Wait() override { return inner->Wait(); }
     absl::Status CheckRows(size_t first, size_t count) const override { return inner->CheckRows(first, count); }
+    std::optional<uint32_t> Token(size_t i) const override { return inner->Token(i); }
     absl::Span<const float> Logits(size_t i) const override { return inner->Logits(i); }
     absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return mass[i][h]; }
     std::unique_ptr<StepFuture> inner;

@@ -378,11 +378,12 @@ TEST_P(SimulationTest, OnlyTheRowsOfTheStateCross) {
   EXPECT_GE(client.answer.usage.segment_bytes(), client.answer.usage.kept_rows() * row_bytes);
 }
 
+std::string NameOf(const testing::TestParamInfo<Steps>& info) {
+  return info.param == Steps::kInTurn ? "InTurn" : info.param == Steps::kAhead ? "Ahead" : "Deferred";
+}
+
 INSTANTIATE_TEST_SUITE_P(Steps, SimulationTest, testing::Values(Steps::kInTurn, Steps::kAhead, Steps::kDeferred),
-                         [](const auto& info) {
-                           constexpr const char* kNames[] = {"InTurn", "Ahead", "Deferred"};
-                           return kNames[static_cast<int>(info.param)];
-                         });
+                         NameOf);
 
 }  // namespace
 }  // namespace kedge
