@@ -37,6 +37,7 @@ namespace {
 
 constexpr char kDefaultWorks[] = "decode_1_ctx0,prompt_512,prompt_2048,decode_1_ctx2048,decode_32_ctx512";
 constexpr char kDefaultPolicies[] = "window; salient; full";
+constexpr uint32_t kStepRows = 256;  // the device's memory is sized by it
 
 struct BenchEngineFlags {
   EngineOptions engine;
@@ -102,6 +103,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
 
   KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
   if (device_options.threads == 0) device_options.threads = UsableMachine().cores;
+  device_options.max_rows = kStepRows;
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
   device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();

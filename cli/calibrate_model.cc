@@ -43,9 +43,10 @@ absl::StatusOr<std::unique_ptr<StepDevice>> DeviceFor(absl::Span<const Calibrati
   for (const CalibrationText& text : texts) {
     for (const CalibrationPrompt& prompt : text.prompts) rows = std::max(rows, prompt.ids.size());
   }
-  DeviceOptions options{.threads = threads};
+  constexpr uint32_t kStepRows = 256;
+  DeviceOptions options{.threads = threads, .max_rows = kStepRows};
   // Pages of two ends, not filled.
-  options.kv_bytes = (rows + options.max_rows) * 2 * config.row_shape(options.kv_type).row_bytes();
+  options.kv_bytes = (rows + kStepRows) * 2 * config.row_shape(options.kv_type).row_bytes();
   return MakeDevice(files, options);
 }
 

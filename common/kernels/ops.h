@@ -57,6 +57,7 @@ class StepView {
 // What suits a backend.
 struct OpsTraits {
   bool roles_agree = false;    // StepDevice::roles_agree
+  uint32_t max_rows = 0;       // of one step, unless somebody asks for another number
   uint32_t logit_rows = 0;     // whose logits are computed at a time: a matrix is read again for those that follow
   absl::Duration step_target;  // StepDevice::step_target
 };

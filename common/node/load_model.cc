@@ -62,10 +62,11 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
     return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
                                                    kPageRows, " rows of ", shape.row_bytes(), " bytes"));
   }
+  const uint32_t max_rows = options.max_rows > 0 ? options.max_rows : ops->traits().max_rows;
   KEDGE_ASSIGN_OR_RETURN(Weights weights, Weights::Merge(files, threads));
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<StepDevice> device,
                          TransformerDevice::Create(std::move(weights), std::move(ops), options.kv_type,
-                                                   static_cast<uint32_t>(num_pages), options.max_rows));
+                                                   static_cast<uint32_t>(num_pages), max_rows));
   if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
   return device;
 }

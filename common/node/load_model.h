@@ -22,9 +22,9 @@ struct DeviceOptions {
   std::string backend = "cpu";  // one of BackendNames()
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
-  int threads = 0;          // 0: one per core that may be used
-  uint64_t kv_bytes = 0;    // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
-  uint32_t max_rows = 256;  // of one step
+  int threads = 0;        // 0: one per core that may be used
+  uint64_t kv_bytes = 0;  // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
+  uint32_t max_rows = 0;  // of one step; 0: what suits the backend
   bool weight_image =
       true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
   // Gets lines that the user should see: what is done without, what may not fit. Empty: nobody does.

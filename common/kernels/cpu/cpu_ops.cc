@@ -432,7 +432,8 @@ class CpuOps final : public Ops {
   }
 
   const std::string numerics_class_ = "cpu-1";
-  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
+  const OpsTraits traits_ = {
+      .roles_agree = true, .max_rows = 256, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   const CpuKernels& kernels_;
   ThreadPool pool_;
   PanelImage image_;

@@ -266,7 +266,8 @@ class ReferenceOps final : public Ops {
   }
 
   const std::string numerics_class_ = "reference-1";
-  const OpsTraits traits_ = {.roles_agree = true, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
+  const OpsTraits traits_ = {
+      .roles_agree = true, .max_rows = 256, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
   std::vector<KvFault> faults_;
 };
 
