@@ -181,6 +181,7 @@ std::vector<Content> GoldenContents(uint32_t vocab_size) {
   std::vector<Content> contents;
   for (uint32_t i = 0; i < policies.size(); ++i) {
     Content& content = contents.emplace_back(Content{.prompt_length = 70, .policy = policies[i]});
+    content.turn_begin = 31;  // of a chat
     for (uint32_t at = 0; at < 90; ++at) {
       content.ids.push_back((at + i) % 11 == 10 ? 20 : (at * at * 7 + at * 31 + i * 13) % vocab_size);
     }
