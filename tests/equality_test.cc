@@ -2,6 +2,7 @@
 // machine has, mixed, and `deferred`, for every weight type, head layout and KV type, whatever the policy, the chunks
 // and the point where the prompt is cut; and `cpu` agrees with the slow, obvious `reference`.
 #include <cmath>
+#include <deque>
 #include <map>
 
 #include "absl/strings/str_cat.h"
@@ -320,6 +321,54 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     }
   }
   EXPECT_GT(hits, 10u);
+}
+
+// Writes an answer, each row launched when the token before it is known, or one step ahead of that where the policy
+// lets it. `ahead`: how many were.
+std::vector<uint32_t> Write(const Content& prompt, uint32_t count, StepDevice* device, uint32_t* ahead) {
+  PagePool pool(device->num_pages());
+  Sequence sequence(prompt, pool.Reserve(PagesFor(prompt, 0, 20, count)).value(), &kHeads);
+  std::vector<uint32_t> written;
+  std::deque<StepUnderWay> under_way;
+  const auto launch = [&](uint32_t rows, size_t position, std::optional<uint32_t> chosen_before) {
+    const Slice slice{.sequence = &sequence,
+                      .rows = rows,
+                      .choice = TokenChoice{.seed = 3, .position = static_cast<uint32_t>(position)},
+                      .chosen_before = chosen_before};
+    under_way.push_back(LaunchStep({slice}, absl::InfinitePast(), device));
+  };
+  while (written.size() < count) {
+    if (sequence.ready() > 0) launch(std::min(sequence.ready(), 20u), written.size(), std::nullopt);
+    const std::optional<uint32_t> output = under_way.back().parts[0].output;
+    if (ahead != nullptr && output.has_value() && written.size() + 1 < count && sequence.KnowsNext()) {
+      launch(1, written.size() + 1, output);
+      ++*ahead;
+    }
+    const StepUnderWay step = std::move(under_way.front());
+    under_way.pop_front();
+    EXPECT_TRUE(step.future->Wait().ok());
+    EXPECT_TRUE(SettlePart(step, step.parts[0], &sequence, device).ok());
+    if (step.parts[0].output.has_value()) {
+      written.push_back(step.future->Token(0).value());
+      sequence.Append(written.back());
+    }
+    if (!sequence.is_under_way()) sequence.DropUnseen();
+  }
+  return written;
+}
+
+TEST_P(EqualityTest, AnAnswerIsTheSameOneStepAhead) {
+  uint32_t ahead = 0;
+  for (uint32_t seed = 0; seed < 12; ++seed) {
+    std::mt19937 random(5000 * GetParam() + seed);
+    Content content = RandomContent(model_.vocab_size, 100, random);
+    content.prompt_length = static_cast<uint32_t>(content.ids.size());
+    SCOPED_TRACE(CanonicalPolicy(content.policy));
+    const auto in_turn = model_.Device(AnyCpu(random), KvType::kF16);
+    const auto deferred = model_.Device("deferred", KvType::kF16);
+    ASSERT_EQ(Write(content, 40, in_turn.get(), nullptr), Write(content, 40, deferred.get(), &ahead));
+  }
+  EXPECT_GT(ahead, 100u);
 }
 
 // A merged adapter is the same model, to the bit, as a base that was written with the merged weights.

@@ -44,6 +44,7 @@ class SimulatedDevice {
   }
   StepDevice* get() const { return device_.get(); }
   uint64_t torn_rows() const { return hash_->torn_rows(); }
+  uint64_t rows_ahead() const { return hash_->rows_ahead(); }
 
  private:
   HashDevice* hash_;
@@ -408,6 +409,12 @@ uint64_t SimulatedCluster::torn_rows() const {
   uint64_t rows = 0;
   for (const auto& node : prefill_) rows += node->device.torn_rows();
   for (const auto& node : decode_) rows += node->device.torn_rows();
+  return rows;
+}
+
+uint64_t SimulatedCluster::rows_ahead() const {
+  uint64_t rows = 0;
+  for (const auto& node : decode_) rows += node->device.rows_ahead();
   return rows;
 }
 

@@ -89,6 +89,8 @@ class SimulatedCluster {
   uint64_t reserved_rows() const;
   uint64_t cached_rows() const;
   uint64_t torn_rows() const;
+  // Rows that were computed with a token that the step before chose.
+  uint64_t rows_ahead() const;
   absl::Duration now() const { return clock_.Now() - start_; }
 
  private:

@@ -78,6 +78,7 @@ std::unique_ptr<StepFuture> HashDevice::Launch(StepPlan plan) {
   for (const PlanRow& row : plan.rows) {
     const uint32_t token =
         row.chosen_before < 0 ? row.token : last_->tokens.at(row.chosen_before).value_or(options_.vocab_size - 1);
+    rows_ahead_ += row.chosen_before >= 0;
     results->bad_rows.push_back(options_.bad_token == token);
     const PageTables& tables = plan.tables[row.tables];
     auto recent = [&](uint32_t position) {

@@ -46,6 +46,8 @@ class HashDevice : public StepDevice {
 
   // Rows read by steps so far whose four copies were not equal: always a bug of the caller.
   uint64_t torn_rows() const { return torn_rows_; }
+  // Rows so far whose token the step before chose.
+  uint64_t rows_ahead() const { return rows_ahead_; }
 
  private:
   struct Results;
@@ -63,6 +65,7 @@ class HashDevice : public StepDevice {
   std::shared_ptr<const Results> last_;  // of the last step
   uint64_t choices_ = 0;                 // so far
   uint64_t torn_rows_ = 0;
+  uint64_t rows_ahead_ = 0;
 };
 
 }  // namespace kedge
