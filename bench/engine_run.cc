@@ -88,7 +88,6 @@ absl::Status ReadPrompt(Sequence* sequence, StepDevice* device, Steps* steps) {
       KEDGE_RETURN_IF_ERROR(steps->FinishAll());
       continue;
     }
-    if (sequence->is_under_way()) sequence->DropUnseen();
     StepPlan plan;
     sequence->Plan(slice.rows, slice.logits, &plan);
     KEDGE_RETURN_IF_ERROR(steps->Launch({slice}, std::move(plan), nullptr));
@@ -104,7 +103,6 @@ absl::Status WriteRow(absl::Span<const Slice> slices, std::optional<TokenChoice>
       sample->completion = static_cast<uint32_t>(i);
       sample->position = static_cast<uint32_t>(run->decode_steps);
     }
-    if (slices[i].sequence->is_under_way()) slices[i].sequence->DropUnseen();
     slices[i].sequence->Plan(slices[i].rows, slices[i].logits, &plan, sample);
   }
   run->visible_rows += VisibleRows(plan);

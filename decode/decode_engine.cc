@@ -377,7 +377,6 @@ bool DecodeEngine::Launch() {
   std::vector<SessionIt> sessions;  // of the slices
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
-    if (running[i]->sequence->is_under_way()) running[i]->sequence->DropUnseen();
     slices.push_back({.sequence = running[i]->sequence.get(),
                       .rows = rows[i],
                       .choice = choices[i],

@@ -138,7 +138,6 @@ bool PrefillEngine::Launch() {
   size_t i = 0;
   for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
     if (rows[i] == 0) continue;
-    if (job->sequence->is_under_way()) job->sequence->DropUnseen();
     slices.push_back(
         {.sequence = job->sequence.get(), .rows = rows[i], .logits = WantedLogits::kNone, .request = job->id});
   }

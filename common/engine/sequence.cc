@@ -23,6 +23,7 @@ uint32_t Sequence::ready() const {
 
 void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan, const std::optional<TokenChoice>& choice) {
   KEDGE_CHECK(rows <= ready());
+  DropBehindStep();
   if (content_.NeedsChoice()) {
     KEDGE_CHECK(heads_ != nullptr && !heads_->empty());
     if (!salience_.has_value()) salience_.emplace(content_, *heads_);
@@ -49,6 +50,12 @@ void Sequence::Plan(uint32_t rows, WantedLogits logits, StepPlan* plan, const st
   plan->tables.push_back(rows_.tables());
 }
 
+// Where the step before is still under way nobody has dropped what its rows alone see. What is written to those pages
+// from here on has its turn behind that step, so the bound of one step's rows holds for two.
+void Sequence::DropBehindStep() {
+  if (is_under_way()) DropUnseen();
+}
+
 // Makes room for the row and says where it lies and what it sees.
 void Sequence::AddRow(const RowRule& rule, PlanRow row, StepPlan* plan) {
   rows_.AddRecent(rule.position);
@@ -66,6 +73,7 @@ void Sequence::PlanUnknown(uint32_t chosen_before, const TokenChoice& choice, St
               .chosen_before = static_cast<int32_t>(chosen_before),
               .choice = static_cast<int32_t>(plan->choices.size())};
   plan->choices.push_back(choice);
+  DropBehindStep();
   under_way_.push_back({.rows = 1});
   AddRow(tracker_.NextUnknown(), row, plan);
   plan->tables.push_back(rows_.tables());

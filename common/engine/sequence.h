@@ -78,7 +78,7 @@ class Sequence {
   // nobody waits.
   void Settle(const StepFuture& step, size_t first_mass, StepDevice* device);
   // Gives pages back whose rows no later row may see. Call it after Settle, when what was to be read out of those
-  // rows has been asked for, or before a further step is planned: what it plans is written in its turn.
+  // rows has been asked for.
   void DropUnseen() { rows_.DropBefore(tracker_.next_recent_begin()); }
 
   // --- Sharing ---
@@ -126,6 +126,7 @@ class Sequence {
     std::vector<uint32_t> mass_rows;  // positions of those that want mass
   };
 
+  void DropBehindStep();
   void AddRow(const RowRule& rule, PlanRow row, StepPlan* plan);
   void Reduce(StepDevice* device);
 
