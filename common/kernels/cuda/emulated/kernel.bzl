@@ -1,0 +1,10 @@
+"""What a target needs whose sources hold kernels for the emulated device."""
+
+KERNEL_COPTS = [
+    # Kernels read floats as int4 and the like, as CUDA has it.
+    "-fno-strict-aliasing",
+    # And aligned, or a device stops: emulated/misaligned.cc says where. (It needs no UBSan.)
+    "-fsanitize=alignment",
+    "-fno-sanitize-recover=alignment",
+    "-Wno-unknown-pragmas",  # unroll
+]
