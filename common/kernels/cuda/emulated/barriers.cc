@@ -6,6 +6,17 @@
 #include "common/kernels/cuda/emulated/sanitizers.h"
 
 namespace kedge::cuda::emulated {
+namespace {
+
+Meeting& Find(Warp& warp, uint32_t mask) {
+  for (Meeting& meeting : warp.meetings) {
+    if (meeting.mask == mask) return meeting;
+  }
+  const Unseen unseen;
+  return warp.meetings.emplace_back(mask);
+}
+
+}  // namespace
 
 void OpenIfComplete(Block& block, BlockBarrier& barrier) {
   if (barrier.arrived == 0 || barrier.arrived < block.live) return;
@@ -45,21 +56,20 @@ Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering)
   const uint32_t bit = 1u << self.lane;
   if ((mask & bit) == 0) Fail("%s: the mask %08x leaves out lane %d, which calls", what, mask, self.lane);
   Warp& warp = RunningBlock().warps[self.warp];
-  Meeting* found = nullptr;
-  for (Meeting& meeting : warp.meetings) {
-    if (meeting.mask == mask) found = &meeting;
-  }
-  if (found == nullptr) found = &warp.meetings.emplace_back(mask);
-  Meeting& meeting = *found;
+  Meeting& meeting = Find(warp, mask);
   const uint32_t generation = meeting.generation, slot = generation % 2;
-  if (meeting.arrived == 0) {
-    meeting.what = what;
-    std::memset(meeting.offers[slot], 0xff, sizeof(meeting.offers[slot]));
-  } else if (std::strcmp(meeting.what, what) != 0) {
+  {
+    const Unseen unseen;
+    if (meeting.arrived == 0) {
+      meeting.what = what;
+      std::memset(meeting.offers[slot], 0xff, sizeof(meeting.offers[slot]));
+    }
+    meeting.offers[slot][self.lane] = offer;
+    meeting.arrived |= bit;
+  }
+  if (std::strcmp(meeting.what, what) != 0) {
     Fail("lanes of the mask %08x meet at different calls: %s and %s", mask, meeting.what, what);
   }
-  meeting.offers[slot][self.lane] = offer;
-  meeting.arrived |= bit;
   if (ordering == Ordering::kMemory) Release(meeting.turns.At(generation));
   OpenIfComplete(warp, meeting);
   if (meeting.generation == generation) WaitWhile(meeting.generation, generation, what);

@@ -12,6 +12,7 @@
 
 #include "common/kernels/cuda/emulated/fiber.h"
 #include "common/kernels/cuda/emulated/guarded_memory.h"
+#include "common/kernels/cuda/emulated/sanitizers.h"
 #include "common/kernels/cuda/emulated/stand_in/cuda_runtime.h"
 
 namespace kedge::cuda::emulated {
@@ -93,7 +94,8 @@ struct BulkCopy {
 };
 
 struct Block {
-  explicit Block(size_t shared_bytes) : shared(shared_bytes) {}
+  explicit Block(size_t shared_bytes) : shared(shared_bytes), copier(NewActor()) {}
+  ~Block() { DeleteActor(copier); }
 
   GuardedMemory shared;
   Fiber scheduler;
@@ -103,6 +105,7 @@ struct Block {
   uint32_t live = 0;  // threads that have not ended
   std::unordered_map<const void*, PhaseBarrier> phase_barriers;
   std::list<BulkCopy> bulk_copies;  // which do not move: `sync` is an address
+  void* const copier;               // the actor that makes them
 };
 
 Block& RunningBlock();

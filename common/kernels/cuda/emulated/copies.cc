@@ -60,9 +60,11 @@ void InitBarrier(Barrier* barrier, uint32_t arrivals) {
   if (reinterpret_cast<uintptr_t>(barrier) % sizeof(Barrier) != 0) Fail("InitBarrier: %p is not aligned", barrier);
   if (!RunningBlock().shared.Holds(barrier, sizeof(Barrier))) Fail("InitBarrier: %p is not in shared memory", barrier);
   if (arrivals == 0) Fail("InitBarrier: arrivals must be at least 1");
-  const auto [it, is_new] = RunningBlock().phase_barriers.try_emplace(barrier);
-  if (!is_new) Fail("InitBarrier: %p is a barrier already", barrier);
-  it->second.expected = it->second.pending = arrivals;
+  if (RunningBlock().phase_barriers.contains(barrier)) Fail("InitBarrier: %p is a barrier already", barrier);
+  {
+    const Unseen unseen;
+    RunningBlock().phase_barriers[barrier] = {.expected = arrivals, .pending = arrivals};
+  }
   std::memset(barrier, 0, sizeof(Barrier));
 }
 
@@ -89,8 +91,12 @@ void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier
   CheckAddresses("CopyBulk", shared, global, bytes);
   PhaseBarrier& state = Find(barrier);
   std::memset(shared, 0xff, bytes);
-  BulkCopy& copy = RunningBlock().bulk_copies.emplace_back(BulkCopy{shared, global, bytes, &state});
-  Release(copy.sync);
+  std::list<BulkCopy>& copies = RunningBlock().bulk_copies;
+  {
+    const Unseen unseen;
+    copies.push_back({shared, global, bytes, &state});
+  }
+  Release(copies.back().sync);
 }
 
 void StartNext() {}

@@ -6,6 +6,7 @@
 
 #include "common/kernels/cuda/device.h"
 #include "common/kernels/cuda/emulated/grid.h"
+#include "common/kernels/cuda/emulated/sanitizers.h"
 #include "gtest/gtest.h"
 
 namespace kedge::cuda::emulated {
@@ -137,7 +138,9 @@ TEST(BulkCopies, AreNaNBeforeTheirBarrier) {
     WaitForBarrier(barrier, 1);  // the phase before the first has ended
     CopyBulk(SharedMemory(), source.floats + 8, 32, barrier);
     ArriveForBytes(barrier, 32);
-    EXPECT_TRUE(std::isnan(SharedFloats()[0]));
+    if (!HasThreadSanitizer()) {  // for which it is a race
+      EXPECT_TRUE(std::isnan(SharedFloats()[0]));
+    }
     WaitForBarrier(barrier, 0);
     EXPECT_EQ(SharedFloats()[7], 15.0f);
   });

@@ -12,6 +12,8 @@ extern "C" {
 [[gnu::weak]] void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 [[gnu::weak]] void __tsan_acquire(void* address);
 [[gnu::weak]] void __tsan_release(void* address);
+[[gnu::weak]] void AnnotateIgnoreWritesBegin(const char* file, int line);  // of TSan, reads as well
+[[gnu::weak]] void AnnotateIgnoreWritesEnd(const char* file, int line);
 [[gnu::weak]] void __sanitizer_start_switch_fiber(void** save, const void* stack, size_t size);
 [[gnu::weak]] void __sanitizer_finish_switch_fiber(void* saved, const void** old_stack, size_t* old_size);
 [[gnu::weak]] void __asan_poison_memory_region(const volatile void* address, size_t size);
@@ -30,6 +32,20 @@ inline void Acquire(char& sync) {
 inline void Release(char& sync) {
   if (HasThreadSanitizer()) __tsan_release(&sync);
 }
+
+// As long as it lives, TSan looks away from what the running thread does, memory taken and given back included: for what
+// the device itself remembers of its threads.
+class Unseen {
+ public:
+  Unseen() {
+    if (HasThreadSanitizer()) AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+  }
+  ~Unseen() {
+    if (HasThreadSanitizer()) AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
+  }
+  Unseen(const Unseen&) = delete;
+  Unseen& operator=(const Unseen&) = delete;
+};
 
 // One of the threads that TSan tells apart. None without TSan.
 inline void* NewActor() { return HasThreadSanitizer() ? __tsan_create_fiber(0) : nullptr; }
