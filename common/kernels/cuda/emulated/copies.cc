@@ -1,10 +1,11 @@
 // Copies into shared memory that a thread does not make itself, the barriers that they report to, and kernels that
-// begin early. Compiled with -fno-builtin: memcpy and memset are calls, which sanitizers see. Tested by copies_test.cc.
+// begin early. Tested by copies_test.cc.
 #include <cstring>
 
 #include "common/kernels/cuda/device.h"
 #include "common/kernels/cuda/emulated/block.h"
 #include "common/kernels/cuda/emulated/sanitizers.h"
+#include "common/kernels/cuda/emulated/seen.h"
 
 namespace kedge::cuda {
 namespace emulated {
@@ -22,7 +23,7 @@ PhaseBarrier& Find(const Barrier* barrier) {
   if (it == RunningBlock().phase_barriers.end()) Fail("a barrier in shared memory is used without InitBarrier");
   // Who uses it without having waited for who made it is a race for TSan.
   Barrier word;
-  std::memcpy(&word, barrier, sizeof(word));
+  SeenCopy(&word, barrier, sizeof(word));
   return it->second;
 }
 
@@ -32,10 +33,12 @@ void FinishCopies(uint32_t left) {
   Thread& self = RunningThread();
   while (!self.copies.empty() && self.copies.front().group + left < self.copy_group) {
     const AsyncCopy& copy = self.copies.front();
-    if (std::memcmp(copy.value, copy.from, sizeof(copy.value)) != 0) {
+    uint32_t now[4];
+    SeenCopy(now, copy.from, sizeof(now));
+    if (std::memcmp(now, copy.value, sizeof(now)) != 0) {
       Fail("CopyAsync: the source %p was written before the copy was waited for", copy.from);
     }
-    std::memcpy(copy.to, copy.value, sizeof(copy.value));
+    SeenCopy(copy.to, now, sizeof(now));
     self.copies.pop_front();
   }
 }
@@ -50,8 +53,8 @@ void CopyAsync(void* shared, const void* global) {
   Thread& self = RunningThread();
   AsyncCopy& copy = self.copies.emplace_back(AsyncCopy{shared, global, {}, self.copy_group});
   CheckAddresses("CopyAsync", shared, global, sizeof(copy.value));
-  std::memcpy(copy.value, global, sizeof(copy.value));
-  std::memset(shared, 0xff, sizeof(copy.value));
+  SeenCopy(copy.value, global, sizeof(copy.value));
+  SeenFill(shared, 0xff, sizeof(copy.value));
 }
 
 void CommitCopies() { ++RunningThread().copy_group; }
@@ -65,7 +68,7 @@ void InitBarrier(Barrier* barrier, uint32_t arrivals) {
     const Unseen unseen;
     RunningBlock().phase_barriers[barrier] = {.expected = arrivals, .pending = arrivals};
   }
-  std::memset(barrier, 0, sizeof(Barrier));
+  SeenFill(barrier, 0, sizeof(Barrier));
 }
 
 void PublishBarriers() {}
@@ -90,7 +93,7 @@ void WaitForBarrier(Barrier* barrier, uint32_t parity) {
 void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier) {
   CheckAddresses("CopyBulk", shared, global, bytes);
   PhaseBarrier& state = Find(barrier);
-  std::memset(shared, 0xff, bytes);
+  SeenFill(shared, 0xff, bytes);
   std::list<BulkCopy>& copies = RunningBlock().bulk_copies;
   {
     const Unseen unseen;

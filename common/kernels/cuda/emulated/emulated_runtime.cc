@@ -1,7 +1,8 @@
 // Tested by emulated_runtime_test.cc.
 #include "common/kernels/cuda/emulated/emulated_runtime.h"
 
-#include <cstring>
+#include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <mutex>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "common/base/status.h"
 #include "common/kernels/cuda/emulated/grid.h"
 #include "common/kernels/cuda/emulated/guarded_memory.h"
+#include "common/kernels/cuda/emulated/seen.h"
 #include "common/kernels/cuda/emulated/work_order.h"
 
 namespace kedge::cuda {
@@ -150,7 +152,7 @@ class EmulatedStream : public Stream {
     KEDGE_RETURN_IF_ERROR(device_.Ask("Copy"));
     KEDGE_RETURN_IF_ERROR(device_.CheckRange("Copy: `to`", to, bytes));
     KEDGE_RETURN_IF_ERROR(device_.CheckRange("Copy: `from`", from, bytes));
-    Add([to, from, bytes] { std::memcpy(to, from, bytes); });
+    Add([to, from, bytes] { emulated::SeenCopy(to, from, bytes); });
     return absl::OkStatus();
   }
 
@@ -158,7 +160,7 @@ class EmulatedStream : public Stream {
     const Lock lock(device_.mutex);
     KEDGE_RETURN_IF_ERROR(device_.Ask("Fill"));
     KEDGE_RETURN_IF_ERROR(device_.CheckRange("Fill: `to`", to, bytes));
-    Add([to, value, bytes] { std::memset(to, value, bytes); });
+    Add([to, value, bytes] { emulated::SeenFill(to, value, bytes); });
     return absl::OkStatus();
   }
 

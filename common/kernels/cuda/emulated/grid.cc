@@ -6,7 +6,6 @@
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/kernels/cuda/emulated/block.h"
 #include "common/kernels/cuda/emulated/sanitizers.h"
+#include "common/kernels/cuda/emulated/seen.h"
 
 // What stand_in/cuda_runtime.h declares.
 __thread uint3 threadIdx, blockIdx, blockDim, gridDim;
@@ -71,7 +71,7 @@ bool LandOneCopy(Block& block) {
   void* const scheduler = RunningActor();
   BecomeActor(block.copier);
   Acquire(it->sync);
-  std::memcpy(it->to, it->from, it->bytes);
+  SeenCopy(it->to, it->from, it->bytes);
   Release(barrier.turns.At(barrier.phase));
   BecomeActor(scheduler);
   barrier.bytes -= it->bytes;

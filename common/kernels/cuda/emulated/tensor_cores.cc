@@ -1,8 +1,7 @@
 // The fragments of mma.m16n8k32 and ldmatrix, by the tables of the PTX ISA. Tested by tensor_cores_test.cc.
-#include <cstring>
-
 #include "common/kernels/cuda/device.h"
 #include "common/kernels/cuda/emulated/block.h"
+#include "common/kernels/cuda/emulated/seen.h"
 
 namespace kedge::cuda::emulated {
 namespace {
@@ -34,7 +33,7 @@ void LoadMatrices(const void* shared, bool turned, uint32_t (&out)[4]) {
   Offer row{};
   if (reinterpret_cast<uintptr_t>(shared) % 16 != 0) Fail("ldmatrix: the row %p is not aligned to 16 bytes", shared);
   if (!RunningBlock().shared.Holds(shared, 16)) Fail("ldmatrix: the row %p is not in shared memory", shared);
-  std::memcpy(&row, shared, 16);
+  SeenCopy(&row, shared, 16);
   const Met met = Meet(kAllLanes, "ldmatrix", row, Ordering::kNone);
   if (met.present != kAllLanes) Fail("ldmatrix: a lane of the warp has ended");
   const int lane = RunningThread().lane;
