@@ -1,6 +1,6 @@
-// What a CUDA backend asks of the host's side of a device: memory, streams, events, graphs, launches. There are two:
-// CUDA's own, and the emulated one (emulated/emulated_runtime.h), which needs no device. Kernels are launched by
-// launch.h.
+// What a CUDA backend asks of the host's side of a device: memory, streams, events, graphs, launches. The emulated
+// device (emulated/emulated_runtime.h) needs no GPU; CUDA's own functions are not behind this yet. Kernels are launched
+// by launch.h.
 //
 // Errors: kResourceExhausted where memory ran out; kInvalidArgument and kFailedPrecondition for a call that the device
 // does not take; kInternal for all else, which a device does not come back from.

@@ -183,6 +183,7 @@ TEST(EmulatedRuntime, RefusesAddressesThatADeviceHasNot) {
   EXPECT_EQ(Launch(*device.first, {}, Set, &mine, 1).message(),
             "launch: pointer 0 of the arguments is memory neither of the device nor pinned");
   EXPECT_TRUE(Launch(*device.first, {}, Set, device.host(), 1).ok());
+  EXPECT_TRUE(device.first->Wait().ok());
   EXPECT_EQ(*device.host(), 1);
   EXPECT_EQ(Launch(*device.first, {.block = {2048}}, Set, device.at(), 1).message(),
             "launch: block.x is 2048, must be in [1, 1024]");
