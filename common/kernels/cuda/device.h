@@ -10,9 +10,9 @@
 // exp, log and the like, whose bits differ between device and host; call the host.
 //
 // What the emulated device cannot show: memory as other blocks see it (a grid's blocks run one after another; a
-// __threadfence orders everything, for TSan as well), bank conflicts, registers, speed, fences between a thread's writes
-// and bulk copies, what is read too early before WaitForPrevious, tensor cores' rounding of floats (there is no such
-// product here).
+// __threadfence orders everything, for TSan as well), bank conflicts, registers, speed, fences between a thread's
+// writes and bulk copies, what is read too early before WaitForPrevious, tensor cores' rounding of floats (there is no
+// such product here).
 #ifndef KEDGE_COMMON_KERNELS_CUDA_DEVICE_H_
 #define KEDGE_COMMON_KERNELS_CUDA_DEVICE_H_
 

@@ -88,8 +88,9 @@ class Stream {
 class Runtime {
  public:
   virtual ~Runtime() = default;
-  virtual absl::StatusOr<std::unique_ptr<Memory>> NewMemory(size_t bytes) = 0;        // of the device
-  virtual absl::StatusOr<std::unique_ptr<Memory>> NewPinnedMemory(size_t bytes) = 0;  // of the host, and kernels read it
+  virtual absl::StatusOr<std::unique_ptr<Memory>> NewMemory(size_t bytes) = 0;  // of the device
+  virtual absl::StatusOr<std::unique_ptr<Memory>> NewPinnedMemory(
+      size_t bytes) = 0;  // of the host, and kernels read it
   virtual absl::StatusOr<std::unique_ptr<Stream>> NewStream() = 0;
   virtual absl::StatusOr<std::unique_ptr<Event>> NewEvent() = 0;
   virtual absl::StatusOr<size_t> FreeBytes() = 0;  // of the device

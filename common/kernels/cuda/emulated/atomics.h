@@ -11,8 +11,8 @@ template <typename T, typename Change>
 T Exchange(T* at, Change change) {
   T old;
   __atomic_load(at, &old, __ATOMIC_RELAXED);
-  for (T next = change(old);
-       !__atomic_compare_exchange(at, &old, &next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED); next = change(old)) {
+  for (T next = change(old); !__atomic_compare_exchange(at, &old, &next, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+       next = change(old)) {
   }
   return old;
 }

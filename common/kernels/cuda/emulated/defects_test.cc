@@ -57,13 +57,13 @@ void AttendOnce(Device& device) {
 }
 
 // The last line of a report says where; a process with one ends with 66.
-#define EXPECT_RACE(statement, where)                                        \
-  if (!HasThreadSanitizer()) GTEST_SKIP() << "needs --config=tsan";          \
-  EXPECT_EXIT(                                                               \
-      {                                                                      \
-        statement;                                                           \
-        std::exit(0);                                                        \
-      },                                                                     \
+#define EXPECT_RACE(statement, where)                               \
+  if (!HasThreadSanitizer()) GTEST_SKIP() << "needs --config=tsan"; \
+  EXPECT_EXIT(                                                      \
+      {                                                             \
+        statement;                                                  \
+        std::exit(0);                                               \
+      },                                                            \
       testing::ExitedWithCode(66), "SUMMARY: ThreadSanitizer: data race [^\n]*" where)
 
 TEST(Defects, NothingIsFoundWithoutOne) {

@@ -246,8 +246,8 @@ class EmulatedRuntime : public Runtime {
     KEDGE_RETURN_IF_ERROR(device_.Ask("NewMemory"));
     const size_t left = device_.options.memory_bytes - device_.used_bytes;
     if (bytes > left) {
-      return absl::ResourceExhaustedError(absl::StrCat("NewMemory: ", bytes, " bytes, of the device's memory ", left,
-                                                       " are left"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("NewMemory: ", bytes, " bytes, of the device's memory ", left, " are left"));
     }
     return std::make_unique<EmulatedMemory>(device_, bytes, false);
   }

@@ -7,9 +7,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include "absl/strings/string_view.h"
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "common/kernels/cuda/runtime.h"
 
 namespace kedge::cuda {

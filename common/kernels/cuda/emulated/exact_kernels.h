@@ -16,7 +16,8 @@ namespace kedge::cuda {
 
 enum class Defect { kNone, kNoBarrier, kTwoBlocksStore, kNoWait, kNoWarpBarrier };
 
-// --- One row: warps take blocks of inputs in turn and leave exact sums in shared memory, 16 threads walk the chains ---
+// --- One row: warps take blocks of inputs in turn and leave exact sums in shared memory, 16 threads walk the chains
+// ---
 
 inline constexpr int kRowWarps = 4;
 inline constexpr size_t RowSharedBytes(int blocks) { return blocks * 16 * sizeof(float2); }

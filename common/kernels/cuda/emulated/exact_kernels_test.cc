@@ -67,8 +67,13 @@ std::vector<float> RandomFloats(std::mt19937& random, size_t size) {
 // Weights in blocks as Q8_0 has them, quantised rows, and what the CPU makes of both.
 struct Products {
   Products(int rows, int outputs, int inputs)
-      : rows(rows), outputs(outputs), inputs(inputs), blocks(inputs / 32), quants(size_t(outputs) * inputs),
-        scales(size_t(outputs) * blocks), x(size_t(rows) * blocks) {
+      : rows(rows),
+        outputs(outputs),
+        inputs(inputs),
+        blocks(inputs / 32),
+        quants(size_t(outputs) * inputs),
+        scales(size_t(outputs) * blocks),
+        x(size_t(rows) * blocks) {
     std::mt19937 random(7);
     for (int8_t& quant : quants) quant = static_cast<int8_t>(random());
     for (uint16_t& scale : scales) scale = ToHalf(static_cast<float>(random() % 1000 + 1) * 1e-4f);
@@ -168,8 +173,7 @@ std::vector<float> AttendOnCpu(const float* query, const std::vector<__half>& pa
     uint16_t keys[kHeadDim * kRows];  // [dim][row], as CpuPages has them
     for (int i = 0; i < kRows * kHeadDim; ++i) keys[i % kHeadDim * kRows + i / kHeadDim] = rows[i].bits;
     float scores[kRows] = {}, weights[kRows];
-    scalar::Accumulate(KvType::kF16, 1, scaled.data(), kHeadDim, keys, kRows, 0, kHeadDim, 0, kRows / 8, scores,
-                       kRows);
+    scalar::Accumulate(KvType::kF16, 1, scaled.data(), kHeadDim, keys, kRows, 0, kHeadDim, 0, kRows / 8, scores, kRows);
     scalar::SoftmaxPage(scores, 0, ends[page], &state, weights, values.data(), kHeadDim);
     scalar::Accumulate(KvType::kF16, 1, weights, kRows, rows + kRows * kHeadDim, kHeadDim, 0, ends[page], 0,
                        kHeadDim / 8, values.data(), kHeadDim);

@@ -9,8 +9,8 @@ namespace kedge::cuda::emulated {
 // Owned by the thread of the operating system that made it, and runs on it alone.
 class Fiber {
  public:
-  Fiber();                           // the caller itself: where others come back to
-  explicit Fiber(void (*entry)());   // runs entry when it is first switched to, which ends with Leave
+  Fiber();                          // the caller itself: where others come back to
+  explicit Fiber(void (*entry)());  // runs entry when it is first switched to, which ends with Leave
   Fiber(const Fiber&) = delete;
   Fiber& operator=(const Fiber&) = delete;
   ~Fiber();

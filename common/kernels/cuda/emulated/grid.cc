@@ -11,10 +11,10 @@
 #include <memory>
 #include <random>
 #include <string>
-#include "absl/strings/string_view.h"
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/kernels/cuda/emulated/block.h"
 #include "common/kernels/cuda/emulated/sanitizers.h"
 #include "common/kernels/cuda/emulated/seen.h"

@@ -32,9 +32,8 @@ TEST(Grid, OrderIsTheSeeds) {
   const auto order_of = [](GridOptions options) {
     int turn = 0;
     std::string turns(64, ' ');
-    RunGrid({.grid = {8}, .block = {8}}, options, [&] {
-      turns[8 * blockIdx.x + threadIdx.x] = static_cast<char>(' ' + atomicAdd(&turn, 1));
-    });
+    RunGrid({.grid = {8}, .block = {8}}, options,
+            [&] { turns[8 * blockIdx.x + threadIdx.x] = static_cast<char>(' ' + atomicAdd(&turn, 1)); });
     return turns;
   };
   std::string ascending(64, ' ');
@@ -182,8 +181,7 @@ TEST(Grid, RefusesShapesThatNoDeviceTakes) {
   EXPECT_EQ(refusal({.grid = {0}}), "launch: grid.x is 0, must be in [1, 2147483647]");
   EXPECT_EQ(refusal({.grid = {1, 65536}}), "launch: grid.y is 65536, must be in [1, 65535]");
   EXPECT_EQ(refusal({.block = {1, 1, 65}}), "launch: block.z is 65, must be in [1, 64]");
-  EXPECT_EQ(refusal({.block = {64, 32}}),
-            "launch: the number of threads in a block is 2048, must be in [1, 1024]");
+  EXPECT_EQ(refusal({.block = {64, 32}}), "launch: the number of threads in a block is 2048, must be in [1, 1024]");
   EXPECT_EQ(refusal({.shared_bytes = 232449}), "launch: shared_bytes is 232449, must be at most 232448");
 }
 

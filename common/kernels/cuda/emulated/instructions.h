@@ -21,7 +21,9 @@ void FinishCopies(uint32_t left);
 // Declared in device.h: SharedMemory, CopyAsync, CommitCopies, all of the barriers in shared memory and of early
 // kernels are plain functions (copies.cc).
 
-inline void MultiplyAdd(const uint32_t (&a)[4], const uint32_t* b, int (&c)[4]) { emulated::MultiplyAddInWarp(a, b, c); }
+inline void MultiplyAdd(const uint32_t (&a)[4], const uint32_t* b, int (&c)[4]) {
+  emulated::MultiplyAddInWarp(a, b, c);
+}
 inline void MultiplyBlock(const uint32_t (&a)[4], const uint32_t* b, int (&c)[4]) {
   for (int& sum : c) sum = kSumAsFloat;
   emulated::MultiplyAddInWarp(a, b, c);

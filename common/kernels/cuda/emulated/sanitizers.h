@@ -33,8 +33,8 @@ inline void Release(char& sync) {
   if (HasThreadSanitizer()) __tsan_release(&sync);
 }
 
-// As long as it lives, TSan looks away from what the running thread does, memory taken and given back included: for what
-// the device itself remembers of its threads.
+// As long as it lives, TSan looks away from what the running thread does, memory taken and given back included: for
+// what the device itself remembers of its threads.
 class Unseen {
  public:
   Unseen() {

@@ -42,8 +42,8 @@ void LoadMatrices(const void* shared, bool turned, uint32_t (&out)[4]) {
       return met.offers[8 * matrix + of_row].words[column / 2] >> column % 2 * 16 & 0xffff;
     };
     const int major = lane / 4, minor = lane % 4 * 2;
-    out[matrix] = turned ? half(minor, major) | half(minor + 1, major) << 16
-                         : half(major, minor) | half(major, minor + 1) << 16;
+    out[matrix] =
+        turned ? half(minor, major) | half(minor + 1, major) << 16 : half(major, minor) | half(major, minor + 1) << 16;
   }
 }
 

@@ -85,10 +85,9 @@ inline int __all_sync(unsigned mask, int predicate) {
   return yes == came;
 }
 
-#define KEDGE_CUDA_REDUCE(name, join, type)                                                            \
-  inline type name(unsigned mask, type value) {                                                        \
-    return static_cast<type>(                                                                          \
-        kedge::cuda::emulated::Reduce(mask, #name, value, kedge::cuda::emulated::Join::join)); \
+#define KEDGE_CUDA_REDUCE(name, join, type)                                                                         \
+  inline type name(unsigned mask, type value) {                                                                     \
+    return static_cast<type>(kedge::cuda::emulated::Reduce(mask, #name, value, kedge::cuda::emulated::Join::join)); \
   }
 KEDGE_CUDA_REDUCE(__reduce_add_sync, kAdd, int)
 KEDGE_CUDA_REDUCE(__reduce_add_sync, kAdd, unsigned)

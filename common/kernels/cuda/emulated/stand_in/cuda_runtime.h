@@ -20,22 +20,18 @@
 
 // --- Vectors ---
 
-#define KEDGE_CUDA_VECTORS(type, name, align2, align4)  \
-  struct __attribute__((aligned(align2))) name##2 {     \
-    type x, y;                                          \
-  };                                                    \
-  struct name##3 {                                      \
-    type x, y, z;                                       \
-  };                                                    \
-  struct __attribute__((aligned(align4))) name##4 {     \
-    type x, y, z, w;                                    \
-  };                                                    \
-  inline name##2 make_##name##2(type x, type y) {       \
-    return {x, y};                                      \
-  }                                                     \
-  inline name##4 make_##name##4(type x, type y, type z, type w) { \
-    return {x, y, z, w};                                \
-  }
+#define KEDGE_CUDA_VECTORS(type, name, align2, align4)             \
+  struct __attribute__((aligned(align2))) name##2 {                \
+    type x, y;                                                     \
+  };                                                               \
+  struct name##3 {                                                 \
+    type x, y, z;                                                  \
+  };                                                               \
+  struct __attribute__((aligned(align4))) name##4 {                \
+    type x, y, z, w;                                               \
+  };                                                               \
+  inline name##2 make_##name##2(type x, type y) { return {x, y}; } \
+  inline name##4 make_##name##4(type x, type y, type z, type w) { return {x, y, z, w}; }
 KEDGE_CUDA_VECTORS(signed char, char, 2, 4)
 KEDGE_CUDA_VECTORS(unsigned char, uchar, 2, 4)
 KEDGE_CUDA_VECTORS(short, short, 4, 8)
