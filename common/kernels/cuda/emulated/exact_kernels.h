@@ -126,6 +126,27 @@ struct HeadMemory {
   float scaled[kHeadDim];
 };
 
+// ExpFloat, operation by operation: nvcc has no std::fma and no arrays of the host's.
+template <int k>
+__device__ float ExpSeries(float sum, float r) {
+  if constexpr (k < 0) {
+    return sum;
+  } else {
+    constexpr float kNext = exp_constants::kCoefficient[k];
+    return ExpSeries<k - 1>(__fmaf_rn(sum, r, kNext), r);
+  }
+}
+__device__ inline float Exp(float x) {
+  namespace c = exp_constants;
+  x = c::kLowest > x ? c::kLowest : x;
+  x = c::kHighest < x ? c::kHighest : x;
+  const float shifted = __fmaf_rn(x, c::kLog2E, c::kRoundToInteger);
+  const float n = shifted - c::kRoundToInteger;
+  const float r = __fmaf_rn(-n, c::kLn2Low, __fmaf_rn(-n, c::kLn2High, x));
+  constexpr float kFirst = c::kCoefficient[7];
+  return ExpSeries<6>(kFirst, r) * __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
+}
+
 __device__ inline float LargestOfWarp(float value) {
   for (int m = 16; m > 0; m /= 2) {
     const float other = __shfl_xor_sync(~0u, value, m);
@@ -166,11 +187,11 @@ __global__ void Attend(const float* queries, const __half* pages, const int* end
     const int end = ends[page];
     const float page_max = LargestOfWarp(lane < end ? score : -INFINITY), before = max;
     max = page_max > max ? page_max : max;
-    const float weight = lane < end ? ExpFloat(score - max) : 0.0f;
+    const float weight = lane < end ? Exp(score - max) : 0.0f;
     float page_sum = weight + __shfl_xor_sync(~0u, weight, 8);
     page_sum += __shfl_xor_sync(~0u, page_sum, 16);
     for (int m = 4; m > 0; m /= 2) page_sum += __shfl_xor_sync(~0u, page_sum, m);
-    const float correction = ExpFloat(before - max);
+    const float correction = Exp(before - max);
     sum = __fmaf_rn(sum, correction, page_sum);
     for (float& value : values) value *= correction;
     for (int row = 0; row < end; ++row) {
