@@ -122,26 +122,29 @@ TEST(EngineRunTest, ATokenIsChosenBehindEachRowAndTheTextStaysGiven) {
   EXPECT_EQ(run->chosen[5], ChooseToken(logits[1], {.seed = 9, .completion = 1, .position = 2}));
 }
 
-// Whether steps run ahead changes nothing of what is computed.
+// Whether steps run ahead changes nothing of what is computed, nor of how many pages that takes.
 TEST(EngineRunTest, StepsRunAheadOfThoseThatWereWaitedFor) {
-  const Policy policy{.anchors = {2, 10}, .sinks = 4, .recent = 8, .view = Policy::View::kAll, .prefill_full = true};
-  const std::vector<EngineStream> streams = {Stream(100, 6, policy, 1), Stream(90, 6, policy, 2)};
-  std::vector<EngineRun> runs;
-  for (const bool deferred : {false, true}) {
-    auto hash = std::make_unique<HashDevice>(
-        HashDeviceOptions{.num_pages = 200, .max_rows = 16, .vocab_size = kVocabulary, .undecided = 5});
-    HashDevice* const inner = hash.get();
-    std::unique_ptr<StepDevice> device = std::move(hash);
-    if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
-    const auto run = RunEngine(streams, {}, TokenChoice{.seed = 3}, device.get());
-    ASSERT_TRUE(run.ok()) << run.status();
-    EXPECT_EQ(inner->torn_rows(), 0u);
-    runs.push_back(*run);
+  for (const bool prefill_full : {true, false}) {
+    Policy policy{.anchors = {2, 10}, .sinks = 4, .recent = 8, .view = Policy::View::kAll};
+    policy.prefill_full = prefill_full;
+    const std::vector<EngineStream> streams = {Stream(100, 6, policy, 1), Stream(90, 6, policy, 2)};
+    std::vector<EngineRun> runs;
+    for (const bool deferred : {false, true}) {
+      auto hash = std::make_unique<HashDevice>(
+          HashDeviceOptions{.num_pages = 200, .max_rows = 16, .vocab_size = kVocabulary, .undecided = 5});
+      HashDevice* const inner = hash.get();
+      std::unique_ptr<StepDevice> device = std::move(hash);
+      if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
+      const auto run = RunEngine(streams, {}, TokenChoice{.seed = 3}, device.get());
+      ASSERT_TRUE(run.ok()) << run.status();
+      EXPECT_EQ(inner->torn_rows(), 0u);
+      runs.push_back(*run);
+    }
+    EXPECT_EQ(runs[0].chosen.size(), 12u);
+    EXPECT_EQ(runs[0].chosen, runs[1].chosen);
+    EXPECT_EQ(runs[0].visible_rows, runs[1].visible_rows);
+    EXPECT_EQ(runs[0].held_pages, runs[1].held_pages);
   }
-  EXPECT_EQ(runs[0].chosen.size(), 12u);
-  EXPECT_EQ(runs[0].chosen, runs[1].chosen);
-  EXPECT_EQ(runs[0].visible_rows, runs[1].visible_rows);
-  EXPECT_EQ(runs[0].held_pages, runs[1].held_pages);
 }
 
 TEST(EngineRunTest, TooFewPagesAreAnAnswer) {

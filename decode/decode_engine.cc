@@ -355,7 +355,8 @@ std::optional<TokenChoice> DecodeEngine::ChoiceAhead(const Session& session) con
   return ChoiceByLogitsAlone(session.job.sampling, session.generated() + 1);
 }
 
-// Every answer gets a row in every step. Returns whether there was a step to launch.
+// Every answer gets a row in every step, or, where there are more answers than rows of a step, in its turn. Returns
+// whether a step was launched: there may be nothing to do, or an answer that cannot go on before its token is here.
 bool DecodeEngine::Launch() {
   const std::vector<SessionIt> running = Running();
   std::vector<Claim> claims;
@@ -396,7 +397,7 @@ void DecodeEngine::FinishOldest() {
   under_way_.pop_front();
   const absl::Status status = step.future->Wait();
   const absl::Time now = clock_->Now();
-  pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
+  if (status.ok()) pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
   last_done_ = now;
   std::map<JobId, SessionIt> sessions;  // some may have gone meanwhile
   for (auto session = sessions_.begin(); session != sessions_.end(); ++session) sessions.emplace(session->id, session);

@@ -18,6 +18,7 @@
 #include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
+#include "common/engine/step_pacer.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
 #include "common/model/sampler.h"
@@ -95,10 +96,10 @@ class DecodeSink {
 // nothing of it but at a checkpoint or a reduction, and an answer's row names the token that the step before chooses.
 // Then the row behind an end token, or behind a token that the device left undecided, has been computed in vain and is
 // taken back. As long as one of the running answers needs more than that (logits on the host, or a policy whose rows
-// depend on their own ids), steps follow one another in turn: no answer waits for a step that others run ahead.
+// depend on their own ids), steps follow one another in turn: no answer waits for a step that others run ahead. A job
+// that is cancelled while a step of its own is under way leaves in the cache only what its checkpoints have stored.
 //
-// Owned by one thread: events in through Add, Cancel and `post`, everything
-// else in Turn.
+// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
 class DecodeEngine {
  public:
   using JobId = uint64_t;

@@ -152,7 +152,7 @@ void PrefillEngine::FinishOldest() {
   under_way_.pop_front();
   const absl::Status status = step.future->Wait();
   const absl::Time now = clock_->Now();
-  pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
+  if (status.ok()) pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
   last_done_ = now;
   for (const StepUnderWay::Part& part : step.parts) {
     const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.id == part.request; });

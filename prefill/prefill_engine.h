@@ -18,6 +18,7 @@
 #include "common/engine/sequence.h"
 #include "common/engine/state_exchange.h"
 #include "common/engine/step.h"
+#include "common/engine/step_pacer.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
 #include "common/transfer/state_source.h"
@@ -62,7 +63,8 @@ class PrefillEngine {
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
 
-  // Admits what fits, runs one step over all jobs, sends frames and signs of life. Returns whether work is left.
+  // Admits what fits, launches a step over all jobs and finishes the oldest one under way (the same, or the one before
+  // where the device runs ahead), sends frames that have been copied and signs of life. Returns whether work is left.
   bool Turn();
 
   NodeStats stats() const;

@@ -50,12 +50,14 @@ class RequestEnd {
   // The request must end, for the first reason that is given. Not under a lock: the RPC may be gone when this returns.
   void Set(const absl::Status& reason) {
     std::shared_ptr<RequestFlow> flow;
+    absl::Status first;
     {
       absl::MutexLock lock(&mutex_);
       if (reason_.ok()) reason_ = reason;
+      first = reason_;
       flow = flow_;
     }
-    if (flow != nullptr) flow->Cancel(reason);
+    if (flow != nullptr) flow->Cancel(first);
   }
   // OK as long as it need not.
   absl::Status reason() {

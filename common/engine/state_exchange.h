@@ -47,6 +47,13 @@ class StateSender {
   bool complete() const { return header_.has_value() && next_row_ == header_->positions.size() && !copying(); }
 
  private:
+  // Under way, or done. May be destroyed before it is: the device keeps the bytes.
+  struct Copy {
+    FrameHeader header;
+    RowBuffer frame;  // its header is still to be written
+    std::unique_ptr<StepFuture> done;
+  };
+
   const Sequence* sequence_;
   const uint32_t end_;
   const std::string fingerprint_;
@@ -54,11 +61,6 @@ class StateSender {
   StateShape shape_;
   uint32_t next_row_ = 0;
   uint32_t next_frame_ = 0;
-  struct Copy {
-    FrameHeader header;
-    RowBuffer frame;  // its header is still to be written
-    std::unique_ptr<StepFuture> done;
-  };
   std::deque<Copy> copies_;
 };
 

@@ -61,35 +61,12 @@ StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevi
 absl::Status SettlePart(const StepUnderWay& step, const StepUnderWay::Part& part, Sequence* sequence,
                         StepDevice* device);
 
-// Where all belong together and the next step comes when this one is done. Outputs come in the order of the slices'
-// rows that have them.
+// The same where all belong together and none goes before its step is done. Steps are finished in the order of their
+// launch. Outputs come in the order of the slices' rows that have them.
 std::unique_ptr<StepFuture> LaunchStep(absl::Span<const Slice> slices, StepDevice* device);
-// Waits for the step of these slices and settles their sequences; the first status that is not OK.
+// Waits for the step of these slices and settles their sequences; the first status that is not OK, after which the
+// sequences cannot go on.
 absl::Status FinishStep(absl::Span<const Slice> slices, StepFuture* step, StepDevice* device);
-
-// Sizes steps by time: so many rows that a step takes about `target`. A step that is too long delays every request that
-// joins, and every sign of life. A step takes a base, for reading the weights, and so much for each row: steps that are
-// full or nearly so teach what rows cost, and smaller ones, of a few answers, where the base lies. Owned by one thread.
-class StepPacer {
- public:
-  StepPacer(absl::Duration target, uint32_t max_rows) : target_(target), max_rows_(max_rows) {}
-
-  uint32_t budget() const;
-  void Record(uint32_t rows, absl::Duration took);
-
- private:
-  // Of recent steps.
-  struct Average {
-    double rows = 0;  // 0: there were none
-    double seconds = 0;
-    void Add(double more_rows, double more_seconds);
-  };
-
-  const absl::Duration target_;
-  const uint32_t max_rows_;
-  Average full_;   // of more rows than half the budget
-  Average small_;  // of fewer
-};
 
 }  // namespace kedge
 

@@ -12,7 +12,8 @@ namespace kedge {
 
 // Temperature, top-k, top-p, min-p, in this order; ties go to the lower id. The random number is a function of (seed,
 // completion, position). Pure: the same arguments give the same token on every machine, and any thread may call it.
-// What is infinite or no number counts as the largest float. REQUIRES: logits is not empty.
+// Plus infinity and what is no number count as the largest float; minus infinity is chosen only where there is nothing
+// else. REQUIRES: logits is not empty.
 uint32_t ChooseToken(absl::Span<const float> logits, const TokenChoice& choice);
 
 // --- The draw, for a number in [0, 1). REQUIRES: choice.temperature > 0 ---

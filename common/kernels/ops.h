@@ -83,7 +83,7 @@ class Ops {
   virtual absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) = 0;
 
   // --- One step; `rows` rows of activations are in use ---
-  // `plan` must outlive the view. Valid until the next call.
+  // `plan` must outlive the view, which may refer to it. Valid until the next Begin.
   virtual std::unique_ptr<StepView> Begin(const StepPlan& plan) = 0;
   // out[r] = table[token of r].
   virtual void Embed(const WeightMatrix& table, const StepView& step, Activations& out) = 0;

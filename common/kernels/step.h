@@ -76,7 +76,9 @@ struct PlanRow {
 };
 
 // REQUIRES: rows of one request stand in ascending order of position, without gaps; spans show only rows written by
-// earlier steps, by WriteRows or CopyRows, or by rows that stand before in the same step; at most max_rows() rows.
+// earlier steps, by WriteRows or CopyRows, or by rows that stand before in the same step; at most max_rows() rows. What
+// `chosen_before` names is an output of the step launched just before that wanted a token; `choice` is below
+// choices.size().
 struct StepPlan {
   std::vector<PlanRow> rows;
   std::vector<PageTables> tables;

@@ -168,9 +168,10 @@ absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Convers
                                            const ChatInput& input, const RenderedChat& chat, bool opens_answer,
                                            jinja::Limits& limits) const {
   // What is not written may still be read, such as "/no_think": another one is written then. (The template may also
-  // refuse the other one.)
-  const auto is_read = [&](const ChatInput& other) {
+  // refuse the other one; a chat that has used its steps up is another matter.)
+  const auto is_read = [&](const ChatInput& other) -> absl::StatusOr<bool> {
     const auto rendered = RenderOnce(variant.program, other, opens_answer, conversation.now, limits);
+    if (absl::IsResourceExhausted(rendered.status())) return rendered.status();
     return !rendered.ok() || rendered->text != chat.text;
   };
   int suspects = 0;
@@ -178,7 +179,8 @@ absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Convers
     ++suspects;
     ChatInput other = input;
     other.tools = Value::None();
-    if (!is_read(other)) {
+    KEDGE_ASSIGN_OR_RETURN(const bool tools_are_read, is_read(other));
+    if (!tools_are_read) {
       return absl::InvalidArgumentError("messages.tools: the model's chat template does not show them to the model");
     }
   }
@@ -194,7 +196,8 @@ absl::Status ChatTemplate::CheckAllWritten(const Variant& variant, const Convers
     const std::string content = message.content.value_or("");
     ChatInput other = input;
     other.messages[i] = WithoutCalls(input.messages[i], lacks_text ? (content == "x" ? "y" : "x") : content, i);
-    if (is_read(other)) continue;
+    KEDGE_ASSIGN_OR_RETURN(const bool message_is_read, is_read(other));
+    if (message_is_read) continue;
     const std::string path = absl::StrCat("messages.messages[", i, "]");
     return absl::InvalidArgumentError(
         lacks_text
