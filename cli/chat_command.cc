@@ -125,6 +125,9 @@ class Dialogue {
     answering_ = false;
     if (!absl::EndsWith(written, "\n")) WriteOut("\n");
     const bool stopped = !answer.ok() && stop_answer_;
+    if (answer.ok() && answer->finish_reason == "length") {
+      Say(absl::StrCat("the answer is cut at ", answer->completion_tokens, " tokens (--max-tokens)"));
+    }
     if (answer.ok() || (stopped && !written.empty())) {
       chat_.messages.push_back({"assistant", written});
       return true;

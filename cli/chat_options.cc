@@ -50,14 +50,16 @@ CLI::Option* AddTemplateArgumentsOption(CLI::App* command, ChatOptions* options)
 absl::Status ReadChatOptions(ChatOptions* options) {
   Conversation& conversation = options->conversation;
   if (!options->messages_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options->messages_file));
-    absl::StatusOr<std::vector<ChatMessage>> messages = ParseMessages(text);
+    const absl::StatusOr<std::string> text = ReadFileOrStdin(options->messages_file);
+    if (!text.ok()) return OfFlag("--messages", text.status());
+    absl::StatusOr<std::vector<ChatMessage>> messages = ParseMessages(*text);
     if (!messages.ok()) return OfFlag("--messages", messages.status());
     conversation.messages = *std::move(messages);
   }
   if (!options->tools_file.empty()) {
-    KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(options->tools_file));
-    absl::StatusOr<std::vector<Tool>> tools = ParseTools(text);
+    const absl::StatusOr<std::string> text = ReadFileOrStdin(options->tools_file);
+    if (!text.ok()) return OfFlag("--tools", text.status());
+    absl::StatusOr<std::vector<Tool>> tools = ParseTools(*text);
     if (!tools.ok()) return OfFlag("--tools", tools.status());
     conversation.tools = *std::move(tools);
   }

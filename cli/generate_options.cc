@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "cli/token_list.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/rpc/flags.h"
 
@@ -151,7 +152,9 @@ absl::Status ReadPrompt(PromptOptions* options) {
   using Source = PromptOptions::Source;
   KEDGE_RETURN_IF_ERROR(ReadChatOptions(&options->chat));
   if (options->source != Source::kFile) return absl::OkStatus();  // flags have been checked
-  KEDGE_ASSIGN_OR_RETURN(options->prompt, ReadFileOrStdin(options->prompt_file));
+  absl::StatusOr<std::string> text = ReadFileOrStdin(options->prompt_file);
+  if (!text.ok()) return OfField("--prompt-file", text.status());
+  options->prompt = *std::move(text);
   return CheckText("--prompt-file", options->prompt);
 }
 

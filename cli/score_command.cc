@@ -164,16 +164,18 @@ int RunScore(const ScoreOptions& options) {
   }
   const std::vector<double> logprobs = (*json)["logprobs"];  // of all tokens but the first
   const uint32_t split = (*json)["split"];
+  const uint64_t moved = (*json)["segment_bytes"].get<uint64_t>();
   const auto loss = [&](size_t first) {
     const double sum = std::accumulate(logprobs.begin() + first, logprobs.end(), 0.0);
     const double mean = first < logprobs.size() ? -sum / static_cast<double>(logprobs.size() - first) : 0;
     return absl::StrFormat("%.4f nats per token (perplexity %.3f)", mean, std::exp(mean));
   };
   WriteOut(absl::StrFormat(
-      "tokens         %d\nloss           %s\nbehind %-7d %s\nkept rows      %d\nsegment bytes  %d\nfull bytes     %d\n",
+      "tokens         %d\nloss           %s\nbehind %-7d %s\nkept rows      %d\n%sfull bytes     %d\n",
       (*json)["tokens"].get<uint64_t>(), loss(0), split,
       loss(std::min<size_t>(std::max(split, 1u) - 1, logprobs.size())), (*json)["kept_rows"].get<uint64_t>(),
-      (*json)["segment_bytes"].get<uint64_t>(), (*json)["full_bytes"].get<uint64_t>()));
+      moved > 0 ? absl::StrFormat("segment bytes  %d\n", moved) : "",  // nothing moves but with --path split
+      (*json)["full_bytes"].get<uint64_t>()));
   return kExitOk;
 }
 

@@ -50,6 +50,7 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
     KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), node.info.kv_type()));
     KEDGE_RETURN_IF_ERROR(
         CheckSame("row_bytes", absl::StrCat(info.row_bytes()), absl::StrCat(node.info.row_bytes())));
+    KEDGE_RETURN_IF_ERROR(CheckSame("salience heads", info.salience_heads(), node.info.salience_heads()));
     break;  // all nodes agree with the first
   }
   return absl::OkStatus();

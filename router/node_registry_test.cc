@@ -107,6 +107,9 @@ TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting)
   other.set_row_bytes(7);
   ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "row_bytes");
   other = Info("b");
+  other.set_salience_heads("retrieval=0.1");
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "salience heads");
+  other = Info("b");
   other.set_policy("another");
   ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "policy");
   other = Info("b");

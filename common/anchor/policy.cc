@@ -317,8 +317,9 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   if (policy.salient_millionths > 0 && !policy.prefill_full) {
     return Invalid(
         "salient: ", SalientText(policy.salient_millionths),
-        " chooses from the whole prompt, and with prefill=anchored most of it is gone; give prefill=full, or "
-        "salient=0");
+        " chooses from the whole prompt, and with prefill=anchored most of it is gone; give the preset first, "
+        "\"salient,salient=",
+        SalientText(policy.salient_millionths), "\", or prefill=full, or salient=0");
   }
   if (policy.salient_millionths > 0 && !policy.has_sequences()) {
     return Invalid("salient: ", SalientText(policy.salient_millionths),

@@ -214,6 +214,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   info.set_policy(canonical_policy);
   info.set_row_bytes(shape.row_bytes());
   info.set_total_rows(total_rows);
+  info.set_salience_heads(SalienceHeadsText(found.heads));
   registration.heartbeat = [&] { return HeartbeatFrom(board.Get(), loop.turns()); };
   server->SetServing(program.service_name, true);
   spdlog::info("listening {}, advertised as {}", server->address(), address);

@@ -465,6 +465,18 @@ TEST(ChatTemplateTest, TheStepsAreForAllRenderingsTogether) {
   EXPECT_EQ((*chat.chat_template)->Render(conversation, limits).status().code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST(ChatTemplateTest, AChatThatUsesItsStepsUpIsNotTakenForOneThatIsWrittenWhole) {
+  const Chat chat = MakeChat(ChatVocabulary("{% for m in messages if m.role == 'user' %}{{ m.content }}{% endfor %}"));
+  const Conversation conversation{.messages = {{"user", "a"}, {"other", "b"}, {"user", "c"}}};
+  jinja::Limits limits;
+  absl::Status status = absl::ResourceExhaustedError("");
+  for (int64_t steps = 1; steps < 1000 && absl::IsResourceExhausted(status); ++steps) {
+    limits.steps = steps;
+    status = (*chat.chat_template)->Render(conversation, limits).status();
+  }
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;  // b is left out: never is it rendered
+}
+
 TEST(ChatTemplateTest, ATemplateThatIsSlowForAnyChatIsRefusedWhenItIsRead) {
   TestVocabulary vocabulary = ChatVocabulary(kPlain);
   vocabulary.tool_template = "{% for i in range(99999) %}{% for j in range(99999) %}x{% endfor %}{% endfor %}";
