@@ -206,7 +206,8 @@ class BytesTest(unittest.TestCase):
             result = tool("chat", "--router", c.address, "--max-tokens", "3", "--ignore-eos",
                           input=b"hello\nb\xffd\nhello again\n")
             self.assertEqual(result.returncode, 1)
-            self.assertEqual(result.stderr, b"kedge: this line: is not valid UTF-8 at byte 1\n")
+            cut = b"kedge: the answer is cut at 3 tokens (--max-tokens)\n"
+            self.assertEqual(result.stderr, cut + b"kedge: this line: is not valid UTF-8 at byte 1\n" + cut)
             self.assertGreaterEqual(result.stdout.count(b"\n"), 2)
 
 

@@ -247,7 +247,7 @@ TEST(Policy, SalientIsExactInMillionths) {
 }
 
 TEST(Policy, RejectsSalienceWithoutItsGround) {
-  ExpectInvalid("window,salient=0.1", "give prefill=full, or salient=0");
+  ExpectInvalid("window,salient=0.1", "give the preset first, \"salient,salient=0.1\", or prefill=full, or salient=0");
   ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.07 goes to sequences");
 }
 
