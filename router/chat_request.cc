@@ -23,19 +23,29 @@ constexpr int64_t kMaxParts = 16'384;
 
 constexpr double kLargestWholeNumber = 9007199254740992;  // 2^53: above it not every integer is a double
 
-absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path);
+// Of structs and lists within each other. (The proto says why.)
+constexpr int kMaxLevels = 32;
+
+// `level`: of what holds the value.
+absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path, int level);
+
+absl::Status CheckLevel(const std::string& path, int level) {
+  if (level <= kMaxLevels) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(path, ": is nested deeper than ", kMaxLevels, " levels"));
+}
 
 // Members of a Struct have no order; by name they have the same one each time.
-absl::StatusOr<Json> ToJson(const google::protobuf::Struct& fields, const std::string& path) {
+absl::StatusOr<Json> ToJson(const google::protobuf::Struct& fields, const std::string& path, int level) {
+  KEDGE_RETURN_IF_ERROR(CheckLevel(path, level));
   const std::map<std::string, google::protobuf::Value> sorted(fields.fields().begin(), fields.fields().end());
   Json object = Json::object();
   for (const auto& [name, value] : sorted) {
-    KEDGE_ASSIGN_OR_RETURN(object[name], ToJson(value, absl::StrCat(path, ".", Printable(name))));
+    KEDGE_ASSIGN_OR_RETURN(object[name], ToJson(value, absl::StrCat(path, ".", Printable(name)), level));
   }
   return object;
 }
 
-absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path) {
+absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::string& path, int level) {
   switch (value.kind_case()) {
     case google::protobuf::Value::kBoolValue:
       return Json(value.bool_value());
@@ -48,11 +58,13 @@ absl::StatusOr<Json> ToJson(const google::protobuf::Value& value, const std::str
       return Json(static_cast<int64_t>(number));
     }
     case google::protobuf::Value::kStructValue:
-      return ToJson(value.struct_value(), path);
+      return ToJson(value.struct_value(), path, level + 1);
     case google::protobuf::Value::kListValue: {
+      KEDGE_RETURN_IF_ERROR(CheckLevel(path, level + 1));
       Json list = Json::array();
       for (int i = 0; i < value.list_value().values_size(); ++i) {
-        KEDGE_ASSIGN_OR_RETURN(Json item, ToJson(value.list_value().values(i), absl::StrCat(path, "[", i, "]")));
+        KEDGE_ASSIGN_OR_RETURN(Json item,
+                               ToJson(value.list_value().values(i), absl::StrCat(path, "[", i, "]"), level + 1));
         list.push_back(std::move(item));
       }
       return list;
@@ -99,7 +111,8 @@ absl::StatusOr<Conversation> ToConversation(const v1::ChatMessages& messages, ab
     if (proto.has_parameters()) tool.parameters = proto.parameters();
   }
   if (messages.has_template_arguments()) {
-    KEDGE_ASSIGN_OR_RETURN(const Json arguments, ToJson(messages.template_arguments(), "messages.template_arguments"));
+    KEDGE_ASSIGN_OR_RETURN(const Json arguments,
+                           ToJson(messages.template_arguments(), "messages.template_arguments", /*level=*/1));
     conversation.template_arguments = arguments.dump(-1, ' ', false, Json::error_handler_t::replace);
   }
   conversation.add_generation_prompt =

@@ -125,6 +125,21 @@ TEST_F(ChatRequestTest, WrongFieldsAreNamed) {
   ExpectRefused(request_, "messages.template_arguments.messages: is set by the server");
 }
 
+TEST_F(ChatRequestTest, TemplateArgumentsAreAtMost32LevelsDeep) {
+  chat_->add_messages()->set_role("user");
+  google::protobuf::Value* value = &(*chat_->mutable_template_arguments()->mutable_fields())["a"];  // in level 1
+  for (int level = 2; level <= 32; ++level) {
+    value = level % 2 == 0 ? value->mutable_list_value()->add_values()
+                           : &(*value->mutable_struct_value()->mutable_fields())["b"];
+  }
+  value->set_bool_value(true);
+  EXPECT_TRUE(parser_.Parse(request_, "").ok()) << parser_.Parse(request_, "").status();
+  value->mutable_list_value();
+  const absl::Status status = parser_.Parse(request_, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_NE(status.message().find("is nested deeper than 32 levels"), absl::string_view::npos) << status;
+}
+
 TEST_F(ChatRequestTest, PinsHoldWhatTheTemplateWritesOfAMessage) {
   auto* call = Add("assistant", "Look.")->add_tool_calls();
   call->set_name("weather");
