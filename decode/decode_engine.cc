@@ -6,10 +6,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <optional>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "common/anchor/tracker.h"
 #include "common/base/status.h"
@@ -60,7 +60,7 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       pool_(device->num_pages()),
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),
-      pacer_(device->step_target(), device->max_rows()) {}
+      steps_(device, clock) {}
 
 DecodeEngine::~DecodeEngine() = default;
 
@@ -312,7 +312,7 @@ bool DecodeEngine::Turn() {
   Admit();
   GiveUpSilent();
   Step();
-  return !under_way_.empty() || std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+  return !steps_.empty() || std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
     return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
   });
 }
@@ -331,14 +331,13 @@ std::vector<DecodeEngine::SessionIt> DecodeEngine::Running() {
   }
   const uint32_t count = static_cast<uint32_t>(running.size());
   if (count > device_->max_rows())
-    std::rotate(running.begin(), running.begin() + steps_ * device_->max_rows() % count, running.end());
+    std::rotate(running.begin(), running.begin() + steps_.count() * device_->max_rows() % count, running.end());
   return running;
 }
 
 void DecodeEngine::Step() {
-  const size_t most = device_->runs_ahead() ? 2 : 1;
   const bool launched = Launch();
-  if (!under_way_.empty() && (!launched || under_way_.size() == most)) FinishOldest();
+  if (!steps_.empty() && (!launched || steps_.full())) FinishOldest();
 }
 
 // Whether no row will follow the next token.
@@ -373,7 +372,7 @@ bool DecodeEngine::Launch() {
   }
   const uint32_t count = static_cast<uint32_t>(running.size());
   const std::vector<uint32_t> rows =
-      DivideStep(claims, std::min(std::max(pacer_.budget(), count), device_->max_rows()));
+      DivideStep(claims, std::min(std::max(steps_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   std::vector<SessionIt> sessions;  // of the slices
   for (size_t i = 0; i < running.size(); ++i) {
@@ -386,20 +385,15 @@ bool DecodeEngine::Launch() {
     sessions.push_back(running[i]);
   }
   if (slices.empty()) return false;
-  const StepUnderWay& step = under_way_.emplace_back(LaunchStep(slices, clock_->Now(), device_));
+  const StepUnderWay& step = steps_.Launch(slices);
   for (size_t i = 0; i < sessions.size(); ++i) sessions[i]->output = step.parts[i].output;
-  ++steps_;
   return true;
 }
 
 void DecodeEngine::FinishOldest() {
-  const StepUnderWay step = std::move(under_way_.front());
-  under_way_.pop_front();
-  const absl::Status status = step.future->Wait();
-  const absl::Time now = clock_->Now();
-  if (status.ok()) pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
-  last_done_ = now;
-  std::map<JobId, SessionIt> sessions;  // some may have gone meanwhile
+  const auto [step, status] = steps_.FinishOldest();
+  absl::flat_hash_map<JobId, SessionIt> sessions;  // some may have gone meanwhile
+  sessions.reserve(sessions_.size());
   for (auto session = sessions_.begin(); session != sessions_.end(); ++session) sessions.emplace(session->id, session);
   for (const StepUnderWay::Part& part : step.parts) {
     const auto found = sessions.find(part.request);
@@ -457,11 +451,11 @@ void DecodeEngine::TakeToken(SessionIt session, const StepFuture& step, size_t o
 void DecodeEngine::TakeBack(Session& session) {
   session.sequence->TakeBack();
   session.output.reset();
-  for (StepUnderWay::Part& part : under_way_.back().parts) part.is_taken_back |= part.request == session.id;
+  for (StepUnderWay::Part& part : steps_.newest().parts) part.is_taken_back |= part.request == session.id;
 }
 
 NodeStats DecodeEngine::stats() const {
-  NodeStats stats{.steps = steps_,
+  NodeStats stats{.steps = steps_.count(),
                   .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
                   .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
                   .cached_rows = cache_.num_rows()};

@@ -3,7 +3,6 @@
 #define KEDGE_DECODE_DECODE_ENGINE_H_
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <list>
 #include <memory>
@@ -18,7 +17,7 @@
 #include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
 #include "common/engine/step.h"
-#include "common/engine/step_pacer.h"
+#include "common/engine/step_queue.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
 #include "common/model/sampler.h"
@@ -158,12 +157,9 @@ class DecodeEngine {
   const Post post_;
   PagePool pool_;
   PrefixCache cache_;
-  StepPacer pacer_;
+  StepQueue steps_;
   std::list<Session> sessions_;  // in order of arrival
   JobId next_id_ = 1;
-  std::deque<StepUnderWay> under_way_;  // one, or two where the device runs ahead
-  absl::Time last_done_ = absl::InfinitePast();
-  uint64_t steps_ = 0;
 };
 
 }  // namespace kedge

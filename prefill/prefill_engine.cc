@@ -44,7 +44,7 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       pool_(device->num_pages()),
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),
-      pacer_(device->step_target(), device->max_rows()) {}
+      steps_(device, clock) {}
 
 PrefillEngine::~PrefillEngine() = default;
 
@@ -123,17 +123,16 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
 // Where the device runs ahead, a step is launched before the one before is waited for: a prompt's next rows need
 // nothing of it but at a checkpoint or a reduction.
 bool PrefillEngine::Step() {
-  const size_t most = device_->runs_ahead() ? 2 : 1;
   const bool launched = Launch();
-  if (under_way_.empty()) return false;
-  if (!launched || under_way_.size() == most) FinishOldest();
+  if (steps_.empty()) return false;
+  if (!launched || steps_.full()) FinishOldest();
   return true;
 }
 
 bool PrefillEngine::Launch() {
   std::vector<Claim> claims;
   for (const Job& job : jobs_) claims.push_back(job.claim());
-  const std::vector<uint32_t> rows = DivideStep(claims, pacer_.budget());
+  const std::vector<uint32_t> rows = DivideStep(claims, steps_.budget());
   std::vector<Slice> slices;
   size_t i = 0;
   for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
@@ -142,18 +141,12 @@ bool PrefillEngine::Launch() {
         {.sequence = job->sequence.get(), .rows = rows[i], .logits = WantedLogits::kNone, .request = job->id});
   }
   if (slices.empty()) return false;
-  under_way_.push_back(LaunchStep(slices, clock_->Now(), device_));
-  ++steps_;
+  steps_.Launch(slices);
   return true;
 }
 
 void PrefillEngine::FinishOldest() {
-  const StepUnderWay step = std::move(under_way_.front());
-  under_way_.pop_front();
-  const absl::Status status = step.future->Wait();
-  const absl::Time now = clock_->Now();
-  if (status.ok()) pacer_.Record(step.rows, now - std::max(step.launched, last_done_));
-  last_done_ = now;
+  const auto [step, status] = steps_.FinishOldest();
   for (const StepUnderWay::Part& part : step.parts) {
     const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.id == part.request; });
     if (job == jobs_.end()) continue;  // cancelled meanwhile
@@ -189,7 +182,7 @@ bool PrefillEngine::Turn() {
     if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
-  return !under_way_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+  return !steps_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
     if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
     return !job.waits() && job.pages <= pool_.num_free();
   });
@@ -205,7 +198,7 @@ void PrefillEngine::SendProgress() {
 }
 
 NodeStats PrefillEngine::stats() const {
-  NodeStats stats{.steps = steps_,
+  NodeStats stats{.steps = steps_.count(),
                   .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
                   .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
                   .cached_rows = cache_.num_rows()};

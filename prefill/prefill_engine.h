@@ -4,7 +4,6 @@
 #define KEDGE_PREFILL_PREFILL_ENGINE_H_
 
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -18,7 +17,7 @@
 #include "common/engine/sequence.h"
 #include "common/engine/state_exchange.h"
 #include "common/engine/step.h"
-#include "common/engine/step_pacer.h"
+#include "common/engine/step_queue.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
 #include "common/transfer/state_source.h"
@@ -88,12 +87,9 @@ class PrefillEngine {
   const Clock* const clock_;
   PagePool pool_;
   PrefixCache cache_;
-  StepPacer pacer_;
+  StepQueue steps_;
   std::list<Job> jobs_;  // in order of arrival
   JobId next_id_ = 1;
-  std::deque<StepUnderWay> under_way_;  // one, or two where the device runs ahead
-  absl::Time last_done_ = absl::InfinitePast();
-  uint64_t steps_ = 0;
 };
 
 }  // namespace kedge

@@ -1,0 +1,29 @@
+// A step that was launched while another one was under way takes from that one's end to its own. Tested by
+// step_queue_test.cc, and by the tests of both engines.
+#include "common/engine/step_queue.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/check.h"
+
+namespace kedge {
+
+const StepUnderWay& StepQueue::Launch(absl::Span<const Slice> slices) {
+  KEDGE_CHECK(!full());
+  ++count_;
+  return under_way_.emplace_back(LaunchStep(slices, clock_->Now(), device_));
+}
+
+StepQueue::Finished StepQueue::FinishOldest() {
+  KEDGE_CHECK(!empty());
+  Finished finished{.step = std::move(under_way_.front())};
+  under_way_.pop_front();
+  finished.status = finished.step.future->Wait();
+  const absl::Time now = clock_->Now();
+  if (finished.status.ok()) pacer_.Record(finished.step.rows, now - std::max(finished.step.launched, last_done_));
+  last_done_ = now;
+  return finished;
+}
+
+}  // namespace kedge

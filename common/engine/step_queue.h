@@ -1,0 +1,57 @@
+// The steps of an engine that are under way.
+#ifndef KEDGE_COMMON_ENGINE_STEP_QUEUE_H_
+#define KEDGE_COMMON_ENGINE_STEP_QUEUE_H_
+
+#include <cstdint>
+#include <deque>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "common/base/clock.h"
+#include "common/engine/step.h"
+#include "common/engine/step_pacer.h"
+#include "common/kernels/step.h"
+
+namespace kedge {
+
+// Steps in the order of their launch: one at a time, or two where the device runs ahead. Times them, and so says how
+// many rows the next one may have. Owned by one thread.
+class StepQueue {
+ public:
+  // Both must outlive this.
+  StepQueue(StepDevice* device, const Clock* clock)
+      : device_(device), clock_(clock), pacer_(device->step_target(), device->max_rows()) {}
+
+  uint32_t budget() const { return pacer_.budget(); }
+  bool empty() const { return under_way_.empty(); }
+  // No further step may be launched before the oldest is finished.
+  bool full() const { return under_way_.size() == (device_->runs_ahead() ? 2 : 1); }
+  // Launched so far.
+  uint64_t count() const { return count_; }
+
+  // The newest. REQUIRES: there is one.
+  StepUnderWay& newest() { return under_way_.back(); }
+
+  // Returns the step, which stays here. REQUIRES: not full().
+  const StepUnderWay& Launch(absl::Span<const Slice> slices);
+
+  struct Finished {
+    StepUnderWay step;
+    absl::Status status;  // of its Wait
+  };
+  // Waits for the oldest step and takes it out. REQUIRES: not empty().
+  Finished FinishOldest();
+
+ private:
+  StepDevice* const device_;
+  const Clock* const clock_;
+  StepPacer pacer_;
+  std::deque<StepUnderWay> under_way_;
+  absl::Time last_done_ = absl::InfinitePast();
+  uint64_t count_ = 0;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_ENGINE_STEP_QUEUE_H_
