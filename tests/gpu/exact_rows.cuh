@@ -6,33 +6,12 @@
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 
-#include "common/kernels/cpu/exp.h"
+#include "common/kernels/cuda/exp.h"
 #include "common/kernels/cpu/panels.h"
 
 namespace kedge::probe {
 
-template <int k>
-__device__ inline float ExpSeries(float sum, float r) {
-  if constexpr (k < 0) {
-    return sum;
-  } else {
-    constexpr float kNext = exp_constants::kCoefficient[k];
-    return ExpSeries<k - 1>(__fmaf_rn(sum, r, kNext), r);
-  }
-}
-
-__device__ inline float Exp(float x) {
-  namespace c = exp_constants;
-  x = c::kLowest > x ? c::kLowest : x;
-  x = c::kHighest < x ? c::kHighest : x;
-  const float shifted = __fmaf_rn(x, c::kLog2E, c::kRoundToInteger);
-  const float n = shifted - c::kRoundToInteger;
-  float r = __fmaf_rn(-n, c::kLn2High, x);
-  r = __fmaf_rn(-n, c::kLn2Low, r);
-  constexpr float kFirst = exp_constants::kCoefficient[7];
-  const float sum = ExpSeries<6>(kFirst, r);
-  return sum * __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
-}
+using cuda::Exp;
 
 __device__ inline float Larger(float a, float b) { return a > b ? a : b; }
 

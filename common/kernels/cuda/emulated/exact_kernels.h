@@ -8,8 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "common/kernels/cpu/exp.h"
 #include "common/kernels/cuda/device.h"
+#include "common/kernels/cuda/exp.h"
 #include "common/kernels/step.h"
 
 namespace kedge::cuda {
@@ -125,27 +125,6 @@ struct HeadMemory {
   __half keys[kPageRows][kHeadDim + 8], values[kPageRows][kHeadDim];
   float scaled[kHeadDim];
 };
-
-// ExpFloat, operation by operation: nvcc has no std::fma and no arrays of the host's.
-template <int k>
-__device__ float ExpSeries(float sum, float r) {
-  if constexpr (k < 0) {
-    return sum;
-  } else {
-    constexpr float kNext = exp_constants::kCoefficient[k];
-    return ExpSeries<k - 1>(__fmaf_rn(sum, r, kNext), r);
-  }
-}
-__device__ inline float Exp(float x) {
-  namespace c = exp_constants;
-  x = c::kLowest > x ? c::kLowest : x;
-  x = c::kHighest < x ? c::kHighest : x;
-  const float shifted = __fmaf_rn(x, c::kLog2E, c::kRoundToInteger);
-  const float n = shifted - c::kRoundToInteger;
-  const float r = __fmaf_rn(-n, c::kLn2Low, __fmaf_rn(-n, c::kLn2High, x));
-  constexpr float kFirst = c::kCoefficient[7];
-  return ExpSeries<6>(kFirst, r) * __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
-}
 
 __device__ inline float LargestOfWarp(float value) {
   for (int m = 16; m > 0; m /= 2) {
