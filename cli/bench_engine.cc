@@ -23,6 +23,7 @@
 #include "cli/open_model.h"
 #include "common/anchor/policy.h"
 #include "common/base/machine_limits.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
@@ -55,9 +56,7 @@ absl::StatusOr<std::vector<BenchPolicy>> ParsePolicies(const std::string& list, 
     text = absl::StripAsciiWhitespace(text);
     if (text.empty()) continue;
     absl::StatusOr<Policy> policy = ParsePolicy(text, names);
-    if (!policy.ok()) {
-      return absl::Status(policy.status().code(), absl::StrCat("policies: ", text, ": ", policy.status().message()));
-    }
+    if (!policy.ok()) return OfField(absl::StrCat("policies: ", text), policy.status());
     policies.push_back({std::string(text), *std::move(policy)});
   }
   if (policies.empty()) return absl::InvalidArgumentError("policies: none is given");

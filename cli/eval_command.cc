@@ -20,6 +20,7 @@
 #include "cli/token_list.h"
 #include "common/anchor/policy.h"
 #include "common/anchor/salience.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
 #include "common/model/config.h"
@@ -72,8 +73,7 @@ absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, c
   for (absl::string_view text : absl::StrSplit(list, ';')) {
     text = absl::StripAsciiWhitespace(text);
     if (text.empty()) continue;
-    const absl::Status status = add(text);
-    if (!status.ok()) return absl::Status(status.code(), absl::StrCat("--policies: ", text, ": ", status.message()));
+    KEDGE_RETURN_IF_ERROR(OfField(absl::StrCat("--policies: ", text), add(text)));
   }
   return policies;
 }
@@ -123,9 +123,7 @@ absl::Status WriteReport(const std::string& out, const EvalResults& results, con
   if (!fs::exists(document)) return WriteFile(absl::StrCat(out, "/figures.md"), report);
   KEDGE_ASSIGN_OR_RETURN(const std::string text, ReadFileOrStdin(document));
   const absl::StatusOr<std::string> replaced = ReplaceFigures(text, report);
-  if (!replaced.ok()) {
-    return absl::Status(replaced.status().code(), absl::StrCat(document, ": ", replaced.status().message()));
-  }
+  if (!replaced.ok()) return OfField(document, replaced.status());
   return WriteFile(document, *replaced);
 }
 

@@ -23,8 +23,7 @@ MachineLimits UsableMachine();
 // /proc/self/cgroup, /proc/self/mountinfo and the directories that these name; "" for the real ones.
 MachineLimits LimitedByGroups(MachineLimits whole, const std::string& root);
 
-// Lets this process, and what it starts, open as many files as the hard limit allows, or a million;
-// sockets count.
+// Lets this process, and what it starts, open as many files as the hard limit allows, or a million; sockets count.
 // kResourceExhausted if these are fewer than `least`: said at once, because later it shows as a wait without an end.
 absl::Status RaiseFileLimit(uint64_t least);
 // For a server with a few connections.

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/jinja/functions.h"
 #include "common/jinja/invocation.h"
@@ -64,7 +65,7 @@ absl::Status Evaluator::At(int line, absl::Status status) {
   if (status.ok() || placed_) return status;
   placed_ = true;
   if (status.GetPayload(kRaisedPayload).has_value()) return absl::Status(status.code(), status.message());
-  return absl::Status(status.code(), absl::StrCat("line ", line, ": ", status.message()));
+  return OfField(absl::StrCat("line ", line), status);
 }
 
 absl::StatusOr<Text> Evaluator::Render(const Value& variables) {

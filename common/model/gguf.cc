@@ -25,6 +25,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/file_kind.h"
 
@@ -60,11 +61,6 @@ enum class ValueType : uint32_t {
 };
 
 absl::Status Damaged(absl::string_view what) { return absl::InvalidArgumentError(what); }
-
-// Puts "where: " in front of the message.
-absl::Status At(absl::string_view where, const absl::Status& status) {
-  return absl::Status(status.code(), absl::StrCat(where, ": ", status.message()));
-}
 
 // A name from the file, fit for a message: escaped and not too long.
 std::string Quoted(absl::string_view name) {
@@ -365,14 +361,14 @@ absl::Status GgufFile::ParseHeader() {
     KEDGE_RETURN_IF_ERROR(cursor.Need(num_keys, 14, "the metadata"));
     return cursor.Need(num_tensors, 33, "the tensor table");
   };
-  if (absl::Status status = read_counts(); !status.ok()) return At(name_, status);
+  if (absl::Status status = read_counts(); !status.ok()) return OfField(name_, status);
 
   for (uint64_t i = 0; i < num_keys; ++i) {
     absl::StatusOr<std::string> key = cursor.ReadName("a key");
-    if (!key.ok()) return At(absl::StrCat(name_, ": key ", i + 1, " of ", num_keys), key.status());
+    if (!key.ok()) return OfField(absl::StrCat(name_, ": key ", i + 1, " of ", num_keys), key.status());
     const std::string where = absl::StrCat(name_, ": key ", Quoted(*key));
     absl::StatusOr<GgufValue> value = ReadValue(cursor);
-    if (!value.ok()) return At(where, value.status());
+    if (!value.ok()) return OfField(where, value.status());
     if (!metadata_.emplace(*std::move(key), *std::move(value)).second) return Damaged(absl::StrCat(where, ": twice"));
   }
 
@@ -381,11 +377,11 @@ absl::Status GgufFile::ParseHeader() {
     TableRow row;
     absl::StatusOr<std::string> tensor_name = cursor.ReadName("a tensor's name");
     if (!tensor_name.ok()) {
-      return At(absl::StrCat(name_, ": tensor ", i + 1, " of ", num_tensors), tensor_name.status());
+      return OfField(absl::StrCat(name_, ": tensor ", i + 1, " of ", num_tensors), tensor_name.status());
     }
     row.tensor.name = *std::move(tensor_name);
     const std::string where = absl::StrCat(name_, ": tensor ", Quoted(row.tensor.name));
-    if (absl::Status status = ReadTableRow(cursor, row); !status.ok()) return At(where, status);
+    if (absl::Status status = ReadTableRow(cursor, row); !status.ok()) return OfField(where, status);
     if (!tensor_index_.emplace(row.tensor.name, i).second) return Damaged(absl::StrCat(where, ": twice"));
     table.push_back(std::move(row));
   }
