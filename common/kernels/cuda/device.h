@@ -22,7 +22,9 @@
 
 #include <cstdint>
 
-namespace kedge::cuda {
+#include "common/kernels/cuda/target.h"
+
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 // The block's dynamic shared memory, aligned to 1,024 bytes. It holds nothing that can be told when a block begins.
 __device__ uint8_t* SharedMemory();
@@ -76,7 +78,7 @@ __device__ void StartNext();
 // earlier kernel wrote and before it writes anything that one may read: so a kernel's end means the end of all before.
 __device__ void WaitForPrevious();
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
 #ifdef __CUDACC__
 #include "common/kernels/cuda/ptx.h"

@@ -5,7 +5,7 @@
 #include "common/kernels/cpu/exp.h"
 #include "common/kernels/cuda/device.h"
 
-namespace kedge::cuda {
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 // ExpFloat, operation by operation: nvcc has no std::fma and no arrays of the host's.
 template <int k>
@@ -28,6 +28,6 @@ __device__ inline float Exp(float x) {
   return ExpSeries<6>(kFirst, r) * __uint_as_float((__float_as_uint(shifted) << 23) + 0x3f800000u);
 }
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
 #endif  // KEDGE_COMMON_KERNELS_CUDA_EXP_H_

@@ -9,8 +9,9 @@
 #include <utility>
 
 #include "common/kernels/cuda/runtime.h"
+#include "common/kernels/cuda/target.h"
 
-namespace kedge::cuda {
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 // Arguments are converted to the kernel's parameters and copied.
 template <typename... Parameters, typename... Arguments>
@@ -36,6 +37,6 @@ absl::Status Launch(Stream& stream, const LaunchShape& shape, void (*kernel)(Par
   return stream.Launch(shape, call);
 }
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
 #endif  // KEDGE_COMMON_KERNELS_CUDA_LAUNCH_H_

@@ -6,7 +6,9 @@
 
 #include <cstdint>
 
-namespace kedge::cuda {
+#include "common/kernels/cuda/target.h"
+
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 __device__ inline uint32_t SharedAddress(const void* shared) {
   return static_cast<uint32_t>(__cvta_generic_to_shared(shared));
@@ -86,6 +88,6 @@ __device__ inline void CopyBulk(void* shared, const void* global, uint32_t bytes
 __device__ inline void StartNext() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
 __device__ inline void WaitForPrevious() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
 #endif  // KEDGE_COMMON_KERNELS_CUDA_PTX_H_

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -84,10 +85,18 @@ class Stream {
   virtual absl::Status Replay(const Graph& graph) = 0;
 };
 
+// What launches are fitted to.
+struct DeviceProperties {
+  std::string name;         // "NVIDIA H200"
+  int multiprocessors = 0;  // that run blocks of threads at the same time
+  int shared_bytes = 0;     // that one block may have
+};
+
 // Thread-safe, and so are the objects that it makes, each of which is used by one thread at a time. Outlives them.
 class Runtime {
  public:
   virtual ~Runtime() = default;
+  virtual const DeviceProperties& properties() const = 0;
   virtual absl::StatusOr<std::unique_ptr<Memory>> NewMemory(size_t bytes) = 0;  // of the device
   virtual absl::StatusOr<std::unique_ptr<Memory>> NewPinnedMemory(
       size_t bytes) = 0;  // of the host, and kernels read it

@@ -7,8 +7,7 @@
 #include "common/kernels/cuda/emulated/sanitizers.h"
 #include "common/kernels/cuda/emulated/seen.h"
 
-namespace kedge::cuda {
-namespace emulated {
+namespace kedge::cuda::emulated {
 namespace {
 
 void CheckAddresses(const char* what, const void* shared, const void* global, size_t bytes) {
@@ -43,7 +42,9 @@ void FinishCopies(uint32_t left) {
   }
 }
 
-}  // namespace emulated
+}  // namespace kedge::cuda::emulated
+
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 using namespace emulated;
 
@@ -105,4 +106,4 @@ void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier
 void StartNext() {}
 void WaitForPrevious() { RunningThread().waited_for_previous = true; }
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET

@@ -241,6 +241,8 @@ class EmulatedRuntime : public Runtime {
  public:
   explicit EmulatedRuntime(EmulatedOptions options) : device_(std::move(options)) {}
 
+  const DeviceProperties& properties() const override { return device_.options.properties; }
+
   absl::StatusOr<std::unique_ptr<Memory>> NewMemory(size_t bytes) override {
     const Lock lock(device_.mutex);
     KEDGE_RETURN_IF_ERROR(device_.Ask("NewMemory"));

@@ -19,6 +19,7 @@ struct EmulatedOptions {
   // streams, blocks and threads take another order that CUDA allows, drawn from it.
   std::optional<uint64_t> seed;
   size_t memory_bytes = size_t{1} << 30;  // of the device
+  DeviceProperties properties = {.name = "emulated device", .multiprocessors = 3, .shared_bytes = 227 << 10};
   // Asked before each call that can fail, named by the method ("NewMemory", "Launch"), from the thread that calls: what
   // it returns, if not OK, is the call's failure. May be nullptr.
   std::function<absl::Status(absl::string_view call)> fault;

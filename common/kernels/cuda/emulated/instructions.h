@@ -8,15 +8,18 @@
 
 #include <cstdint>
 
-namespace kedge::cuda {
-namespace emulated {
+#include "common/kernels/cuda/target.h"
+
+namespace kedge::cuda::emulated {
 
 // c[0..3] of the lane += its part of a * b.
 void MultiplyAddInWarp(const uint32_t (&a)[4], const uint32_t* b, int (&c)[4]);
 void LoadMatrices(const void* shared, bool turned, uint32_t (&out)[4]);
 void FinishCopies(uint32_t left);
 
-}  // namespace emulated
+}  // namespace kedge::cuda::emulated
+
+namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 // Declared in device.h: SharedMemory, CopyAsync, CommitCopies, all of the barriers in shared memory and of early
 // kernels are plain functions (copies.cc).
@@ -38,6 +41,6 @@ void WaitForCopies() {
   emulated::FinishCopies(left);
 }
 
-}  // namespace kedge::cuda
+}  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
 #endif  // KEDGE_COMMON_KERNELS_CUDA_EMULATED_INSTRUCTIONS_H_
