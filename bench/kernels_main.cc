@@ -22,7 +22,7 @@
 #include "common/base/check.h"
 #include "common/base/machine_limits.h"
 #include "common/kernels/create_ops.h"
-#include "common/kernels/ops.h"
+#include "common/kernels/host_ops.h"
 
 namespace kedge {
 namespace {
@@ -37,7 +37,7 @@ struct Matrices {
 };
 
 struct Context {
-  Ops* ops;
+  HostOps* ops;
   Limits limits;
   size_t weight_bytes;  // of all matrices of one shape together
   Matrices matrices;    // the last ones: Google Benchmark calls a benchmark several times
@@ -69,7 +69,7 @@ void SetCounters(benchmark::State& state, double seconds, double bytes, double r
 }
 
 // Activations of random floats. The table is what the backend makes activations from.
-std::unique_ptr<Activations> RandomActivations(Ops* ops, int rows, int columns) {
+std::unique_ptr<Activations> RandomActivations(HostOps* ops, int rows, int columns) {
   const std::vector<uint8_t> data = RandomWeights(TensorType::kF32, size_t{1} * rows * columns);
   const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(TensorType::kF32, rows, columns, data);
   std::unique_ptr<Activations> x = ops->NewActivations(rows, columns);
@@ -238,7 +238,7 @@ int Main(int argc, char** argv) {
       ->type_name("N");
   app.add_option("--backend", backend,
                  "What computes: cpu, with the best instructions that the machine has, or with others")
-      ->check(CLI::IsMember(Backends()))
+      ->check(CLI::IsMember(HostBackends()))
       ->capture_default_str();
   app.add_option("--weights", megabytes,
                  "MB of weights of each shape, and of the buffer of the plain read; the default model has 98")
@@ -255,7 +255,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  auto ops = CreateOps(backend, threads);
+  auto ops = CreateHostOps(backend, threads);
   KEDGE_CHECK(ops.ok());
   Context context{.ops = ops->get(),
                   .limits = MeasureLimits(threads, size_t{1000000} * megabytes),

@@ -16,7 +16,7 @@ std::string NameOf(InstructionSet set) { return absl::StrCat("cpu:", std::string
 
 }  // namespace
 
-std::vector<std::string> Backends() {
+std::vector<std::string> HostBackends() {
   std::vector<std::string> names = {"cpu", "reference"};
   for (InstructionSet set : kInstructionSets) {
     if (IsAvailable(set)) names.push_back(NameOf(set));
@@ -24,8 +24,11 @@ std::vector<std::string> Backends() {
   return names;
 }
 
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path,
-                                               const std::function<void(const std::string&)>& image_notice) {
+std::vector<std::string> Backends() { return HostBackends(); }
+
+absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(absl::string_view backend, int threads,
+                                                       const std::string& image_path,
+                                                       const std::function<void(const std::string&)>& image_notice) {
   CpuOptions options{.threads = threads, .image_path = image_path, .image_notice = image_notice};
   if (backend == "cpu") return CreateCpuOps(options);
   if (backend == "reference") return CreateReferenceOps();
@@ -36,6 +39,11 @@ absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int th
   }
   return absl::InvalidArgumentError(absl::StrCat("backend: \"", backend, "\" is none that this machine has; those are ",
                                                  absl::StrJoin(Backends(), ", ")));
+}
+
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path,
+                                               const std::function<void(const std::string&)>& image_notice) {
+  return CreateHostOps(backend, threads, image_path, image_notice);
 }
 
 }  // namespace kedge

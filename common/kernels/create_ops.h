@@ -9,12 +9,15 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/kernels/host_ops.h"
 #include "common/kernels/ops.h"
 
 namespace kedge {
 
-// What CreateOps takes on this machine: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for tests
-// and measurements: `cpu` takes the best instructions that the machine has.
+// What CreateHostOps takes on this machine: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for
+// tests and measurements: `cpu` takes the best instructions that the machine has.
+std::vector<std::string> HostBackends();
+// What CreateOps takes.
 std::vector<std::string> Backends();
 
 // kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path` and
@@ -22,6 +25,9 @@ std::vector<std::string> Backends();
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
                                                const std::string& image_path = "",
                                                const std::function<void(const std::string&)>& image_notice = {});
+absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(absl::string_view backend, int threads,
+                                                       const std::string& image_path = "",
+                                                       const std::function<void(const std::string&)>& image_notice = {});
 
 }  // namespace kedge
 

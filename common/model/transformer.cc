@@ -1,8 +1,7 @@
 // The forward pass reads like the paper: Forward, ForwardLayer and ComputeOutputs have one operation a line. Everything
 // that makes a step special (which rows see which, where they are written) is in the plan, and only WriteKv and
 // Attention look at it. The output matrix is the largest of a small model, so it is applied only to the rows with an
-// output, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary. Of a row that
-// wants a token nothing else comes to the host.
+// output, and a few at a time, so that the device needs no buffer of all rows by the whole vocabulary.
 //
 // Backends turn neighbouring values of a head. Where a model turns the halves of a head instead (qwen2, qwen3), the
 // outputs of its query and key matrices are reordered when they are loaded, and with them the biases or norms that
@@ -12,15 +11,14 @@
 #include "common/model/transformer.h"
 
 #include <algorithm>
-#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/kernels/dequantize.h"
-#include "common/kernels/finite.h"
 #include "common/model/rope.h"
+#include "common/model/transformer_future.h"
 
 namespace kedge {
 namespace {
@@ -62,75 +60,57 @@ struct TransformerDevice::Buffers {
   std::unique_ptr<Activations> logits;       // [logit rows, vocab]
 };
 
-// On the host.
-struct TransformerDevice::Results {
-  std::vector<std::optional<uint32_t>> tokens;  // [outputs]
-  std::vector<std::vector<float>> logits;       // [outputs][vocab], of those without a token
-  std::vector<std::vector<uint32_t>> mass;      // [rows that want mass * mass heads][ranges]
-  size_t mass_heads = 0;
-  std::map<size_t, absl::Status> bad_rows;  // that CheckRows tells of
-};
-
-// Of work that was done before the future was made.
-class TransformerDevice::Future final : public StepFuture {
- public:
-  explicit Future(absl::Status status) : status_(std::move(status)) {}
-  explicit Future(std::shared_ptr<const Results> results) : results_(std::move(results)) {}
-
-  bool Ready() const override { return true; }
-  absl::Status Wait() override { return status_; }
-  absl::Status CheckRows(size_t first, size_t count) const override {
-    const auto bad = results_->bad_rows.lower_bound(first);
-    return bad != results_->bad_rows.end() && bad->first < first + count ? bad->second : absl::OkStatus();
-  }
-  std::optional<uint32_t> Token(size_t i) const override { return results_->tokens[i]; }
-  absl::Span<const float> Logits(size_t i) const override { return results_->logits[i]; }
-  absl::Span<const uint32_t> Mass(size_t i, size_t h) const override {
-    return results_->mass[i * results_->mass_heads + h];
-  }
-
- private:
-  const absl::Status status_;
-  const std::shared_ptr<const Results> results_;
-};
-
 TransformerDevice::TransformerDevice(Weights weights) : weights_(std::move(weights)) {}
 TransformerDevice::~TransformerDevice() = default;
 
 absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Weights weights, std::unique_ptr<Ops> ops,
-                                                                             KvType kv_type, uint32_t num_pages,
+                                                                             KvType kv_type, uint64_t kv_bytes,
                                                                              uint32_t max_rows) {
   KEDGE_CHECK(max_rows > 0);
   std::unique_ptr<TransformerDevice> device(new TransformerDevice(std::move(weights)));
   KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(device->weights_.base()));
-  const ModelConfig& config = device->config_;
   device->ops_ = std::move(ops);
-  device->row_shape_ = config.row_shape(kv_type);
-  device->num_pages_ = num_pages;
+  device->row_shape_ = device->config_.row_shape(kv_type);
   device->max_rows_ = max_rows;
-  KEDGE_ASSIGN_OR_RETURN(device->pages_, device->ops_->NewPages(device->row_shape_, num_pages));
   KEDGE_RETURN_IF_ERROR(device->LoadWeights());
-
-  const int rows = static_cast<int>(max_rows);
-  const int logit_rows = static_cast<int>(std::min(max_rows, device->ops_->traits().logit_rows));
-  const int query_size = config.num_heads * config.head_dim;
-  const int kv_size = config.num_kv_heads * config.head_dim;
-  const auto buffer = [&](int buffer_rows, int columns) { return device->ops_->NewActivations(buffer_rows, columns); };
-  auto buffers = std::make_unique<Buffers>();
-  buffers->hidden = buffer(rows, config.hidden_size);
-  buffers->normed = buffer(rows, config.hidden_size);
-  buffers->update = buffer(rows, config.hidden_size);
-  buffers->query = buffer(rows, query_size);
-  buffers->key = buffer(rows, kv_size);
-  buffers->value = buffer(rows, kv_size);
-  buffers->attention = buffer(rows, query_size);
-  buffers->gate = buffer(rows, config.ffn_size);
-  buffers->up = buffer(rows, config.ffn_size);
-  buffers->last = buffer(logit_rows, config.hidden_size);
-  buffers->last_normed = buffer(logit_rows, config.hidden_size);
-  buffers->logits = buffer(logit_rows, config.vocab_size);
-  device->buffers_ = std::move(buffers);
+  device->MakeBuffers();
+  KEDGE_RETURN_IF_ERROR(device->ops_->status());
+  KEDGE_RETURN_IF_ERROR(device->MakePages(kv_bytes));
   return device;
+}
+
+void TransformerDevice::MakeBuffers() {
+  const int rows = static_cast<int>(max_rows_);
+  const int logit_rows = static_cast<int>(std::min(max_rows_, ops_->traits().logit_rows));
+  const int query_size = config_.num_heads * config_.head_dim;
+  const int kv_size = config_.num_kv_heads * config_.head_dim;
+  const auto buffer = [&](int buffer_rows, int columns) { return ops_->NewActivations(buffer_rows, columns); };
+  buffers_ = std::make_unique<Buffers>();
+  buffers_->hidden = buffer(rows, config_.hidden_size);
+  buffers_->normed = buffer(rows, config_.hidden_size);
+  buffers_->update = buffer(rows, config_.hidden_size);
+  buffers_->query = buffer(rows, query_size);
+  buffers_->key = buffer(rows, kv_size);
+  buffers_->value = buffer(rows, kv_size);
+  buffers_->attention = buffer(rows, query_size);
+  buffers_->gate = buffer(rows, config_.ffn_size);
+  buffers_->up = buffer(rows, config_.ffn_size);
+  buffers_->last = buffer(logit_rows, config_.hidden_size);
+  buffers_->last_normed = buffer(logit_rows, config_.hidden_size);
+  buffers_->logits = buffer(logit_rows, config_.vocab_size);
+}
+
+// Last, when it is known what weights and activations leave of a device's memory.
+absl::Status TransformerDevice::MakePages(uint64_t kv_bytes) {
+  if (kv_bytes == 0) kv_bytes = ops_->BytesForPages(row_shape_).value_or(0);
+  const uint64_t num_pages = kv_bytes / (row_shape_.row_bytes() * kPageRows);
+  if (num_pages == 0 || num_pages > UINT32_MAX) {
+    return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
+                                                   kPageRows, " rows of ", row_shape_.row_bytes(), " bytes"));
+  }
+  num_pages_ = static_cast<uint32_t>(num_pages);
+  KEDGE_ASSIGN_OR_RETURN(pages_, ops_->NewPages(row_shape_, num_pages_));
+  return absl::OkStatus();
 }
 
 absl::Status TransformerDevice::LoadWeights() {
@@ -237,53 +217,16 @@ void TransformerDevice::LoadRotation() {
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
-  if (absl::Status status = CheckPlan(plan); !status.ok()) return std::make_unique<Future>(std::move(status));
-  TakeTokens(&plan);
-  // Who waited for the step before may still hold what it made; else this one takes its memory.
-  if (results_ == nullptr || results_.use_count() > 1) results_ = std::make_shared<Results>();
-  PrepareMass(plan);
-  const std::unique_ptr<StepView> step = ops_->Begin(plan);
-  Forward(*step, static_cast<int>(plan.rows.size()));
-  FindBadRows(plan);
-  ComputeOutputs(plan, *step);
-  return std::make_unique<Future>(results_);
-}
-
-void TransformerDevice::TakeTokens(StepPlan* plan) const {
-  for (PlanRow& row : plan->rows) {
-    if (row.chosen_before >= 0) row.token = results_->tokens[row.chosen_before].value_or(0);
+  if (absl::Status status = CheckPlan(plan); !status.ok()) return std::make_unique<FailedFuture>(std::move(status));
+  auto kept = std::make_unique<const StepPlan>(std::move(plan));
+  outputs_before_ = std::count_if(kept->rows.begin(), kept->rows.end(), [](const PlanRow& r) { return r.has_output(); });
+  std::unique_ptr<StepView> step = ops_->Begin(*kept);
+  if (!ops_->Replay(*step)) {
+    Forward(*step, static_cast<int>(kept->rows.size()));
+    ComputeOutputs(*step, outputs_before_);
   }
-}
-
-// What comes first is the cause: a bad row makes all that sees it bad, in later layers and in the logits.
-void TransformerDevice::FindBadRows(const StepPlan& plan) {
-  results_->bad_rows.clear();
-  for (const Ops::KvFault& fault : ops_->TakeKvFaults()) {
-    const char* const type = KvTypeName(row_shape_.type);
-    const std::string what =
-        fault.overflowed ? absl::StrCat("a key or value is beyond what the KV type ", type,
-                                        " holds: serve this model with --kv-type bf16 or f32")
-                         : std::string("a key or value is infinite or not a number: the weights may be damaged");
-    results_->bad_rows.emplace(fault.row, absl::InternalError(absl::StrCat("token ", plan.rows[fault.row].position,
-                                                                           ", layer ", fault.layer, ": ", what)));
-  }
-}
-
-// Most steps ask for none.
-void TransformerDevice::PrepareMass(const StepPlan& plan) {
-  size_t used = 0;
-  std::vector<std::vector<uint32_t>>& masses = results_->mass;
-  results_->mass_heads = plan.mass_heads.size();
-  mass_queries_.assign(config_.num_layers, {});
-  for (uint32_t r = 0; r < plan.rows.size(); ++r) {
-    if (!plan.rows[r].wants_mass) continue;
-    masses.resize(std::max(masses.size(), used + plan.mass_heads.size()));
-    for (const HeadRef& head : plan.mass_heads) {
-      std::vector<uint32_t>& mass = masses[used++];
-      mass.resize(MassEnds(plan, plan.rows[r]).size());
-      mass_queries_[head.layer].push_back({.row = r, .head = head.head, .mass = absl::MakeSpan(mass)});
-    }
-  }
+  std::unique_ptr<PendingStep> pending = ops_->Finish(std::move(step));
+  return std::make_unique<TransformerFuture>(std::move(kept), row_shape_.type, std::move(pending));
 }
 
 void TransformerDevice::Forward(const StepView& step, int rows) {
@@ -299,15 +242,15 @@ void TransformerDevice::ForwardLayer(const StepView& step, int rows, int layer) 
 
   ops_->AddNorm(rows, layer == 0 ? nullptr : b.update.get(), *b.hidden, *w.attention_norm, config_.rms_epsilon,
                 *b.normed);
-  ops_->MatMulBias(rows, *b.normed,
-                   {{w.query.get(), w.query_bias.get(), b.query.get()},
-                    {w.key.get(), w.key_bias.get(), b.key.get()},
-                    {w.value.get(), w.value_bias.get(), b.value.get()}});
+  ops_->MatMul(rows, *b.normed,
+               {{w.query.get(), b.query.get(), w.query_bias.get()},
+                {w.key.get(), b.key.get(), w.key_bias.get()},
+                {w.value.get(), b.value.get(), w.value_bias.get()}});
   if (config_.has_head_norms) NormHeads(rows, w);
   ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key, *b.value,
                        *pages_);
   ops_->Attention(step, layer, config_.num_heads, *b.query, *pages_, *b.attention);
-  ops_->AttentionMass(step, layer, config_.num_heads, mass_queries_[layer], *b.query, *pages_);
+  ops_->AttentionMass(step, layer, config_.num_heads, *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);
   ops_->SumAcrossShards(rows, *b.update);
 
@@ -322,63 +265,27 @@ void TransformerDevice::NormHeads(int rows, const Layer& w) {
   ops_->RmsNormHeads(rows, config_.num_kv_heads, *w.key_norm, config_.rms_epsilon, *buffers_->key);
 }
 
-void TransformerDevice::ComputeOutputs(const StepPlan& plan, const StepView& step) {
-  std::vector<uint32_t> wanted;
-  for (uint32_t r = 0; r < plan.rows.size(); ++r) {
-    if (plan.rows[r].has_output()) wanted.push_back(r);
-  }
-  results_->tokens.assign(wanted.size(), std::nullopt);
-  if (results_->logits.size() < wanted.size()) results_->logits.resize(wanted.size());
+void TransformerDevice::ComputeOutputs(const StepView& step, size_t outputs) {
   const WeightMatrix& output = output_ != nullptr ? *output_ : *embedding_;
   Buffers& b = *buffers_;
   const size_t at_once = ops_->traits().logit_rows;
-  for (size_t done = 0; done < wanted.size(); done += at_once) {
-    const absl::Span<const uint32_t> piece = absl::MakeConstSpan(wanted).subspan(done, at_once);
-    const int rows = static_cast<int>(piece.size());
+  for (size_t done = 0; done < outputs; done += at_once) {
+    const int rows = static_cast<int>(std::min(at_once, outputs - done));
     ops_->Gather(step, done, rows, *b.hidden, *b.last);
-    ops_->RmsNorm(rows, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
+    ops_->AddNorm(rows, nullptr, *b.last, *output_norm_, config_.rms_epsilon, *b.last_normed);
     ops_->MatMul(rows, *b.last_normed, output, *b.logits);
-    TakeOutputs(plan, piece, done);
-  }
-}
-
-// Of `rows`, whose logits have been computed: tokens, or logits where there is none. `first`: the first one's output.
-void TransformerDevice::TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first) {
-  std::vector<Ops::TokenQuery> queries;
-  for (uint32_t i = 0; i < rows.size(); ++i) {
-    if (const int32_t choice = plan.rows[rows[i]].choice; choice >= 0) {
-      queries.push_back({.row = i, .choice = plan.choices[choice]});
-    }
-  }
-  if (!queries.empty()) ops_->ChooseTokens(*buffers_->logits, absl::MakeSpan(queries));
-  std::vector<bool> finite(rows.size());
-  for (const Ops::TokenQuery& query : queries) {
-    results_->tokens[first + query.row] = query.token;
-    finite[query.row] = query.finite;
-  }
-  for (size_t i = 0; i < rows.size(); ++i) {
-    if (!results_->tokens[first + i].has_value()) {
-      std::vector<float>& logits = results_->logits[first + i];
-      logits.resize(vocab_size());
-      ops_->CopyToHost(static_cast<int>(i), 1, *buffers_->logits, absl::MakeSpan(logits));
-      finite[i] = AllFinite(logits.data(), logits.size());
-    }
-    if (finite[i]) continue;
-    results_->bad_rows.emplace(rows[i], absl::InternalError(absl::StrCat(
-                                            "token ", plan.rows[rows[i]].position,
-                                            ": its logits are infinite or not numbers: the weights may be damaged")));
+    ops_->TakeOutputs(step, done, rows, *b.logits);
   }
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::ReadRows(std::vector<RowRef> rows, RowBuffer out) {
   KEDGE_CHECK(out.bytes.size() == rows.size() * row_shape_.row_bytes());
-  ops_->ReadRows(*pages_, rows, out.bytes);
-  return std::make_unique<Future>(absl::OkStatus());
+  return std::make_unique<CopyFuture>(ops_->ReadRows(*pages_, std::move(rows), std::move(out)));
 }
 
 void TransformerDevice::WriteRows(std::vector<RowRef> rows, Payload in) {
   KEDGE_CHECK(in.bytes.size() == rows.size() * row_shape_.row_bytes());
-  ops_->WriteRows(*pages_, rows, in.bytes);
+  ops_->WriteRows(*pages_, std::move(rows), std::move(in));
 }
 
 void TransformerDevice::CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) {
@@ -410,8 +317,7 @@ absl::Status TransformerDevice::CheckPlan(const StepPlan& plan) const {
   }
   for (size_t r = 0; r < plan.rows.size(); ++r) {
     const PlanRow& row = plan.rows[r];
-    const size_t outputs_before = results_ == nullptr ? 0 : results_->tokens.size();
-    if (row.chosen_before >= 0 && static_cast<size_t>(row.chosen_before) >= outputs_before) {
+    if (row.chosen_before >= 0 && static_cast<size_t>(row.chosen_before) >= outputs_before_) {
       return error(r, "chosen_before");
     }
     if (row.token >= vocab_size()) return error(r, "token id beyond the vocabulary");

@@ -19,13 +19,14 @@
 
 namespace kedge {
 
-// The forward pass over any Ops. A step runs at once, inside Launch; its future is done when Launch returns. Owns the
-// Ops, the weights, the KV pages and the activations of one step. Owned by one thread.
+// The forward pass over any Ops: Launch queues a step there, and its future says when it is done. Owns the Ops, the
+// weights, the KV pages and the activations of one step. Owned by one thread; outlives its futures.
 class TransformerDevice final : public StepDevice {
  public:
-  // kInvalidArgument names what is wrong with the file; kResourceExhausted if there is no memory for `num_pages` pages.
+  // `kv_bytes`: of pages; 0: what the backend has left (OpsTraits::has_own_memory). kInvalidArgument names what is wrong
+  // with the file or with kv_bytes; kResourceExhausted if there is no memory.
   static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
-                                                                   KvType kv_type, uint32_t num_pages,
+                                                                   KvType kv_type, uint64_t kv_bytes,
                                                                    uint32_t max_rows);
   ~TransformerDevice() override;
 
@@ -38,11 +39,12 @@ class TransformerDevice final : public StepDevice {
   uint32_t max_rows() const override { return max_rows_; }
   absl::Duration step_target() const override { return ops_->traits().step_target; }
   uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
-  bool runs_ahead() const override { return false; }
+  bool runs_ahead() const override { return ops_->traits().runs_ahead; }
 
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
   // nothing is computed.
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override;
+  RowBuffer NewRowBuffer(size_t size) const override { return ops_->NewRowBuffer(size); }
   std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) override;
   void WriteRows(std::vector<RowRef> rows, Payload in) override;
   void CopyRows(std::vector<RowRef> from, std::vector<RowRef> to) override;
@@ -50,11 +52,11 @@ class TransformerDevice final : public StepDevice {
  private:
   struct Layer;    // weights of one layer
   struct Buffers;  // activations of one step
-  struct Results;  // of one step
-  class Future;
 
   explicit TransformerDevice(Weights weights);
   absl::Status LoadWeights();
+  void MakeBuffers();
+  absl::Status MakePages(uint64_t kv_bytes);
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const GgufTensor& tensor, absl::Span<const uint8_t> data);
@@ -65,14 +67,10 @@ class TransformerDevice final : public StepDevice {
   void LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
 
-  void TakeTokens(StepPlan* plan) const;
-  void PrepareMass(const StepPlan& plan);
   void Forward(const StepView& step, int rows);
   void ForwardLayer(const StepView& step, int rows, int layer);
   void NormHeads(int rows, const Layer& w);
-  void FindBadRows(const StepPlan& plan);
-  void ComputeOutputs(const StepPlan& plan, const StepView& step);
-  void TakeOutputs(const StepPlan& plan, absl::Span<const uint32_t> rows, size_t first);
+  void ComputeOutputs(const StepView& step, size_t outputs);
 
   const Weights weights_;                             // the matrices may refer to their bytes
   std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
@@ -90,8 +88,7 @@ class TransformerDevice final : public StepDevice {
   Ops::Rotation rotation_{};
   std::unique_ptr<PageMemory> pages_;
   std::unique_ptr<Buffers> buffers_;
-  std::shared_ptr<Results> results_;                       // of the last step; its future holds them as well
-  std::vector<std::vector<Ops::MassQuery>> mass_queries_;  // of the step, per layer
+  size_t outputs_before_ = 0;  // of the last step
 };
 
 }  // namespace kedge

@@ -33,7 +33,8 @@ std::unique_ptr<TransformerDevice> MakeDevice(const std::string& model, std::uni
   const absl::Span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(model.data()), model.size());
   absl::StatusOr<std::shared_ptr<const GgufFile>> file = GgufFile::Parse(bytes, "tiny.gguf");
   EXPECT_TRUE(file.ok()) << file.status();
-  auto device = TransformerDevice::Create(*file, std::move(ops), type, kPages, kMaxRows);
+  const uint64_t kv_bytes = LoadConfig(**file)->row_shape(type).row_bytes() * kPageRows * kPages;
+  auto device = TransformerDevice::Create(*file, std::move(ops), type, kv_bytes, kMaxRows);
   EXPECT_TRUE(device.ok()) << device.status();
   return *std::move(device);
 }

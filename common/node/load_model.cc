@@ -52,21 +52,17 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
                          CreateOps(deferred ? "cpu" : options.backend, threads, image, options.notice));
-  KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
-  const RowShape shape = config.row_shape(options.kv_type);
-  const uint64_t kv_bytes = options.kv_bytes > 0 ? options.kv_bytes : DefaultKvBytes(machine.memory_bytes);
-  const std::string warning = MemoryWarning(files.base->total_bytes(), kv_bytes, machine.memory_bytes);
-  if (!warning.empty() && options.notice) options.notice(warning);
-  const uint64_t num_pages = kv_bytes / (shape.row_bytes() * kPageRows);
-  if (num_pages == 0 || num_pages > UINT32_MAX) {
-    return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
-                                                   kPageRows, " rows of ", shape.row_bytes(), " bytes"));
+  uint64_t kv_bytes = options.kv_bytes;
+  if (!ops->traits().has_own_memory) {
+    if (kv_bytes == 0) kv_bytes = DefaultKvBytes(machine.memory_bytes);
+    const std::string warning = MemoryWarning(files.base->total_bytes(), kv_bytes, machine.memory_bytes);
+    if (!warning.empty() && options.notice) options.notice(warning);
   }
   const uint32_t max_rows = options.max_rows > 0 ? options.max_rows : ops->traits().max_rows;
   KEDGE_ASSIGN_OR_RETURN(Weights weights, Weights::Merge(files, threads));
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<StepDevice> device,
-                         TransformerDevice::Create(std::move(weights), std::move(ops), options.kv_type,
-                                                   static_cast<uint32_t>(num_pages), max_rows));
+                         TransformerDevice::Create(std::move(weights), std::move(ops), options.kv_type, kv_bytes,
+                                                   max_rows));
   if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
   return device;
 }

@@ -20,7 +20,8 @@ class Span : public std::span<T> {
 };
 using string_view = std::string_view;
 class Duration {};
-class Status;
+struct Status {};
+inline Status OkStatus() { return {}; }
 template <typename T>
 class StatusOr;
 template <typename Signature>

@@ -30,7 +30,7 @@ TEST(HostReferenceTest, ProductsAreThoseOfTheBackend) {
     file.insert(file.end(), quants, quants + 32);
   }
   const std::vector<float> x = RandomFloats(random, rows * inputs, 2);
-  const std::unique_ptr<Ops> ops = CreateCpuOps({});
+  const std::unique_ptr<HostOps> ops = CreateCpuOps({});
   const std::unique_ptr<WeightMatrix> matrix = ops->LoadMatrix(TensorType::kQ8_0, outputs, inputs, file);
   const std::unique_ptr<Activations> in = Upload(*ops, x, inputs), out = ops->NewActivations(rows, outputs);
   ops->MatMul(rows, *in, *matrix, *out);
@@ -60,7 +60,7 @@ TEST(HostReferenceTest, AttentionIsThatOfTheBackend) {
   Random random(3);
   const std::vector<float> query = RandomFloats(random, kDim, 2), keys = RandomFloats(random, kRows * kDim, 1),
                            values = RandomFloats(random, kRows * kDim, 1);
-  const std::unique_ptr<Ops> ops = CreateCpuOps({});
+  const std::unique_ptr<HostOps> ops = CreateCpuOps({});
   const std::unique_ptr<PageMemory> pages = *ops->NewPages({1, 1, kDim, KvType::kF16}, 6);
   StepPlan plan;  // rows 40 to 74 are recent; of those before, the even ones were kept
   plan.tables = {{0, {0, 1, 2}, {3}}};
@@ -95,7 +95,7 @@ TEST(HostReferenceTest, RotationIsThatOfTheBackend) {
   const std::vector<uint32_t> positions = {0, 7, 131071};
   std::vector<float> x = RandomFloats(random, positions.size() * 2 * kPairs, 2);
   const RopeTables tables(positions, kPairs, 500000);
-  const std::unique_ptr<Ops> ops = CreateCpuOps({});
+  const std::unique_ptr<HostOps> ops = CreateCpuOps({});
   const std::unique_ptr<Activations> turned = Upload(*ops, x, 2 * kPairs);
   const std::unique_ptr<WeightVector> frequencies = ops->LoadVector(tables.frequencies);
   const Ops::Rotation rotation{.head_dim = 2 * kPairs, .inverse_frequencies = frequencies.get(), .magnitude = 1};

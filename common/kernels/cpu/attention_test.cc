@@ -75,13 +75,13 @@ struct Manner {
 };
 
 // [rows, heads * head_dim].
-std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& request, const Manner& manner) {
+std::vector<float> Compute(HostOps& ops, const Layout& layout, const Request& request, const Manner& manner) {
   const RowShape shape{kLayers, static_cast<uint32_t>(layout.kv_heads), static_cast<uint32_t>(layout.head_dim),
                        layout.type};
   const std::unique_ptr<PageMemory> memory = *ops.NewPages(shape, kPages);
   std::vector<RowRef> everywhere;
   for (uint32_t i = 0; i < kPages * kPageRows; ++i) everywhere.push_back({i / kPageRows, i % kPageRows});
-  ops.WriteRows(*memory, everywhere, std::vector<uint8_t>(everywhere.size() * shape.row_bytes(), 0xff));
+  ops.StoreRows(*memory, everywhere, std::vector<uint8_t>(everywhere.size() * shape.row_bytes(), 0xff));
 
   std::vector<PageId> free_pages(kPages);
   std::iota(free_pages.begin(), free_pages.end(), 0);
@@ -152,13 +152,13 @@ std::vector<float> Compute(Ops& ops, const Layout& layout, const Request& reques
       for (uint32_t r = rows - mine; r < static_cast<uint32_t>(rows); ++r) {
         masses.resize(masses.size() + layout.heads, std::vector<uint32_t>(MassEnds(plan, plan.rows[r]).size(), 12345));
       }
-      std::vector<Ops::MassQuery> wanted;
+      std::vector<MassQuery> wanted;
       for (size_t i = 0; i < masses.size(); ++i) {
         wanted.push_back({.row = static_cast<uint32_t>(rows - mine + i / layout.heads),
                           .head = static_cast<uint32_t>(i % layout.heads),
                           .mass = absl::MakeSpan(masses[i])});
       }
-      ops.AttentionMass(*step, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
+      ops.GiveMass(*step, kLayer, layout.heads, wanted, *Upload(ops, queries, query_columns), *memory);
       manner.mass->insert(manner.mass->end(), masses.begin(), masses.end());
     }
     std::vector<float> host(size_t(rows) * query_columns);
@@ -226,7 +226,7 @@ TEST(AttentionTest, PagesChunksAndCompanyChangeNoBit) {
     std::mt19937 random(seed);
     const Request request = MakeRequest(random, layout, 100);
     const Request company = MakeRequest(random, layout, 70);
-    const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = 2});
+    const std::unique_ptr<HostOps> ops = CreateCpuOps({.threads = 2});
     const std::vector<float> expected = Compute(*ops, layout, request, {});
     for (const Manner& manner :
          {Manner{.page_seed = seed}, Manner{.chunk = 1}, Manner{.chunk = 33}, Manner{.chunk = 7, .page_seed = seed + 1},
@@ -246,7 +246,7 @@ TEST(AttentionTest, ThreadsAndInstructionSetsChangeNoBit) {
     for (InstructionSet set : kInstructionSets) {
       if (!IsAvailable(set)) continue;
       for (int threads : {1, 2, 3}) {
-        const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = threads, .instruction_set = set});
+        const std::unique_ptr<HostOps> ops = CreateCpuOps({.threads = threads, .instruction_set = set});
         const std::vector<float> actual = Compute(*ops, layout, request, {.chunk = 45});
         if (expected.empty()) expected = actual;
         ASSERT_TRUE(SameBits(actual, expected)) << threads << " threads";
@@ -270,7 +270,7 @@ TEST(AttentionTest, MassIsTheReferencesAndNoMannerChangesIt) {
     std::mt19937 random(seed);
     const Request request = MakeRequest(random, layout, 80);
     const Request company = MakeRequest(random, layout, 70);
-    const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
+    const std::unique_ptr<HostOps> cpu = CreateCpuOps({.threads = 2});
     const std::vector<uint32_t> each = Ends(80, 1, random);
     std::vector<std::vector<uint32_t>> actual, expected, otherwise;
     Compute(*cpu, layout, request, {.mass = &actual, .mass_ends = each});
@@ -305,7 +305,7 @@ TEST(AttentionTest, MassOfARangeIsTheSumOfItsRows) {
     const Request request = MakeRequest(random, layout, 120);
     const std::vector<uint32_t> each = Ends(120, 1, random), ends = Ends(100, 1 + random() % 40, random);
     for (const bool is_reference : {true, false}) {
-      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
       std::vector<std::vector<uint32_t>> rows, ranges;
       Compute(*ops, layout, request, {.chunk = 50, .mass = &rows, .mass_ends = each});
       Compute(*ops, layout, request, {.chunk = 50, .mass = &ranges, .mass_ends = ends});

@@ -8,7 +8,6 @@
 #include <utility>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
@@ -23,7 +22,7 @@
 #include "common/kernels/dequantize.h"
 #include "common/kernels/elementary.h"
 #include "common/kernels/finite.h"
-#include "common/kernels/host_step.h"
+#include "common/kernels/host_ops.h"
 
 namespace kedge {
 namespace {
@@ -65,7 +64,7 @@ CpuPages& Cast(PageMemory& x) { return static_cast<CpuPages&>(x); }
 const CpuPages& Cast(const PageMemory& x) { return static_cast<const CpuPages&>(x); }
 const HostStep& Cast(const StepView& x) { return static_cast<const HostStep&>(x); }
 
-class CpuOps final : public Ops {
+class CpuOps final : public HostOps {
  public:
   explicit CpuOps(const CpuOptions& options)
       : kernels_(KernelsFor(options.instruction_set)),
@@ -96,13 +95,13 @@ class CpuOps final : public Ops {
     return CpuPages::Create(shape, num_pages);
   }
 
-  std::unique_ptr<StepView> Begin(const StepPlan& plan) override { return std::make_unique<HostStep>(plan); }
+  int ColumnsOf(const Activations& x) const override { return Cast(x).columns; }
 
   void Embed(const WeightMatrix& table, const StepView& step, Activations& out) override {
     const CpuMatrix& matrix = Cast(table);
-    const std::vector<PlanRow>& rows = Cast(step).plan.rows;
+    const std::vector<uint32_t>& tokens = Cast(step).tokens;
     ForEachRow(Cast(step).rows(), matrix.inputs(), [&](int r) {
-      DequantizeWeights(matrix.type(), matrix.FileRow(static_cast<int>(rows[r].token)),
+      DequantizeWeights(matrix.type(), matrix.FileRow(static_cast<int>(tokens[r])),
                         absl::MakeSpan(Cast(out).row(r), matrix.inputs()));
     });
   }
@@ -124,7 +123,7 @@ class CpuOps final : public Ops {
     });
   }
 
-  void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
+  void Multiply(int rows, const Activations& x, absl::Span<const Product> products) override {
     size_t work = 0;
     bool quantized = false;
     for (const Product& product : products) {
@@ -175,7 +174,7 @@ class CpuOps final : public Ops {
       kernels_.to_kv(shape.type, Cast(values).row(r), size, value.data());
       if (!AllFinite(shape.type, key.data(), size) || !AllFinite(shape.type, value.data(), size)) {
         absl::MutexLock lock(&faults_mutex_);
-        faults_.push_back({.row = static_cast<uint32_t>(r),
+        Cast(step).results->outcome.faults.push_back({.row = static_cast<uint32_t>(r),
                            .layer = layer,
                            .overflowed = AllFinite(Cast(keys).row(r), size) && AllFinite(Cast(values).row(r), size)});
       }
@@ -218,8 +217,8 @@ class CpuOps final : public Ops {
     pool_.Run(tiles * kv_heads, [&](int thread, int unit) { attend(attention_workers_[thread], unit); });
   }
 
-  void AttentionMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
-                     const Activations& queries, const PageMemory& pages) override {
+  void GiveMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
+                const Activations& queries, const PageMemory& pages) override {
     const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int shared = heads / static_cast<int>(shape.kv_heads);
@@ -230,7 +229,7 @@ class CpuOps final : public Ops {
     ForEachRow(static_cast<int>(wanted.size()), seen * shape.head_dim / std::max<size_t>(wanted.size(), 1), [&](int i) {
       const MassQuery& query = wanted[i];
       const PlanRow& row = plan.rows[query.row];
-      GiveMass(kernels_, row, plan.tables[row.tables], layer, static_cast<int>(query.head) / shared,
+      kedge::GiveMass(kernels_, row, plan.tables[row.tables], layer, static_cast<int>(query.head) / shared,
                Cast(queries).row(query.row) + query.head * shape.head_dim, Cast(pages), MassEnds(plan, row),
                query.mass);
     });
@@ -257,19 +256,12 @@ class CpuOps final : public Ops {
     }
   }
 
-  void SumAcrossShards(int rows, Activations& x) override {}
-
-  std::vector<KvFault> TakeKvFaults() override {
-    absl::MutexLock lock(&faults_mutex_);
-    return std::exchange(faults_, {});
-  }
-
   void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
     const size_t columns = Cast(logits).columns;
     ForEachRow(static_cast<int>(queries.size()), columns, [&](int i) {
       TokenQuery& query = queries[i];
       const absl::Span<const float> row(Cast(logits).row(query.row), columns);
-      query.finite = AllFinite(row.data(), row.size());
+      query.is_finite = AllFinite(row.data(), row.size());
       query.token = ChooseToken(row, query.choice);
     });
   }
@@ -282,13 +274,13 @@ class CpuOps final : public Ops {
     }
   }
 
-  void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
+  void LoadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
     ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
       Cast(pages).Load(rows[row], layer, head, out.data() + key, out.data() + value);
     });
   }
 
-  void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
+  void StoreRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
     ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
       if (rows[row].page == kNoPage) return;
       Cast(pages).Store(rows[row], layer, head, in.data() + key, in.data() + value);
@@ -440,13 +432,12 @@ class CpuOps final : public Ops {
   std::vector<AttentionWorker> attention_workers_;  // one per thread
   std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
   RopeTable rope_;
-  absl::Mutex faults_mutex_;  // rows are written by several threads
-  std::vector<KvFault> faults_ ABSL_GUARDED_BY(faults_mutex_);
+  absl::Mutex faults_mutex_;  // of the step under way: rows are written by several threads
   uint64_t last_vector_id_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Ops> CreateCpuOps(const CpuOptions& options) { return std::make_unique<CpuOps>(options); }
+std::unique_ptr<HostOps> CreateCpuOps(const CpuOptions& options) { return std::make_unique<CpuOps>(options); }
 
 }  // namespace kedge

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "common/kernels/cpu/kernels.h"
-#include "common/kernels/ops.h"
+#include "common/kernels/host_ops.h"
 
 namespace kedge {
 
@@ -22,7 +22,7 @@ struct CpuOptions {
 
 // Class "cpu-1": activations in 8 bits (one scale per 32) against quantised weights, in float against the float types;
 // prompt rows and generated rows are computed alike. Threads sleep between steps.
-std::unique_ptr<Ops> CreateCpuOps(const CpuOptions& options);
+std::unique_ptr<HostOps> CreateCpuOps(const CpuOptions& options);
 
 }  // namespace kedge
 

@@ -40,8 +40,8 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 }
 
 // Every way to run that must give the same bits.
-std::vector<std::unique_ptr<Ops>> AllCpuOps() {
-  std::vector<std::unique_ptr<Ops>> all;
+std::vector<std::unique_ptr<HostOps>> AllCpuOps() {
+  std::vector<std::unique_ptr<HostOps>> all;
   for (InstructionSet set : kInstructionSets) {
     if (!IsAvailable(set)) continue;
     for (int threads : {1, 2, 3}) all.push_back(CreateCpuOps({.threads = threads, .instruction_set = set}));
@@ -50,7 +50,7 @@ std::vector<std::unique_ptr<Ops>> AllCpuOps() {
 }
 
 // [rows, outputs] = x [rows, inputs] * weights.
-std::vector<float> Product(Ops& ops, TensorType type, const std::string& weights, int outputs, int inputs,
+std::vector<float> Product(HostOps& ops, TensorType type, const std::string& weights, int outputs, int inputs,
                            const std::vector<float>& x) {
   const int rows = static_cast<int>(x.size()) / inputs;
   const std::unique_ptr<WeightMatrix> matrix = ops.LoadMatrix(type, outputs, inputs, Bytes(weights));
@@ -62,8 +62,8 @@ std::vector<float> Product(Ops& ops, TensorType type, const std::string& weights
 
 TEST(CpuOpsTest, ProductsAgreeWithTheReference) {
   std::mt19937 random(1);
-  const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
-  const std::unique_ptr<Ops> reference = CreateReferenceOps();
+  const std::unique_ptr<HostOps> cpu = CreateCpuOps({.threads = 2});
+  const std::unique_ptr<HostOps> reference = CreateReferenceOps();
   for (TensorType type : kAllTypes) {
     for (int inputs : {32, 256, BlockSize(type) == 1 ? 37 : 160, 512}) {
       if (inputs % BlockSize(type) != 0) continue;
@@ -108,7 +108,7 @@ TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
   std::mt19937 random(2);
   for (InstructionSet set : kInstructionSets) {
     if (!IsAvailable(set)) continue;
-    const std::unique_ptr<Ops> ops = CreateCpuOps({.threads = 2, .instruction_set = set});
+    const std::unique_ptr<HostOps> ops = CreateCpuOps({.threads = 2, .instruction_set = set});
     for (TensorType type : kAllTypes) {
       const int inputs = std::max(64, BlockSize(type));
       const int outputs = 27;
@@ -134,7 +134,7 @@ TEST(CpuOpsTest, RowsDoNotDependOnTheirCompany) {
 TEST(CpuOpsTest, SeveralProductsAtOnceAreThoseOfEach) {
   std::mt19937 random(4);
   constexpr int kInputs = 512;
-  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+  for (const std::unique_ptr<HostOps>& ops : AllCpuOps()) {
     for (int rows : {1, 9, 40}) {
       const std::vector<float> x = RandomFloats(random, rows * kInputs, 2);
       const std::unique_ptr<Activations> in = Upload(*ops, x, kInputs);
@@ -177,7 +177,7 @@ TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
   for (TensorType type : kAllTypes) weights.push_back(Quantize(type, RandomFloats(random, outputs * columns)));
 
   std::vector<std::vector<float>> expected;
-  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+  for (const std::unique_ptr<HostOps>& ops : AllCpuOps()) {
     std::vector<std::vector<float>> results;
     for (size_t i = 0; i < weights.size(); ++i) {
       results.push_back(Product(*ops, kAllTypes[i], weights[i], outputs, columns, x));
@@ -210,7 +210,7 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
     const std::vector<float> norm = RandomFloats(random, columns);
     std::vector<std::vector<std::vector<float>>> results;
     for (const bool is_reference : {true, false}) {
-      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
       std::vector<std::vector<float>> list;
       const std::unique_ptr<Activations> a = Upload(*ops, x, columns);
       const std::unique_ptr<Activations> b = Upload(*ops, y, columns);
@@ -252,7 +252,7 @@ TEST(CpuOpsTest, RmsNormHeadsIsRmsNormOfEachHead) {
   for (int head_dim : {8, 10, 64, 80}) {
     const std::vector<float> x = RandomFloats(random, rows * heads * head_dim, 2);
     const std::vector<float> norm = RandomFloats(random, head_dim);
-    for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+    for (const std::unique_ptr<HostOps>& ops : AllCpuOps()) {
       const std::unique_ptr<WeightVector> weight = ops->LoadVector(norm);
       const std::unique_ptr<Activations> in_place = Upload(*ops, x, heads * head_dim);
       ops->RmsNormHeads(rows, heads, *weight, 1e-6f, *in_place);
@@ -278,7 +278,7 @@ TEST(CpuOpsTest, RopeAgreesWithTheReference) {
       for (size_t i = 0; i < frequencies.size(); ++i) frequencies[i] = std::pow(10000.0f, -2.0f * i / rope_dim);
       std::vector<std::vector<float>> results;
       for (const bool is_reference : {true, false}) {
-        const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+        const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
         const std::unique_ptr<Activations> a = Upload(*ops, x, heads * head_dim);
         // Another table in between: it must not be remembered for the wrong one.
         const std::vector<float> other(frequencies.size(), 0.5f);
@@ -310,7 +310,7 @@ TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
     const std::vector<float> values = RandomFloats(random, 21 * columns);
     const std::string data = Quantize(type, values);
     const std::vector<float> weights = Dequantize(type, data, values.size());
-    const std::unique_ptr<Ops> ops = CreateCpuOps({});
+    const std::unique_ptr<HostOps> ops = CreateCpuOps({});
     const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, columns, Bytes(data));
     const std::unique_ptr<Activations> out = ops->NewActivations(3, columns);
     ops->Embed(*table, *ops->Begin(PlanOfTokens({20, 0, 7})), *out);
@@ -334,17 +334,17 @@ TEST(CpuOpsTest, RowsTravelBetweenBackends) {
       const std::vector<RowRef> to = {{1, 1}, {0, 5}, {2, 30}, {0, 6}};
       std::vector<uint8_t> bytes(from.size() * shape.row_bytes());
       for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
-      const std::unique_ptr<Ops> cpu = CreateCpuOps({.threads = 2});
-      const std::unique_ptr<Ops> reference = CreateReferenceOps();
+      const std::unique_ptr<HostOps> cpu = CreateCpuOps({.threads = 2});
+      const std::unique_ptr<HostOps> reference = CreateReferenceOps();
       for (auto [first, second] : {std::pair(cpu.get(), reference.get()), std::pair(reference.get(), cpu.get())}) {
         const std::unique_ptr<PageMemory> a = *first->NewPages(shape, 3);
         const std::unique_ptr<PageMemory> b = *second->NewPages(shape, 3);
         std::vector<uint8_t> middle(bytes.size()), out(bytes.size());
-        first->WriteRows(*a, from, bytes);
-        first->ReadRows(*a, from, absl::MakeSpan(middle));
+        first->StoreRows(*a, from, bytes);
+        first->LoadRows(*a, from, absl::MakeSpan(middle));
         EXPECT_EQ(middle, bytes);
-        second->WriteRows(*b, to, middle);
-        second->ReadRows(*b, to, absl::MakeSpan(out));
+        second->StoreRows(*b, to, middle);
+        second->LoadRows(*b, to, absl::MakeSpan(out));
         EXPECT_EQ(out, bytes);
       }
     }
@@ -354,13 +354,13 @@ TEST(CpuOpsTest, RowsTravelBetweenBackends) {
 TEST(CpuOpsTest, WritingPassesOverRowsWithoutAPage) {
   const RowShape shape{1, 2, 8, KvType::kF16};
   for (const bool is_reference : {true, false}) {
-    const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({});
+    const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({});
     const std::unique_ptr<PageMemory> pages = *ops->NewPages(shape, 1);
     std::vector<uint8_t> bytes(3 * shape.row_bytes());
     for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<uint8_t>(i);
-    ops->WriteRows(*pages, {{0, 4}, {kNoPage, 0}, {0, 9}}, bytes);
+    ops->StoreRows(*pages, {{0, 4}, {kNoPage, 0}, {0, 9}}, bytes);
     std::vector<uint8_t> out(bytes.size());
-    ops->ReadRows(*pages, {{0, 4}, {0, 0}, {0, 9}}, absl::MakeSpan(out));
+    ops->LoadRows(*pages, {{0, 4}, {0, 0}, {0, 9}}, absl::MakeSpan(out));
     const size_t part = 8 * 2;  // a frame: 4 parts of 3 rows of 8 halves; the row passed over is still zero
     for (size_t at = part; at < bytes.size(); at += 3 * part) std::fill_n(&bytes[at], part, 0);
     EXPECT_EQ(out, bytes);
@@ -372,15 +372,15 @@ TEST(CpuOpsTest, TokensAreChosenFromSomeRowsByAllThreads) {
   constexpr int kColumns = 40000, kRows = 9;
   std::vector<float> logits = RandomFloats(random, kRows * kColumns, 3);
   logits[5 * kColumns + 7] = NAN;
-  for (const std::unique_ptr<Ops>& ops : AllCpuOps()) {
+  for (const std::unique_ptr<HostOps>& ops : AllCpuOps()) {
     const std::unique_ptr<Activations> x = Upload(*ops, logits, kColumns);
-    std::vector<Ops::TokenQuery> queries;
+    std::vector<HostOps::TokenQuery> queries;
     for (const uint32_t row : {8u, 0u, 3u, 5u, 4u})
       queries.push_back({.row = row, .choice = {.top_p = 0.9f, .seed = row}});
     ops->ChooseTokens(*x, absl::MakeSpan(queries));
-    for (const Ops::TokenQuery& query : queries) {
-      EXPECT_EQ(query.finite, query.row != 5);
-      if (!query.finite) continue;
+    for (const HostOps::TokenQuery& query : queries) {
+      EXPECT_EQ(query.is_finite, query.row != 5);
+      if (!query.is_finite) continue;
       EXPECT_EQ(query.token,
                 ChooseToken(absl::MakeConstSpan(logits).subspan(query.row * kColumns, kColumns), query.choice));
     }
@@ -393,13 +393,13 @@ TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
   for (KvType type : {KvType::kF32, KvType::kF16}) {
     const RowShape shape{2, 3, 10, type};
     for (const bool is_reference : {true, false}) {
-      const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+      const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
       const std::unique_ptr<PageMemory> pages = *ops->NewPages(shape, 2);
       std::vector<RowRef> everywhere;
       for (uint32_t i = 0; i < 2 * kPageRows; ++i) everywhere.push_back({i / kPageRows, i % kPageRows});
       std::vector<uint8_t> bytes(everywhere.size() * shape.row_bytes());
       for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
-      ops->WriteRows(*pages, everywhere, bytes);
+      ops->StoreRows(*pages, everywhere, bytes);
       // Two rows change places, one moves on, one is copied twice.
       const std::vector<RowRef> from = {{0, 3}, {1, 9}, {0, 4}, {0, 7}, {0, 7}};
       const std::vector<RowRef> to = {{1, 9}, {0, 3}, {0, 5}, {1, 0}, {1, 31}};
@@ -413,7 +413,7 @@ TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
         }
       }
       std::vector<uint8_t> out(bytes.size());
-      ops->ReadRows(*pages, everywhere, absl::MakeSpan(out));
+      ops->LoadRows(*pages, everywhere, absl::MakeSpan(out));
       EXPECT_EQ(out, expected) << (is_reference ? "reference" : "cpu");
     }
   }
@@ -434,7 +434,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
   for (uint32_t r = 0; r < rows; ++r) written.push_back({0, r});
   const RowShape shape{1, kv_heads, head_dim, KvType::kF16};
   for (const bool is_reference : {true, false}) {
-    const std::unique_ptr<Ops> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
+    const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
     const auto query_matrix = ops->LoadMatrix(TensorType::kQ8_0, hidden, hidden, Bytes(query_weights));
     const auto key_matrix = ops->LoadMatrix(TensorType::kQ8_0, kv_size, hidden, Bytes(key_weights));
     const auto norm_vector = ops->LoadVector(norm), bias = ops->LoadVector(absl::MakeConstSpan(norm).first(kv_size)),
@@ -452,8 +452,8 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
       if (at_once) {
         ops->AddNorm(rows, nullptr, *a, *norm_vector, 1e-5f, *normed);
         ops->AddNorm(rows, normed.get(), *b, *norm_vector, 1e-5f, *normed);
-        ops->MatMulBias(rows, *normed,
-                        {{query_matrix.get(), nullptr, queries.get()}, {key_matrix.get(), bias.get(), keys.get()}});
+        ops->MatMul(rows, *normed,
+                    {{query_matrix.get(), queries.get()}, {key_matrix.get(), keys.get(), bias.get()}});
         ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, *keys, *pages);
         ops->GateUp(rows, *a, *query_matrix, *query_matrix, *gate, *up);
       } else {
@@ -474,7 +474,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
                           Download(*ops, *normed, rows, hidden), Download(*ops, *queries, rows, hidden),
                           Download(*ops, *keys, rows, kv_size),  Download(*ops, *gate, rows, hidden)};
       bytes[at_once].resize(rows * shape.row_bytes());
-      ops->ReadRows(*pages, written, absl::MakeSpan(bytes[at_once]));
+      ops->LoadRows(*pages, written, absl::MakeSpan(bytes[at_once]));
     }
     for (size_t i = 0; i < results[0].size(); ++i) {
       EXPECT_TRUE(SameBits(results[0][i], results[1][i])) << (is_reference ? "reference " : "cpu ") << i;

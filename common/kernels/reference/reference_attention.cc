@@ -142,11 +142,11 @@ void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float*
   }
 }
 
-void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const Ops::MassQuery> wanted,
+void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
                    const float* queries, const ReferencePages& pages) {
   const int kv_heads = static_cast<int>(pages.shape().kv_heads);
   const int head_dim = static_cast<int>(pages.shape().head_dim);
-  for (const Ops::MassQuery& query : wanted) {
+  for (const MassQuery& query : wanted) {
     const PlanRow& row = plan.rows[query.row];
     const float* values = queries + (size_t{query.row} * heads + query.head) * head_dim;
     std::vector<double> weights(row.position + 1);

@@ -7,7 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/kernels/lazy_memory.h"
-#include "common/kernels/ops.h"
+#include "common/kernels/host_step.h"
 
 namespace kedge {
 
@@ -38,7 +38,7 @@ void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float*
                         float* out);
 
 // Ops::AttentionMass. queries: [plan.rows, heads * head_dim].
-void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const Ops::MassQuery> wanted,
+void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const MassQuery> wanted,
                    const float* queries, const ReferencePages& pages);
 
 }  // namespace kedge

@@ -12,7 +12,7 @@
 #include "common/base/check.h"
 #include "common/kernels/choose_token.h"
 #include "common/kernels/dequantize.h"
-#include "common/kernels/host_step.h"
+#include "common/kernels/host_ops.h"
 #include "common/kernels/reference/reference_attention.h"
 
 namespace kedge {
@@ -48,7 +48,7 @@ ReferencePages& Cast(PageMemory& x) { return static_cast<ReferencePages&>(x); }
 const ReferencePages& Cast(const PageMemory& x) { return static_cast<const ReferencePages&>(x); }
 const HostStep& Cast(const StepView& x) { return static_cast<const HostStep&>(x); }
 
-class ReferenceOps final : public Ops {
+class ReferenceOps final : public HostOps {
  public:
   const std::string& numerics_class() const override { return numerics_class_; }
   const OpsTraits& traits() const override { return traits_; }
@@ -77,12 +77,12 @@ class ReferenceOps final : public Ops {
     return ReferencePages::Create(shape, num_pages);
   }
 
-  std::unique_ptr<StepView> Begin(const StepPlan& plan) override { return std::make_unique<HostStep>(plan); }
+  int ColumnsOf(const Activations& x) const override { return Cast(x).columns; }
 
   void Embed(const WeightMatrix& table, const StepView& step, Activations& out) override {
     const ReferenceMatrix& matrix = Cast(table);
     for (int r = 0; r < Cast(step).rows(); ++r) {
-      const size_t token = Cast(step).plan.rows[r].token;
+      const size_t token = Cast(step).tokens[r];
       std::memcpy(Cast(out).row(r), &matrix.values[token * matrix.inputs], sizeof(float) * matrix.inputs);
     }
   }
@@ -100,7 +100,7 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override {
+  void Multiply(int rows, const Activations& x, absl::Span<const Product> products) override {
     for (const Product& product : products) {
       const ReferenceMatrix& w = Cast(*product.weights);
       for (int r = 0; r < rows; ++r) {
@@ -139,7 +139,7 @@ class ReferenceOps final : public Ops {
       const PageTables& tables = plan.tables[row.tables];
       const RowRef recent{tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows};
       StoreRow(recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
-      NoteFault(static_cast<uint32_t>(r), recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
+      NoteFault(Cast(step), static_cast<uint32_t>(r), recent, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
       if (row.kept_index < 0) continue;
       const RowRef kept{tables.kept[row.kept_index / kPageRows], row.kept_index % kPageRows};
       StoreRow(kept, layer, Cast(keys).row(r), Cast(values).row(r), Cast(pages));
@@ -151,8 +151,8 @@ class ReferenceOps final : public Ops {
     ReferenceAttention(Cast(step).plan, layer, heads, Cast(queries).row(0), Cast(pages), Cast(out).row(0));
   }
 
-  void AttentionMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
-                     const Activations& queries, const PageMemory& pages) override {
+  void GiveMass(const StepView& step, int layer, int heads, absl::Span<const MassQuery> wanted,
+                const Activations& queries, const PageMemory& pages) override {
     ReferenceMass(Cast(step).plan, layer, heads, wanted, Cast(queries).row(0), Cast(pages));
   }
 
@@ -183,14 +183,10 @@ class ReferenceOps final : public Ops {
     }
   }
 
-  void SumAcrossShards(int rows, Activations& x) override {}
-
-  std::vector<KvFault> TakeKvFaults() override { return std::exchange(faults_, {}); }
-
   void ChooseTokens(const Activations& logits, absl::Span<TokenQuery> queries) override {
     for (TokenQuery& query : queries) {
       const absl::Span<const float> row(Cast(logits).row(query.row), Cast(logits).columns);
-      query.finite = std::all_of(row.begin(), row.end(), [](float logit) { return std::isfinite(logit); });
+      query.is_finite = std::all_of(row.begin(), row.end(), [](float logit) { return std::isfinite(logit); });
       query.token = ChooseToken(row, query.choice);
     }
   }
@@ -200,13 +196,13 @@ class ReferenceOps final : public Ops {
     std::memcpy(out.data(), Cast(x).row(first), sizeof(float) * out.size());
   }
 
-  void ReadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
+  void LoadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
     ForEachPart(Cast(pages).shape(), rows, [&](size_t row, size_t in_row, size_t in_frame, size_t bytes) {
       std::memcpy(out.data() + in_frame, Cast(pages).Row(rows[row]) + in_row, bytes);
     });
   }
 
-  void WriteRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
+  void StoreRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
     ForEachPart(Cast(pages).shape(), rows, [&](size_t row, size_t in_row, size_t in_frame, size_t bytes) {
       if (rows[row].page == kNoPage) return;
       std::memcpy(Cast(pages).Row(rows[row]) + in_row, in.data() + in_frame, bytes);
@@ -215,8 +211,8 @@ class ReferenceOps final : public Ops {
 
   void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
     std::vector<uint8_t> rows(from.size() * Cast(pages).shape().row_bytes());
-    ReadRows(pages, from, absl::MakeSpan(rows));
-    WriteRows(pages, to, rows);
+    LoadRows(pages, from, absl::MakeSpan(rows));
+    StoreRows(pages, to, rows);
   }
 
  private:
@@ -249,7 +245,7 @@ class ReferenceOps final : public Ops {
   }
 
   // Looks at what was stored.
-  void NoteFault(uint32_t row, RowRef stored, int layer, const float* keys, const float* values,
+  void NoteFault(const HostStep& step, uint32_t row, RowRef stored, int layer, const float* keys, const float* values,
                  const ReferencePages& pages) {
     const RowShape& shape = pages.shape();
     bool is_finite = true, was_finite = true;
@@ -262,17 +258,16 @@ class ReferenceOps final : public Ops {
         }
       }
     }
-    if (!is_finite) faults_.push_back({.row = row, .layer = layer, .overflowed = was_finite});
+    if (!is_finite) step.results->outcome.faults.push_back({.row = row, .layer = layer, .overflowed = was_finite});
   }
 
   const std::string numerics_class_ = "reference-1";
   const OpsTraits traits_ = {
       .roles_agree = true, .max_rows = 256, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
-  std::vector<KvFault> faults_;
 };
 
 }  // namespace
 
-std::unique_ptr<Ops> CreateReferenceOps() { return std::make_unique<ReferenceOps>(); }
+std::unique_ptr<HostOps> CreateReferenceOps() { return std::make_unique<ReferenceOps>(); }
 
 }  // namespace kedge

@@ -30,7 +30,7 @@ class ReferenceOpsTest : public testing::Test {
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(actual[i], expected[i], 1e-6) << i;
   }
 
-  const std::unique_ptr<Ops> ops_ = CreateReferenceOps();
+  const std::unique_ptr<HostOps> ops_ = CreateReferenceOps();
 };
 
 TEST_F(ReferenceOpsTest, MatMulIsRowsTimesColumns) {
@@ -89,7 +89,7 @@ TEST_F(ReferenceOpsTest, AttentionSeesExactlyTheSpans) {
   const auto pages = *ops_->NewPages(shape, 3);
   std::vector<RowRef> everywhere;
   for (uint32_t i = 0; i < 3 * kPageRows; ++i) everywhere.push_back({i / kPageRows, i % kPageRows});
-  ops_->WriteRows(*pages, everywhere, std::vector<uint8_t>(everywhere.size() * shape.row_bytes(), 0xff));
+  ops_->StoreRows(*pages, everywhere, std::vector<uint8_t>(everywhere.size() * shape.row_bytes(), 0xff));
 
   StepPlan first;  // position 5, written to R (page 1) and K (page 0)
   first.tables = {{.first_recent_page = 0, .recent = {1}, .kept = {0}}};
