@@ -255,7 +255,7 @@ int Main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
 
-  auto ops = CreateHostOps(backend, threads);
+  auto ops = CreateHostOps({.backend = backend, .threads = threads});
   KEDGE_CHECK(ops.ok());
   Context context{.ops = ops->get(),
                   .limits = MeasureLimits(threads, size_t{1000000} * megabytes),

@@ -1,20 +1,48 @@
 // Tested by create_ops_test.cc.
 #include "common/kernels/create_ops.h"
 
-#include <vector>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/kernels/cpu/cpu_ops.h"
+#include "common/kernels/cuda/cuda_ops.h"
+#include "common/kernels/cuda/emulated/emulated_runtime.h"
 #include "common/kernels/reference/reference_ops.h"
 
 namespace kedge {
 
 namespace {
 
+constexpr char kEmulated[] = "cuda-emulated";
+
 std::string NameOf(InstructionSet set) { return absl::StrCat("cpu:", std::string(InstructionSetName(set))); }
 
+absl::Status NoBackend(const std::string& name, const std::vector<std::string>& names) {
+  return absl::InvalidArgumentError(absl::StrCat("backend: \"", name, "\" is none that this machine has; those are ",
+                                                 absl::StrJoin(names, ", ")));
+}
+
+// Small as a device, and its steps are short: all of it is the work of one thread of the host.
+absl::StatusOr<std::unique_ptr<Ops>> CreateEmulatedOps(int threads) {
+  return cuda::CreateCudaOps(cuda::CreateEmulatedRuntime({}), cuda::EmulatedKernels(),
+                             {.threads = threads, .max_rows = 256, .step_target = absl::Milliseconds(150)});
+}
+
 }  // namespace
+
+std::vector<std::string> Backends() {
+  std::vector<std::string> names = HostBackends();
+  names.push_back(kEmulated);
+  return names;
+}
+
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options) {
+  if (options.backend == kEmulated) return CreateEmulatedOps(options.threads);
+  absl::StatusOr<std::unique_ptr<HostOps>> ops = CreateHostOps(options);
+  if (!ops.ok()) return NoBackend(options.backend, Backends());
+  return *std::move(ops);
+}
 
 std::vector<std::string> HostBackends() {
   std::vector<std::string> names = {"cpu", "reference"};
@@ -24,26 +52,17 @@ std::vector<std::string> HostBackends() {
   return names;
 }
 
-std::vector<std::string> Backends() { return HostBackends(); }
-
-absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(absl::string_view backend, int threads,
-                                                       const std::string& image_path,
-                                                       const std::function<void(const std::string&)>& image_notice) {
-  CpuOptions options{.threads = threads, .image_path = image_path, .image_notice = image_notice};
-  if (backend == "cpu") return CreateCpuOps(options);
-  if (backend == "reference") return CreateReferenceOps();
+absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options) {
+  CpuOptions cpu{
+      .threads = options.threads, .image_path = options.image_path, .image_notice = options.image_notice};
+  if (options.backend == "cpu") return CreateCpuOps(cpu);
+  if (options.backend == "reference") return CreateReferenceOps();
   for (InstructionSet set : kInstructionSets) {
-    if (backend != NameOf(set) || !IsAvailable(set)) continue;
-    options.instruction_set = set;
-    return CreateCpuOps(options);
+    if (options.backend != NameOf(set) || !IsAvailable(set)) continue;
+    cpu.instruction_set = set;
+    return CreateCpuOps(cpu);
   }
-  return absl::InvalidArgumentError(absl::StrCat("backend: \"", backend, "\" is none that this machine has; those are ",
-                                                 absl::StrJoin(Backends(), ", ")));
-}
-
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path,
-                                               const std::function<void(const std::string&)>& image_notice) {
-  return CreateHostOps(backend, threads, image_path, image_notice);
+  return NoBackend(options.backend, HostBackends());
 }
 
 }  // namespace kedge

@@ -8,26 +8,29 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "common/kernels/host_ops.h"
 #include "common/kernels/ops.h"
 
 namespace kedge {
 
-// What CreateHostOps takes on this machine: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for
-// tests and measurements: `cpu` takes the best instructions that the machine has.
-std::vector<std::string> HostBackends();
-// What CreateOps takes.
-std::vector<std::string> Backends();
+struct OpsOptions {
+  std::string backend = "cpu";
+  int threads = 1;  // of `cpu`, the caller's included; others load weights with them
+  // CpuOptions.
+  std::string image_path;
+  std::function<void(const std::string&)> image_notice;
+};
 
-// kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path` and
-// `image_notice`: see CpuOptions.
-absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,
-                                               const std::string& image_path = "",
-                                               const std::function<void(const std::string&)>& image_notice = {});
-absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(absl::string_view backend, int threads,
-                                                       const std::string& image_path = "",
-                                                       const std::function<void(const std::string&)>& image_notice = {});
+// What CreateOps takes on this machine: those of HostBackends, and "cuda-emulated", a device that is not there: slow,
+// for tests.
+std::vector<std::string> Backends();
+// kInvalidArgument lists the names.
+absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
+
+// Those that compute on the host: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for tests and
+// measurements: `cpu` takes the best instructions that the machine has.
+std::vector<std::string> HostBackends();
+absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options);
 
 }  // namespace kedge
 

@@ -12,24 +12,25 @@ namespace kedge {
 namespace {
 
 TEST(CreateOpsTest, MakesEachBackendByName) {
-  EXPECT_EQ((*CreateOps("cpu", 2))->numerics_class(), "cpu-1");
-  EXPECT_EQ((*CreateOps("reference", 2))->numerics_class(), "reference-1");
+  EXPECT_EQ((*CreateOps({.backend = "cpu", .threads = 2}))->numerics_class(), "cpu-1");
+  EXPECT_EQ((*CreateOps({.backend = "reference"}))->numerics_class(), "reference-1");
+  EXPECT_EQ((*CreateOps({.backend = "cuda-emulated"}))->numerics_class(), "cpu-1");
 }
 
 TEST(CreateOpsTest, TheInstructionsCanBeNamed) {
   const std::vector<std::string> names = Backends();
-  for (const std::string& name : names) EXPECT_TRUE(CreateOps(name, 1).ok()) << name;
-  EXPECT_EQ((*CreateOps("cpu:scalar", 1))->numerics_class(), "cpu-1");
+  for (const std::string& name : names) EXPECT_TRUE(CreateOps({.backend = name}).ok()) << name;
+  EXPECT_EQ((*CreateOps({.backend = "cpu:scalar"}))->numerics_class(), "cpu-1");
   for (InstructionSet set : kInstructionSets) {
     const std::string name = absl::StrCat("cpu:", std::string(InstructionSetName(set)));
     EXPECT_EQ(std::count(names.begin(), names.end(), name), IsAvailable(set) ? 1 : 0);
-    EXPECT_EQ(CreateOps(name, 1).ok(), IsAvailable(set));
+    EXPECT_EQ(CreateOps({.backend = name}).ok(), IsAvailable(set));
   }
 }
 
 TEST(CreateOpsTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
   for (const char* backend : {"gpu", "cpu:", "cpu:mmx"}) {
-    const absl::Status status = CreateOps(backend, 1).status();
+    const absl::Status status = CreateOps({.backend = backend}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
     EXPECT_NE(std::string(status.message()).find("cpu, reference, cpu:scalar"), std::string::npos);
   }

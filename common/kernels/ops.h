@@ -108,7 +108,7 @@ class Ops {
 
   virtual const std::string& numerics_class() const = 0;
   virtual const OpsTraits& traits() const = 0;
-  // The first failure of what returns no status; nothing that is done after it means anything.
+  // The first failure of what returns no status; nothing that is done after it means anything. StepDevice::status.
   virtual absl::Status status() const { return absl::OkStatus(); }
 
   // --- Memory ---
@@ -117,8 +117,8 @@ class Ops {
   // block size.
   virtual std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
                                                    absl::Span<const uint8_t> data) = 0;
-  // No matrix will follow.
-  virtual void FinishLoading() {}
+  // No matrix will follow. Attention will have `heads` query heads, logits `logit_columns` columns.
+  virtual void FinishLoading(int heads, int logit_columns) {}
   virtual std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) = 0;
   // What pages of this shape may take of memory that nothing else wants, where the backend has its own.
   virtual std::optional<uint64_t> BytesForPages(const RowShape& shape) { return std::nullopt; }

@@ -148,6 +148,8 @@ class StepDevice {
   // Whether it pays to launch a step before the one before has been waited for, so that the device goes on while the
   // host does its part: one that computes within Launch has nothing to gain.
   virtual bool runs_ahead() const = 0;
+  // Not OK, kUnavailable: the device is lost. All that is asked of it fails, and nothing brings it back.
+  virtual absl::Status status() const { return absl::OkStatus(); }
 
   virtual std::unique_ptr<StepFuture> Launch(StepPlan plan) = 0;
 

@@ -142,7 +142,7 @@ absl::Status TransformerDevice::LoadWeights() {
   if (!config_.tied_output) {
     KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
   }
-  ops_->FinishLoading();
+  ops_->FinishLoading(config_.num_heads, config_.vocab_size);
   LoadRotation();
   return absl::OkStatus();
 }

@@ -40,6 +40,7 @@ class TransformerDevice final : public StepDevice {
   absl::Duration step_target() const override { return ops_->traits().step_target; }
   uint32_t vocab_size() const override { return static_cast<uint32_t>(config_.vocab_size); }
   bool runs_ahead() const override { return ops_->traits().runs_ahead; }
+  absl::Status status() const override { return ops_->status(); }
 
   // The future of a plan that breaks its REQUIRES (token, page or span out of range) fails with kInvalidArgument, and
   // nothing is computed.

@@ -107,7 +107,7 @@ Difference CpuAgainstReference(const std::string& model, KvType type, uint32_t s
     return LogProbabilities(AllLogits(*MakeDevice(model, std::move(ops), type), tokens, kMaxRows));
   };
   const std::vector<double> actual = log_probabilities(CreateCpuOps({.threads = 2}));
-  const std::vector<double> expected = log_probabilities(*CreateOps("reference", 1));
+  const std::vector<double> expected = log_probabilities(*CreateOps({.backend = "reference"}));
   Difference difference;
   double squares = 0;
   for (size_t i = 0; i < expected.size(); ++i) {
@@ -206,7 +206,7 @@ TEST(TransformerTest, EveryArchitectureAgreesWithAnotherImplementation) {
     const std::string model =
         MakeTinyModel({.tied = false, .architecture = c.architecture, .rope_scaling = c.rope_scaling});
     for (const char* backend : {"reference", "cpu"}) {
-      const auto device = MakeDevice(model, *CreateOps(backend, 1), KvType::kF32);
+      const auto device = MakeDevice(model, *CreateOps({.backend = backend}), KvType::kF32);
       const std::vector<double> actual = LogProbabilities(AllLogits(*device, ids, kMaxRows));
       for (size_t i = 0; i < expected.size(); ++i) {
         EXPECT_NEAR(actual[i * kTinyVocabularySize + ids[i + 1]], expected[i], 1e-4) << backend << " at " << i;
@@ -333,7 +333,7 @@ class NumbersTest : public testing::TestWithParam<std::string> {
   // On every backend that this machine has.
   std::unique_ptr<TransformerDevice> Make(const TinyModelOptions& options, KvType type) {
     models_.push_back(std::make_unique<std::string>(MakeTinyModel(options)));
-    return MakeDevice(*models_.back(), *CreateOps(GetParam(), 2), type);
+    return MakeDevice(*models_.back(), *CreateOps({.backend = GetParam(), .threads = 2}), type);
   }
   std::vector<std::unique_ptr<std::string>> models_;
 };

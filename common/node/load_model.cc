@@ -51,7 +51,10 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   const int threads = options.threads > 0 ? options.threads : machine.cores;
   KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
-                         CreateOps(deferred ? "cpu" : options.backend, threads, image, options.notice));
+                         CreateOps({.backend = deferred ? "cpu" : options.backend,
+                                    .threads = threads,
+                                    .image_path = image,
+                                    .image_notice = options.notice}));
   uint64_t kv_bytes = options.kv_bytes;
   if (!ops->traits().has_own_memory) {
     if (kv_bytes == 0) kv_bytes = DefaultKvBytes(machine.memory_bytes);

@@ -2,6 +2,7 @@
 // reverse. Tested by tests/cluster_test.py, which runs the programs.
 #include "common/node/node_program.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -191,9 +192,15 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                                            .health_services = {program.service_name},
                                            .max_receive_bytes = 64 << 20}));
   KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));
+  absl::Status lost;  // of the device; the loop's until it has stopped
   loop.Start([&] {
     const bool busy = engine->Turn();
     board.Set(engine->stats());
+    if (lost.ok() && !device->status().ok()) {
+      lost = device->status();
+      spdlog::error("{}", std::string(lost.message()));
+      kill(getpid(), SIGTERM);  // as if somebody had asked for an orderly end: others go on with what was begun here
+    }
     return busy;
   });
 
@@ -226,7 +233,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   server->SetServing(program.service_name, false);
   server->Shutdown(kDrainGrace);
   loop.Stop();
-  return absl::OkStatus();
+  return lost;
 }
 
 int Fail(absl::string_view what, const absl::Status& status, int exit_code) {

@@ -85,7 +85,7 @@ class CpuOps final : public HostOps {
     return std::make_unique<CpuMatrix>(type, outputs, inputs, data, pool_, &image_);
   }
 
-  void FinishLoading() override { image_.Finish(); }
+  void FinishLoading(int heads, int logit_columns) override { image_.Finish(); }
 
   std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
     return std::make_unique<CpuVector>(values, ++last_vector_id_);

@@ -83,6 +83,7 @@ struct OutputWish {
   uint32_t wants_logits = 0;  // instead of a token
   double uniform = 0;         // the random number, in [0, 1)
   double log_min_p = 0;       // LogDouble(min_p); has_min_p
+  float* host_logits = nullptr;  // pinned, [columns]: for logits that are wanted, or by which the host is to decide
   uint32_t has_min_p = 0;
   uint32_t unused = 0;
 };

@@ -83,9 +83,9 @@ struct Kernels {
 
   // --- Outputs (choose_token.cu.cc) ---
   // For each row of logits: its token by ChooseToken of common/kernels/choose_token.h, or, where the host is to decide
-  // or wants the logits, the logits to host_logits[r], [columns] floats a row, pinned. scratch: ChooseScratchBytes.
+  // or wants the logits, the logits to the wish's host_logits. scratch: ChooseScratchBytes.
   absl::Status (*choose_tokens)(Stream& stream, const DeviceProperties& device, int rows, const FloatRows& logits,
-                                const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen, float* host_logits);
+                                const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen);
 };
 
 constexpr size_t SplitScoresBytes(size_t rows, size_t heads, size_t most_pages) {

@@ -48,7 +48,7 @@ absl::Status ScatterRows(Stream& stream, const uint8_t* frame, const RowRef* row
 
 // choose_token.cu.cc
 absl::Status ChooseTokens(Stream& stream, const DeviceProperties& device, int rows, const FloatRows& logits,
-                          const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen, float* host_logits);
+                          const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen);
 
 }  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
