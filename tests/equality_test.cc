@@ -19,11 +19,12 @@
 #include "common/testing/gguf_writer.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
+#include "tests/golden_bits.h"
 
 namespace kedge {
 namespace {
 
-const SalienceHeads kHeads = {.pointers = {{1, 1}}, .retrieval = {{0, 0}, {1, 0}}};
+const SalienceHeads& kHeads = kGoldenHeads;
 
 struct Model {
   explicit Model(const TinyModelOptions& options) : bytes(MakeTinyModel(options)) {
@@ -39,22 +40,6 @@ struct Model {
   uint32_t vocab_size = 0;
 };
 
-std::vector<TinyModelOptions> Models() {
-  std::vector<TinyModelOptions> models;
-  models.push_back({.seed = 1});
-  models.push_back({.seed = 2, .hidden = 40, .heads = 5, .kv_heads = 1, .head_dim = 8, .ffn = 72, .tied = false});
-  models.push_back({.seed = 3, .heads = 2, .kv_heads = 2, .head_dim = 10, .weight_type = TensorType::kF16});
-  models.push_back(
-      {.seed = 4, .heads = 6, .kv_heads = 3, .head_dim = 12, .weight_type = TensorType::kBF16, .rope_factors = true});
-  models.push_back({.seed = 5, .weight_type = TensorType::kQ8_0, .embedding_type = TensorType::kQ8_0});
-  models.push_back(
-      {.seed = 6, .heads = 8, .kv_heads = 2, .head_dim = 32, .weight_type = TensorType::kQ4_0, .tied = false});
-  models.push_back({.seed = 7, .weight_type = TensorType::kQ4_1, .embedding_type = TensorType::kQ8_0});
-  models.push_back({.seed = 9, .head_dim = 24, .architecture = "qwen3", .rope_scaling = "yarn"});
-  models.push_back({.seed = 10, .weight_type = TensorType::kQ8_0, .architecture = "qwen2"});
-  return models;
-}
-
 // The cpu backend with any instructions that this machine has.
 std::string AnyCpu(std::mt19937& random) {
   std::vector<std::string> backends = Backends();
@@ -64,11 +49,11 @@ std::string AnyCpu(std::mt19937& random) {
 
 class EqualityTest : public testing::TestWithParam<int> {
  protected:
-  EqualityTest() : model_(Models()[GetParam()]) {}
+  EqualityTest() : model_(GoldenModels()[GetParam()]) {}
   Model model_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, EqualityTest, testing::Range(0, static_cast<int>(Models().size())));
+INSTANTIATE_TEST_SUITE_P(Models, EqualityTest, testing::Range(0, static_cast<int>(GoldenModels().size())));
 
 TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
   constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
@@ -170,63 +155,6 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   }
 }
 
-// Texts under policies of every kind that do not change when RandomContent does.
-std::vector<Content> GoldenContents(uint32_t vocab_size) {
-  std::vector<Policy> policies(4);
-  policies[0] = {.recent = Policy::kAll};
-  policies[1] = {.anchors = {20}, .longest = 13, .sinks = 2, .recent = 9};
-  policies[2] = {.anchors = {20, 21}, .sinks = 4, .recent = 40, .view = Policy::View::kAll};
-  policies[3] = {.anchors = {20}, .keep_anchors = false, .sinks = 2, .recent = 12, .view = Policy::View::kAll};
-  policies[3].prefill_full = policies[3].write_full = true;
-  policies[3].salient_millionths = 300000;
-  std::vector<Content> contents;
-  for (uint32_t i = 0; i < policies.size(); ++i) {
-    Content& content = contents.emplace_back(Content{.prompt_length = 70, .policy = policies[i]});
-    content.turn_begin = 31;  // of a chat
-    for (uint32_t at = 0; at < 90; ++at) {
-      content.ids.push_back((at + i) % 11 == 10 ? 20 : (at * at * 7 + at * 31 + i * 13) % vocab_size);
-    }
-  }
-  return contents;
-}
-
-// Of all logits, of every row as it lies in R, and of what attention chose.
-uint64_t HashOfBits(const Content& content, uint32_t chunk, StepDevice* device) {
-  uint64_t hash = 0xcbf29ce484222325u;  // FNV-1a
-  const auto add = [&hash](absl::Span<const uint8_t> bytes) {
-    for (const uint8_t byte : bytes) hash = (hash ^ byte) * 0x100000001b3u;
-  };
-  const auto add_values = [&add](auto values) {
-    add({reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(values[0])});
-  };
-  PagePool pool(device->num_pages());
-  Sequence sequence(content, pool.Reserve(PagesFor(content, 0, chunk, 0)).value(), &kHeads);
-  while (sequence.pending() > 0) {
-    const Slice slice{&sequence, std::min(chunk, sequence.ready()), WantedLogits::kAll};
-    StepPlan plan;
-    sequence.Plan(slice.rows, slice.logits, &plan);
-    std::vector<RowRef> rows;
-    for (const PlanRow& row : plan.rows) {
-      const PageTables& tables = plan.tables[row.tables];
-      rows.push_back({tables.recent[row.position / kPageRows - tables.first_recent_page], row.position % kPageRows});
-    }
-    const auto step = device->Launch(std::move(plan));
-    EXPECT_TRUE(step->Wait().ok());
-    for (uint32_t i = 0; i < slice.rows; ++i) add_values(step->Logits(i));
-    EXPECT_TRUE(FinishStep({slice}, step.get(), device).ok());
-    for (const RowRef& row : rows) {  // one by one: the bytes do not depend on the chunk
-      const RowBuffer bytes = device->NewRowBuffer(device->row_shape().row_bytes());
-      EXPECT_TRUE(device->ReadRows({row}, bytes)->Wait().ok());
-      add(bytes.bytes);
-    }
-    sequence.DropUnseen();
-  }
-  for (const PositionRange& range : sequence.content().salient.value_or(std::vector<PositionRange>())) {
-    add_values(std::vector<uint32_t>{range.begin, range.end});
-  }
-  return hash;
-}
-
 // The bits of class cpu-1 are a promise to whoever goes on from rows that another version has computed: they stay what
 // they were, on every machine. A change here is a new numerics class.
 TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
@@ -240,6 +168,9 @@ TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
       {0xf2b4d3733a1f748au, 0xf44c34a09eafb5edu, 0x5cfb34462aeaa866u},
       {0xa837a4415fb6727du, 0x435cdcb7607f8840u, 0x1c6c5dba67c52640u},
       {0x315193f0b0c8ded1u, 0x1338ae265651a787u, 0x94f8754556e31c07u},
+      {0x1e1fd80fba92e8e2u, 0x3c78c6264ae2aa5bu, 0x5514a7edbba59816u},
+      {0x6e60df0477dd73f1u, 0x8c27fbcd28025fb8u, 0x7ae77e361a4606abu},
+      {0xe6ee750597eb1a72u, 0xce7728b457eae89eu, 0x158e53f8113fd720u},
   };  // [model][KV type]
   constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
   for (const std::string& backend : Backends()) {
@@ -249,7 +180,7 @@ TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
       ASSERT_EQ(device->numerics_class(), "cpu-1");
       uint64_t hash = 0;
       for (const Content& content : GoldenContents(model_.vocab_size)) {
-        hash = hash * 31 + HashOfBits(content, 1, device.get());
+        hash = hash * 31 + TrailsOfBits({content}, 1, device.get())->at(0).back();
       }
       EXPECT_EQ(hash, kGolden[GetParam()][type])
           << backend << " " << KvTypeName(kTypes[type]) << absl::StrFormat(" 0x%016x", hash);
@@ -417,9 +348,8 @@ TEST(AdapterEqualityTest, AMergedAdapterEqualsAMergedBase) {
 }
 
 TEST_P(EqualityTest, CpuAgreesWithTheReference) {
-  const TinyModelOptions options = Models()[GetParam()];
-  const bool quantized = options.weight_type == TensorType::kQ8_0 || options.weight_type == TensorType::kQ4_0 ||
-                         options.weight_type == TensorType::kQ4_1;
+  const TinyModelOptions options = GoldenModels()[GetParam()];
+  const bool quantized = BlockSize(options.weight_type) > 1;
   double worst = 0;
   for (uint32_t seed = 0; seed < 4; ++seed) {
     std::mt19937 random(500 + seed);

@@ -22,6 +22,7 @@ struct DeviceOptions {
   std::string backend = "cpu";  // one of BackendNames()
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
+  int device = 0;         // which GPU, of a backend that computes on one
   int threads = 0;        // 0: one per core that may be used
   uint64_t kv_bytes = 0;  // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
   uint32_t max_rows = 0;  // of one step; 0: what suits the backend

@@ -116,22 +116,34 @@ void GgufWriter::SetRaw(absl::string_view key, uint32_t type, absl::string_view 
 
 void GgufWriter::AddTensor(absl::string_view name, TensorType type, const std::vector<uint64_t>& shape,
                            absl::string_view data) {
-  tensors_.push_back({std::string(name), type, shape, std::string(data)});
+  AddTensorPlace(name, type, shape, data.size());
+  absl::StrAppend(&data_, data);
+  PadTo(data_, alignment_);
+}
+
+uint64_t GgufWriter::AddTensorPlace(absl::string_view name, TensorType type, const std::vector<uint64_t>& shape,
+                                    uint64_t size) {
+  const uint64_t begin = data_end_;
+  tensors_.push_back({std::string(name), type, shape, begin});
+  data_end_ = (begin + size + alignment_ - 1) / alignment_ * alignment_;
+  return begin;
+}
+
+std::string GgufWriter::Header() const {
+  std::string header = absl::StrCat("GGUF", RawBytes(version_), RawBytes<uint64_t>(tensors_.size()),
+                                    RawBytes(num_keys_), metadata_);
+  for (const Tensor& tensor : tensors_) {
+    absl::StrAppend(&header, LengthAndText(tensor.name), RawBytes<uint32_t>(tensor.shape.size()));
+    for (uint64_t size : tensor.shape) header += RawBytes(size);
+    absl::StrAppend(&header, RawBytes(static_cast<uint32_t>(tensor.type)), RawBytes(tensor.begin));
+  }
+  PadTo(header, alignment_);
+  return header;
 }
 
 std::string GgufWriter::Finish() const {
-  std::string file = absl::StrCat("GGUF", RawBytes(version_), RawBytes<uint64_t>(tensors_.size()),
-                                  RawBytes(num_keys_), metadata_);
-  std::string data;
-  for (const Tensor& tensor : tensors_) {
-    absl::StrAppend(&file, LengthAndText(tensor.name), RawBytes<uint32_t>(tensor.shape.size()));
-    for (uint64_t size : tensor.shape) file += RawBytes(size);
-    absl::StrAppend(&file, RawBytes(static_cast<uint32_t>(tensor.type)), RawBytes<uint64_t>(data.size()));
-    data += tensor.data;
-    PadTo(data, alignment_);
-  }
-  PadTo(file, alignment_);
-  return file + data;
+  KEDGE_CHECK(data_.size() == data_end_);
+  return Header() + data_;
 }
 
 uint16_t FloatToHalf(float value) {

@@ -46,7 +46,13 @@ class GgufWriter {
   // `shape[0]` is the contiguous dimension. `type` may be one that Kedge does not read.
   void AddTensor(absl::string_view name, TensorType type, const std::vector<uint64_t>& shape, absl::string_view data);
 
-  // The file's bytes.
+  // The same where the caller puts `size` bytes of data behind Header() himself, as for a model of gigabytes. Returns
+  // where they begin, counted from the end of the header.
+  uint64_t AddTensorPlace(absl::string_view name, TensorType type, const std::vector<uint64_t>& shape, uint64_t size);
+
+  // What stands before the tensors' data.
+  std::string Header() const;
+  // The file's bytes. REQUIRES: no AddTensorPlace.
   std::string Finish() const;
 
  private:
@@ -54,7 +60,7 @@ class GgufWriter {
     std::string name;
     TensorType type;
     std::vector<uint64_t> shape;
-    std::string data;
+    uint64_t begin;  // of its data
   };
 
   uint32_t version_;
@@ -62,6 +68,8 @@ class GgufWriter {
   uint64_t num_keys_ = 0;
   std::string metadata_;
   std::vector<Tensor> tensors_;
+  std::string data_;       // of AddTensor
+  uint64_t data_end_ = 0;  // of all tensors
 };
 
 // `value` as it lies in memory (little-endian), for SetRaw and for patching files.
