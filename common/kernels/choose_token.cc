@@ -38,18 +38,6 @@ struct Candidate {
 
 bool Better(const Candidate& a, const Candidate& b) { return a.logit != b.logit ? a.logit > b.logit : a.id < b.id; }
 
-// Uniform in [0, 1): splitmix64 over the three values (Steele et al., 2014).
-double Uniform(uint64_t seed, uint64_t completion, uint64_t position) {
-  uint64_t state = seed;
-  for (uint64_t value : {completion, position}) {
-    state += 0x9e3779b97f4a7c15u * (value + 1);
-    state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
-    state = (state ^ (state >> 27)) * 0x94d049bb133111ebu;
-    state ^= state >> 31;
-  }
-  return static_cast<double>(state >> 11) * 0x1p-53;
-}
-
 // In lanes, so that a compiler may take several values at a time.
 template <typename T, typename Join>
 T Fold(absl::Span<const T> values, T first, Join join) {
@@ -297,6 +285,18 @@ class Ranking {
 
 }  // namespace
 
+// splitmix64 over the three values (Steele et al., 2014).
+double UniformOf(const TokenChoice& choice) {
+  uint64_t state = choice.seed;
+  for (uint64_t value : {choice.completion, choice.position}) {
+    state += 0x9e3779b97f4a7c15u * (value + 1);
+    state = (state ^ (state >> 30)) * 0xbf58476d1ce4e5b9u;
+    state = (state ^ (state >> 27)) * 0x94d049bb133111ebu;
+    state ^= state >> 31;
+  }
+  return static_cast<double>(state >> 11) * 0x1p-53;
+}
+
 uint32_t DrawInOrder(absl::Span<const float> logits, const TokenChoice& choice, double uniform) {
   const double best = Best(logits);
   if (best == -std::numeric_limits<double>::infinity()) return 0;
@@ -349,7 +349,7 @@ std::optional<uint32_t> DrawWithoutOrder(absl::Span<const float> logits, const T
 
 uint32_t ChooseToken(absl::Span<const float> logits, const TokenChoice& choice) {
   if (choice.temperature > 0.0f) {
-    const double uniform = Uniform(choice.seed, choice.completion, choice.position);
+    const double uniform = UniformOf(choice);
     const std::optional<uint32_t> token = DrawWithoutOrder(logits, choice, uniform);
     return token.has_value() ? *token : DrawInOrder(logits, choice, uniform);
   }

@@ -16,6 +16,9 @@ namespace kedge {
 // else. REQUIRES: logits is not empty.
 uint32_t ChooseToken(absl::Span<const float> logits, const TokenChoice& choice);
 
+// That random number, in [0, 1): for who draws elsewhere.
+double UniformOf(const TokenChoice& choice);
+
 // --- The draw, for a number in [0, 1). REQUIRES: choice.temperature > 0 ---
 
 // The definition: orders what is left of the vocabulary.

@@ -67,11 +67,17 @@ inline float __uint_as_float(unsigned bits) { return __builtin_bit_cast(float, b
 inline unsigned __float_as_uint(float value) { return __builtin_bit_cast(unsigned, value); }
 inline float __int_as_float(int bits) { return __builtin_bit_cast(float, bits); }
 inline int __float_as_int(float value) { return __builtin_bit_cast(int, value); }
+inline double __longlong_as_double(long long bits) { return __builtin_bit_cast(double, bits); }
+inline long long __double_as_longlong(double value) { return __builtin_bit_cast(long long, value); }
 inline int __float2int_rn(float value) { return static_cast<int>(std::nearbyint(value)); }
 
 inline int __popc(unsigned value) { return __builtin_popcount(value); }
 inline int __ffs(int value) { return __builtin_ffs(value); }
 inline int __clz(int value) { return value == 0 ? 32 : __builtin_clz(static_cast<unsigned>(value)); }
+inline int __clzll(long long value) { return value == 0 ? 64 : __builtin_clzll(static_cast<unsigned long long>(value)); }
+inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b) {
+  return static_cast<unsigned long long>(static_cast<unsigned __int128>(a) * b >> 64);
+}
 
 template <typename T>
 constexpr T min(T a, T b) {
