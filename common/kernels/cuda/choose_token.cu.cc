@@ -43,7 +43,7 @@ __device__ void CopyToHost(const float* logits, int begin, int end, float* to) {
 
 // Blocks of threads: (rows, parts).
 __global__ void __launch_bounds__(kChooseThreads)
-    FindBest(FloatRows logits, const OutputWish* wishes, Scratch scratch, float* host_logits) {
+    FindBest(FloatRows logits, const OutputWish* wishes, Scratch scratch) {
   uint64_t* joined = reinterpret_cast<uint64_t*>(SharedMemory());
   const int row = blockIdx.x;
   const OutputWish wish = wishes[row];
@@ -58,9 +58,7 @@ __global__ void __launch_bounds__(kChooseThreads)
   best = LargestInBlock(best, joined);
   const bool are_finite = __syncthreads_and(is_finite);
   if (threadIdx.x == 0) scratch.bests[row * scratch.parts + blockIdx.y] = {best, are_finite, 0};
-  if (wish.wants_logits) {
-    CopyToHost(RowOf(logits, row), part.begin, part.end, host_logits + size_t(row) * logits.columns);
-  }
+  if (wish.wants_logits) CopyToHost(RowOf(logits, row), part.begin, part.end, wish.host_logits);
   if (blockIdx.y == 0 && IsDraw(wish)) Clear(scratch.histograms[row]);
 }
 
@@ -153,7 +151,7 @@ __device__ Drawn Draw(const float* logits, int columns, const OutputWish& wish, 
 }
 
 __global__ void __launch_bounds__(kChooseThreads)
-    ChooseRows(FloatRows logits, const OutputWish* wishes, Scratch scratch, ChosenToken* chosen, float* host_logits) {
+    ChooseRows(FloatRows logits, const OutputWish* wishes, Scratch scratch, ChosenToken* chosen) {
   DrawMemory& memory = *reinterpret_cast<DrawMemory*>(SharedMemory());
   const int row = blockIdx.x;
   const OutputWish wish = wishes[row];
@@ -169,7 +167,7 @@ __global__ void __launch_bounds__(kChooseThreads)
     }
     __syncthreads();
     token = Draw(from, logits.columns, wish, ValueOf(best), memory);
-    if (!token.is_certain) CopyToHost(from, 0, logits.columns, host_logits + size_t(row) * logits.columns);
+    if (!token.is_certain) CopyToHost(from, 0, logits.columns, wish.host_logits);
   }
   if (threadIdx.x != 0) return;
   chosen[row] = {.token = token.is_certain ? token.id : 0,
@@ -180,7 +178,7 @@ __global__ void __launch_bounds__(kChooseThreads)
 }  // namespace
 
 absl::Status ChooseTokens(Stream& stream, const DeviceProperties& device, int rows, const FloatRows& logits,
-                          const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen, float* host_logits) {
+                          const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen) {
   if (rows == 0) return absl::OkStatus();
   const int parts = PartsOf(device, rows, logits.columns);
   const Scratch shared = {.histograms = reinterpret_cast<Histogram*>(scratch),
@@ -189,12 +187,12 @@ absl::Status ChooseTokens(Stream& stream, const DeviceProperties& device, int ro
   const Extent each_row = {static_cast<unsigned>(rows)}, each_part = {each_row.x, static_cast<unsigned>(parts)};
   KEDGE_RETURN_IF_ERROR(Launch(
       stream, {.grid = each_part, .block = {kChooseThreads}, .shared_bytes = kChooseThreads / 32 * sizeof(uint64_t)},
-      FindBest, logits, wishes, shared, host_logits));
+      FindBest, logits, wishes, shared));
   KEDGE_RETURN_IF_ERROR(Launch(stream,
                                {.grid = each_part, .block = {kChooseThreads}, .shared_bytes = sizeof(DrawMemory)},
                                SumWeights, logits, wishes, shared));
   return Launch(stream, {.grid = each_row, .block = {kChooseThreads}, .shared_bytes = sizeof(DrawMemory)}, ChooseRows,
-                logits, wishes, shared, chosen, host_logits);
+                logits, wishes, shared, chosen);
 }
 
 }  // namespace kedge::cuda::KEDGE_CUDA_TARGET

@@ -24,16 +24,17 @@ struct Outputs {
 };
 
 // `rows` of one size.
-Outputs Choose(TestDevice& device, const std::vector<std::vector<float>>& rows, const std::vector<OutputWish>& wishes) {
+Outputs Choose(TestDevice& device, const std::vector<std::vector<float>>& rows, std::vector<OutputWish> wishes) {
   const int columns = static_cast<int>(rows[0].size()), count = static_cast<int>(rows.size());
   const int stride = (columns + 31) / 32 * 32;
   std::vector<float> all(size_t(count) * stride, kInfinity);
   for (int r = 0; r < count; ++r) std::copy(rows[r].begin(), rows[r].end(), all.begin() + size_t(r) * stride);
   ChosenToken* chosen = device.New<ChosenToken>(count);
   float* host = device.NewPinned<float>(size_t(count) * columns);
+  for (int r = 0; r < count; ++r) wishes[r].host_logits = host + size_t(r) * columns;
   uint8_t* scratch = device.New<uint8_t>(ChooseScratchBytes(device.properties(), count, columns));
   EXPECT_TRUE(ChooseTokens(device.stream(), device.properties(), count, {device.Upload(all), columns, stride},
-                           device.Upload(wishes), scratch, chosen, host)
+                           device.Upload(wishes), scratch, chosen)
                   .ok());
   Outputs out = {.tokens = device.Download(chosen, count)};
   for (int r = 0; r < count; ++r) out.logits.emplace_back(host + size_t(r) * columns, host + size_t(r + 1) * columns);

@@ -85,8 +85,17 @@ __device__ inline void CopyBulk(void* shared, const void* global, uint32_t bytes
                : "memory");
 }
 
-__device__ inline void StartNext() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
-__device__ inline void WaitForPrevious() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+// Before sm_90 no kernel begins early, whatever its launch says.
+__device__ inline void StartNext() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+#endif
+}
+__device__ inline void WaitForPrevious() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
 
 }  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 
