@@ -40,10 +40,14 @@ struct Model {
   uint32_t vocab_size = 0;
 };
 
-// The cpu backend with any instructions that this machine has.
-std::string AnyCpu(std::mt19937& random) {
+// All that compute in class cpu-1: the cpu backend with any instructions that this machine has, and devices.
+std::vector<std::string> BackendsOfTheClass() {
   std::vector<std::string> backends = Backends();
-  std::erase_if(backends, [](const std::string& name) { return name.rfind("cpu:", 0) != 0; });
+  std::erase_if(backends, [](const std::string& name) { return name == "cpu" || name == "reference"; });
+  return backends;
+}
+std::string AnyBackend(std::mt19937& random) {
+  const std::vector<std::string> backends = BackendsOfTheClass();
   return backends[random() % backends.size()];
 }
 
@@ -65,7 +69,7 @@ TEST_P(EqualityTest, WholeStepsAndSplitAgreeToTheBit) {
     SCOPED_TRACE(CanonicalPolicy(content.policy));
     const uint32_t size = static_cast<uint32_t>(content.ids.size());
     const uint32_t least = content.policy.prefill_full ? std::max(content.prompt_length, 1u) - 1 : 0;
-    const std::string backends[] = {seed % 2 ? "deferred" : AnyCpu(random), AnyCpu(random)};
+    const std::string backends[] = {seed % 2 ? "deferred" : AnyBackend(random), AnyBackend(random)};
     SCOPED_TRACE(absl::StrCat(backends[0], " and ", backends[1]));
     const auto first = model_.Device(backends[0], kv_type);
     const auto second = model_.Device(backends[1], kv_type, 1);  // other threads and instructions, same bits
@@ -108,7 +112,7 @@ TEST_P(EqualityTest, EveryCutOfOneTextAgrees) {
 // A request's rows have the same bits alone and in any company.
 TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
   std::mt19937 random(GetParam());
-  const std::string backend = GetParam() % 2 ? "deferred" : AnyCpu(random);
+  const std::string backend = GetParam() % 2 ? "deferred" : AnyBackend(random);
   SCOPED_TRACE(backend);
   const auto device = model_.Device(backend, KvType::kF16);
   PagePool pool(device->num_pages());
@@ -173,8 +177,7 @@ TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
       {0xe6ee750597eb1a72u, 0xce7728b457eae89eu, 0x158e53f8113fd720u},
   };  // [model][KV type]
   constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
-  for (const std::string& backend : Backends()) {
-    if (backend.rfind("cpu:", 0) != 0) continue;
+  for (const std::string& backend : BackendsOfTheClass()) {
     for (int type = 0; type < 3; ++type) {
       const auto device = model_.Device(backend, kTypes[type]);
       ASSERT_EQ(device->numerics_class(), "cpu-1");
@@ -199,7 +202,7 @@ TEST_P(EqualityTest, RolesAgreeAsStated) {
     content.sequence_ends.clear();
     content.turn_begin = 0;
     content.pinned.clear();
-    const std::string backend = seed % 2 ? "deferred" : AnyCpu(random);
+    const std::string backend = seed % 2 ? "deferred" : AnyBackend(random);
     SCOPED_TRACE(backend);
     const auto device = model_.Device(backend, KvType::kF16);
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
@@ -218,7 +221,7 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     std::mt19937 random(3000 * GetParam() + seed);
     const Content content = RandomContent(model_.vocab_size, 150, random);
     SCOPED_TRACE(CanonicalPolicy(content.policy));
-    const std::string backend = seed % 2 ? "deferred" : AnyCpu(random);
+    const std::string backend = seed % 2 ? "deferred" : AnyBackend(random);
     SCOPED_TRACE(backend);
     const auto device = model_.Device(backend, KvType::kF16);
     PagePool pool(device->num_pages());
@@ -296,7 +299,7 @@ TEST_P(EqualityTest, AnAnswerIsTheSameOneStepAhead) {
     Content content = RandomContent(model_.vocab_size, 100, random);
     content.prompt_length = static_cast<uint32_t>(content.ids.size());
     SCOPED_TRACE(CanonicalPolicy(content.policy));
-    const auto in_turn = model_.Device(AnyCpu(random), KvType::kF16);
+    const auto in_turn = model_.Device(AnyBackend(random), KvType::kF16);
     const auto deferred = model_.Device("deferred", KvType::kF16);
     ASSERT_EQ(Write(content, 40, in_turn.get(), nullptr), Write(content, 40, deferred.get(), &ahead));
   }
@@ -354,7 +357,7 @@ TEST_P(EqualityTest, CpuAgreesWithTheReference) {
   for (uint32_t seed = 0; seed < 4; ++seed) {
     std::mt19937 random(500 + seed);
     Content content = RandomContent(model_.vocab_size, 60, random);
-    const std::string backend = AnyCpu(random);
+    const std::string backend = AnyBackend(random);
     SCOPED_TRACE(backend);
     const auto cpu = model_.Device(backend, KvType::kF32);
     const auto reference = model_.Device("reference", KvType::kF32);

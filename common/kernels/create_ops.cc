@@ -6,14 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/kernels/cpu/cpu_ops.h"
-#include "common/kernels/cuda/cuda_ops.h"
-#include "common/kernels/cuda/emulated/emulated_runtime.h"
+#include "common/kernels/cuda/create_cuda_ops.h"
+#include "common/kernels/cuda/device_runtime.h"
 #include "common/kernels/reference/reference_ops.h"
 
 namespace kedge {
 
 namespace {
 
+constexpr char kCuda[] = "cuda";
 constexpr char kEmulated[] = "cuda-emulated";
 
 std::string NameOf(InstructionSet set) { return absl::StrCat("cpu:", std::string(InstructionSetName(set))); }
@@ -23,22 +24,18 @@ absl::Status NoBackend(const std::string& name, const std::vector<std::string>& 
                                                  absl::StrJoin(names, ", ")));
 }
 
-// Small as a device, and its steps are short: all of it is the work of one thread of the host.
-absl::StatusOr<std::unique_ptr<Ops>> CreateEmulatedOps(int threads) {
-  return cuda::CreateCudaOps(cuda::CreateEmulatedRuntime({}), cuda::EmulatedKernels(),
-                             {.threads = threads, .max_rows = 256, .step_target = absl::Milliseconds(150)});
-}
-
 }  // namespace
 
 std::vector<std::string> Backends() {
   std::vector<std::string> names = HostBackends();
   names.push_back(kEmulated);
+  if (!cuda::DescribeCuda().devices.empty()) names.push_back(kCuda);
   return names;
 }
 
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options) {
-  if (options.backend == kEmulated) return CreateEmulatedOps(options.threads);
+  if (options.backend == kCuda) return cuda::CreateDeviceOps(options.device, options.threads);
+  if (options.backend == kEmulated) return cuda::CreateEmulatedOps(options.threads);
   absl::StatusOr<std::unique_ptr<HostOps>> ops = CreateHostOps(options);
   if (!ops.ok()) return NoBackend(options.backend, Backends());
   return *std::move(ops);

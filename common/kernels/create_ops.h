@@ -15,16 +15,17 @@ namespace kedge {
 
 struct OpsOptions {
   std::string backend = "cpu";
+  int device = 0;   // of `cuda`
   int threads = 1;  // of `cpu`, the caller's included; others load weights with them
   // CpuOptions.
   std::string image_path;
   std::function<void(const std::string&)> image_notice;
 };
 
-// What CreateOps takes on this machine: those of HostBackends, and "cuda-emulated", a device that is not there: slow,
-// for tests.
+// What CreateOps can do on this machine: those of HostBackends; "cuda-emulated", a device that is not there: slow, for
+// tests; "cuda", where there is a device and the program was built for it.
 std::vector<std::string> Backends();
-// kInvalidArgument lists the names.
+// kInvalidArgument lists the names; kFailedPrecondition: why there is no "cuda" here.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
 
 // Those that compute on the host: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for tests and

@@ -28,6 +28,17 @@ TEST(CreateOpsTest, TheInstructionsCanBeNamed) {
   }
 }
 
+// Asked for by name, it must be there; nobody gets another one instead.
+TEST(CreateOpsTest, CudaIsUsedOrSaysInOneLineWhyNot) {
+  const std::vector<std::string> names = Backends();
+  const bool is_there = std::count(names.begin(), names.end(), "cuda") > 0;
+  const absl::Status status = CreateOps({.backend = "cuda"}).status();
+  EXPECT_EQ(status.ok(), is_there) << status;
+  if (is_there) return;
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message().find('\n'), absl::string_view::npos);
+}
+
 TEST(CreateOpsTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
   for (const char* backend : {"gpu", "cpu:", "cpu:mmx"}) {
     const absl::Status status = CreateOps({.backend = backend}).status();
