@@ -35,15 +35,7 @@ Block32 ReadQ5(const uint8_t* block, bool has_minimum) {
 // 32 c to 32 c + 31 hold block 2c in their low nibbles and block 2c + 1 in their high ones; bit b of fifth-bit byte i
 // is that of value i of block b.
 Block32 ReadQ45K(const uint8_t* block, int index, bool has_fifth_bit) {
-  const uint8_t* packed = block + 4;
-  int scale, minimum;
-  if (index < 4) {
-    scale = packed[index] & 63;
-    minimum = packed[index + 4] & 63;
-  } else {
-    scale = (packed[index + 4] & 15) | packed[index - 4] >> 6 << 4;
-    minimum = packed[index + 4] >> 4 | packed[index] >> 6 << 4;
-  }
+  const auto [scale, minimum] = ReadSixBits(block + 4, index);
   Block32 out;
   out.scale[0] = out.scale[1] = HalfAt(block) * static_cast<float>(scale);
   out.minimum = -HalfAt(block + 2) * static_cast<float>(minimum);
@@ -78,6 +70,11 @@ Block32 ReadQ6K(const uint8_t* block, int index) {
 }
 
 }  // namespace
+
+SixBits ReadSixBits(const uint8_t* packed, int index) {
+  if (index < 4) return {packed[index] & 63, packed[index + 4] & 63};
+  return {(packed[index + 4] & 15) | packed[index - 4] >> 6 << 4, packed[index + 4] >> 4 | packed[index] >> 6 << 4};
+}
 
 Block32 ReadBlock32(TensorType type, const uint8_t* row, size_t index) {
   const size_t per_block = BlockSize(type) / 32;

@@ -20,6 +20,12 @@ struct Block32 {
 // REQUIRES: the type is Q5_0, Q5_1, Q4_K, Q5_K or Q6_K.
 Block32 ReadBlock32(TensorType type, const uint8_t* row, size_t index);
 
+// Of the 8 blocks of 32 in one of Q4_K or Q5_K, whose scales and minima are 12 bytes at `packed`: those of block `index`.
+struct SixBits {
+  int scale, minimum;
+};
+SixBits ReadSixBits(const uint8_t* packed, int index);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_KERNELS_BLOCK_32_H_

@@ -39,11 +39,11 @@ __global__ void __launch_bounds__(512)
   Barrier* full =
       reinterpret_cast<Barrier*>(SharedMemory() + shape.rings * shape.stages * stage_bytes) + 2 * ring * shape.stages;
   Barrier* free = full + shape.stages;
-  const bool fills = part == 0 && lane == 0;
+  const bool fills = part == 0;
   StartNext();
-  if (fills) {
+  if (fills && lane == 0) {
     for (int i = 0; i < shape.stages; ++i) {
-      InitBarrier(&full[i], 1);
+      InitBarrier(&full[i], kCopyArrivals);
       InitBarrier(&free[i], shape.parts);
     }
     PublishBarriers();
@@ -55,9 +55,9 @@ __global__ void __launch_bounds__(512)
   int fill_group = first_group, fill_chunk = 0;
   const auto fill = [&](int stage) {  // the next chunks into a stage that is free
     if (fill_group >= shape.groups) return;
-    ArriveForBytes(&full[stage], stage_bytes);
     CopyBulk(stages + stage * stage_bytes, weights + fill_group * group_bytes + fill_chunk * Weights::kBytes,
              stage_bytes, &full[stage]);
+    ArriveForBytes(&full[stage], stage_bytes);
     fill_chunk += shape.stage_chunks;
     if (fill_chunk == shape.chunks) fill_chunk = 0, fill_group += step;
   };

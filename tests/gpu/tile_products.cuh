@@ -41,7 +41,7 @@ class TileCopies {
     StartNext();
     if (threadIdx.x == 0) {
       for (int i = 0; i < kTileStages; ++i) {
-        InitBarrier(&full_[i], 1);
+        InitBarrier(&full_[i], kCopyArrivals);
         InitBarrier(&free_[i], kTileThreads / 32);
       }
       PublishBarriers();
@@ -70,20 +70,20 @@ class TileCopies {
   }
 
  private:
-  // One lane announces the bytes of a chunk, twelve copy.
   __device__ void CopyWeights(int chunk) {
     const int stage = chunk % kTileStages;
-    if (lane_ == 0) ArriveForBytes(&full_[stage], sizeof(Stage));
-    __syncwarp();
-    if (lane_ >= kTileGroups) return;
-    CopyBulk(stages_[stage].weights[lane_], weights_ + (size_t(lane_) * chunks_ + chunk) * Weights::kBytes,
-             Weights::kBytes, &full_[stage]);
+    for (int i = 0; i < kTileGroups; ++i) {
+      CopyBulk(stages_[stage].weights[i], weights_ + (size_t(i) * chunks_ + chunk) * Weights::kBytes, Weights::kBytes,
+               &full_[stage]);
+    }
   }
   __device__ void CopyRows(int chunk) {
     const int stage = chunk % kTileStages;
-    if (lane_ >= kTileRowGroups) return;
-    CopyBulk(stages_[stage].rows[lane_], x_ + (size_t(lane_) * chunks_ + chunk) * kRowChunkBytes, Stage::kRowBytes,
-             &full_[stage]);
+    for (int i = 0; i < kTileRowGroups; ++i) {
+      CopyBulk(stages_[stage].rows[i], x_ + (size_t(i) * chunks_ + chunk) * kRowChunkBytes, Stage::kRowBytes,
+               &full_[stage]);
+    }
+    ArriveForBytes(&full_[stage], sizeof(Stage));
   }
 
   const int chunks_;

@@ -56,19 +56,23 @@ __device__ void CommitCopies();
 template <int left>
 __device__ void WaitForCopies();
 
-// --- Copies of any number of bytes by one thread, a multiple of 16, which end at a barrier in shared memory ---
+// --- Copies of any number of bytes by a warp, a multiple of 16, which end at a barrier in shared memory. All lanes of
+// the warp call CopyBulk and ArriveForBytes together: a device has one of them ask for the whole, or each copy its part
+// ---
 
 using Barrier = uint64_t;
-// A phase ends when so many arrived, and all bytes came that were announced; then the next one begins. Phase 0 is even.
+// A phase ends when so many arrived, and all bytes came that were copied; then the next one begins. Phase 0 is even. A
+// warp that copies arrives kCopyArrivals times, a constant of the target.
 __device__ void InitBarrier(Barrier* barrier, uint32_t arrivals);
 // Behind the last InitBarrier, before the __syncthreads that tells the other threads.
 __device__ void PublishBarriers();
 __device__ void Arrive(Barrier* barrier);
-// Arrives, and the phase does not end before so many bytes came.
+// The phase ends no earlier than the copy.
+__device__ void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier);
+// Behind the warp's copies of the phase, which are of so many bytes together.
 __device__ void ArriveForBytes(Barrier* barrier, uint32_t bytes);
 // Returns when the last phase of this parity has ended.
 __device__ void WaitForBarrier(Barrier* barrier, uint32_t parity);
-__device__ void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier);
 
 // --- Kernels that begin before the one in front of them has ended (LaunchShape::early) ---
 

@@ -1,4 +1,5 @@
-// The functions of device.h as instructions of sm_90. Included by it, where nvcc compiles.
+// The functions of device.h as instructions of sm_80 and later ones, of which sm_90 has copies that no thread makes and
+// kernels that begin early. Included by it, where nvcc compiles.
 #ifndef KEDGE_COMMON_KERNELS_CUDA_PTX_H_
 #define KEDGE_COMMON_KERNELS_CUDA_PTX_H_
 
@@ -59,11 +60,29 @@ __device__ inline void WaitForCopies() {
 __device__ inline void InitBarrier(Barrier* barrier, uint32_t arrivals) {
   asm volatile("mbarrier.init.shared.b64 [%0], %1;" ::"r"(SharedAddress(barrier)), "r"(arrivals) : "memory");
 }
-__device__ inline void PublishBarriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 __device__ inline void Arrive(Barrier* barrier) {
   asm volatile("mbarrier.arrive.shared.b64 _, [%0];" ::"r"(SharedAddress(barrier)) : "memory");
 }
+__device__ inline uint32_t LaneIndex() {
+  uint32_t lane;
+  asm("mov.u32 %0, %%laneid;" : "=r"(lane));
+  return lane;
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
+
+inline constexpr uint32_t kCopyArrivals = 1;
+
+__device__ inline void PublishBarriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+__device__ inline void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier) {
+  if (LaneIndex() != 0) return;
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                   SharedAddress(shared)),
+               "l"(global), "r"(bytes), "r"(SharedAddress(barrier))
+               : "memory");
+}
 __device__ inline void ArriveForBytes(Barrier* barrier, uint32_t bytes) {
+  if (LaneIndex() != 0) return;
   asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" ::"r"(SharedAddress(barrier)), "r"(bytes)
                : "memory");
 }
@@ -78,12 +97,6 @@ __device__ inline void WaitForBarrier(Barrier* barrier, uint32_t parity) {
       "r"(parity)
       : "memory");
 }
-__device__ inline void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier) {
-  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
-                   SharedAddress(shared)),
-               "l"(global), "r"(bytes), "r"(SharedAddress(barrier))
-               : "memory");
-}
 
 // Before sm_90 no kernel begins early, whatever its launch says.
 __device__ inline void StartNext() {
@@ -96,6 +109,36 @@ __device__ inline void WaitForPrevious() {
   asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
+
+#else
+
+inline constexpr uint32_t kCopyArrivals = 32;
+
+__device__ inline void PublishBarriers() {}
+__device__ inline void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier) {
+  for (uint32_t at = 16 * LaneIndex(); at < bytes; at += 16 * 32) {
+    CopyAsync(static_cast<uint8_t*>(shared) + at, static_cast<const uint8_t*>(global) + at);
+  }
+}
+__device__ inline void ArriveForBytes(Barrier* barrier, uint32_t bytes) {  // when all copies of the thread are done
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared.b64 [%0];" ::"r"(SharedAddress(barrier)) : "memory");
+}
+__device__ inline void WaitForBarrier(Barrier* barrier, uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again:\n"
+      "mbarrier.test_wait.parity.shared.b64 done, [%0], %1;\n"
+      "@!done bra again;\n"
+      "}" ::"r"(SharedAddress(barrier)),
+      "r"(parity)
+      : "memory");
+}
+
+__device__ inline void StartNext() {}
+__device__ inline void WaitForPrevious() {}
+
+#endif
 
 }  // namespace kedge::cuda::KEDGE_CUDA_TARGET
 

@@ -74,16 +74,18 @@ void InitBarrier(Barrier* barrier, uint32_t arrivals) {
 
 void PublishBarriers() {}
 
-void ArriveForBytes(Barrier* barrier, uint32_t bytes) {
+void Arrive(Barrier* barrier) {
   PhaseBarrier& state = Find(barrier);
   if (state.pending == 0) Fail("more threads arrive at a barrier than InitBarrier said (%u)", state.expected);
   Release(state.turns.At(state.phase));
   --state.pending;
-  state.bytes += bytes;
   OpenIfComplete(state);
 }
 
-void Arrive(Barrier* barrier) { ArriveForBytes(barrier, 0); }
+void ArriveForBytes(Barrier* barrier, uint32_t bytes) {
+  if (RunningThread().lane == 0) Find(barrier).bytes += bytes;
+  Arrive(barrier);
+}
 
 void WaitForBarrier(Barrier* barrier, uint32_t parity) {
   PhaseBarrier& state = Find(barrier);
@@ -93,6 +95,7 @@ void WaitForBarrier(Barrier* barrier, uint32_t parity) {
 
 void CopyBulk(void* shared, const void* global, uint32_t bytes, Barrier* barrier) {
   CheckAddresses("CopyBulk", shared, global, bytes);
+  if (RunningThread().lane != 0) return;
   PhaseBarrier& state = Find(barrier);
   SeenFill(shared, 0xff, bytes);
   std::list<BulkCopy>& copies = RunningBlock().bulk_copies;

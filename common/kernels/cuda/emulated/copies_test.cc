@@ -79,7 +79,7 @@ TEST(CopiesDeathTest, AddressesAreChecked) {
                "CopyAsync: the source .* was written before the copy was waited for");
 }
 
-// A ring of two stages: one thread fills, the warps sum, and each stage is used often.
+// A ring of two stages: one warp fills, all sum, and each stage is used often.
 TEST(BulkCopies, FillARing) {
   constexpr int kStages = 2, kStageFloats = 64, kSteps = 16, kWarps = 3;
   struct Memory {
@@ -94,7 +94,7 @@ TEST(BulkCopies, FillARing) {
       const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
       if (threadIdx.x == 0) {
         for (int i = 0; i < kStages; ++i) {
-          InitBarrier(&memory.full[i], 1);
+          InitBarrier(&memory.full[i], kCopyArrivals);
           InitBarrier(&memory.free[i], kWarps);
         }
         PublishBarriers();
@@ -104,11 +104,11 @@ TEST(BulkCopies, FillARing) {
         Barrier* full = &memory.full[step % kStages];
         float* to = memory.stages[step % kStages];
         const float* from = source.floats + step * kStageFloats;
-        ArriveForBytes(full, kStageFloats * 4);
         CopyBulk(to, from, 32 * 4, full);
         CopyBulk(to + 32, from + 32, 32 * 4, full);
+        ArriveForBytes(full, kStageFloats * 4);
       };
-      if (threadIdx.x == 0) {
+      if (warp == 0) {
         for (int i = 0; i < kStages; ++i) fill(i);
       }
       float sum = 0;
@@ -118,7 +118,7 @@ TEST(BulkCopies, FillARing) {
         sum += memory.stages[step % kStages][lane] + memory.stages[step % kStages][lane + 32];
         __syncwarp();
         if (lane == 0) Arrive(&memory.free[step % kStages]);
-        if (threadIdx.x == 0 && step + kStages < kSteps) {
+        if (warp == 0 && step + kStages < kSteps) {
           WaitForBarrier(&memory.free[step % kStages], parity);
           fill(step + kStages);
         }
@@ -158,6 +158,12 @@ TEST(BulkCopiesDeathTest, MistakesAreReported) {
                  InitBarrier(barrier, 1);
                }),
                "is a barrier already");
+  EXPECT_DEATH(run([](Barrier* barrier) {  // a warp that comes with one lane
+                 InitBarrier(barrier, kCopyArrivals);
+                 ArriveForBytes(barrier, 0);
+                 WaitForBarrier(barrier, 0);
+               }),
+               "deadlock: .*: 1 at WaitForBarrier");
   EXPECT_DEATH(run([](Barrier* barrier) {  // bytes that nobody copies
                  InitBarrier(barrier, 1);
                  ArriveForBytes(barrier, 16);

@@ -21,6 +21,9 @@ void FinishCopies(uint32_t left);
 
 namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
+// As where each lane copies its part, so that a lane that does not call is missed; the first copies it all.
+inline constexpr uint32_t kCopyArrivals = 32;
+
 // Declared in device.h: SharedMemory, CopyAsync, CommitCopies, all of the barriers in shared memory and of early
 // kernels are plain functions (copies.cc).
 
