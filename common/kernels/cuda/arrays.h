@@ -136,6 +136,16 @@ constexpr size_t PageBytes(const RowShape& shape) {
          (shape.type == KvType::kF32 ? 4 : 2);
 }
 
+// What the checksum of a frame covers: 16 bytes of its header and the chain (common/anchor/FORMAT.md), then rows.
+inline constexpr int kFramePrefixBytes = 48;
+struct SummedFrame {
+  alignas(16) uint8_t prefix[kFramePrefixBytes] = {};
+  const uint8_t* data = nullptr;  // aligned to 16 bytes
+  uint64_t bytes = 0;             // of data
+};
+// XXH3 takes shorter texts in other ways: they are the host's.
+inline constexpr uint64_t kLeastSummedBytes = 241 - kFramePrefixBytes;
+
 }  // namespace kedge::cuda
 
 #endif  // KEDGE_COMMON_KERNELS_CUDA_ARRAYS_H_

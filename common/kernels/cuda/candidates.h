@@ -35,9 +35,10 @@ __device__ inline float AtLeast(double x) {
 __device__ inline uint64_t PlaceOf(float bounded, uint32_t id) { return uint64_t{Ordered(bounded)} << 32 | ~id; }
 __device__ inline uint32_t IdOf(uint64_t place) { return ~static_cast<uint32_t>(place); }
 
-// Calls f(logit, id) for logits [begin, end); all threads of a block share them. begin is a multiple of 4.
-template <typename F>
-__device__ void ForEachLogit(const float* logits, int begin, int end, F f) {
+// Asks test(logit, id) of logits [begin, end), and calls f(logit, id) where it says so; all threads of a block share
+// them. begin is a multiple of 4. The test is unrolled and f is not: what is long belongs there.
+template <typename Test, typename F>
+__device__ void ForEachLogit(const float* logits, int begin, int end, Test test, F f) {
   constexpr int kAtOnce = 4;  // reads under way
   const int step = 4 * blockDim.x;
   for (int from = begin + 4 * threadIdx.x; from < end; from += kAtOnce * step) {
@@ -45,15 +46,21 @@ __device__ void ForEachLogit(const float* logits, int begin, int end, F f) {
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
       const int id = from + k * step;
-      if (id < end) v[k] = *reinterpret_cast<const float4*>(logits + id);
+      v[k] = id < end ? *reinterpret_cast<const float4*>(logits + id) : float4{};
     }
+    uint32_t wanted = 0;  // bit 4 k + j: number j of v[k]
 #pragma unroll
     for (int k = 0; k < kAtOnce; ++k) {
-      const int id = from + k * step;
-      if (id < end) f(v[k].x, id);
-      if (id + 1 < end) f(v[k].y, id + 1);
-      if (id + 2 < end) f(v[k].z, id + 2);
-      if (id + 3 < end) f(v[k].w, id + 3);
+      const float four[4] = {v[k].x, v[k].y, v[k].z, v[k].w};
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int id = from + k * step + j;
+        if (id < end && test(four[j], static_cast<uint32_t>(id))) wanted |= 1u << (4 * k + j);
+      }
+    }
+    for (; wanted != 0; wanted &= wanted - 1) {
+      const int bit = __ffs(wanted) - 1, id = from + bit / 4 * step + bit % 4;
+      f(logits[id], static_cast<uint32_t>(id));
     }
   }
 }
@@ -79,21 +86,17 @@ class Candidates {
     if (order == Order::kById && least_left_ > least_) least_ = least_left_;
     const double buckets_per_logit = kBuckets / kNever * per_logit_;
     buckets_per_logit_ = buckets_per_logit < FLT_MAX ? static_cast<float>(buckets_per_logit) : FLT_MAX;
-    ids_per_bucket_ = (columns + kBuckets - 1) / kBuckets;
+    for (id_bits_ = 0; (columns - 1) >> id_bits_ >= kBuckets;) ++id_bits_;
   }
 
-  // Calls f(bounded, id) for the candidates of [begin, end), as ForEachLogit.
-  template <typename F>
-  __device__ void ForEach(int begin, int end, F f) const {
+  // Calls f(bounded, id) for the candidates of [begin, end) of which test(bounded, id) says so, as ForEachLogit.
+  template <typename Test, typename F>
+  __device__ void ForEach(int begin, int end, Test test, F f) const {
     const float least = least_;
-    ForEachLogit(logits_, begin, end, [&](float logit, int id) {
-      const float bounded = Bounded(logit);
-      if (bounded >= least) f(bounded, static_cast<uint32_t>(id));
-    });
-  }
-  template <typename F>
-  __device__ void ForEach(F f) const {
-    ForEach(0, columns_, f);
+    ForEachLogit(
+        logits_, begin, end,
+        [&](float logit, uint32_t id) { return Bounded(logit) >= least && test(Bounded(logit), id); },
+        [&](float logit, uint32_t id) { f(Bounded(logit), id); });
   }
 
   // exp((logit - best) / temperature), in whole parts.
@@ -102,7 +105,7 @@ class Candidates {
   }
   // Never falls along the order.
   __device__ int Bucket(float bounded, uint32_t id) const {
-    if (order_ == Order::kById) return id / ids_per_bucket_;
+    if (order_ == Order::kById) return id >> id_bits_;
     const float bucket = (best_ - bounded) * buckets_per_logit_;
     return bucket < kBuckets - 1 ? static_cast<int>(bucket) : kBuckets - 1;
   }
@@ -128,7 +131,7 @@ class Candidates {
   int columns_;
   Order order_;
   float best_, least_, least_left_, buckets_per_logit_;
-  int ids_per_bucket_;
+  int id_bits_;  // of a bucket
   double per_logit_, one_;
 };
 

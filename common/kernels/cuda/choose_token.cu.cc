@@ -50,11 +50,15 @@ __global__ void __launch_bounds__(kChooseThreads)
   const Part part = PartOf(logits.columns);
   uint64_t best = 0;
   bool is_finite = true;
-  ForEachLogit(RowOf(logits, row), part.begin, part.end, [&](float logit, int id) {
-    const uint64_t place = PlaceOf(Bounded(logit), static_cast<uint32_t>(id));
-    best = place > best ? place : best;
-    is_finite &= (__float_as_uint(logit) & 0x7f800000u) != 0x7f800000u;
-  });
+  ForEachLogit(
+      RowOf(logits, row), part.begin, part.end,
+      [&](float logit, uint32_t id) {
+        const uint64_t place = PlaceOf(Bounded(logit), id);
+        best = place > best ? place : best;
+        is_finite &= (__float_as_uint(logit) & 0x7f800000u) != 0x7f800000u;
+        return false;
+      },
+      [](float, uint32_t) {});
   best = LargestInBlock(best, joined);
   const bool are_finite = __syncthreads_and(is_finite);
   if (threadIdx.x == 0) scratch.bests[row * scratch.parts + blockIdx.y] = {best, are_finite, 0};
@@ -126,28 +130,27 @@ __device__ Drawn Draw(const float* logits, int columns, const OutputWish& wish, 
     __syncthreads();
     left = Total(memory.row, memory);
   }
-  FoundCandidate last;  // of those that are left
-  if (has_top_k) {
-    last = FindCandidate(candidates, wish.top_k - 1, Measure::kCount, memory);
-    left.mass = last.before + last.weight;
+  // One look for each of the three, by the same code.
+  enum Cut { kTopK, kTopP, kDraw };
+#pragma unroll 1
+  for (int cut = has_top_k ? kTopK : has_top_p ? kTopP : kDraw;; cut = cut == kTopK && has_top_p ? kTopP : kDraw) {
+    const double share = (cut == kTopP ? double{wish.top_p} : wish.uniform) * static_cast<double>(left.mass);
+    const uint64_t target = cut == kTopK ? wish.top_k - 1 : share > 0 ? static_cast<uint64_t>(share) : 0;
+    const FoundCandidate found =
+        FindCandidate(candidates, target, cut == kTopK ? Measure::kCount : Measure::kMass, memory);
+    const bool is_exact = cut == kTopK || (cut == kTopP && share <= 0);
+    if (!is_exact && !IsCertain(found, target, left.mass, columns)) return {};
+    if (cut == kDraw) return {true, IdOf(found.place)};
+    left.mass = found.before + found.weight;
+    const bool is_last_cut = cut == kTopP || !has_top_p;
+    if (is_last_cut && candidates.Value(found.place) < candidates.least_left()) {  // min-p cuts more
+      uint64_t mass = 0;
+      candidates.ForEach(
+          0, columns, [&](float bounded, uint32_t) { return bounded >= candidates.least_left(); },
+          [&](float bounded, uint32_t) { mass += candidates.Weight(bounded); });
+      left.mass = SumInBlock(mass, memory.joined);
+    }
   }
-  if (has_top_p) {
-    const double share = wish.top_p * static_cast<double>(left.mass);
-    const uint64_t enough = share > 0 ? static_cast<uint64_t>(share) : 0;
-    last = FindCandidate(candidates, enough, Measure::kMass, memory);
-    if (share > 0 && !IsCertain(last, enough, left.mass, columns)) return {};
-    left.mass = last.before + last.weight;
-  }
-  if ((has_top_k || has_top_p) && candidates.Value(last.place) < candidates.least_left()) {
-    uint64_t mass = 0;
-    candidates.ForEach([&](float bounded, uint32_t) {
-      if (bounded >= candidates.least_left()) mass += candidates.Weight(bounded);
-    });
-    left.mass = SumInBlock(mass, memory.joined);
-  }
-  const uint64_t target = static_cast<uint64_t>(wish.uniform * static_cast<double>(left.mass));
-  const FoundCandidate found = FindCandidate(candidates, target, Measure::kMass, memory);
-  return {IsCertain(found, target, left.mass, columns), IdOf(found.place)};
 }
 
 __global__ void __launch_bounds__(kChooseThreads)

@@ -86,9 +86,11 @@ __device__ inline Sums SumsOf(const Histogram& histogram, int bucket) {
 
 // Adds the candidates of [begin, end).
 __device__ inline void AddCandidates(const Candidates& candidates, int begin, int end, Histogram& histogram) {
-  candidates.ForEach(begin, end, [&](float bounded, uint32_t id) {
-    AddTo(histogram, candidates.Bucket(bounded, id), {candidates.Weight(bounded), 1});
-  });
+  candidates.ForEach(
+      begin, end, [](float, uint32_t) { return true; },
+      [&](float bounded, uint32_t id) {
+        AddTo(histogram, candidates.Bucket(bounded, id), {candidates.Weight(bounded), 1});
+      });
 }
 
 __device__ inline Sums Total(const Histogram& histogram, DrawMemory& memory) {
@@ -136,11 +138,12 @@ __device__ inline FoundCandidate FindCandidate(const Candidates& candidates, uin
   const int bucket = found.bucket;
   uint64_t low = 0, high = ~uint64_t{0};  // places that are still in question
   const auto for_each_member = [&](auto f) {
-    candidates.ForEach([&](float bounded, uint32_t id) {
-      if (candidates.Bucket(bounded, id) != bucket) return;
-      const uint64_t place = candidates.Place(bounded, id);
-      if (place >= low && place <= high) f(bounded, place);
-    });
+    candidates.ForEach(
+        0, candidates.columns(), [&](float bounded, uint32_t id) { return candidates.Bucket(bounded, id) == bucket; },
+        [&](float bounded, uint32_t id) {
+          const uint64_t place = candidates.Place(bounded, id);
+          if (place >= low && place <= high) f(bounded, place);
+        });
   };
   while (found.in.count > kChooseThreads) {
     uint64_t least = ~uint64_t{0}, most = 0;

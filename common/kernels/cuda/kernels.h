@@ -80,6 +80,9 @@ struct Kernels {
   absl::Status (*gather_rows)(Stream& stream, const Pages& pages, const RowRef* rows, int count, uint8_t* frame);
   // Passes over rows whose page is kNoPage.
   absl::Status (*scatter_rows)(Stream& stream, const uint8_t* frame, const RowRef* rows, int count, const Pages& pages);
+  // sums[i] = XXH3-64 (seed 0) of the i-th frame's prefix and data; leaves sums[i] where data has fewer than
+  // kLeastSummedBytes (checksum.cu.cc).
+  absl::Status (*checksum)(Stream& stream, const SummedFrame* frames, int count, uint64_t* sums);
 
   // --- Outputs (choose_token.cu.cc) ---
   // For each row of logits: its token by ChooseToken of common/kernels/choose_token.h, or, where the host is to decide

@@ -46,6 +46,9 @@ absl::Status GiveMass(Stream& stream, const Step& step, int layer, int heads, co
 absl::Status GatherRows(Stream& stream, const Pages& pages, const RowRef* rows, int count, uint8_t* frame);
 absl::Status ScatterRows(Stream& stream, const uint8_t* frame, const RowRef* rows, int count, const Pages& pages);
 
+// checksum.cu.cc
+absl::Status Checksum(Stream& stream, const SummedFrame* frames, int count, uint64_t* sums);
+
 // choose_token.cu.cc
 absl::Status ChooseTokens(Stream& stream, const DeviceProperties& device, int rows, const FloatRows& logits,
                           const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen);
