@@ -34,7 +34,10 @@ check() {
 }
 
 if [[ -n ${CUDA_HOME:-} ]]; then
-  check "$CUDA_HOME" || { printf 'CUDA_HOME: %s: set it to an installed CUDA toolkit, or unset it\n' "$wrong" >&2; exit 1; }
+  if ! check "$CUDA_HOME"; then
+    printf 'CUDA_HOME: %s: set it to an installed CUDA toolkit, or unset it\n' "$wrong" >&2
+    exit 1
+  fi
   readlink -f -- "$CUDA_HOME"
   exit
 fi

@@ -2,6 +2,8 @@
 # ./kedge in a copy of the repository, with a Bazel and an apt-get made of shell: what is called, when, and what is not.
 set -u
 unset KEDGE_MODEL KEDGE_VOCAB_DIR  # `./kedge test` passes them on to tests
+unset CUDA_HOME
+export KEDGE_CUDA=0  # whatever this machine has
 tmp=$(cd "${TEST_TMPDIR:-$(mktemp -d)}" && pwd)
 here=${TEST_SRCDIR:+$TEST_SRCDIR/$TEST_WORKSPACE}
 here=${here:-$(cd "$(dirname "$0")/../.." && pwd)}
@@ -19,9 +21,10 @@ deny() { [[ $output != *"$2"* ]] || fail "$1: \"$2\" in: $output"; }
 equal() { [[ $2 == "$3" ]] || fail "$1: is \"$2\", not \"$3\""; }
 builds() { grep -c '^build ' "$tmp/bazel.log" 2> /dev/null || true; }
 
-mkdir -p "$root/cli" "$root/tools/launcher" "$fakes" "$tmp/elsewhere" "$tmp/info"
+mkdir -p "$root/cli" "$root/tools/launcher" "$root/third_party/cuda" "$fakes" "$tmp/elsewhere" "$tmp/info"
 cp "$here/kedge" "$here/packages.txt" "$root/"
 cp "$here/tools/launcher/count_tests.py" "$root/tools/launcher/"
+cp "$here/third_party/cuda/find_toolkit.sh" "$here/third_party/cuda/wheels.txt" "$root/third_party/cuda/"
 chmod -R u+w "$root"
 echo one > "$root/cli/source"
 
@@ -225,6 +228,79 @@ check "bench peers" "peers ['--programs', '$root/.kedge/$(readlink "$root/.kedge
 [[ -z $(find "$root/bench" -name __pycache__) ]] || fail "the scripts leave files among the sources"
 output=$("$root/kedge" bench kernels 2> /dev/null)
 check "other parts of bench are the tool's" "2 [bench kernels]"
+
+# Where a toolkit is: what CUDA_HOME names must be one; else it is an installed one, or what `./kedge cuda` fetched.
+find_toolkit=$root/third_party/cuda/find_toolkit.sh
+make_toolkit() { # FOLDER RELEASE LIB
+  mkdir -p "$1/bin" "$1/include" "$1/$3"
+  printf '#!/bin/sh\necho "Cuda compilation tools, release %s, V%s.88"\n' "$2" "$2" > "$1/bin/nvcc"
+  chmod +x "$1/bin/nvcc"
+  touch "$1/include/cuda_runtime.h" "$1/$3/libcudart_static.a"
+}
+make_toolkit "$tmp/toolkit" 13.0 lib64
+make_toolkit "$tmp/old" 11.8 lib64
+equal "CUDA_HOME" "$(CUDA_HOME=$tmp/toolkit "$find_toolkit" 2>&1)" "$tmp/toolkit"
+output=$(CUDA_HOME=/nowhere "$find_toolkit" 2>&1) && fail "a CUDA_HOME that is nowhere is taken"
+equal "no toolkit" "$output" "CUDA_HOME: there is no /nowhere/bin/nvcc: set it to an installed CUDA toolkit, or unset it"
+output=$(CUDA_HOME=$tmp/old "$find_toolkit" 2>&1) && fail "an old toolkit is taken"
+check "an old toolkit" "CUDA_HOME: $tmp/old/bin/nvcc is of CUDA 11.8, and Kedge needs 12.4 or later: "
+rm "$tmp/old/include/cuda_runtime.h"
+output=$(CUDA_HOME=$tmp/old "$find_toolkit" 2>&1) && fail "half a toolkit is taken"
+check "half a toolkit" "$tmp/old has no cuda_runtime.h or no libcudart_static.a"
+fetched=$("$find_toolkit" --folder)
+check_folder='^'$tmp/cache/kedge/cuda/'[0-9.]+-nccl-[0-9.]+$'
+[[ $fetched =~ $check_folder ]] || fail "the folder of \`./kedge cuda\` is $fetched"
+if [[ ! -e /usr/local/cuda ]]; then
+  output=$("$find_toolkit" 2>&1) && fail "a toolkit is found where there is none"
+  check "none" "there is no CUDA toolkit (there is no /usr/local/cuda/bin/nvcc; there is no $fetched/bin/nvcc): fetch"
+  make_toolkit "$fetched" 13.0 lib
+  equal "what was fetched" "$("$find_toolkit")" "$fetched"
+  rm -r "$fetched"
+fi
+
+# `kedge cuda` is a script, which is told where to put it, and needs no build.
+echo 'import sys; print("fetch", sys.argv[1:])' > "$root/tools/launcher/fetch_cuda.py"
+: > "$tmp/bazel.log"
+equal "kedge cuda" "$("$root/kedge" cuda --help 2>&1)" \
+  "fetch ['--wheels', '$root/third_party/cuda/wheels.txt', '--folder', '$fetched', '--help']"
+equal "builds for it" "$(builds)" 0
+
+# A build is for GPUs where there are one and a toolkit, or by KEDGE_CUDA.
+cuda_builds() { grep -c '^build .*--config=cuda' "$tmp/bazel.log" || true; }
+sed -i "s|/dev/nvidia|$tmp/dev/nvidia|" "$root/kedge"
+export CUDA_HOME=$tmp/toolkit
+unset KEDGE_CUDA
+"$root/kedge" > /dev/null 2>&1
+equal "builds with CUDA and no GPU" "$(cuda_builds)" 0
+mkdir "$tmp/dev"
+touch "$tmp/dev/nvidia0"
+output=$("$root/kedge" 2>&1)
+check "a GPU and a toolkit" "kedge: building with CUDA ($tmp/toolkit)"
+equal "builds with a GPU and a toolkit" "$(cuda_builds)" 1
+output=$("$root/kedge" 2>&1)
+equal "the second start" "$output" "built from five: 0 [] in $PWD"
+output=$(CUDA_HOME=/nowhere "$root/kedge" 2>&1)
+check "a GPU and no toolkit" "kedge: there is an NVIDIA GPU, and this build is without it: CUDA_HOME: there is no /nowhere"
+check "a GPU and no toolkit" "built from five"
+equal "builds with a GPU and no toolkit" "$(cuda_builds)" 1
+touch -d 2000-01-01 "$tmp/toolkit/bin/nvcc"
+"$root/kedge" > /dev/null 2>&1
+equal "builds after another toolkit came" "$(cuda_builds)" 2
+KEDGE_CUDA=0 "$root/kedge" > /dev/null 2>&1
+rm -r "$tmp/dev"
+equal "builds with KEDGE_CUDA=0" "$(cuda_builds)" 2
+touch "$root/cli/source"
+KEDGE_CUDA=1 "$root/kedge" > /dev/null 2>&1
+equal "builds with KEDGE_CUDA=1" "$(cuda_builds)" 3
+output=$(KEDGE_CUDA=1 CUDA_HOME=/nowhere "$root/kedge" 2>&1) && fail "KEDGE_CUDA=1 without a toolkit exits with 0"
+equal "KEDGE_CUDA=1 without a toolkit" "$output" \
+  "kedge: KEDGE_CUDA: CUDA_HOME: there is no /nowhere/bin/nvcc: set it to an installed CUDA toolkit, or unset it"
+output=$(KEDGE_CUDA=yes "$root/kedge" 2>&1) && fail "KEDGE_CUDA=yes exits with 0"
+check "KEDGE_CUDA=yes" 'KEDGE_CUDA: "yes" is neither 1 nor 0'
+output=$("$root/kedge" doctor --format json 2> /dev/null)
+check "doctor" "[doctor --toolkit $tmp/toolkit --format json]"
+unset CUDA_HOME
+export KEDGE_CUDA=0
 
 # Elsewhere than on Debian the list is printed.
 mkdir -p "$tmp/other"

@@ -17,8 +17,8 @@ std::string Version(int number) { return absl::StrCat(number / 1000, ".", number
 std::string WhyNone(cudaError_t error, const std::string& version, const std::string& most_version) {
   if (most_version.empty()) return "there is no NVIDIA driver (libcuda.so.1) on this machine";
   if (error == cudaErrorInsufficientDriver) {
-    return absl::StrCat("the NVIDIA driver is too old: it serves CUDA up to ", most_version, ", and this Kedge was built with ",
-                        version);
+    return absl::StrCat("the NVIDIA driver is too old: it serves CUDA up to ", most_version,
+                        ", and this Kedge was built with ", version);
   }
   if (error == cudaSuccess || error == cudaErrorNoDevice) return "the NVIDIA driver knows of no GPU";
   return std::string(CudaStatus("the NVIDIA driver", error).message());

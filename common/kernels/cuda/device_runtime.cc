@@ -225,7 +225,8 @@ class DeviceRuntime : public Runtime {
       return bytes == 0 ? cudaSuccess : cudaHostAlloc(&data, bytes, cudaHostAllocPortable | cudaHostAllocMapped);
     });
     if (absl::IsResourceExhausted(status)) {
-      return absl::ResourceExhaustedError(absl::StrCat("NewPinnedMemory: ", bytes, " bytes of the host cannot be pinned"));
+      return absl::ResourceExhaustedError(
+          absl::StrCat("NewPinnedMemory: ", bytes, " bytes of the host cannot be pinned"));
     }
     KEDGE_RETURN_IF_ERROR(status);
     return std::make_unique<DeviceMemory>(device_, static_cast<uint8_t*>(data), bytes, &cudaFreeHost);

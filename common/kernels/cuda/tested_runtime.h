@@ -1,4 +1,4 @@
-// Which runtime runtime_test.cc tests: its program links one of tested_emulated_runtime.cc and tested_device_runtime.cc.
+// Which runtime runtime_test.cc tests: tested_emulated_runtime.cc or tested_device_runtime.cc, whichever is linked.
 #ifndef KEDGE_COMMON_KERNELS_CUDA_TESTED_RUNTIME_H_
 #define KEDGE_COMMON_KERNELS_CUDA_TESTED_RUNTIME_H_
 
