@@ -24,6 +24,8 @@ std::vector<std::string> Backends() {
   return names;
 }
 
+bool ComputesOnGpu(absl::string_view backend) { return backend == "cuda"; }
+
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads, const std::string& image_path,
                                                const std::function<void(const std::string&)>& image_notice) {
   CpuOptions options{.threads = threads, .image_path = image_path, .image_notice = image_notice};

@@ -17,6 +17,9 @@ namespace kedge {
 // and measurements: `cpu` takes the best instructions that the machine has.
 std::vector<std::string> Backends();
 
+// Whether a backend of that name computes on a GPU, of which a machine may have several.
+bool ComputesOnGpu(absl::string_view backend);
+
 // kInvalidArgument lists the names. `threads`: of `cpu`, the caller's included; the reference has one. `image_path` and
 // `image_notice`: see CpuOptions.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(absl::string_view backend, int threads,

@@ -27,6 +27,13 @@ TEST(CreateOpsTest, TheInstructionsCanBeNamed) {
   }
 }
 
+TEST(CreateOpsTest, BackendsOfTheHostComputeOnNoGpu) {
+  for (const std::string name : {"cpu", "cpu:scalar", "reference", "deferred", "cuda-emulated"}) {
+    EXPECT_FALSE(ComputesOnGpu(name)) << name;
+  }
+  EXPECT_TRUE(ComputesOnGpu("cuda"));
+}
+
 TEST(CreateOpsTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
   for (const char* backend : {"gpu", "cpu:", "cpu:mmx"}) {
     const absl::Status status = CreateOps(backend, 1).status();

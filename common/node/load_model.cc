@@ -35,6 +35,12 @@ std::vector<std::string> BackendNames() {
   return names;
 }
 
+absl::Status CheckGpuFlag(absl::string_view flag, absl::string_view backend) {
+  if (ComputesOnGpu(backend)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": names a GPU, and the backend \"", backend, "\" computes on none"));
+}
+
 uint64_t DefaultKvBytes(uint64_t usable_memory) { return std::min<uint64_t>(usable_memory / 4, uint64_t{4} << 30); }
 uint64_t DefaultKvBytes() { return DefaultKvBytes(UsableMachine().memory_bytes); }
 
