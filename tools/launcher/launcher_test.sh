@@ -21,7 +21,7 @@ builds() { grep -c '^build ' "$tmp/bazel.log" 2> /dev/null || true; }
 
 mkdir -p "$root/cli" "$root/tools/launcher" "$fakes" "$tmp/elsewhere" "$tmp/info"
 cp "$here/kedge" "$here/packages.txt" "$root/"
-cp "$here/tools/launcher/count_tests.py" "$root/tools/launcher/"
+cp "$here/tools/launcher/"{count_tests.py,cuda_pack.sh} "$root/tools/launcher/"
 chmod -R u+w "$root"
 echo one > "$root/cli/source"
 
@@ -225,6 +225,25 @@ check "bench peers" "peers ['--programs', '$root/.kedge/$(readlink "$root/.kedge
 [[ -z $(find "$root/bench" -name __pycache__) ]] || fail "the scripts leave files among the sources"
 output=$("$root/kedge" bench kernels 2> /dev/null)
 check "other parts of bench are the tool's" "2 [bench kernels]"
+
+# `cuda pack` builds what a pack needs, and has it put together; a folder with anything else in it stays as it is.
+mkdir -p "$root/tests/gpu" "$tmp/packs/mine"
+printf '#!/bin/bash\nprintf "[%%s]" "$@"\n' > "$root/tests/gpu/make_pack.sh"
+chmod +x "$root/tests/gpu/make_pack.sh"
+: > "$tmp/bazel.log"
+output=$("$root/kedge" cuda pack --without-cuda "$tmp/packs/new" 2> /dev/null)
+equal "cuda pack" "$output" "[$tmp/out][][$tmp/packs/new]"
+output=$(grep '^build ' "$tmp/bazel.log")
+check "cuda pack" " //tests/gpu/check:gpu_check "
+check "cuda pack" " //decode:kedge-decode"
+deny "cuda pack --without-cuda" "--config=cuda"
+touch "$tmp/packs/mine/file"
+output=$("$root/kedge" cuda pack --without-cuda "$tmp/packs/mine" 2>&1) && fail "cuda pack writes over a folder of others"
+check "cuda pack" "kedge: cuda pack: $tmp/packs/mine is not empty, and no pack"
+output=$("$root/kedge" cuda pack --now 2>&1) && fail "cuda pack takes any flag"
+check "cuda pack" "kedge: cuda pack: unknown flag --now"
+output=$("$root/kedge" cuda pack --help)
+check "cuda pack --help" "a folder with which a machine proves and measures Kedge on its GPU"
 
 # Elsewhere than on Debian the list is printed.
 mkdir -p "$tmp/other"
