@@ -142,6 +142,7 @@ absl::Status Cluster::StartRouter(StartWait& wait) {
 }
 
 absl::Status Cluster::StartNodes() {
+  size_t started = 0;
   auto start = [&](const std::string& role, int count) -> absl::Status {
     for (int i = 0; i < count; ++i) {
       const std::string name = absl::StrCat(role, "-", i);
@@ -154,6 +155,10 @@ absl::Status Cluster::StartNodes() {
         arguments.insert(arguments.end(), {"--cache-memory", absl::StrCat(*options_.cache_memory_mib)});
       }
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
+      if (!options_.backend.empty()) arguments.insert(arguments.end(), {"--backend", options_.backend});
+      if (!options_.devices.empty()) {
+        arguments.insert(arguments.end(), {"--device", absl::StrCat(options_.devices[started++])});
+      }
       if (!options_.salience_heads.empty()) {
         arguments.insert(arguments.end(), {"--salience-heads", options_.salience_heads});
       }

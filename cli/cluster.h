@@ -36,6 +36,8 @@ struct ClusterOptions {
   std::string policy;          // empty: the adapter's, else the model's
   std::string chat_template;   // a file; empty: the model's
   std::string kv_type;         // empty: the nodes' default
+  std::string backend;         // empty: the nodes' default
+  std::vector<int> devices;    // the GPU of each prefill node, then of each decode node; empty: the nodes' default
   int threads = 0;             // of each node; 0: see DefaultThreads
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
   // Of it, for rows of earlier requests; 0: none. Without: the nodes' default.

@@ -144,6 +144,19 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   EXPECT_FALSE(fs::exists(root_ + "/decode-1.args"));
 }
 
+TEST_F(ClusterTest, EachNodeComputesOnItsOwnGpu) {
+  options_.num_prefill = 2;
+  options_.num_decode = 2;
+  options_.backend = "cuda";
+  options_.devices = {3, 0, 5, 1};
+  auto cluster = Cluster::Start(options_, AllReady, Never);
+  ASSERT_TRUE(cluster.ok()) << cluster.status();
+  EXPECT_THAT(Arguments("prefill-0"), HasSubstr(" --backend cuda --device 3 "));
+  EXPECT_THAT(Arguments("prefill-1"), HasSubstr(" --backend cuda --device 0 "));
+  EXPECT_THAT(Arguments("decode-0"), HasSubstr(" --backend cuda --device 5 "));
+  EXPECT_THAT(Arguments("decode-1"), HasSubstr(" --backend cuda --device 1 "));
+}
+
 TEST_F(ClusterTest, NodesShareTheMemoryWhereNobodySaid) {
   options_.num_prefill = 2;
   options_.num_decode = 2;

@@ -19,12 +19,17 @@ void AddEngineOptions(CLI::App* command, EngineOptions* options) {
   command->add_option("--backend", options->backend, kBackendHelp)
       ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
+  command->add_option("--device", options->gpu, kDeviceHelp)->check(WholeNumber(0, kLastGpu));
   command->add_option("--threads", options->threads, "threads that compute (default: one per core)")
       ->check(WholeNumber(0, 1024));
 }
 
 absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options) {
   DeviceOptions device{.backend = options.backend, .threads = options.threads};
+  if (options.gpu.has_value()) {
+    KEDGE_RETURN_IF_ERROR(CheckGpuFlag("--device", options.backend));
+    device.device = *options.gpu;
+  }
   KEDGE_ASSIGN_OR_RETURN(device.kv_type, ParseKvType(options.kv_type));
   device.notice = [](const std::string& line) { Say(line); };
   return device;

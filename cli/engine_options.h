@@ -2,6 +2,7 @@
 #ifndef KEDGE_CLI_ENGINE_OPTIONS_H_
 #define KEDGE_CLI_ENGINE_OPTIONS_H_
 
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -15,13 +16,14 @@ struct EngineOptions {
   std::string adapter;
   std::string kv_type = "f16";
   std::string backend = "cpu";
+  std::optional<int> gpu;
   int threads = 0;  // 0: one per core
 };
 
-// --model, --adapter, --kv-type, --backend, --threads.
+// --model, --adapter, --kv-type, --backend, --device, --threads.
 void AddEngineOptions(CLI::App* command, EngineOptions* options);
 
-// KV memory and rows of a step are the command's business.
+// KV memory and rows of a step are the command's business. kInvalidArgument names the flag.
 absl::StatusOr<DeviceOptions> DeviceOptionsOf(const EngineOptions& options);
 
 }  // namespace kedge

@@ -15,6 +15,7 @@
 #include "cli/calibrate_model.h"
 #include "cli/client.h"
 #include "cli/console.h"
+#include "cli/device_list.h"
 #include "cli/log_directory.h"
 #include "cli/model_fetch.h"
 #include "cli/open_model.h"
@@ -78,6 +79,15 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
   command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
       ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
       ->type_name("TYPE");
+  command->add_option("--backend", options->backend, absl::StrCat("Of all nodes: ", kBackendHelp))
+      ->check(CLI::IsMember(BackendNames()))
+      ->type_name("NAME")
+      ->capture_default_str();
+  command
+      ->add_option("--devices", options->devices,
+                   "Numbers of the GPUs, as in 0,1,2,3: one for each prefill node, then one for each decode node "
+                   "(default: 0 for all)")
+      ->type_name("LIST");
   command->add_option("--threads", options->threads, "Threads of each node (default: all cores, shared)")
       ->check(WholeNumber(1, 1024))
       ->type_name("N");
@@ -122,13 +132,17 @@ absl::StatusOr<std::string> PrepareModel(const ModelFiles& files, const LocalClu
 absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, int default_port,
                                           const StopSignals& signals) {
   auto cancelled = [&signals] { return signals.stopped(); };
+  ClusterOptions cluster;
+  if (!options.devices.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(cluster.devices, ParseDevices(options.devices, options.backend, options.num_prefill,
+                                                         options.num_decode));
+  }
   if (!options.chat_template.empty()) {
     KEDGE_RETURN_IF_ERROR(ReadChatTemplateFile(options.chat_template).status());
   }
   KEDGE_RETURN_IF_ERROR(
       RaiseFileLimit(kLeastFiles + kFilesOfAProcess * (1 + options.num_prefill + options.num_decode)));
   KEDGE_ASSIGN_OR_RETURN(const ModelFiles files, OpenModel(options.model, options.adapter, cancelled));
-  ClusterOptions cluster;
   KEDGE_ASSIGN_OR_RETURN(cluster.salience_heads, PrepareModel(files, options, cancelled));
   cluster.host = options.host;
   cluster.port = options.port != 0 ? options.port : default_port;
@@ -140,6 +154,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.policy = options.policy;
   cluster.chat_template = options.chat_template;
   cluster.kv_type = options.kv_type;
+  cluster.backend = options.backend;
   cluster.threads = options.threads;
   cluster.kv_memory_mib = options.kv_memory_mib;
   cluster.cache_memory_mib = options.cache_memory_mib;

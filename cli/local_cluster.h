@@ -24,6 +24,8 @@ struct LocalClusterOptions {
   std::string policy;
   std::string chat_template;
   std::string kv_type;
+  std::string backend = "cpu";
+  std::string devices;
   int threads = 0;
   uint64_t kv_memory_mib = 0;
   std::optional<uint64_t> cache_memory_mib;

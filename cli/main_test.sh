@@ -55,6 +55,8 @@ for seed in -1 18446744073709551616 99999999999999999999999 1.5 x; do
 done
 expect 2 '--seed: begins with 0, which some take for octal: 010; write 10' run a --seed 010
 expect 2 '--max-tokens: is not a whole number from 1 to 4294967295: 4294967296' run a --max-tokens 4294967296
+expect 1 'INVALID_ARGUMENT: --devices: names a GPU, and the backend "cpu" computes on none' up --devices 0,1
+expect 2 '--device: is not a whole number from 0 to 1023: 1024' score --tokens 1 --device 1024
 expect 2 '--drain: is not a number from 0 to 86400: abc' up --drain abc
 # Every flag of every command that takes a number or names a file, as its help says, tells of a value that is none.
 checked=0

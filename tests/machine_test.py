@@ -201,6 +201,13 @@ class BytesTest(unittest.TestCase):
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn(flag + b": is not valid UTF-8 at byte 1", result.stderr)
 
+    def test_nodes_name_the_flag_of_a_gpu_that_their_backend_has_not(self):
+        for program in ("kedge-decode", "kedge-prefill"):
+            result = subprocess.run([os.path.join(BIN, program), "--model", MODEL, "--device", "0"], capture_output=True,
+                                    timeout=60, env=ENVIRONMENT)
+            self.assertEqual(result.returncode, 2, result.stderr)
+            self.assertIn(b'--device: names a GPU, and the backend "cpu" computes on none', result.stderr)
+
     def test_a_line_of_a_chat_is_refused_and_the_next_one_answered(self):
         with running() as c:
             result = tool("chat", "--router", c.address, "--max-tokens", "3", "--ignore-eos",

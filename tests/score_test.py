@@ -99,6 +99,7 @@ class ScoreTest(unittest.TestCase):
             ([], {"tokens": [1, 99999]}, 1, "ids[1]: 99999"),
             ([], {"tokens": [20] * 600}, 1, "512"),
             (["--path", "split", "--split", "151"], {}, 1, "split"),
+            (["--device", "0"], {}, 1, '--device: names a GPU, and the backend "cpu" computes on none'),
             (["--kv-type", "int8"], {}, 2, "kv-type"),
             (["--path", "sideways"], {}, 2, "sideways"),
             (["--chunk", "0"], {}, 2, "chunk"),

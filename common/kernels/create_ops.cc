@@ -49,6 +49,8 @@ std::vector<std::string> HostBackends() {
   return names;
 }
 
+bool ComputesOnGpu(absl::string_view backend) { return backend == kCuda; }
+
 absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options) {
   CpuOptions cpu{
       .threads = options.threads, .image_path = options.image_path, .image_notice = options.image_notice};

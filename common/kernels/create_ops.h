@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/kernels/host_ops.h"
 #include "common/kernels/ops.h"
 
@@ -25,6 +26,8 @@ struct OpsOptions {
 // What CreateOps can do on this machine: those of HostBackends; "cuda-emulated", a device that is not there: slow, for
 // tests; "cuda", where there is a device and the program was built for it.
 std::vector<std::string> Backends();
+// Whether a backend of that name computes on a GPU, of which a machine may have several.
+bool ComputesOnGpu(absl::string_view backend);
 // kInvalidArgument lists the names; kFailedPrecondition: why there is no "cuda" here.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
 

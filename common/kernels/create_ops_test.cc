@@ -39,6 +39,13 @@ TEST(CreateOpsTest, CudaIsUsedOrSaysInOneLineWhyNot) {
   EXPECT_EQ(status.message().find('\n'), absl::string_view::npos);
 }
 
+TEST(CreateOpsTest, BackendsOfTheHostComputeOnNoGpu) {
+  for (const std::string name : {"cpu", "cpu:scalar", "reference", "deferred", "cuda-emulated"}) {
+    EXPECT_FALSE(ComputesOnGpu(name)) << name;
+  }
+  EXPECT_TRUE(ComputesOnGpu("cuda"));
+}
+
 TEST(CreateOpsTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
   for (const char* backend : {"gpu", "cpu:", "cpu:mmx"}) {
     const absl::Status status = CreateOps({.backend = backend}).status();

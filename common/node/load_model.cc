@@ -35,6 +35,12 @@ std::vector<std::string> BackendNames() {
   return names;
 }
 
+absl::Status CheckGpuFlag(absl::string_view flag, absl::string_view backend) {
+  if (ComputesOnGpu(backend)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(flag, ": names a GPU, and the backend \"", backend, "\" computes on none"));
+}
+
 uint64_t DefaultKvBytes(uint64_t usable_memory) { return std::min<uint64_t>(usable_memory / 4, uint64_t{4} << 30); }
 uint64_t DefaultKvBytes() { return DefaultKvBytes(UsableMachine().memory_bytes); }
 
@@ -49,9 +55,11 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   const bool deferred = options.backend == "deferred";
   const MachineLimits machine = UsableMachine();
   const int threads = options.threads > 0 ? options.threads : machine.cores;
-  KEDGE_ASSIGN_OR_RETURN(const std::string image, options.weight_image ? ImagePath(files) : std::string());
+  const bool shares_image = options.weight_image && !ComputesOnGpu(options.backend);
+  KEDGE_ASSIGN_OR_RETURN(const std::string image, shares_image ? ImagePath(files) : std::string());
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
                          CreateOps({.backend = deferred ? "cpu" : options.backend,
+                                    .device = options.device,
                                     .threads = threads,
                                     .image_path = image,
                                     .image_notice = options.notice}));

@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/anchor/policy.h"
 #include "common/kernels/row_shape.h"
 #include "common/kernels/step.h"
@@ -35,7 +37,14 @@ struct DeviceOptions {
 // Backends() and "deferred": cpu that computes only when waited for.
 std::vector<std::string> BackendNames();
 inline constexpr char kBackendHelp[] =
-    "what computes: cpu, with the best instructions that the machine has; others are for tests and measurements";
+    "what computes: cpu, with the best instructions that the machine has, or a GPU, where one of the names is its; "
+    "others are for tests and measurements";
+
+// --device of whatever has --backend.
+inline constexpr int kLastGpu = 1023;
+inline constexpr char kDeviceHelp[] = "number of the GPU, for a backend that computes on one (default: 0)";
+// For a flag that names a GPU and was given: kInvalidArgument, with its name, unless the backend computes on one.
+absl::Status CheckGpuFlag(absl::string_view flag, absl::string_view backend);
 
 // A quarter of the memory that this process may use (UsableMachine), at most 4 GiB.
 uint64_t DefaultKvBytes();

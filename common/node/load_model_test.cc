@@ -28,6 +28,12 @@ TEST(MemoryWarningTest, SaysWhatMayNotFit) {
   for (const char* part : {"800 MiB", "225 MiB", "900 MiB", "--kv-memory"}) EXPECT_THAT(warning, HasSubstr(part));
 }
 
+TEST(CheckGpuFlagTest, OnlyGpusHaveNumbers) {
+  EXPECT_TRUE(CheckGpuFlag("--device", "cuda").ok());
+  EXPECT_EQ(CheckGpuFlag("--device", "deferred").message(),
+            "--device: names a GPU, and the backend \"deferred\" computes on none");
+}
+
 TEST(MakeDeviceTest, TellsWhatMayNotFit) {
   const std::string path = testing::TempDir() + "/tiny.gguf";
   std::ofstream(path, std::ios::binary) << MakeTinyModel({});

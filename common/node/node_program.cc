@@ -52,6 +52,7 @@ struct Flags {
   uint64_t kv_memory_mib = 0;
   std::optional<uint64_t> cache_memory_mib;
   DeviceOptions device;
+  std::optional<int> gpu;
   bool die_with_parent = false;
 };
 
@@ -95,6 +96,7 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--backend", flags->device.backend, kBackendHelp)
       ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
+  app->add_option("--device", flags->gpu, kDeviceHelp)->check(WholeNumber(0, kLastGpu));
   app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
   app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
 }
@@ -261,6 +263,11 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
     return Fail("--log-level", status, 2);
   }
   if (const absl::Status status = CheckFlagTexts(app); !status.ok()) return Fail(program.name, status, 2);
+  if (flags.gpu.has_value()) {
+    const absl::Status status = CheckGpuFlag("--device", flags.device.backend);
+    if (!status.ok()) return Fail(program.name, status, 2);
+    flags.device.device = *flags.gpu;
+  }
   if (const absl::Status status = RaiseFileLimit(kLeastFiles); !status.ok()) return Fail(program.name, status, 1);
   const absl::StatusOr<ModelFiles> files = ModelFiles::Open(flags.model, flags.adapter);
   if (!files.ok()) return Fail(flags.adapter.empty() ? "--model" : "--model, --adapter", files.status(), 1);

@@ -15,7 +15,7 @@
 namespace kedge::probe {
 namespace {
 
-const char* part = "bits";
+const char* part = "kernel-bits";
 bool small = false;
 
 struct Count {

@@ -1,21 +1,29 @@
 #!/usr/bin/env bash
-# Measures on a GPU what a CUDA backend would stand on (docs/gpu.md). Needs nvcc, g++ with C++20 and Python 3, nothing
-# else of this project's packages; about four minutes. Each part has its own limit of time; one that fails is reported,
-# and the others run all the same.
+# Proves and measures Kedge on a machine with a GPU (docs/gpu.md), in at most six minutes. From the folder that
+# `./kedge cuda pack` made it needs neither a compiler nor Bazel; from the sources it builds the probe alone, with nvcc,
+# g++ with C++20 and Python 3. Each part has its own limit of time; one that fails is reported, and the others run all
+# the same.
 #
-#   tests/gpu/run_on_hardware.sh [--only PART]... [--build-only | --host-only] [FOLDER]
+#   run_on_hardware.sh [--only PART]... [--backend NAME] [--trial] [FOLDER]
+#   run_on_hardware.sh --build-only | --host-only [FOLDER]
 #
 # FOLDER (default: a new one under /tmp) gets results.jsonl, table.md and log. PART is one of the names below.
-# --build-only needs no GPU; --host-only builds what needs no nvcc either.
+# --trial: a few seconds of each part that a machine without a GPU can try. --build-only needs no GPU, and FOLDER gets
+# the probe's programs; --host-only builds what needs no nvcc either.
 set -uo pipefail
-parts=(environment token-8B products between token-0.5B ceilings bits speed rows ipc nccl bits-fmad sanitizer)
-only=() build_only='' host_only='' out=''
+checks=(bits speed-0.5B speed-8B speed-8B-Q4_K cluster memcheck)  # by what a pack holds
+probes=(ceilings rows kernel-bits kernel-speed ipc nccl bits-fmad sanitizer)
+parts=(environment ceilings "${checks[@]}" torch "${probes[@]:1}")
+limit_of_all=350  # seconds
+only=() build_only='' host_only='' trial='' backend=cuda out=''
 while (($#)); do
   case $1 in
     --only) only+=("${2:?--only needs a part}"); shift ;;
+    --backend) backend=${2:?--backend needs a name}; shift ;;
+    --trial) trial=yes backend=deferred ;;
     --build-only) build_only=yes ;;
     --host-only) host_only=yes ;;
-    -*) echo "unknown flag $1; there are --only PART, --build-only and --host-only" >&2; exit 2 ;;
+    -*) echo "unknown flag $1; there are --only PART, --backend NAME, --trial, --build-only and --host-only" >&2; exit 2 ;;
     *) out=$1 ;;
   esac
   shift
@@ -26,18 +34,13 @@ for part in "${only[@]}"; do
   exit 2
 done
 wants() { ((${#only[@]} == 0)) || [[ " ${only[*]} " == *" $1 "* ]]; }
-programs=()  # those that the parts need
-for program in token:token-8B token:token-0.5B products:products between:between ceilings:ceilings bits:bits \
-  bits:sanitizer speed:speed rows:rows ipc:ipc nccl:nccl bits-fmad:bits-fmad; do
-  wants "${program#*:}" && [[ " ${programs[*]} " != *" ${program%:*} "* ]] && programs+=("${program%:*}")
-done
-root=$(cd "$(dirname "$0")/../.." && pwd)
+here=$(cd "$(dirname "$0")" && pwd)
 out=${out:-$(mktemp -d /tmp/kedge-gpu.XXXX)}
 mkdir -p "$out" || exit 1
-build=$(mktemp -d) || exit 1
-trap 'rm -rf "$build"' EXIT
+out=$(cd "$out" && pwd)
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
 results=$out/results.jsonl log=$out/log
-: >"$results"
 : >"$log"
 
 note() { # part, what, value, unit, note
@@ -45,21 +48,15 @@ note() { # part, what, value, unit, note
     "$1" "$2" "$3" "$4" "$(tr -d '"\\\n\t' <<<"$5")" >>"$results"
 }
 
-# --- Build ---
+capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>>"$log" | head -1 | tr -d .)
+[[ $capability =~ ^[0-9]+$ ]] || capability=90
+[[ $capability == 90 ]] && capability=90a
 
-# The headers of Abseil that the kernels' headers name, all by the few names in absl_names.h.
-for header in types/span strings/string_view status/status status/statusor functional/function_ref time/time; do
-  mkdir -p "$build/absl/$(dirname $header)"
-  echo '#include "tests/gpu/absl_names.h"' >"$build/absl/$header.h"
-done
-exact=(-ffp-contract=off)  # as the project is built
-grep -qw fma /proc/cpuinfo && exact+=(-mfma)  # the same bits, faster
-host=(g++ -std=c++20 -O2 "${exact[@]}" -I"$root" -I"$build")
+# --- The probe, from the sources ---
 
-start=$SECONDS
 declare -A building
 compile() { # name, command...
-  "${@:2}" >"$build/$1.log" 2>&1 &
+  "${@:2}" >"$work/$1.log" 2>&1 &
   building[$1]=$!
 }
 failed=0
@@ -68,102 +65,184 @@ wait_for_builds() {
   for name in "${!building[@]}"; do
     if ! wait "${building[$name]}"; then
       failed=1
-      { echo "$name does not build:" && cat "$build/$name.log"; } >&2
+      { echo "$name does not build:" && cat "$work/$name.log"; } >&2
     fi
-    { echo "== $name" && cat "$build/$name.log"; } >>"$log"
+    { echo "== $name" && cat "$work/$name.log"; } >>"$log"
   done
   building=()
 }
-for source in tests/gpu/host_reference common/kernels/elementary \
-  common/kernels/cpu/scalar_{attention,elementwise,matmul}; do
-  compile "$(basename $source)" "${host[@]}" -c "$root/$source.cc" -o "$build/$(basename $source).o"
-done
-if [[ -n $host_only ]]; then
-  wait_for_builds
-  exit $failed
-fi
 
-cuda=${CUDA_HOME:-/usr/local/cuda}
-[[ -x $cuda/bin/nvcc ]] || cuda=$(dirname "$(dirname "$(command -v nvcc || echo /none/bin/nvcc)")")
-export NVCC=$cuda/bin/nvcc
-if [[ ! -x $NVCC ]]; then
-  echo "no nvcc: set CUDA_HOME, or put it on the path" >&2
-  exit 1
+build_probe() { # where the programs go
+  local to=$1 root programs=() program header source exact host cuda device link objects reference
+  root=$(cd "$here/../.." && pwd)
+  for program in ceilings:ceilings rows:rows bits:kernel-bits bits:sanitizer speed:kernel-speed ipc:ipc nccl:nccl \
+    bits-fmad:bits-fmad; do
+    wants "${program#*:}" && [[ " ${programs[*]} " != *" ${program%:*} "* ]] && programs+=("${program%:*}")
+  done
+  ((${#programs[@]})) || return 0
+  # The headers of Abseil that the kernels' headers name, all by the few names in absl_names.h.
+  for header in types/span strings/string_view status/status status/statusor functional/function_ref time/time; do
+    mkdir -p "$work/absl/$(dirname $header)"
+    echo '#include "tests/gpu/absl_names.h"' >"$work/absl/$header.h"
+  done
+  exact=(-ffp-contract=off)  # as the project is built
+  grep -qw fma /proc/cpuinfo && exact+=(-mfma)  # the same bits, faster
+  host=(g++ -std=c++20 -O2 "${exact[@]}" -I"$root" -I"$work")
+  for source in tests/gpu/host_reference common/kernels/elementary \
+    common/kernels/cpu/scalar_{attention,elementwise,matmul}; do
+    compile "$(basename $source)" "${host[@]}" -c "$root/$source.cc" -o "$work/$(basename $source).o"
+  done
+  if [[ -n $host_only ]]; then
+    wait_for_builds
+    return $failed
+  fi
+  cuda=${CUDA_HOME:-/usr/local/cuda}
+  [[ -x $cuda/bin/nvcc ]] || cuda=$(dirname "$(dirname "$(command -v nvcc || echo /none/bin/nvcc)")")
+  export NVCC=$cuda/bin/nvcc PATH=$PATH:$cuda/bin:$cuda/compute-sanitizer
+  if [[ ! -x $NVCC ]]; then
+    wait_for_builds
+    echo "no nvcc: set CUDA_HOME, or put it on the path" >&2
+    return 1
+  fi
+  device=("$NVCC" -std=c++20 -O3 --expt-relaxed-constexpr -gencode "arch=compute_$capability,code=sm_$capability"
+    -I"$root" -I"$work" -lineinfo -Xptxas -v "${exact[@]/#/-Xcompiler=}")
+  link=(-L"$cuda/lib" -cudart static -lpthread -ldl)
+  for program in "${programs[@]}"; do
+    case $program in
+      bits-fmad) compile $program "${device[@]}" -fmad=true -c "$root/tests/gpu/bits.cu" -o "$work/$program.cu.o" ;;
+      *) compile "$program" "${device[@]}" -fmad=false -c "$root/tests/gpu/$program.cu" -o "$work/$program.cu.o" ;;
+    esac
+  done
+  wait_for_builds
+  reference=("$work"/{host_reference,elementary,scalar_attention,scalar_elementwise,scalar_matmul}.o)
+  mkdir -p "$to"
+  for program in "${programs[@]}"; do
+    case $program in
+      ceilings | rows | ipc | nccl) objects=() ;;
+      *) objects=("${reference[@]}") ;;
+    esac
+    compile "$program" "$NVCC" "$work/$program.cu.o" "${objects[@]}" "${link[@]}" -o "$to/$program"
+  done
+  wait_for_builds
+  echo "$capability" >"$to/built_for"
+  return $failed
+}
+
+if [[ -n $build_only || -n $host_only ]]; then
+  build_probe "$out" || exit 1
+  [[ -z $build_only ]] || echo "all programs build for sm_$capability"
+  exit
 fi
-export PATH=$PATH:$cuda/bin:$cuda/compute-sanitizer
-capability=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>>"$log" | head -1 | tr -d .)
-[[ $capability =~ ^[0-9]+$ ]] || capability=90
-[[ $capability == 90 ]] && capability=90a
-device=("$NVCC" -std=c++20 -O3 --expt-relaxed-constexpr -gencode "arch=compute_$capability,code=sm_$capability"
-  -I"$root" -I"$build" -lineinfo -Xptxas -v "${exact[@]/#/-Xcompiler=}")
-link=(-L"$cuda/lib" -cudart static -lpthread -ldl)
-for program in "${programs[@]}"; do
-  case $program in
-    token) compile token "${device[@]}" -fmad=false -c "$root/tests/gpu/decode_token.cu" -o "$build/token.cu.o" ;;
-    bits-fmad) compile bits-fmad "${device[@]}" -fmad=true -c "$root/tests/gpu/bits.cu" -o "$build/bits-fmad.cu.o" ;;
-    *) compile "$program" "${device[@]}" -fmad=false -c "$root/tests/gpu/$program.cu" -o "$build/$program.cu.o" ;;
-  esac
-done
-wait_for_builds
-reference=("$build"/{host_reference,elementary,scalar_attention,scalar_elementwise,scalar_matmul}.o)
-for program in "${programs[@]}"; do
-  case $program in
-    ceilings | rows | ipc | nccl) objects=() ;;
-    *) objects=("${reference[@]}") ;;
-  esac
-  compile "$program" "$NVCC" "$build/$program.cu.o" "${objects[@]}" "${link[@]}" -o "$build/$program"
-done
-wait_for_builds
-note environment "time to build" $((SECONDS - start)) s "sm_$capability"
-if [[ -n $build_only ]]; then
-  ((failed)) || echo "all programs build for sm_$capability"
-  exit $failed
+: >"$results"
+start=$SECONDS
+probe=$here/probe  # of a pack
+if [[ ! -x $here/gpu_check ]]; then
+  probe=$work/probe
+  build_probe "$probe"
+  note environment "time to build" $((SECONDS - start)) s "sm_$capability"
 fi
 
 # --- Run ---
 
 run() { # part, seconds, command...: lines of JSON are results, the rest goes to the log
-  local part=$1 limit=$2 status
+  local part=$1 limit=$2 status left=$((limit_of_all - SECONDS + start))
+  if ((left < 5)); then
+    note "$part" "did not end well" null "" "no time is left of $limit_of_all s"
+    return
+  fi
+  ((limit < left)) || limit=$left
   echo "== $part: ${*:3}" | tee -a "$log"
-  timeout -k 5 "$limit" "${@:3}" >"$build/stdout" 2>"$build/stderr"
+  timeout -k 5 "$limit" "${@:3}" >"$work/stdout" 2>"$work/stderr"
   status=$?
-  grep '^{' "$build/stdout" >>"$results"
-  { grep -v '^{' "$build/stdout" && true; cat "$build/stderr"; } >>"$log"
+  grep '^{' "$work/stdout" >>"$results"
+  { grep -v '^{' "$work/stdout" && true; cat "$work/stderr"; } >>"$log"
   ((status == 0)) && return
   local why
-  why=$(grep -v '^$' "$build/stderr" | tail -1)
+  why=$(grep -v '^$' "$work/stderr" | tail -1)
   ((status == 124 || status == 137)) && why="not done within $limit s; $why"
   note "$part" "did not end well" $status "exit status" "$why"
 }
 
-started=$SECONDS
-wants environment && run environment 60 python3 "$root/tests/gpu/environment.py"
-wants token-8B && run token-8B 75 "$build/token" 8B
-wants products && run products 60 "$build/products"
-wants between && run between 45 "$build/between"
-wants token-0.5B && run token-0.5B 45 "$build/token" 0.5B
-for part in ceilings:60 bits:90 speed:60 rows:40 ipc:30; do
-  wants "${part%:*}" && run "${part%:*}" "${part#*:}" "$build/${part%:*}"
+run_check() { # by what a pack holds
+  local programs model
+  if [[ ! -x $here/gpu_check ]]; then
+    note "$1" "not run" null "" "./kedge cuda pack makes a folder with what this needs"
+    return
+  fi
+  local few=(--backend "$backend")
+  case $1 in
+    bits)
+      [[ -z $trial ]] || few+=(--models 1,9)
+      run bits 75 "$here/gpu_check" bits --expect "$here/cpu.bits" "${few[@]}"
+      ;;
+    speed-*)
+      [[ -z $trial ]] || few+=(--layers 1 --batches 1,2 --steps 2 --prompt 64)
+      case $1 in
+        speed-8B-Q4_K) run "$1" 60 "$here/gpu_check" speed --shape 8B --type Q4_K "${few[@]}" ;;
+        *) run "$1" 75 "$here/gpu_check" speed --shape "${1#speed-}" --type Q8_0 "${few[@]}" ;;
+      esac
+      ;;
+    memcheck)
+      if ! command -v compute-sanitizer >/dev/null; then
+        note memcheck "compute-sanitizer" null "" "not found"
+        return
+      fi
+      run memcheck 75 compute-sanitizer --tool memcheck --error-exitcode 9 "$here/gpu_check" bits --models 5 \
+        --kv-types f16 "${few[@]}"
+      note memcheck "compute-sanitizer says" null "" "$(grep -a SUMMARY "$work/stdout" | tail -1)"
+      ;;
+    cluster)
+      tar -C "$work" -xzf "$here/processes.tar.gz" || return
+      run cluster 60 env LD_LIBRARY_PATH="$work/lib" XDG_CACHE_HOME="$work/cache" \
+        python3 "$here/cluster.py" "$work/bin" "$work/tiny.gguf" "$backend"
+      ;;
+  esac
+}
+
+run_probe() {
+  if [[ -n $trial ]]; then return; fi
+  if [[ ! -e $probe/built_for || $(<"$probe/built_for") != "$capability" ]]; then
+    note "$1" "not run" null "" "the probe is built for sm_$(cat "$probe/built_for" 2>/dev/null), this is sm_$capability"
+    return
+  fi
+  case $1 in
+    ceilings) run ceilings 45 "$probe/ceilings" ;;
+    rows) run rows 40 "$probe/rows" ;;
+    kernel-bits) run kernel-bits 60 "$probe/bits" kernel-bits ;;
+    kernel-speed) run kernel-speed 45 "$probe/speed" ;;
+    ipc) run ipc 30 "$probe/ipc" ;;
+    nccl)
+      local nccl
+      nccl=$(python3 "$here/environment.py" --nccl 2>>"$log")
+      if [[ -n $nccl ]]; then
+        run nccl 45 "$probe/nccl" "$nccl"
+      else
+        note nccl "two ranks on one device" null "" "no libnccl.so.2 found"
+      fi
+      ;;
+    bits-fmad) run bits-fmad 60 "$probe/bits-fmad" bits-fmad ;;
+    sanitizer)
+      if ! command -v compute-sanitizer >/dev/null; then
+        note sanitizer "compute-sanitizer" null "" "not found"
+        return
+      fi
+      local tool
+      for tool in memcheck racecheck; do
+        run "kernel-$tool" 60 compute-sanitizer --tool $tool --error-exitcode 9 "$probe/bits" kernel-$tool small
+        note "kernel-$tool" "compute-sanitizer says" null "" "$(grep -a SUMMARY "$work/stdout" | tail -1)"
+      done
+      ;;
+  esac
+}
+
+for part in "${parts[@]}"; do
+  wants "$part" || continue
+  case $part in
+    environment) run environment 30 python3 "$here/environment.py" ;;
+    torch) for shape in 0.5B 8B; do run "torch-$shape" 40 python3 "$here/torch_peer.py" $shape; done ;;
+    *) if [[ " ${checks[*]} " == *" $part "* ]]; then run_check "$part"; else run_probe "$part"; fi ;;
+  esac
 done
-if wants nccl; then
-  nccl=$(python3 "$root/tests/gpu/environment.py" --nccl 2>>"$log")
-  if [[ -n $nccl ]]; then
-    run nccl 45 "$build/nccl" "$nccl"
-  else
-    note nccl "two ranks on one device" null "" "no libnccl.so.2 found"
-  fi
-fi
-wants bits-fmad && run bits-fmad 90 "$build/bits-fmad" bits-fmad
-if wants sanitizer; then
-  if command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck; do
-      run "$tool" 60 compute-sanitizer --tool $tool --error-exitcode 9 "$build/bits" $tool small
-      note $tool "compute-sanitizer says" null "" "$(grep -a SUMMARY "$build/stdout" | tail -1)"
-    done
-  else
-    note sanitizer "compute-sanitizer" null "" "not found"
-  fi
-fi
-note environment "time to run" $((SECONDS - started)) s ""
-python3 "$root/tests/gpu/table.py" "$results" | tee "$out/table.md"
+note environment "time to run" $((SECONDS - start)) s ""
+python3 "$here/table.py" "$results" | tee "$out/table.md"
 ((!failed)) && ! grep -q 'did not end well' "$results"

@@ -10,7 +10,7 @@
 namespace kedge::probe {
 namespace {
 
-constexpr const char* kPart = "speed";
+constexpr const char* kPart = "kernel-speed";
 constexpr size_t kBeyondCaches = size_t{1} << 30;
 
 std::string ShareOf(double rate, double limit) {

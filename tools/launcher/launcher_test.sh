@@ -23,7 +23,7 @@ builds() { grep -c '^build ' "$tmp/bazel.log" 2> /dev/null || true; }
 
 mkdir -p "$root/cli" "$root/tools/launcher" "$root/third_party/cuda" "$fakes" "$tmp/elsewhere" "$tmp/info"
 cp "$here/kedge" "$here/packages.txt" "$root/"
-cp "$here/tools/launcher/count_tests.py" "$root/tools/launcher/"
+cp "$here/tools/launcher/"{count_tests.py,cuda_pack.sh} "$root/tools/launcher/"
 cp "$here/third_party/cuda/find_toolkit.sh" "$here/third_party/cuda/wheels.txt" "$root/third_party/cuda/"
 chmod -R u+w "$root"
 echo one > "$root/cli/source"
@@ -301,6 +301,25 @@ output=$("$root/kedge" doctor --format json 2> /dev/null)
 check "doctor" "[doctor --toolkit $tmp/toolkit --format json]"
 unset CUDA_HOME
 export KEDGE_CUDA=0
+
+# `cuda pack` builds what a pack needs, and has it put together; a folder with anything else in it stays as it is.
+mkdir -p "$root/tests/gpu" "$tmp/packs/mine"
+printf '#!/bin/bash\nprintf "[%%s]" "$@"\n' > "$root/tests/gpu/make_pack.sh"
+chmod +x "$root/tests/gpu/make_pack.sh"
+: > "$tmp/bazel.log"
+output=$("$root/kedge" cuda pack --without-cuda "$tmp/packs/new" 2> /dev/null)
+equal "cuda pack" "$output" "[$tmp/out][][$tmp/packs/new]"
+output=$(grep '^build ' "$tmp/bazel.log")
+check "cuda pack" " //tests/gpu/check:gpu_check "
+check "cuda pack" " //decode:kedge-decode"
+deny "cuda pack --without-cuda" "--config=cuda"
+touch "$tmp/packs/mine/file"
+output=$("$root/kedge" cuda pack --without-cuda "$tmp/packs/mine" 2>&1) && fail "cuda pack writes over a folder of others"
+check "cuda pack" "kedge: cuda pack: $tmp/packs/mine is not empty, and no pack"
+output=$("$root/kedge" cuda pack --now 2>&1) && fail "cuda pack takes any flag"
+check "cuda pack" "kedge: cuda pack: unknown flag --now"
+output=$("$root/kedge" cuda pack --help)
+check "cuda pack --help" "a folder with which a machine proves and measures Kedge on its GPU"
 
 # Elsewhere than on Debian the list is printed.
 mkdir -p "$tmp/other"

@@ -16,7 +16,7 @@ void AddDeviceFlags(CLI::App* command, DeviceOptions* device) {
   command->add_option("--backend", device->backend, kBackendHelp)
       ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
-  command->add_option("--device", device->device, "number of the GPU")->check(CLI::Range(0, 1023));
+  command->add_option("--device", device->device, kDeviceHelp)->check(CLI::Range(0, kLastGpu));
   command->add_option("--threads", device->threads, "threads of the cpu backend (default: one per core)")
       ->check(CLI::Range(0, 1024));
 }

@@ -47,10 +47,15 @@ SalienceHeads SomeHeads(const ModelShape& shape) {
   return {.pointers = {{layer(2), 0}}, .retrieval = {{layer(1), 1}, {layer(2), 2}, {layer(3), 3}}};
 }
 
+std::string PartOf(const SpeedOptions& options) {
+  const std::string type = options.type == TensorType::kQ8_0 ? "" : "-" + TensorTypeName(options.type);
+  return absl::StrCat("speed-", options.shape, type);
+}
+
 class Speed {
  public:
   Speed(const SpeedOptions& options, const ModelShape& shape, const ModelCost& cost, StepDevice* device)
-      : options_(options), shape_(shape), cost_(cost), device_(device), part_(absl::StrCat("speed-", options.shape)) {}
+      : options_(options), shape_(shape), cost_(cost), device_(device), part_(PartOf(options)) {}
 
   absl::Status Decode(const DecodeWork& work) {
     const std::string what =
@@ -152,7 +157,7 @@ absl::Status MeasureSpeed(const SpeedOptions& options) {
 
   const Stopwatch loading;
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(model.file(), device_options));
-  Report(absl::StrCat("speed-", options.shape), "load the model", loading.seconds(), "s",
+  Report(PartOf(options), "load the model", loading.seconds(), "s",
          absl::StrFormat("%s, %d layers, %.2f GB; made in %.1f s; class %s", TensorTypeName(options.type), shape.layers,
                          model.file()->total_bytes() / 1e9, made, device->numerics_class()));
   Speed speed(options, shape, cost, device.get());
