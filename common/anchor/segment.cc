@@ -311,12 +311,34 @@ uint32_t RowsPerFrame(const RowShape& shape) {
   return static_cast<uint32_t>(std::max<size_t>((kMaxFrameBytes - kFrameHeaderBytes) / row_bytes, 1));
 }
 
-void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<const uint8_t> payload, uint8_t* out) {
+namespace {
+
+// But for the checksum.
+void PutFields(const FrameHeader& header, uint8_t* out) {
   PutUint(header.index, 4, out);
   PutUint(header.first_row, 4, out + 4);
   PutUint(header.row_count, 4, out + 8);
   PutUint(0, 4, out + 12);
-  PutUint(Checksum(out, chain, payload), 8, out + kCheckedFrameBytes);
+}
+
+}  // namespace
+
+std::string SummedPrefix(const FrameHeader& header, const ChainKey& chain) {
+  uint8_t fields[kCheckedFrameBytes];
+  PutFields(header, fields);
+  std::string prefix(fields, fields + sizeof(fields));
+  prefix.append(chain.begin(), chain.end());
+  return prefix;
+}
+
+void EncodeFrameHeader(FrameHeader header, uint64_t checksum, uint8_t* out) {
+  PutFields(header, out);
+  PutUint(checksum, 8, out + kCheckedFrameBytes);
+}
+
+void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<const uint8_t> payload, uint8_t* out) {
+  PutFields(header, out);
+  EncodeFrameHeader(header, Checksum(out, chain, payload), out);
 }
 
 uint64_t FrameChecksum(absl::Span<const uint8_t> frame, const ChainKey& chain) {

@@ -61,7 +61,11 @@ uint32_t RowsPerFrame(const RowShape& shape);
 // Of a frame's bytes, but for those of the checksum itself, in a segment of this chain; 0 if they are too few.
 uint64_t FrameChecksum(absl::Span<const uint8_t> frame, const ChainKey& chain);
 
-// Fills in the checksum and writes kFrameHeaderBytes to `out`.
+// What stands before the payload in what the checksum is of.
+std::string SummedPrefix(const FrameHeader& header, const ChainKey& chain);
+
+// Writes kFrameHeaderBytes to `out`: with this checksum, or with that of the payload.
+void EncodeFrameHeader(FrameHeader header, uint64_t checksum, uint8_t* out);
 void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<const uint8_t> payload, uint8_t* out);
 
 // Checks frames as they come, in order. Staging belongs to the caller: a payload is good when Accept has returned OK,

@@ -65,6 +65,7 @@ void StateSender::StartFrames(StepDevice* device) {
     copy.header = {
         .index = next_frame_++, .first_row = next_row_, .row_count = std::min(rows_per_frame, end_row - next_row_)};
     copy.frame = device->NewRowBuffer(kFrameHeaderBytes + copy.header.row_count * header_->shape.row_bytes());
+    copy.frame.sum = std::make_shared<RowSum>(RowSum{.prefix = SummedPrefix(copy.header, header_->chain)});
     copy.done = device->ReadRows(sequence_->StateRows(shape_, next_row_, copy.header.row_count),
                                  copy.frame.From(kFrameHeaderBytes));
     next_row_ += copy.header.row_count;
@@ -76,8 +77,12 @@ absl::StatusOr<std::vector<Payload>> StateSender::TakeFrames(bool wait) {
   for (; !copies_.empty() && (wait || copies_.front().done->Ready()); copies_.pop_front()) {
     const Copy& copy = copies_.front();
     KEDGE_RETURN_IF_ERROR(copy.done->Wait());
-    EncodeFrameHeader(copy.header, header_->chain, copy.frame.bytes.subspan(kFrameHeaderBytes),
-                      copy.frame.bytes.data());
+    uint8_t* const bytes = copy.frame.bytes.data();
+    if (copy.frame.sum->xxh3.has_value()) {
+      EncodeFrameHeader(copy.header, *copy.frame.sum->xxh3, bytes);
+    } else {
+      EncodeFrameHeader(copy.header, header_->chain, copy.frame.bytes.subspan(kFrameHeaderBytes), bytes);
+    }
     frames.push_back(copy.frame.Share());
   }
   return frames;

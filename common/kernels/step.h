@@ -158,7 +158,7 @@ class StepDevice {
   // Memory for ReadRows, not cleared: pinned, where that is what the device copies to without waiting. Thread-safe.
   virtual RowBuffer NewRowBuffer(size_t size) const { return RowBuffer::Plain(size); }
   // Out of pages into `out`, [layer][kv head][key, value][row][dim] (the order of a frame): it has the rows when the
-  // future is ready. REQUIRES: out.bytes.size() == rows.size() * row_shape().row_bytes().
+  // future has been waited for. REQUIRES: out.bytes.size() == rows.size() * row_shape().row_bytes().
   virtual std::unique_ptr<StepFuture> ReadRows(std::vector<RowRef> rows, RowBuffer out) = 0;
 
   // What follows only the device reads, so there is nothing to wait for; a device that cannot copy fails the steps that

@@ -26,6 +26,7 @@ const Kernels& EmulatedKernels() {
       .give_mass = GiveMass,
       .gather_rows = GatherRows,
       .scatter_rows = ScatterRows,
+      .checksum = Checksum,
       .choose_tokens = ChooseTokens,
   };
   return kKernels;

@@ -8,11 +8,12 @@
 namespace kedge::cuda {
 namespace {
 
-// Rows on their way to the host; where `out` is not pinned, they come by way of a block that is.
+// Rows on their way to the host, and their checksum, if one comes; where `out` is not pinned, rows come by way of a
+// block that is.
 class PendingRows final : public Pending {
  public:
-  PendingRows(std::shared_ptr<Event> done, RowBuffer out, std::shared_ptr<Block> by_way)
-      : done_(std::move(done)), out_(std::move(out)), by_way_(std::move(by_way)) {}
+  PendingRows(std::shared_ptr<Event> done, RowBuffer out, std::shared_ptr<Block> by_way, std::shared_ptr<Block> sum)
+      : done_(std::move(done)), out_(std::move(out)), by_way_(std::move(by_way)), sum_(std::move(sum)) {}
 
   bool Ready() override {
     const absl::StatusOr<bool> done = done_->IsDone();
@@ -21,14 +22,15 @@ class PendingRows final : public Pending {
   absl::Status Wait() override {
     KEDGE_RETURN_IF_ERROR(done_->Wait());
     if (by_way_ != nullptr) std::memcpy(out_.bytes.data(), by_way_->data(), out_.bytes.size());
-    by_way_ = nullptr;
+    if (sum_ != nullptr) std::memcpy(&out_.sum->xxh3.emplace(), sum_->data(), sizeof(uint64_t));
+    by_way_ = sum_ = nullptr;
     return absl::OkStatus();
   }
 
  private:
   const std::shared_ptr<Event> done_;
   const RowBuffer out_;
-  std::shared_ptr<Block> by_way_;
+  std::shared_ptr<Block> by_way_, sum_;
 };
 
 class NoRows final : public Pending {
@@ -77,6 +79,25 @@ absl::StatusOr<std::shared_ptr<Block>> RowCopies::Upload(absl::Span<const RowRef
   return to;
 }
 
+absl::StatusOr<std::shared_ptr<Block>> RowCopies::Sum(const RowSum& wanted, const Block& frame, size_t bytes) {
+  if (wanted.prefix.size() != kFramePrefixBytes || bytes < kLeastSummedBytes) return nullptr;
+  SummedFrame summed{.data = frame.data(), .bytes = bytes};
+  std::memcpy(summed.prefix, wanted.prefix.data(), kFramePrefixBytes);
+  constexpr size_t kSumAt = 256;  // behind what is summed; both fit one block
+  static_assert(sizeof(summed) <= kSumAt);
+  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Block> host, pinned_->Take(kSumAt + sizeof(summed)));
+  KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<Block> device, device_.Take(kSumAt + sizeof(uint64_t)));
+  std::memcpy(host->data() + kSumAt, &summed, sizeof(summed));
+  KEDGE_RETURN_IF_ERROR(to_host_->Copy(device->data(), host->data() + kSumAt, sizeof(summed)));
+  KEDGE_RETURN_IF_ERROR(kernels_->checksum(*to_host_, reinterpret_cast<const SummedFrame*>(device->data()), 1,
+                                           reinterpret_cast<uint64_t*>(device->data() + kSumAt)));
+  KEDGE_RETURN_IF_ERROR(to_host_->Copy(host->data(), device->data() + kSumAt, sizeof(uint64_t)));
+  KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> done, RecordIn(*to_host_));
+  device->UsedUntil(done);
+  host->UsedUntil(std::move(done));
+  return host;
+}
+
 void RowCopies::Hold(Payload payload, std::shared_ptr<Event> until) {
   while (!held_.empty()) {
     const absl::StatusOr<bool> done = held_.front().second->IsDone();
@@ -100,13 +121,17 @@ absl::StatusOr<std::unique_ptr<Pending>> RowCopies::Read(const CudaPages& pages,
     KEDGE_ASSIGN_OR_RETURN(by_way, pinned_->Take(out.bytes.size()));
   }
   KEDGE_RETURN_IF_ERROR(to_host_->WaitFor(*gathered));
+  std::shared_ptr<Block> sum;
+  if (out.sum != nullptr) {
+    KEDGE_ASSIGN_OR_RETURN(sum, Sum(*out.sum, *frame, out.bytes.size()));
+  }
   KEDGE_RETURN_IF_ERROR(to_host_->Copy(by_way == nullptr ? out.bytes.data() : by_way->data(), frame->data(),
                                        out.bytes.size()));
   KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> done, RecordIn(*to_host_));
   frame->UsedUntil(done);
   if (by_way != nullptr) by_way->UsedUntil(done);
   Hold(out.Share(), done);  // whoever asked may let go before
-  return std::make_unique<PendingRows>(std::move(done), std::move(out), std::move(by_way));
+  return std::make_unique<PendingRows>(std::move(done), std::move(out), std::move(by_way), std::move(sum));
 }
 
 absl::Status RowCopies::Write(const CudaPages& pages, absl::Span<const RowRef> rows, Payload in) {

@@ -42,6 +42,9 @@ class RowCopies {
 
   // On the device when the stream that computes is there.
   absl::StatusOr<std::shared_ptr<Block>> Upload(absl::Span<const RowRef> rows);
+  // Makes the checksum of rows that lie in `frame`, beside the stream that computes; null where it is the host's to
+  // make. The block, pinned, begins with it.
+  absl::StatusOr<std::shared_ptr<Block>> Sum(const RowSum& wanted, const Block& frame, size_t bytes);
   absl::StatusOr<std::shared_ptr<Event>> RecordIn(Stream& stream);
   // From when on `payload` may go.
   void Hold(Payload payload, std::shared_ptr<Event> until);
