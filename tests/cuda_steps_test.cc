@@ -129,6 +129,7 @@ TEST_F(CudaStepsTest, AStepIsWaitedForOnceAndRecordedOnce) {
     EXPECT_EQ(Calls("Wait"), static_cast<int>(i)) << "to launch is not to wait";
     ASSERT_TRUE(step->Wait().ok());
     EXPECT_EQ(Calls("Wait"), static_cast<int>(i + 1));
+    EXPECT_GT(step->DeviceTime().value(), absl::ZeroDuration());
     for (uint32_t r = 0; r < 3; ++r) last[r] = step->Token(r).value();
     if (i < 2) continue;
     EXPECT_EQ(Calls("NewMemory") + Calls("NewPinnedMemory"), allocated) << "step " << i;
@@ -141,8 +142,8 @@ TEST_F(CudaStepsTest, AStepIsWaitedForOnceAndRecordedOnce) {
 TEST_F(CudaStepsTest, ARecordedStepIsNotUsedForOthers) {
   const auto device = MakeWith(std::nullopt);
   const auto host = [&](uint32_t requests) { return Answers(*MakeWith(std::nullopt), requests, 25, false); };
-  for (const uint32_t requests : {1u, 4u, 2u, 5u, 3u, 1u, 8u, 4u}) {
-    EXPECT_EQ(Answers(*device, requests, 25, true), host(requests)) << requests;  // into a second page
+  for (const uint32_t requests : {1u, 4u, 2u, 3u, 1u}) {
+    EXPECT_EQ(Answers(*device, requests, 24, true), host(requests)) << requests;  // into a second page
   }
   EXPECT_GT(Calls("BeginGraph"), 4);
 }
@@ -204,7 +205,7 @@ TEST_F(CudaStepsTest, PagesAreWhatIsLeftOfTheMemory) {
 }
 
 TEST_F(CudaStepsTest, RunningOutOfMemoryIsAnAnswer) {
-  EXPECT_EQ(Make(std::nullopt, 1 << 20).status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Make(std::nullopt, 1 << 18).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Make(std::nullopt, 64 << 20, uint64_t{1} << 30).status().code(), absl::StatusCode::kResourceExhausted);
 }
 

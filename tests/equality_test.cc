@@ -179,6 +179,8 @@ TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
   constexpr KvType kTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16};
   for (const std::string& backend : BackendsOfTheClass()) {
     for (int type = 0; type < 3; ++type) {
+      // An emulated device takes a second for what a processor does in a millisecond.
+      if (backend == "cuda-emulated" && type != GetParam() % 3) continue;
       const auto device = model_.Device(backend, kTypes[type]);
       ASSERT_EQ(device->numerics_class(), "cpu-1");
       uint64_t hash = 0;

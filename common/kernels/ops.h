@@ -75,6 +75,7 @@ struct StepOutcome {
   // Of row i of those that want mass and head h of the plan's, at [i * heads + h]: StepFuture::Mass.
   std::vector<absl::Span<const uint32_t>> mass;
   std::vector<KvFault> faults;  // the first one of each row, at least
+  std::optional<absl::Duration> device_time;  // StepFuture::DeviceTime
 };
 
 // Work that was queued. Destroying it does not end the work.

@@ -115,6 +115,8 @@ class StepFuture {
   // is good for nothing. Means nothing where CheckRows does not hold. REQUIRES: Wait() returned OK; the future of a
   // Launch.
   virtual std::optional<uint32_t> Token(size_t i) const = 0;
+  // How long the device was at work on the step, where it can tell. REQUIRES: Wait() returned OK.
+  virtual std::optional<absl::Duration> DeviceTime() const { return std::nullopt; }
   // Logits [vocab] of the i-th row with an output, which wants them, or got no token. Valid as long as this lives.
   virtual absl::Span<const float> Logits(size_t i) const = 0;
   // Attention that head h of mass_heads, in the i-th row with wants_mass, gives to the rows of R that it sees, summed

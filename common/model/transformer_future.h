@@ -24,6 +24,7 @@ class TransformerFuture final : public StepFuture {
   absl::Status Wait() override;
   absl::Status CheckRows(size_t first, size_t count) const override;
   std::optional<uint32_t> Token(size_t i) const override { return outcome().outputs[i].token; }
+  std::optional<absl::Duration> DeviceTime() const override { return outcome().device_time; }
   absl::Span<const float> Logits(size_t i) const override { return outcome().outputs[i].logits; }
   absl::Span<const uint32_t> Mass(size_t i, size_t h) const override {
     return outcome().mass[i * plan_->mass_heads.size() + h];

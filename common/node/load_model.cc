@@ -31,6 +31,8 @@ absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
 
 std::vector<std::string> BackendNames() {
   std::vector<std::string> names = Backends();
+  constexpr char kCuda[] = "cuda";  // where it is not there, MakeDevice says why
+  if (std::find(names.begin(), names.end(), kCuda) == names.end()) names.push_back(kCuda);
   names.push_back("deferred");
   return names;
 }

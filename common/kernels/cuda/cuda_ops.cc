@@ -27,6 +27,7 @@ struct CudaStep final : StepView {
   std::unique_ptr<const StepArrays> arrays;
   std::optional<GraphShape> shape;
   std::shared_ptr<Block> host_logits;  // null: none may come
+  std::shared_ptr<Event> begin;        // the arrays are on the device
   Step step;
 };
 
@@ -295,9 +296,9 @@ class CudaOps final : public Ops {
     arrays.Write(step.host_logits == nullptr ? nullptr : reinterpret_cast<float*>(step.host_logits->data()),
                  pass_.logit_columns, from->data());
     KEDGE_RETURN_IF_ERROR(stream_->Copy(memory_->upload(), from->data(), arrays.upload_bytes()));
-    KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> copied, runtime_->NewEvent());
-    KEDGE_RETURN_IF_ERROR(stream_->Record(*copied));
-    from->UsedUntil(std::move(copied));
+    KEDGE_ASSIGN_OR_RETURN(step.begin, runtime_->NewEvent());
+    KEDGE_RETURN_IF_ERROR(stream_->Record(*step.begin));
+    from->UsedUntil(step.begin);
     static_assert(kNoFault == UINT32_MAX);
     uint8_t* const results = memory_->results();
     KEDGE_RETURN_IF_ERROR(stream_->Fill(results + arrays.faults_at(), 0xff, arrays.mass_at() - arrays.faults_at()));
@@ -328,8 +329,8 @@ class CudaOps final : public Ops {
     KEDGE_RETURN_IF_ERROR(stream_->Record(*done));
     to->UsedUntil(done);
     if (step.host_logits != nullptr) step.host_logits->UsedUntil(done);
-    return std::make_unique<CudaPendingStep>(std::move(step.arrays), std::move(done), to, std::move(step.host_logits),
-                                             pass_.logit_columns);
+    return std::make_unique<CudaPendingStep>(std::move(step.arrays), std::move(step.begin), std::move(done), to,
+                                             std::move(step.host_logits), pass_.logit_columns);
   }
 
   const std::string numerics_class_ = "cpu-1";

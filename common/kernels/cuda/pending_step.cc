@@ -12,10 +12,12 @@ absl::Status DeviceLost(const absl::Status& status) {
   return absl::Status(code, absl::StrCat("the CUDA device failed: ", status.message()));
 }
 
-CudaPendingStep::CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> done,
+CudaPendingStep::CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> begin,
+                                 std::shared_ptr<Event> done,
                                  std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits,
                                  int columns)
     : arrays_(std::move(arrays)),
+      begin_(std::move(begin)),
       done_(std::move(done)),
       results_(std::move(results)),
       host_logits_(std::move(host_logits)),
@@ -29,6 +31,7 @@ bool CudaPendingStep::Ready() {
 absl::Status CudaPendingStep::Wait() {
   if (const absl::Status status = done_->Wait(); !status.ok()) return DeviceLost(status);
   TakeOutputs();
+  if (const absl::StatusOr<absl::Duration> time = done_->Since(*begin_); time.ok()) outcome_.device_time = *time;
   return absl::OkStatus();
 }
 

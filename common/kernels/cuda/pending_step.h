@@ -17,9 +17,9 @@ absl::Status DeviceLost(const absl::Status& status);
 
 class CudaPendingStep final : public PendingStep {
  public:
-  // `results`, [arrays' result_bytes], and `host_logits`, [NumHostLogits()][columns] or null, are pinned and written
-  // when `done` is.
-  CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> done,
+  // The step lies between two events. `results`, [arrays' result_bytes], and `host_logits`, [NumHostLogits()][columns]
+  // or null, are pinned and written when `done` is.
+  CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> begin, std::shared_ptr<Event> done,
                   std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits, int columns);
 
   bool Ready() override;
@@ -30,7 +30,7 @@ class CudaPendingStep final : public PendingStep {
   void TakeOutputs();
 
   const std::unique_ptr<const StepArrays> arrays_;
-  const std::shared_ptr<Event> done_;
+  const std::shared_ptr<Event> begin_, done_;
   const std::shared_ptr<const Block> results_, host_logits_;
   const int columns_;
   StepOutcome outcome_;
