@@ -125,7 +125,7 @@ void Attention(benchmark::State& state, Context& context, KvType type, uint32_t 
       tables.recent.push_back(page);
       std::vector<RowRef> refs;  // every page is written: those that never were share one page of zeros
       for (uint32_t row = 0; row < kPageRows; ++row) refs.push_back({.page = page, .index = row});
-      context.ops->WriteRows(**pages, refs, page_bytes);
+      context.ops->StoreRows(**pages, refs, page_bytes);
     }
     plan.tables.push_back(std::move(tables));
     for (uint32_t i = 0; i < rows; ++i) {

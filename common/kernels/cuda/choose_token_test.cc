@@ -242,7 +242,7 @@ TEST(ChooseTokens, GreedyTakesTheLowerIdOfEqualsFromAllParts) {
 TEST(ChooseTokens, NoRowsAreNoLaunch) {
   TestDevice device(std::nullopt);
   EXPECT_TRUE(
-      ChooseTokens(device.stream(), device.properties(), 0, {nullptr, 100, 128}, nullptr, nullptr, nullptr, nullptr)
+      ChooseTokens(device.stream(), device.properties(), 0, {nullptr, 100, 128}, nullptr, nullptr, nullptr)
           .ok());
 }
 
