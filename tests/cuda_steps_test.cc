@@ -141,7 +141,7 @@ TEST_F(CudaStepsTest, AStepIsWaitedForOnceAndRecordedOnce) {
 
 TEST_F(CudaStepsTest, ARecordedStepIsNotUsedForOthers) {
   const auto device = MakeWith(std::nullopt);
-  const auto host = [&](uint32_t requests) { return Answers(*MakeWith(std::nullopt), requests, 25, false); };
+  const auto host = [&](uint32_t requests) { return Answers(*MakeWith(std::nullopt), requests, 24, false); };
   for (const uint32_t requests : {1u, 4u, 2u, 3u, 1u}) {
     EXPECT_EQ(Answers(*device, requests, 24, true), host(requests)) << requests;  // into a second page
   }

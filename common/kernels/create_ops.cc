@@ -49,6 +49,12 @@ std::vector<std::string> HostBackends() {
   return names;
 }
 
+std::vector<std::string> BackendsToAskFor() {
+  std::vector<std::string> names = Backends();
+  if (names.back() != kCuda) names.push_back(kCuda);
+  return names;
+}
+
 bool ComputesOnGpu(absl::string_view backend) { return backend == kCuda; }
 
 absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options) {

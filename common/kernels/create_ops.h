@@ -26,6 +26,8 @@ struct OpsOptions {
 // What CreateOps can do on this machine: those of HostBackends; "cuda-emulated", a device that is not there: slow, for
 // tests; "cuda", where there is a device and the program was built for it.
 std::vector<std::string> Backends();
+// The same, and "cuda" where it is not there: CreateOps says why.
+std::vector<std::string> BackendsToAskFor();
 // Whether a backend of that name computes on a GPU, of which a machine may have several.
 bool ComputesOnGpu(absl::string_view backend);
 // kInvalidArgument lists the names; kFailedPrecondition: why there is no "cuda" here.

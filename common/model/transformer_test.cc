@@ -444,6 +444,7 @@ TEST_P(NumbersTest, ARowTakesTheTokenThatTheStepBeforeChose) {
   next.rows[0].chosen_before = -1;
   next.rows[0].token = *before->Token(1);
   const auto given = device->Launch(next);
+  ASSERT_TRUE(given->Wait().ok());
   EXPECT_TRUE(
       SameBits({ahead->Logits(0).begin(), ahead->Logits(0).end()}, {given->Logits(0).begin(), given->Logits(0).end()}));
   next.rows[0].chosen_before = 1;  // the last step has one output

@@ -30,9 +30,7 @@ absl::StatusOr<std::string> ImagePath(const ModelFiles& files) {
 }  // namespace
 
 std::vector<std::string> BackendNames() {
-  std::vector<std::string> names = Backends();
-  constexpr char kCuda[] = "cuda";  // where it is not there, MakeDevice says why
-  if (std::find(names.begin(), names.end(), kCuda) == names.end()) names.push_back(kCuda);
+  std::vector<std::string> names = BackendsToAskFor();
   names.push_back("deferred");
   return names;
 }

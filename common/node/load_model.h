@@ -34,7 +34,7 @@ struct DeviceOptions {
   std::function<void(const std::string&)> notice;
 };
 
-// Backends(); "cuda", whether it can be used here or not; and "deferred": cpu that computes only when waited for.
+// BackendsToAskFor() and "deferred": cpu that computes only when waited for.
 std::vector<std::string> BackendNames();
 inline constexpr char kBackendHelp[] =
     "what computes: cpu, with the best instructions that the machine has, or a GPU, where one of the names is its; "

@@ -121,7 +121,7 @@ class CudaOps final : public Ops {
     plan_rows_ = static_cast<int>(plan.rows.size());
     padded_rows_ = step->arrays->num_rows();
     has_turns_ = false;
-    Keep(Upload(*step));
+    if (status_.ok()) Keep(Upload(*step));
     return step;
   }
 
@@ -143,17 +143,17 @@ class CudaOps final : public Ops {
   }
 
   void Embed(const WeightMatrix& table, const StepView& step, Activations& out) override {
-    Keep(kernels_.embed(*stream_, Cast(table).view, Cast(step).step, Floats(out)));
+    Queue(kernels_.embed, Cast(table).view, Cast(step).step, Floats(out));
   }
 
   void AddNorm(int rows, const Activations* y, Activations& x, const WeightVector& weight, float epsilon,
                Activations& out) override {
     const FloatRows update = y == nullptr ? FloatRows{} : Cast(*y).view.floats;
-    Keep(kernels_.add_norm(*stream_, Rows(rows), update, Floats(x), Cast(weight).data, epsilon, Operand(out)));
+    Queue(kernels_.add_norm, Rows(rows), update, Floats(x), Cast(weight).data, epsilon, Operand(out));
   }
 
   void RmsNormHeads(int rows, int heads, const WeightVector& weight, float epsilon, Activations& x) override {
-    Keep(kernels_.norm_heads(*stream_, Rows(rows), heads, Cast(weight).size, Cast(weight).data, epsilon, Floats(x)));
+    Queue(kernels_.norm_heads, Rows(rows), heads, Cast(weight).size, Cast(weight).data, epsilon, Floats(x));
   }
 
   void MatMul(int rows, const Activations& x, absl::Span<const Ops::Product> products) override {
@@ -164,8 +164,8 @@ class CudaOps final : public Ops {
       all.push_back({&Cast(*product.weights).view, product.bias == nullptr ? nullptr : Cast(*product.bias).data,
                      Floats(*product.out)});
     }
-    if (needs_quantized && !Cast(x).has_quantized) Keep(kernels_.quantize(*stream_, Rows(rows), Cast(x).view));
-    Keep(kernels_.multiply(*stream_, runtime_->properties(), Rows(rows), Cast(x).view, all));
+    if (needs_quantized && !Cast(x).has_quantized) Queue(kernels_.quantize, Rows(rows), Cast(x).view);
+    Queue(kernels_.multiply, runtime_->properties(), Rows(rows), Cast(x).view, all);
   }
 
   void RopeAndWriteKv(const StepView& view, int layer, int heads, int kv_heads, const Rotation& rotation,
@@ -173,10 +173,10 @@ class CudaOps final : public Ops {
     const Step& step = Cast(view).step;
     const CudaVector& frequencies = Cast(*rotation.inverse_frequencies);
     if (!std::exchange(has_turns_, true)) {
-      Keep(kernels_.make_turns(*stream_, step, {frequencies.data, frequencies.size, rotation.magnitude}));
+      Queue(kernels_.make_turns, step, Turning{frequencies.data, frequencies.size, rotation.magnitude});
     }
-    Keep(kernels_.turn_and_write(*stream_, step, layer, heads, frequencies.size, Floats(queries), Floats(keys),
-                                 Cast(values).view.floats, Cast(pages).view));
+    Queue(kernels_.turn_and_write, step, layer, heads, frequencies.size, Floats(queries), Floats(keys),
+                                 Cast(values).view.floats, Cast(pages).view);
   }
 
   void Attention(const StepView& view, int layer, int heads, const Activations& queries, const PageMemory& pages,
@@ -184,11 +184,11 @@ class CudaOps final : public Ops {
     const CudaStep& step = Cast(view);
     const FloatRows& from = Cast(queries).view.floats;
     if (float* const scores = memory_->scores(); scores != nullptr) {
-      Keep(kernels_.attend_split(*stream_, runtime_->properties(), step.step, layer, heads, step.arrays->most_pages(),
-                                 from, Cast(pages).view, scores, Operand(out)));
+      Queue(kernels_.attend_split, runtime_->properties(), step.step, layer, heads, step.arrays->most_pages(),
+                                 from, Cast(pages).view, scores, Operand(out));
     } else {
-      Keep(kernels_.attend_tiles(*stream_, step.step, layer, heads, step.arrays->TilesAt(memory_->upload()),
-                                 step.arrays->num_tiles(), from, Cast(pages).view, Operand(out)));
+      Queue(kernels_.attend_tiles, step.step, layer, heads, step.arrays->TilesAt(memory_->upload()),
+                                 step.arrays->num_tiles(), from, Cast(pages).view, Operand(out));
     }
   }
 
@@ -197,33 +197,33 @@ class CudaOps final : public Ops {
     const CudaStep& step = Cast(view);
     const int wanted = step.arrays->NumMassQueries(layer);
     if (wanted == 0) return;
-    Keep(kernels_.give_mass(*stream_, step.step, layer, heads, step.arrays->MassQueriesAt(memory_->upload(), layer),
+    Queue(kernels_.give_mass, step.step, layer, heads, step.arrays->MassQueriesAt(memory_->upload(), layer),
                             wanted, step.arrays->MassEndsAt(memory_->upload()), Cast(queries).view.floats,
                             Cast(pages).view,
-                            reinterpret_cast<uint32_t*>(memory_->results() + step.arrays->mass_at())));
+                            reinterpret_cast<uint32_t*>(memory_->results() + step.arrays->mass_at()));
   }
 
   void GateUp(int rows, const Activations& x, const WeightMatrix& gate_weights, const WeightMatrix& up_weights,
               Activations& gate, Activations& up) override {
     MatMul(rows, x, {{&gate_weights, &gate}, {&up_weights, &up}});
     const FloatRows from = Cast(gate).view.floats;
-    Keep(kernels_.swiglu(*stream_, Rows(rows), from, Cast(up).view.floats, Operand(gate)));
+    Queue(kernels_.swiglu, Rows(rows), from, Cast(up).view.floats, Operand(gate));
   }
 
   void Add(int rows, const Activations& y, Activations& x) override {
-    Keep(kernels_.add(*stream_, Rows(rows), Cast(y).view.floats, Floats(x)));
+    Queue(kernels_.add, Rows(rows), Cast(y).view.floats, Floats(x));
   }
 
   void Gather(const StepView& step, size_t first, int rows, const Activations& x, Activations& out) override {
-    Keep(kernels_.gather(*stream_, Rows(rows), Cast(step).arrays->WantingAt(memory_->upload()) + first,
-                         Cast(x).view.floats, Floats(out)));
+    Queue(kernels_.gather, Rows(rows), Cast(step).arrays->WantingAt(memory_->upload()) + first,
+                         Cast(x).view.floats, Floats(out));
   }
 
   void TakeOutputs(const StepView& view, size_t first, int rows, const Activations& logits) override {
     const StepArrays& arrays = *Cast(view).arrays;
-    Keep(kernels_.choose_tokens(*stream_, runtime_->properties(), Rows(rows), Cast(logits).view.floats,
+    Queue(kernels_.choose_tokens, runtime_->properties(), Rows(rows), Cast(logits).view.floats,
                                 arrays.WishesAt(memory_->upload()) + first, memory_->choose_scratch(),
-                                reinterpret_cast<ChosenToken*>(memory_->results()) + first));
+                                reinterpret_cast<ChosenToken*>(memory_->results()) + first);
   }
 
   void SumAcrossShards(int rows, Activations& x) override {}
@@ -231,15 +231,16 @@ class CudaOps final : public Ops {
   // --- Rows ---
 
   std::unique_ptr<Pending> ReadRows(const PageMemory& pages, std::vector<RowRef> rows, RowBuffer out) override {
+    if (!status_.ok()) return std::make_unique<FailedStep>(status());
     absl::StatusOr<std::unique_ptr<Pending>> pending = copies_->Read(Cast(pages), rows, std::move(out));
     if (!Keep(pending.status())) return std::make_unique<FailedStep>(status());
     return *std::move(pending);
   }
   void WriteRows(PageMemory& pages, std::vector<RowRef> rows, Payload in) override {
-    Keep(copies_->Write(Cast(pages), rows, std::move(in)));
+    if (status_.ok()) Keep(copies_->Write(Cast(pages), rows, std::move(in)));
   }
   void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
-    Keep(copies_->Copy(Cast(pages), from, to));
+    if (status_.ok()) Keep(copies_->Copy(Cast(pages), from, to));
   }
 
   void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
@@ -259,6 +260,11 @@ class CudaOps final : public Ops {
   bool Keep(const absl::Status& status) {
     if (status_.ok() && !status.ok()) status_ = status;
     return status_.ok();
+  }
+  // One kernel, unless something has failed: then its arrays may not be there.
+  template <typename... Parameters, typename... Arguments>
+  void Queue(absl::Status (*kernel)(Stream&, Parameters...), Arguments&&... arguments) {
+    if (status_.ok()) Keep(kernel(*stream_, std::forward<Arguments>(arguments)...));
   }
   template <typename T>
   std::unique_ptr<T> OrEmpty(absl::StatusOr<std::unique_ptr<T>> made) {

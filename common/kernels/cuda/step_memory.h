@@ -32,14 +32,16 @@ class StepMemory {
   // Returns whether everything stayed where it was. What the step before chose stays as it is.
   absl::StatusOr<bool> Fit(const StepArrays& arrays, const PassShape& shape);
 
-  uint8_t* upload() const { return upload_->data(); }
-  uint8_t* results() const { return results_->data(); }
-  float* turns() const { return reinterpret_cast<float*>(turns_->data()); }
-  uint8_t* choose_scratch() const { return choose_scratch_->data(); }
-  // Null: the step's rows go through their pages by tiles.
-  float* scores() const { return splits_ ? reinterpret_cast<float*>(scores_->data()) : nullptr; }
+  // Null as long as nothing was fitted.
+  uint8_t* upload() const { return AddressOf(upload_); }
+  uint8_t* results() const { return AddressOf(results_); }
+  float* turns() const { return reinterpret_cast<float*>(AddressOf(turns_)); }
+  uint8_t* choose_scratch() const { return AddressOf(choose_scratch_); }
+  // Null as well where the step's rows go through their pages by tiles.
+  float* scores() const { return splits_ ? reinterpret_cast<float*>(AddressOf(scores_)) : nullptr; }
 
  private:
+  static uint8_t* AddressOf(const std::unique_ptr<Memory>& memory) { return memory ? memory->data() : nullptr; }
   // Grows `memory`, if it must, and says so in `moved`.
   absl::Status Fit(size_t bytes, bool keep, std::unique_ptr<Memory>& memory, bool& moved);
 
