@@ -1,0 +1,87 @@
+// Rows go from pages to a frame and back, whole and to their places.
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <random>
+#include <vector>
+
+#include "common/kernels/cuda/launchers.h"
+#include "common/kernels/cuda/step_for_test.h"
+#include "gtest/gtest.h"
+
+namespace kedge::cuda {
+namespace {
+
+constexpr uint32_t kPages = 5;
+constexpr std::optional<uint64_t> kSeeds[] = {std::nullopt, 1, 2};
+
+// Where a row's keys (part 2 * head) and values (+ 1) of a layer begin, by arrays.h.
+size_t ByteOf(const Pages& pages, RowRef row, int layer, int part) {
+  const size_t heads = (size_t{row.page} * pages.layers + layer) * pages.kv_heads + part / 2;
+  return ((heads * 2 + part % 2) * kPageRows + row.index) * pages.stride() * KvTypeBytes(pages.type);
+}
+
+// Every size of what can be copied at once: head_dim 10 and 12 of both sizes of elements, and a frame that begins
+// anywhere.
+TEST(KvRows, GoAndCome) {
+  uint32_t seed = 0;
+  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+    for (const int head_dim : {8, 10, 12, 14, 64, 80, 128}) {
+      for (const size_t offset : {0, 2, 4, 8}) {
+        if (offset % KvTypeBytes(type) != 0) continue;
+        SCOPED_TRACE(testing::Message() << KvTypeName(type) << " " << head_dim << " " << offset);
+        std::mt19937 random(++seed);
+        TestDevice device(kSeeds[seed % 3]);
+        const RowShape shape = {3, 2, static_cast<uint32_t>(head_dim), type};
+        Pages pages = {.type = type, .layers = 3, .kv_heads = 2, .head_dim = head_dim};
+        std::vector<uint8_t> memory(kPages * PageBytes(shape));
+        for (uint8_t& byte : memory) byte = static_cast<uint8_t>(random());
+        std::vector<RowRef> rows;
+        for (uint32_t i = 0; i < kPages * kPageRows; ++i) rows.push_back({i / kPageRows, i % kPageRows});
+        std::shuffle(rows.begin(), rows.end(), random);
+        rows.resize(1 + random() % 40);
+        const int count = static_cast<int>(rows.size());
+        const size_t bytes = rows.size() * shape.row_bytes(), head_bytes = size_t(head_dim) * KvTypeBytes(type);
+
+        pages.data = device.Upload(memory);
+        uint8_t* frame = device.New<uint8_t>(offset + bytes) + offset;
+        ASSERT_TRUE(GatherRows(device.stream(), pages, device.Upload(rows), count, frame).ok());
+        const std::vector<uint8_t> gathered = device.Download(frame, bytes);
+        size_t at = 0;
+        for (int layer = 0; layer < pages.layers; ++layer) {
+          for (int part = 0; part < 2 * pages.kv_heads; ++part) {
+            for (const RowRef& row : rows) {
+              ASSERT_EQ(std::memcmp(&gathered[at], &memory[ByteOf(pages, row, layer, part)], head_bytes), 0) << at;
+              at += head_bytes;
+            }
+          }
+        }
+
+        // Back into other memory, without two of them; all else stays.
+        std::vector<uint8_t> expected(memory.size(), 0xff);
+        rows.front().page = rows.back().page = kNoPage;
+        for (const RowRef& row : rows) {
+          if (row.page == kNoPage) continue;
+          for (int layer = 0; layer < pages.layers; ++layer) {
+            for (int part = 0; part < 2 * pages.kv_heads; ++part) {
+              const size_t byte = ByteOf(pages, row, layer, part);
+              std::memcpy(&expected[byte], &memory[byte], head_bytes);
+            }
+          }
+        }
+        pages.data = device.New<uint8_t>(memory.size());
+        ASSERT_TRUE(ScatterRows(device.stream(), frame, device.Upload(rows), count, pages).ok());
+        ASSERT_EQ(device.Download(pages.data, memory.size()), expected);
+      }
+    }
+  }
+}
+
+TEST(KvRows, NothingOfNoRows) {
+  TestDevice device(std::nullopt);
+  EXPECT_TRUE(GatherRows(device.stream(), {}, nullptr, 0, nullptr).ok());
+  EXPECT_TRUE(ScatterRows(device.stream(), nullptr, nullptr, 0, {}).ok());
+}
+
+}  // namespace
+}  // namespace kedge::cuda
