@@ -9,11 +9,11 @@ namespace kedge::cuda::emulated {
 namespace {
 
 Meeting& Find(Warp& warp, uint32_t mask) {
-  for (Meeting& meeting : warp.meetings) {
-    if (meeting.mask == mask) return meeting;
+  for (const auto& meeting : warp.meetings) {
+    if (meeting->mask == mask) return *meeting;
   }
   const Unseen unseen;
-  return warp.meetings.emplace_back(mask);
+  return *warp.meetings.emplace_back(std::make_unique<Meeting>(mask));
 }
 
 }  // namespace
@@ -23,19 +23,30 @@ void OpenIfComplete(Block& block, BlockBarrier& barrier) {
   barrier.arrived = 0;
   ++barrier.generation;
   barrier.yes[barrier.generation % 2] = 0;
+  Wake(barrier.waiters);
 }
 
 void OpenIfComplete(const Warp& warp, Meeting& meeting) {
   if (meeting.arrived == 0 || (meeting.mask & warp.live & ~meeting.arrived) != 0) return;
-  meeting.present[meeting.generation % 2] = meeting.arrived;
+  const uint32_t slot = meeting.generation % 2;
+  {
+    const Unseen unseen;
+    for (int lane = 0; meeting.arrived != ~0u && lane < 32; ++lane) {
+      if ((meeting.arrived >> lane & 1) == 0) std::memset(&meeting.offers[slot][lane], 0xff, sizeof(Offer));
+    }
+    if (meeting.conclusion != nullptr) meeting.conclusion(meeting.offers[slot], meeting.arrived);
+  }
+  meeting.present[slot] = meeting.arrived;
   meeting.arrived = 0;
   ++meeting.generation;
+  Wake(meeting.waiters);
 }
 
 void OpenIfComplete(PhaseBarrier& barrier) {
   if (barrier.pending != 0 || barrier.bytes != 0) return;
   barrier.pending = barrier.expected;
   ++barrier.phase;
+  Wake(barrier.waiters);
 }
 
 int MeetBlock(const char* what, bool predicate) {
@@ -46,12 +57,12 @@ int MeetBlock(const char* what, bool predicate) {
   ++barrier.arrived;
   barrier.yes[generation % 2] += predicate;
   OpenIfComplete(block, barrier);
-  if (barrier.generation == generation) WaitWhile(barrier.generation, generation, what);
+  if (barrier.generation == generation) Wait(barrier.waiters, what);
   Acquire(barrier.turns.At(generation));
   return barrier.yes[generation % 2];
 }
 
-Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering) {
+Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering, Conclusion conclusion) {
   const Thread& self = RunningThread();
   const uint32_t bit = 1u << self.lane;
   if ((mask & bit) == 0) Fail("%s: the mask %08x leaves out lane %d, which calls", what, mask, self.lane);
@@ -62,17 +73,17 @@ Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering)
     const Unseen unseen;
     if (meeting.arrived == 0) {
       meeting.what = what;
-      std::memset(meeting.offers[slot], 0xff, sizeof(meeting.offers[slot]));
+      meeting.conclusion = conclusion;
     }
     meeting.offers[slot][self.lane] = offer;
     meeting.arrived |= bit;
   }
-  if (std::strcmp(meeting.what, what) != 0) {
+  if (meeting.what != what && std::strcmp(meeting.what, what) != 0) {
     Fail("lanes of the mask %08x meet at different calls: %s and %s", mask, meeting.what, what);
   }
   if (ordering == Ordering::kMemory) Release(meeting.turns.At(generation));
   OpenIfComplete(warp, meeting);
-  if (meeting.generation == generation) WaitWhile(meeting.generation, generation, what);
+  if (meeting.generation == generation) Wait(meeting.waiters, what);
   if (ordering == Ordering::kMemory) Acquire(meeting.turns.At(generation));
   return {meeting.offers[slot], meeting.present[slot]};
 }

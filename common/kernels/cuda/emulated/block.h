@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <deque>
 #include <list>
+#include <memory>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -31,19 +33,24 @@ struct AsyncCopy {
   uint32_t group;
 };
 
+struct Thread;
+
+// Threads that wait for the same: a list.
+struct Waiters {
+  Thread* first = nullptr;
+};
+
 struct Thread {
   explicit Thread(void (*entry)()) : fiber(entry) {}
 
   Fiber fiber;
   uint3 index{};
   int lane = 0, warp = 0;
-  bool is_done = false;
+  uint32_t turn = 0;  // its place in the block's order
   bool waited_for_previous = false;
-  // It waits as long as *word is value.
-  const uint32_t* word = nullptr;
-  uint32_t value = 0;
-  const char* where = nullptr;
-  std::deque<AsyncCopy> copies;
+  const char* where = nullptr;  // it waits; or nullptr
+  Thread* next = nullptr;       // of those that wait for the same
+  std::vector<AsyncCopy> copies;
   uint32_t copy_group = 0;
 };
 
@@ -51,6 +58,7 @@ struct Thread {
 struct BlockBarrier {
   uint32_t generation = 0, arrived = 0;
   int yes[2] = {};  // how many came with a true predicate
+  Waiters waiters;
   Turns turns;
 };
 
@@ -58,6 +66,8 @@ struct BlockBarrier {
 struct Offer {
   uint32_t words[8];
 };
+// What who completes a meeting does for all, on the offers of those who came.
+using Conclusion = void (*)(Offer (&offers)[32], uint32_t present);
 
 // Where the lanes of one mask meet.
 struct Meeting {
@@ -66,21 +76,24 @@ struct Meeting {
   const uint32_t mask;
   uint32_t generation = 0, arrived = 0;
   const char* what = nullptr;
+  Conclusion conclusion = nullptr;
   // Of this generation and the one before, which lanes may still read. All ones of who did not come.
   Offer offers[2][32];
   uint32_t present[2] = {};
+  Waiters waiters;
   Turns turns;
 };
 
 struct Warp {
   uint32_t live = 0;  // lanes that have not ended
-  std::deque<Meeting> meetings;
+  std::vector<std::unique_ptr<Meeting>> meetings;
 };
 
 // A barrier in shared memory (mbarrier): phases that end when as many arrived, and as many bytes came, as were named.
 struct PhaseBarrier {
   uint32_t phase = 0, expected = 0, pending = 0;
   int64_t bytes = 0;
+  Waiters waiters;
   Turns turns;
 };
 
@@ -93,14 +106,17 @@ struct BulkCopy {
   char sync = 0;
 };
 
+// One is used again and again, so it may have more threads than the block that runs.
 struct Block {
-  explicit Block(size_t shared_bytes) : shared(shared_bytes), copier(NewActor()) {}
+  Block() : copier(NewActor()) {}
   ~Block() { DeleteActor(copier); }
 
-  GuardedMemory shared;
+  std::optional<GuardedMemory> shared;
   Fiber scheduler;
   std::deque<Thread> threads;
   std::vector<Warp> warps;
+  std::vector<Thread*> turns;    // in which order threads run
+  std::vector<uint64_t> ready;   // a bit for each turn: whether its thread has not ended and does not wait
   BlockBarrier barrier;
   uint32_t live = 0;  // threads that have not ended
   std::unordered_map<const void*, PhaseBarrier> phase_barriers;
@@ -108,14 +124,17 @@ struct Block {
   void* const copier;               // the actor that makes them
 };
 
-Block& RunningBlock();
-Thread& RunningThread();
+extern __thread Block* running_block;
+extern __thread Thread* running_thread;
+inline Block& RunningBlock() { return *running_block; }
+inline Thread& RunningThread() { return *running_thread; }
 
 // Ends the program with this text and who runs. For mistakes of kernels.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void Fail(const char* format, ...);
 
-// Returns when `word` is not `value` any more. `where` is for the report of a deadlock.
-void WaitWhile(const uint32_t& word, uint32_t value, const char* where);
+// Lets other threads run until somebody wakes those who wait there. `where` is for the report of a deadlock.
+void Wait(Waiters& waiters, const char* where);
+void Wake(Waiters& waiters);
 
 // Returns when all lanes of the mask that have not ended have come to `what`; the meeting's offers of the generation
 // that is returned may be read until the thread's next call with this mask.
@@ -124,7 +143,7 @@ struct Met {
   uint32_t present;
 };
 enum class Ordering { kNone, kMemory };
-Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering);
+Met Meet(uint32_t mask, const char* what, const Offer& offer, Ordering ordering, Conclusion conclusion = nullptr);
 
 // After a thread came or ended: lets those go who have waited for it only.
 void OpenIfComplete(Block& block, BlockBarrier& barrier);

@@ -14,7 +14,7 @@ void CheckAddresses(const char* what, const void* shared, const void* global, si
   if (reinterpret_cast<uintptr_t>(shared) % 16 != 0) Fail("%s: the target %p is not aligned to 16 bytes", what, shared);
   if (reinterpret_cast<uintptr_t>(global) % 16 != 0) Fail("%s: the source %p is not aligned to 16 bytes", what, global);
   if (bytes % 16 != 0) Fail("%s: %zu bytes are not a multiple of 16", what, bytes);
-  if (!RunningBlock().shared.Holds(shared, bytes)) Fail("%s: the target %p is not in shared memory", what, shared);
+  if (!RunningBlock().shared->Holds(shared, bytes)) Fail("%s: the target %p is not in shared memory", what, shared);
 }
 
 PhaseBarrier& Find(const Barrier* barrier) {
@@ -30,16 +30,18 @@ PhaseBarrier& Find(const Barrier* barrier) {
 
 void FinishCopies(uint32_t left) {
   Thread& self = RunningThread();
-  while (!self.copies.empty() && self.copies.front().group + left < self.copy_group) {
-    const AsyncCopy& copy = self.copies.front();
+  size_t done = 0;
+  for (; done < self.copies.size() && self.copies[done].group + left < self.copy_group; ++done) {
+    const AsyncCopy& copy = self.copies[done];
     uint32_t now[4];
     SeenCopy(now, copy.from, sizeof(now));
     if (std::memcmp(now, copy.value, sizeof(now)) != 0) {
       Fail("CopyAsync: the source %p was written before the copy was waited for", copy.from);
     }
     SeenCopy(copy.to, now, sizeof(now));
-    self.copies.pop_front();
   }
+  const Unseen unseen;
+  self.copies.erase(self.copies.begin(), self.copies.begin() + done);
 }
 
 }  // namespace kedge::cuda::emulated
@@ -48,7 +50,7 @@ namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
 using namespace emulated;
 
-uint8_t* SharedMemory() { return RunningBlock().shared.data(); }
+uint8_t* SharedMemory() { return RunningBlock().shared->data(); }
 
 void CopyAsync(void* shared, const void* global) {
   Thread& self = RunningThread();
@@ -62,7 +64,7 @@ void CommitCopies() { ++RunningThread().copy_group; }
 
 void InitBarrier(Barrier* barrier, uint32_t arrivals) {
   if (reinterpret_cast<uintptr_t>(barrier) % sizeof(Barrier) != 0) Fail("InitBarrier: %p is not aligned", barrier);
-  if (!RunningBlock().shared.Holds(barrier, sizeof(Barrier))) Fail("InitBarrier: %p is not in shared memory", barrier);
+  if (!RunningBlock().shared->Holds(barrier, sizeof(Barrier))) Fail("InitBarrier: %p is not in shared memory", barrier);
   if (arrivals == 0) Fail("InitBarrier: arrivals must be at least 1");
   if (RunningBlock().phase_barriers.contains(barrier)) Fail("InitBarrier: %p is a barrier already", barrier);
   {
@@ -89,7 +91,7 @@ void ArriveForBytes(Barrier* barrier, uint32_t bytes) {
 
 void WaitForBarrier(Barrier* barrier, uint32_t parity) {
   PhaseBarrier& state = Find(barrier);
-  if (state.phase % 2 == parity) WaitWhile(state.phase, state.phase, "WaitForBarrier");
+  if (state.phase % 2 == parity) Wait(state.waiters, "WaitForBarrier");
   Acquire(state.turns.At(parity));
 }
 

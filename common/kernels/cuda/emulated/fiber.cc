@@ -6,8 +6,6 @@
 #include <ucontext.h>
 
 #include <cstdint>
-#include <memory>
-#include <vector>
 
 #include "common/base/check.h"
 #include "common/kernels/cuda/emulated/sanitizers.h"
@@ -51,13 +49,8 @@ char* NewStack() {
   return static_cast<char*>(stack);
 }
 
-struct IdleStacks {
-  ~IdleStacks() {
-    for (char* stack : stacks) munmap(stack, kStackBytes);
-  }
-  std::vector<char*> stacks;
-};
-thread_local IdleStacks idle;
+// Stacks begin at unlike addresses: those of a block's threads would else share a few lines of every cache.
+constexpr size_t kOffsets = 64, kOffsetBytes = 17 * 64;
 
 thread_local Fiber* running = nullptr;
 thread_local Fiber* came_from = nullptr;
@@ -70,28 +63,28 @@ Fiber::Fiber() : actor_(RunningActor()) {
 #endif
 }
 
-Fiber::Fiber(void (*entry)()) : entry_(entry), size_(kStackBytes), actor_(NewActor()) {
-  // TSan would take what one thread left on a stack for a race with the next one: there, none is used twice.
-  if (idle.stacks.empty() || HasThreadSanitizer()) {
-    stack_ = NewStack();
-  } else {
-    stack_ = idle.stacks.back();
-    idle.stacks.pop_back();
-  }
+Fiber::Fiber(void (*entry)()) : entry_(entry), stack_(NewStack()), size_(kStackBytes), actor_(NewActor()) {
+#if !defined(__x86_64__)
+  position_ = new ucontext_t;
+#endif
+  Rewind();
+}
+
+void Fiber::Rewind() {
+  const size_t offset = reinterpret_cast<uintptr_t>(stack_) / kStackBytes % kOffsets * kOffsetBytes;
 #if defined(__x86_64__)
-  void** top = reinterpret_cast<void**>(stack_ + kStackBytes);
+  void** top = reinterpret_cast<void**>(stack_ + kStackBytes - offset);
   *--top = nullptr;  // where Begin would return to, if it did
   *--top = reinterpret_cast<void*>(&Fiber::Begin);
   for (int i = 0; i < 6; ++i) *--top = nullptr;  // the registers
   position_ = top;
 #else
-  ucontext_t* context = new ucontext_t;
+  ucontext_t* context = static_cast<ucontext_t*>(position_);
   getcontext(context);
   context->uc_stack.ss_sp = stack_;
-  context->uc_stack.ss_size = kStackBytes;
+  context->uc_stack.ss_size = kStackBytes - offset;
   context->uc_link = nullptr;
   makecontext(context, &Fiber::Begin, 0);
-  position_ = context;
 #endif
 }
 
@@ -101,11 +94,7 @@ Fiber::~Fiber() {
 #endif
   if (entry_ == nullptr) return;
   DeleteActor(actor_);
-  if (HasThreadSanitizer()) {
-    munmap(stack_, kStackBytes);
-  } else {
-    idle.stacks.push_back(stack_);
-  }
+  munmap(stack_, kStackBytes);
 }
 
 void Fiber::Switch(Fiber& to, bool for_good) {

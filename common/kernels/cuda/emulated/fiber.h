@@ -15,7 +15,9 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
   ~Fiber();
 
-  // Runs `to` until it switches back. REQUIRES: this fiber runs.
+  // It begins anew when it is next switched to. REQUIRES: it has left, or never ran.
+  void Rewind();
+  // Runs `to` until somebody switches back. REQUIRES: this fiber runs.
   void SwitchTo(Fiber& to);
   // The same, never to come back.
   [[noreturn]] void Leave(Fiber& to);

@@ -22,6 +22,8 @@ class GuardedMemory {
 
   // Whether the red zones are as they were made.
   bool IsIntact() const;
+  // As new: all of it holds 0xff bytes.
+  void Forget();
 
  private:
   const size_t bytes_;
