@@ -94,7 +94,7 @@ absl::StatusOr<Cluster> Cluster::Start(const ClusterOptions& options, const Clus
   if (cluster.options_.threads == 0) {
     cluster.options_.threads = DefaultThreads(UsableMachine().cores, options.num_prefill, options.num_decode);
   }
-  if (cluster.options_.kv_memory_mib == 0) {
+  if (cluster.options_.kv_memory_mib == 0 && !HasOwnKvMemory(options.backend)) {
     cluster.options_.kv_memory_mib = DefaultKvMemoryMib(DefaultKvBytes(), options.num_prefill + options.num_decode);
   }
   KEDGE_RETURN_IF_ERROR(cluster.StartRouter(wait));
@@ -141,6 +141,11 @@ absl::Status Cluster::StartRouter(StartWait& wait) {
       absl::StrCat("ports ", options_.port, " to ", last_port, " of ", options_.host, " are taken"));
 }
 
+size_t Cluster::NodesOnDevice(int device) const {
+  if (options_.devices.empty()) return options_.num_prefill + options_.num_decode;
+  return std::count(options_.devices.begin(), options_.devices.end(), device);
+}
+
 absl::Status Cluster::StartNodes() {
   size_t started = 0;
   auto start = [&](const std::string& role, int count) -> absl::Status {
@@ -149,15 +154,19 @@ absl::Status Cluster::StartNodes() {
       std::vector<std::string> arguments = {"--listen",    "127.0.0.1:0",
                                             "--router",    LocalAddress(),
                                             "--node-id",   name,
-                                            "--threads",   absl::StrCat(options_.threads),
-                                            "--kv-memory", absl::StrCat(options_.kv_memory_mib)};
+                                            "--threads",   absl::StrCat(options_.threads)};
+      if (options_.kv_memory_mib != 0) {
+        arguments.insert(arguments.end(), {"--kv-memory", absl::StrCat(options_.kv_memory_mib)});
+      }
       if (options_.cache_memory_mib.has_value()) {
         arguments.insert(arguments.end(), {"--cache-memory", absl::StrCat(*options_.cache_memory_mib)});
       }
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
       if (!options_.backend.empty()) arguments.insert(arguments.end(), {"--backend", options_.backend});
-      if (!options_.devices.empty()) {
-        arguments.insert(arguments.end(), {"--device", absl::StrCat(options_.devices[started++])});
+      const int device = options_.devices.empty() ? 0 : options_.devices[started++];
+      if (!options_.devices.empty()) arguments.insert(arguments.end(), {"--device", absl::StrCat(device)});
+      if (const size_t nodes = NodesOnDevice(device); nodes > 1 && CheckGpuFlag("--device", options_.backend).ok()) {
+        arguments.insert(arguments.end(), {"--device-nodes", absl::StrCat(nodes)});
       }
       if (!options_.salience_heads.empty()) {
         arguments.insert(arguments.end(), {"--salience-heads", options_.salience_heads});

@@ -111,6 +111,7 @@ class Cluster {
 
   explicit Cluster(ClusterOptions options) : options_(std::move(options)) {}
   absl::Status StartRouter(StartWait& wait);
+  size_t NodesOnDevice(int device) const;
   absl::Status StartNodes();
   absl::Status WaitUntilReady(const ClusterProbe& probe, StartWait& wait);
   // `shared_file`: see ChildOptions.

@@ -106,6 +106,16 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
 
 namespace {
 
+void WarnOfMemory(const ModelFiles& files, const LocalClusterOptions& options) {
+  const uint64_t memory = UsableMachine().memory_bytes;
+  const uint64_t nodes = static_cast<uint64_t>(options.num_prefill + options.num_decode);
+  const uint64_t kv_mib = options.kv_memory_mib != 0
+                              ? options.kv_memory_mib
+                              : DefaultKvMemoryMib(DefaultKvBytes(memory), static_cast<int>(nodes));
+  const std::string warning = MemoryWarning(files.base->total_bytes(), nodes * kv_mib << 20, memory);
+  if (!warning.empty()) Say(warning);
+}
+
 // What the programs would refuse after their start, said before it; and what nodes need to know of the model, found
 // out: returns the salience heads that they must be told, or "".
 absl::StatusOr<std::string> PrepareModel(const ModelFiles& files, const LocalClusterOptions& options,
@@ -115,15 +125,7 @@ absl::StatusOr<std::string> PrepareModel(const ModelFiles& files, const LocalClu
   const absl::StatusOr<Policy> policy = ParsePolicy(options.policy, names);
   if (!policy.ok()) return OfField("--policy", policy.status());
   if (const std::string warning = AddressSpaceWarning(); !warning.empty()) Say(warning);
-  const uint64_t memory = UsableMachine().memory_bytes;
-  const uint64_t nodes = static_cast<uint64_t>(options.num_prefill + options.num_decode);
-  const uint64_t kv_mib = options.kv_memory_mib != 0
-                              ? options.kv_memory_mib
-                              : DefaultKvMemoryMib(DefaultKvBytes(memory), static_cast<int>(nodes));
-  if (const std::string warning = MemoryWarning(files.base->total_bytes(), nodes * kv_mib << 20, memory);
-      !warning.empty()) {
-    Say(warning);
-  }
+  if (!HasOwnKvMemory(options.backend)) WarnOfMemory(files, options);
   return CalibrateAtNeed(files, *policy, options.threads, cancelled);
 }
 

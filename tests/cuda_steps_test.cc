@@ -32,7 +32,7 @@ class CudaStepsTest : public testing::Test {
       return num_calls_ == fail_at_ ? absl::InternalError("injected") : absl::OkStatus();
     };
     auto ops = cuda::CreateCudaOps(cuda::CreateEmulatedRuntime(std::move(options)), cuda::EmulatedKernels(),
-                                   {.max_rows = 64});
+                                   {.max_rows = 64, .sharers = sharers_});
     if (!ops.ok()) return ops.status();
     const absl::Span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(model_.data()), model_.size());
     return TransformerDevice::Create(GgufFile::Parse(bytes, "tiny").value(), *std::move(ops), KvType::kF16, kv_bytes,
@@ -49,6 +49,7 @@ class CudaStepsTest : public testing::Test {
   std::map<std::string, int> calls_;
   int num_calls_ = 0;
   int fail_at_ = 0;  // that call fails; 0: none
+  int sharers_ = 1;
 };
 
 // A prompt of `count` rows of request `r`, which then decodes.
@@ -202,6 +203,14 @@ TEST_F(CudaStepsTest, PagesAreWhatIsLeftOfTheMemory) {
   EXPECT_GT(small->num_pages(), 100u);
   const double page = static_cast<double>(row_bytes_) * kPageRows;
   EXPECT_NEAR(large->num_pages() - small->num_pages(), 0.9 * (24 << 20) / page, 2);
+}
+
+TEST_F(CudaStepsTest, WhoSharesADeviceTakesHisPart) {
+  const double page = static_cast<double>(row_bytes_) * kPageRows;
+  const auto alone = Make(std::nullopt, 48 << 20).value();
+  sharers_ = 3;
+  const auto third = Make(std::nullopt, 48 << 20).value();
+  EXPECT_NEAR(alone->num_pages() - third->num_pages(), 0.9 * (32 << 20) / page, 2);
 }
 
 TEST_F(CudaStepsTest, RunningOutOfMemoryIsAnAnswer) {

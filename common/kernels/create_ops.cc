@@ -34,7 +34,7 @@ std::vector<std::string> Backends() {
 }
 
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options) {
-  if (options.backend == kCuda) return cuda::CreateDeviceOps(options.device, options.threads);
+  if (options.backend == kCuda) return cuda::CreateDeviceOps(options.device, options.sharers, options.threads);
   if (options.backend == kEmulated) return cuda::CreateEmulatedOps(options.threads);
   absl::StatusOr<std::unique_ptr<HostOps>> ops = CreateHostOps(options);
   if (!ops.ok()) return NoBackend(options.backend, Backends());
@@ -56,6 +56,7 @@ std::vector<std::string> BackendsToAskFor() {
 }
 
 bool ComputesOnGpu(absl::string_view backend) { return backend == kCuda; }
+bool HasOwnMemory(absl::string_view backend) { return backend == kCuda || backend == kEmulated; }
 
 absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options) {
   CpuOptions cpu{

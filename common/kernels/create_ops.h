@@ -17,6 +17,7 @@ namespace kedge {
 struct OpsOptions {
   std::string backend = "cpu";
   int device = 0;   // of `cuda`
+  int sharers = 1;  // processes that share it
   int threads = 1;  // of `cpu`, the caller's included; others load weights with them
   // CpuOptions.
   std::string image_path;
@@ -30,6 +31,8 @@ std::vector<std::string> Backends();
 std::vector<std::string> BackendsToAskFor();
 // Whether a backend of that name computes on a GPU, of which a machine may have several.
 bool ComputesOnGpu(absl::string_view backend);
+// Whether it has memory of its own: OpsTraits::has_own_memory.
+bool HasOwnMemory(absl::string_view backend);
 // kInvalidArgument lists the names; kFailedPrecondition: why there is no "cuda" here.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
 

@@ -41,6 +41,8 @@ absl::Status CheckGpuFlag(absl::string_view flag, absl::string_view backend) {
       absl::StrCat(flag, ": names a GPU, and the backend \"", backend, "\" computes on none"));
 }
 
+bool HasOwnKvMemory(absl::string_view backend) { return HasOwnMemory(backend); }
+
 uint64_t DefaultKvBytes(uint64_t usable_memory) { return std::min<uint64_t>(usable_memory / 4, uint64_t{4} << 30); }
 uint64_t DefaultKvBytes() { return DefaultKvBytes(UsableMachine().memory_bytes); }
 
@@ -60,6 +62,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
                          CreateOps({.backend = deferred ? "cpu" : options.backend,
                                     .device = options.device,
+                                    .sharers = options.sharers,
                                     .threads = threads,
                                     .image_path = image,
                                     .image_notice = options.notice}));

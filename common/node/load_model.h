@@ -25,8 +25,9 @@ struct DeviceOptions {
   KvType kv_type = KvType::kF16;
   // --- Change speed ---
   int device = 0;         // which GPU, of a backend that computes on one
+  int sharers = 1;        // processes that share it, each with as much of its memory
   int threads = 0;        // 0: one per core that may be used
-  uint64_t kv_bytes = 0;  // memory for KV rows, taken as it is used; 0: DefaultKvBytes()
+  uint64_t kv_bytes = 0;  // memory for KV rows, taken as it is used; 0: DefaultKvBytes(), or what a GPU has left
   uint32_t max_rows = 0;  // of one step; 0: what suits the backend
   bool weight_image =
       true;  // packed weights are shared by the processes of this machine, in a file of the cache directory
@@ -45,6 +46,11 @@ inline constexpr int kLastGpu = 1023;
 inline constexpr char kDeviceHelp[] = "number of the GPU, for a backend that computes on one (default: 0)";
 // For a flag that names a GPU and was given: kInvalidArgument, with its name, unless the backend computes on one.
 absl::Status CheckGpuFlag(absl::string_view flag, absl::string_view backend);
+
+inline constexpr char kSharersHelp[] = "nodes that share the GPU, each with as much of its memory (default: 1)";
+
+// Whether the backend has memory of its own, whose size no default for this machine's says anything of.
+bool HasOwnKvMemory(absl::string_view backend);
 
 // A quarter of the memory that this process may use (UsableMachine), at most 4 GiB.
 uint64_t DefaultKvBytes();

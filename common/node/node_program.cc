@@ -97,6 +97,7 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->check(CLI::IsMember(BackendNames()))
       ->capture_default_str();
   app->add_option("--device", flags->gpu, kDeviceHelp)->check(WholeNumber(0, kLastGpu));
+  app->add_option("--device-nodes", flags->device.sharers, kSharersHelp)->check(WholeNumber(1, kLastGpu));
   app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
   app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
 }

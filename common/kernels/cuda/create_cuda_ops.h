@@ -9,11 +9,12 @@
 
 namespace kedge::cuda {
 
-// `device`: its number. kFailedPrecondition says in one line why it cannot be used (CreateDeviceRuntime). `threads`
-// load weights.
-absl::StatusOr<std::unique_ptr<Ops>> CreateDeviceOps(int device, int threads);
+// `device`: its number; `sharers`: processes that share it. kFailedPrecondition says in one line why it cannot be used
+// (CreateDeviceRuntime). `threads` load weights.
+absl::StatusOr<std::unique_ptr<Ops>> CreateDeviceOps(int device, int sharers, int threads);
 
-// Small as a device, and its steps are short: one thread of the host does the work of all.
+// Small as a device, and its steps are short: one thread of the host does the work of all. For tests: the environment
+// variable KEDGE_EMULATED_CALLS, a number, says after how many calls of its runtime the device is lost.
 absl::StatusOr<std::unique_ptr<Ops>> CreateEmulatedOps(int threads);
 
 }  // namespace kedge::cuda

@@ -50,6 +50,7 @@ class CudaOps final : public Ops {
                 .logit_rows = 256,
                 .step_target = options.step_target},
         threads_(options.threads),
+        sharers_(options.sharers),
         pinned_([runtime = runtime_](size_t bytes) { return runtime->NewPinnedMemory(bytes); }) {}
 
   absl::Status Start() {
@@ -92,10 +93,12 @@ class CudaOps final : public Ops {
   }
 
   std::optional<uint64_t> BytesForPages(const RowShape& shape) override {
-    constexpr double kShare = 0.9;  // the rest is for rows on their way, graphs, and communicators
+    constexpr double kPart = 0.9;  // the rest is for rows on their way, graphs, and communicators
     const absl::StatusOr<size_t> free = runtime_->FreeBytes();
     if (!Keep(free.status())) return 0;
-    const double pages = kShare * static_cast<double>(*free) / static_cast<double>(PageBytes(shape));
+    const double share = static_cast<double>(runtime_->properties().memory_bytes) / sharers_;
+    const double left = std::min(static_cast<double>(*free), share - static_cast<double>(runtime_->UsedBytes()));
+    const double pages = kPart * std::max(left, 0.0) / static_cast<double>(PageBytes(shape));
     return static_cast<uint64_t>(pages) * shape.row_bytes() * kPageRows;
   }
 
@@ -344,6 +347,7 @@ class CudaOps final : public Ops {
   const Kernels& kernels_;
   const OpsTraits traits_;
   const int threads_;
+  const int sharers_;
   absl::Status status_;
   BlockPool pinned_;
   std::unique_ptr<Stream> stream_;  // that computes

@@ -17,6 +17,7 @@ struct CudaOptions {
   int threads = 1;  // that pack weights while they are loaded
   uint32_t max_rows = 4096;
   absl::Duration step_target = absl::Milliseconds(25);
+  int sharers = 1;  // processes that share the device, of which each takes as much memory
 };
 
 // Class "cpu-1": the CPU's bits, for prompt rows and generated rows alike. `kernels` are those of the runtime's device.

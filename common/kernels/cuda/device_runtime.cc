@@ -6,6 +6,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
@@ -23,14 +24,19 @@ constexpr int kLeastMajorOfEarly = 9;  // that lets a kernel begin early; code f
 class DeviceMemory : public Memory {
  public:
   // `data`: nullptr for no bytes.
-  DeviceMemory(CudaDevice& device, uint8_t* data, size_t bytes, cudaError_t (*free)(void*))
-      : device_(device), data_(data), bytes_(bytes), free_(free) {}
+  // `counted`, if it is not null, counts the bytes as long as they are there.
+  DeviceMemory(CudaDevice& device, uint8_t* data, size_t bytes, cudaError_t (*free)(void*),
+               std::atomic<size_t>* counted = nullptr)
+      : device_(device), data_(data), bytes_(bytes), free_(free), counted_(counted) {
+    if (counted_ != nullptr) *counted_ += bytes_;
+  }
   ~DeviceMemory() override {
     device_.WaitForStreams();
     device_.Release([this] {
       const Unrestricted unrestricted;
       return free_(data_);
     });
+    if (counted_ != nullptr) *counted_ -= bytes_;
   }
   uint8_t* data() const override { return data_; }
   size_t bytes() const override { return bytes_; }
@@ -40,6 +46,7 @@ class DeviceMemory : public Memory {
   uint8_t* const data_;
   const size_t bytes_;
   cudaError_t (*const free_)(void*);
+  std::atomic<size_t>* const counted_;
 };
 
 class DeviceEvent : public Event {
@@ -196,6 +203,7 @@ class DeviceRuntime : public Runtime {
  public:
   DeviceRuntime(int index, const cudaDeviceProp& found)
       : properties_({.name = found.name,
+                     .memory_bytes = found.totalGlobalMem,
                      .multiprocessors = found.multiProcessorCount,
                      .shared_bytes = static_cast<int>(found.sharedMemPerBlockOptin)}),
         takes_early_(found.major >= kLeastMajorOfEarly),
@@ -215,7 +223,7 @@ class DeviceRuntime : public Runtime {
           absl::StrCat("NewMemory: ", bytes, " bytes, of the device's memory ", left, " are left"));
     }
     KEDGE_RETURN_IF_ERROR(status);
-    return std::make_unique<DeviceMemory>(device_, static_cast<uint8_t*>(data), bytes, &cudaFree);
+    return std::make_unique<DeviceMemory>(device_, static_cast<uint8_t*>(data), bytes, &cudaFree, &used_bytes_);
   }
   absl::StatusOr<std::unique_ptr<Memory>> NewPinnedMemory(size_t bytes) override {
     void* data = nullptr;
@@ -247,10 +255,12 @@ class DeviceRuntime : public Runtime {
     KEDGE_RETURN_IF_ERROR(device_.Do("FreeBytes", [&] { return cudaMemGetInfo(&left, &all); }));
     return left;
   }
+  size_t UsedBytes() const override { return used_bytes_; }
 
  private:
   const DeviceProperties properties_;
   const bool takes_early_;
+  std::atomic<size_t> used_bytes_{0};
   CudaDevice device_;
 };
 

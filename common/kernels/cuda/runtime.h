@@ -88,6 +88,7 @@ class Stream {
 // What launches are fitted to.
 struct DeviceProperties {
   std::string name;         // "NVIDIA H200"
+  size_t memory_bytes = 0;  // all of it, whoever has it
   int multiprocessors = 0;  // that run blocks of threads at the same time
   int shared_bytes = 0;     // that one block may have
 };
@@ -103,6 +104,7 @@ class Runtime {
   virtual absl::StatusOr<std::unique_ptr<Stream>> NewStream() = 0;
   virtual absl::StatusOr<std::unique_ptr<Event>> NewEvent() = 0;
   virtual absl::StatusOr<size_t> FreeBytes() = 0;  // of the device
+  virtual size_t UsedBytes() const = 0;            // of the device, by memories of this runtime
 };
 
 }  // namespace kedge::cuda

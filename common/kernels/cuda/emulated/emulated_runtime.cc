@@ -239,9 +239,11 @@ class EmulatedStream : public Stream {
 
 class EmulatedRuntime : public Runtime {
  public:
-  explicit EmulatedRuntime(EmulatedOptions options) : device_(std::move(options)) {}
+  explicit EmulatedRuntime(EmulatedOptions options) : device_(std::move(options)), properties_(device_.options.properties) {
+    properties_.memory_bytes = device_.options.memory_bytes;
+  }
 
-  const DeviceProperties& properties() const override { return device_.options.properties; }
+  const DeviceProperties& properties() const override { return properties_; }
 
   absl::StatusOr<std::unique_ptr<Memory>> NewMemory(size_t bytes) override {
     const Lock lock(device_.mutex);
@@ -273,9 +275,14 @@ class EmulatedRuntime : public Runtime {
     KEDGE_RETURN_IF_ERROR(device_.Ask("FreeBytes"));
     return device_.options.memory_bytes - device_.used_bytes;
   }
+  size_t UsedBytes() const override {
+    const Lock lock(device_.mutex);
+    return device_.used_bytes;
+  }
 
  private:
-  Device device_;
+  mutable Device device_;
+  DeviceProperties properties_;
 };
 
 }  // namespace
