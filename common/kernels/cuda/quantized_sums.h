@@ -29,7 +29,8 @@ struct BlockProducts {
   }
 
   // w: of the thread's two outputs; scales and scaled sums of its two rows.
-  __device__ void AddTo(const OutputScales<form> (&w)[2], int b, float2 scales, float2 row_sums, float (&sums)[4]) const {
+  __device__ void AddTo(const OutputScales<form> (&w)[2], int b, float2 scales, float2 row_sums,
+                        float (&sums)[4]) const {
     AddBlock(c[0], w[0].First(b), w[1].First(b), scales, sums);
     if constexpr (Weights::kHasTwoScales) AddBlock(c[1], w[0].Second(b), w[1].Second(b), scales, sums);
     if constexpr (Weights::kHasMinimum) {

@@ -10,8 +10,8 @@
 
 namespace kedge::cuda::KEDGE_CUDA_TARGET {
 
-// An output's numbers of a chunk, as they lie there. Of block b, which the compiler knows: First is the scale, or that of
-// the first 16 inputs; Second the minimum, or the scale of the last 16 inputs, where there is such a thing.
+// An output's numbers of a chunk, as they lie there. Of block b, which the compiler knows: First is the scale, or that
+// of the first 16 inputs; Second the minimum, or the scale of the last 16 inputs, where there is such a thing.
 template <WeightForm form>
 struct OutputScales {
   static constexpr int kWords = ScalesBytes(form) / 4;

@@ -90,8 +90,8 @@ class TileCopies {
   uint32_t parity_ = 0;
 };
 
-// x: OperandRows::quantized. A grid of (rows / 128, the segments' tiles): tiles that share weights run side by side, and
-// read them once.
+// x: OperandRows::quantized. A grid of (rows / 128, the segments' tiles): tiles that share weights run side by side,
+// and read them once.
 template <WeightForm form>
 __global__ void __launch_bounds__(kTileThreads, 2)
     MultiplyTiles(Segments segments, const uint8_t* x, int rows, int chunks, int stages) {

@@ -9,7 +9,7 @@
 //   kBytesFloat        4 float scales, 4 float minima
 //   kBytesTwoScales    4 float scales of the blocks' first 16 inputs, 4 of the others
 //
-// Float forms: chunks of 32 outputs, a lane of a warp each, by 64 inputs: [unit][output], a unit 16 bytes of one output.
+// Float forms: chunks of 32 outputs, a lane of a warp each, by 64 inputs: [unit][output], a unit 16 bytes of an output.
 //
 // The last group and the last chunk are filled up with zeros.
 #ifndef KEDGE_COMMON_KERNELS_CUDA_WEIGHT_LAYOUT_H_
