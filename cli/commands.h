@@ -30,6 +30,7 @@ void AddScoreCommand(CLI::App* app, Action* action);
 void AddEvalCommand(CLI::App* app, Action* action);
 void AddCalibrateCommand(CLI::App* app, Action* action);
 void AddBenchCommand(CLI::App* app, Action* action);
+void AddDoctorCommand(CLI::App* app, Action* action);
 
 }  // namespace kedge
 

@@ -78,8 +78,12 @@ int Main(int argc, char** argv) {
   AddEvalCommand(&app, &action);
   AddCalibrateCommand(&app, &action);
   AddBenchCommand(&app, &action);
+  AddDoctorCommand(&app, &action);
   AddHelpCommand(&app, &action);
-  app.footer("./kedge test [BAZEL ARGUMENTS] builds and runs all tests.");  // last: commands would inherit it
+  app.footer(  // last: commands would inherit it
+      "./kedge test [BAZEL ARGUMENTS] builds and runs all tests.\n"
+      "./kedge cuda fetches a CUDA toolkit. Where there are a toolkit and an NVIDIA GPU, ./kedge builds for it\n"
+      "(KEDGE_CUDA=1: wherever there is a toolkit; KEDGE_CUDA=0: never).");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

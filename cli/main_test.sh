@@ -25,7 +25,7 @@ expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
 for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' 'model list' bench \
-  'bench engine' 'bench serve' 'bench router'; do
+  'bench engine' 'bench serve' 'bench router' doctor; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done
@@ -115,6 +115,13 @@ expect 1 'no model of that name' score --model qwen9 --policy full --tokens 1,2
 expect 0 'qwen2.5-coder-1.5b  Qwen2.5-Coder-1.5B-Instruct, Q4_K_M, context 32,768; 1117 MB, Apache-2.0; not here' model list
 expect 0 '"sha256": "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"' model list --format json
 expect 1 'kedge: INVALID_ARGUMENT: ./kedge-router: ' model inspect ./kedge-router
+
+# `doctor` works everywhere, and says at least these.
+for line in 'processor      ' 'memory         ' 'instructions   ' 'NVIDIA driver  ' 'GPU' 'CUDA toolkit   none: no such thing' 'NCCL  ' \
+  'backend        cpu'; do
+  expect 0 "$line" doctor --toolkit 'no such thing'
+done
+expect 0 '"backend": "cpu, because ' doctor --format json
 
 # `serve` hands on what it got, as it is, and becomes the program: its exit code is the program's.
 touch 'a b.gguf' x

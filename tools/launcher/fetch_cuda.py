@@ -2,8 +2,9 @@
 """Fetches NVIDIA's CUDA toolkit, as far as Kedge's build needs it, and NCCL, once, from PyPI, and prints where it lies.
 
 Needs no root and no driver, and touches nothing else: remove the folder to be rid of it. An installed toolkit is used
-before this one: the folder that CUDA_HOME names, or /usr/local/cuda. The wheels are NVIDIA's, under NVIDIA's licences
-(licenses/ in the folder), and are checked by SHA-256.
+before this one: the folder that CUDA_HOME names, or /usr/local/cuda. Builds are for CUDA where there are a toolkit and
+an NVIDIA GPU, or with KEDGE_CUDA=1, and never with KEDGE_CUDA=0; `kedge doctor` says what is there. The wheels are
+NVIDIA's, under NVIDIA's licences (licenses/ in the folder), and are checked by SHA-256.
 """
 # Work happens in FOLDER.partial under an flock'ed FOLDER.lock, and FOLDER appears by one rename. Tested by
 # fetch_cuda_test.py.

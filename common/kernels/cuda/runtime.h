@@ -1,6 +1,6 @@
-// What a CUDA backend asks of the host's side of a device: memory, streams, events, graphs, launches. The emulated
-// device (emulated/emulated_runtime.h) needs no GPU; CUDA's own functions are not behind this yet. Kernels are launched
-// by launch.h.
+// What a CUDA backend asks of the host's side of a device: memory, streams, events, graphs, launches. Behind it are
+// CUDA's own functions (device_runtime.h), or the emulated device, which needs no GPU (emulated/emulated_runtime.h).
+// Kernels are launched by launch.h.
 //
 // Errors: kResourceExhausted where memory ran out; kInvalidArgument and kFailedPrecondition for a call that the device
 // does not take; kInternal for all else, which a device does not come back from.
