@@ -1,6 +1,6 @@
-// How much of its attention a head of a row gives to which rows, to the bit as GiveMass of the CPU has it. What a weight
-// is worth is known only when all pages were seen, and to keep them would take memory for all rows by all pages: so a
-// block goes through a query's pages twice, for the softmax and for the weights. Tested by attention_mass_test.cc.
+// How much of its attention a head of a row gives to which rows, to the bit as GiveMass of the CPU has it. What a
+// weight is worth is known only when all pages were seen, and to keep them would take memory for all rows by all pages:
+// so a block goes through a query's pages twice, for the softmax and for the weights. Tested by attention_mass_test.cc.
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
@@ -22,7 +22,6 @@ namespace kedge::cuda::KEDGE_CUDA_TARGET {
 namespace {
 
 constexpr int kMostWarps = 4;
-constexpr size_t kMostSharedBytes = 99 << 10;  // what every device has for a block
 
 // Of pages that the warps take at the same time.
 struct MassMemory {
@@ -63,9 +62,9 @@ __device__ void AddParts(uint32_t range, uint32_t num_ranges, uint32_t parts, ui
 
 // A block a query.
 template <typename T>
-__global__ void __launch_bounds__(32 * kMostWarps) GiveMassOf(Step step, int layer, HeadGroups groups,
-                                                              const MassQuery* wanted, const uint32_t* ends,
-                                                              FloatRows queries, Pages pages, uint32_t* mass) {
+__global__ void __launch_bounds__(32 * kMostWarps)
+    GiveMassOf(Step step, int layer, HeadGroups groups, const MassQuery* wanted, const uint32_t* ends,
+               FloatRows queries, Pages pages, uint32_t* mass) {
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const MassQuery query = wanted[blockIdx.x];
   const StepRow row = step.rows[query.row];

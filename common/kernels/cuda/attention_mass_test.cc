@@ -12,7 +12,8 @@
 namespace kedge::cuda {
 namespace {
 
-// Wanted of two heads, in some of the rows, over ranges of up to `most` rows that end inside of what is seen, or beyond.
+// Wanted of two heads, in some of the rows, over ranges of up to `most` rows that end inside of what is seen, or
+// beyond.
 void WantMass(int heads, uint32_t most, std::mt19937& random, StepPlan& plan) {
   for (const uint32_t head : {0, heads - 1}) plan.mass_heads.push_back({.layer = kTestLayer, .head = head});
   for (PlanRow& row : plan.rows) row.wants_mass = random() % 3 != 0;

@@ -23,8 +23,8 @@ struct PartShape {
 
 // A grid of (pieces of all rows, parts / kParts).
 template <bool to_frame, typename Piece>
-__global__ void __launch_bounds__(kThreads) MoveRows(PartShape shape, uint8_t* pages, const RowRef* rows, int count,
-                                                     uint8_t* frame) {
+__global__ void __launch_bounds__(kThreads)
+    MoveRows(PartShape shape, uint8_t* pages, const RowRef* rows, int count, uint8_t* frame) {
   const int pieces = shape.head_bytes / static_cast<int>(sizeof(Piece));
   const size_t i = size_t{blockIdx.x} * kThreads + threadIdx.x, row = i / pieces;
   if (row >= static_cast<size_t>(count)) return;

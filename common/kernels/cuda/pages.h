@@ -50,7 +50,9 @@ struct SeenRows {
   int begin, end;
 };
 __device__ inline SeenRows SeenOf(const StepRow& row, const PagePlace& place) {
-  const auto in_page = [&](uint32_t at) { return static_cast<int>(min(max(at, place.start) - place.start, kPageRows)); };
+  const auto in_page = [&](uint32_t at) {
+    return static_cast<int>(min(max(at, place.start) - place.start, kPageRows));
+  };
   if (place.is_kept) return {0, in_page(row.kept_end)};
   return {in_page(row.recent_begin), in_page(row.position + 1)};
 }
@@ -97,6 +99,8 @@ __device__ inline void LoadEight(const T* from, float (&out)[8]) {
 }
 
 // --- The host's side ---
+
+inline constexpr size_t kMostSharedBytes = 99 << 10;  // that every device has for a block
 
 // body.operator()<T>() for the type's element.
 template <typename Body>

@@ -64,9 +64,9 @@ __device__ bool IsFinite(float2 pair) {
 // A grid of (rows, 1 + parts of the queries): the first block of a row has all its keys and values, because whether
 // they are numbers is told of all of them.
 template <typename T>
-__global__ void __launch_bounds__(kThreads) TurnAndWriteRow(Step step, int layer, int heads, int pairs,
-                                                            FloatRows queries, FloatRows keys, FloatRows values,
-                                                            Pages pages) {
+__global__ void __launch_bounds__(kThreads)
+    TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys, FloatRows values,
+                    Pages pages) {
   StartNext();
   WaitForPrevious();
   const float2* turns = reinterpret_cast<const float2*>(step.turns) + size_t{blockIdx.x} * pairs;

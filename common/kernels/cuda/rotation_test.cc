@@ -24,7 +24,7 @@ std::vector<float> Frequencies(int pairs) {
   return frequencies;
 }
 
-TEST(Rotation, TurnsOfAllMagnitudes) {
+TEST(Rotation, TurnsOfManyFrequencies) {
   std::vector<StepRow> rows;
   std::mt19937 random(1);
   for (uint32_t position = 0; position <= 1 << 20; position += position < 1000 ? 1 : random() % 500) {
@@ -49,6 +49,24 @@ TEST(Rotation, TurnsOfAllMagnitudes) {
       const float expected[2] = {static_cast<float>(turn.cos * magnitude), static_cast<float>(turn.sin * magnitude)};
       ASSERT_EQ(std::memcmp(&turns[2 * i], expected, sizeof(expected)), 0) << i;
     }
+  }
+}
+
+TEST(Rotation, TurnsOfAllPositions) {
+  std::vector<StepRow> rows(1 << 20);
+  for (uint32_t position = 0; position < rows.size(); ++position) rows[position].position = position;
+  const float frequency = 0.749894209f;
+  TestDevice device(std::nullopt);
+  const Step step = {.num_rows = static_cast<int>(rows.size()),
+                     .rows = device.Upload(rows),
+                     .turns = device.New<float>(rows.size() * 2)};
+  const float* frequencies = device.Upload(std::vector<float>{frequency});
+  ASSERT_TRUE(MakeTurns(device.stream(), step, {.inverse_frequencies = frequencies, .pairs = 1}).ok());
+  const std::vector<float> turns = device.Download(step.turns, rows.size() * 2);
+  for (size_t position = 0; position < rows.size(); ++position) {
+    const SinCos turn = SinCosDouble(static_cast<double>(position) * frequency);
+    const float expected[2] = {static_cast<float>(turn.cos), static_cast<float>(turn.sin)};
+    ASSERT_EQ(std::memcmp(&turns[2 * position], expected, sizeof(expected)), 0) << position;
   }
 }
 
@@ -87,10 +105,9 @@ Written OnDevice(const TestStep& test, const std::vector<float>& frequencies, fl
   StepOnDevice on(test, padding, seed);
   const int pairs = static_cast<int>(frequencies.size());
   on.step.turns = on.device.New<float>(size_t(on.step.num_rows) * pairs * 2);
-  EXPECT_TRUE(
-      MakeTurns(on.device.stream(), on.step,
-                {.inverse_frequencies = on.device.Upload(frequencies), .pairs = pairs, .magnitude = magnitude})
-          .ok());
+  EXPECT_TRUE(MakeTurns(on.device.stream(), on.step,
+                        {.inverse_frequencies = on.device.Upload(frequencies), .pairs = pairs, .magnitude = magnitude})
+                  .ok());
   for (const int layer : kLayersInTurn) {
     EXPECT_TRUE(TurnAndWrite(on.device.stream(), on.step, layer, test.shape.heads, pairs, on.queries, on.keys,
                              on.values, on.pages)

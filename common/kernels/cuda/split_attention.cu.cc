@@ -1,8 +1,8 @@
-// Attention of few rows, in two kernels, so that one row's work spreads over the device. ScorePages: scores of different
-// pages have nothing to do with each other; a warp takes a page, a lane a row of it and all query heads of a group.
-// WeighValues: each head's maxima and weights of many pages at once; what is left in order are the sums of the values, a
-// chain for each head and column. Grids depend on the number of rows and on what they may see at most: where they see
-// less, blocks end at once. Tested by attention_test.cc.
+// Attention of few rows, in two kernels, so that one row's work spreads over the device. ScorePages: scores of
+// different pages have nothing to do with each other; a warp takes a page, a lane a row of it and all query heads of a
+// group. WeighValues: each head's maxima and weights of many pages at once; what is left in order are the sums of the
+// values, a chain for each head and column. Grids depend on the number of rows and on what they may see at most: where
+// they see less, blocks end at once. Tested by attention_test.cc.
 #include <algorithm>
 #include <cmath>
 
@@ -38,9 +38,9 @@ size_t KeyBytes(const Pages& pages) {  // of a page, for one warp
 
 // A grid of (parts, groups of heads, rows); kHeads is no less than a group. Warps take pages in turn.
 template <typename T, int kHeads>
-__global__ void __launch_bounds__(32 * kMostWarps, 1) ScorePages(Step step, int layer, int heads, HeadGroups groups,
-                                                              int most_pages, FloatRows queries, Pages pages,
-                                                              float* scores) {
+__global__ void __launch_bounds__(32 * kMostWarps, 1)
+    ScorePages(Step step, int layer, int heads, HeadGroups groups, int most_pages, FloatRows queries, Pages pages,
+               float* scores) {
   StartNext();
   WaitForPrevious();
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -82,7 +82,7 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1) ScorePages(Step step, int 
 // --- Values ---
 
 constexpr int kWindow = 16;  // pages whose weights are in shared memory at once
-constexpr int kStages = 4;   // pages of values on their way
+constexpr int kStages = 8;   // pages of values on their way: one row has few blocks, which wait for memory
 constexpr int kColumns = 64;
 
 template <typename T>
@@ -102,9 +102,9 @@ size_t ValueBytes(int heads) {
 // A grid of (parts of kColumns, groups of heads, rows). A warp takes two columns a lane and kHeads heads; warps that
 // have none help with the weights.
 template <typename T, int kHeads>
-__global__ void __launch_bounds__(32 * kMostHeads, 1) WeighValues(Step step, int layer, int heads, HeadGroups groups,
-                                                               int most_pages, Pages pages, float* scores,
-                                                               OperandRows out) {
+__global__ void __launch_bounds__(32 * kMostHeads, 1)
+    WeighValues(Step step, int layer, int heads, HeadGroups groups, int most_pages, Pages pages, float* scores,
+                OperandRows out) {
   StartNext();
   WaitForPrevious();
   ValueMemory<T>& memory = *reinterpret_cast<ValueMemory<T>*>(SharedMemory());

@@ -200,8 +200,7 @@ struct StepOnDevice {
   std::vector<uint8_t> Frame(const RowShape& shape) {
     const std::vector<RowRef> all = AllRows();
     uint8_t* frame = device.New<uint8_t>(all.size() * shape.row_bytes());
-    KEDGE_CHECK(
-        GatherRows(device.stream(), pages, device.Upload(all), static_cast<int>(all.size()), frame).ok());
+    KEDGE_CHECK(GatherRows(device.stream(), pages, device.Upload(all), static_cast<int>(all.size()), frame).ok());
     return device.Download(frame, all.size() * shape.row_bytes());
   }
 

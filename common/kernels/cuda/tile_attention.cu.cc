@@ -23,8 +23,7 @@ namespace {
 constexpr int kMostHeads = 4;  // of a group
 constexpr int kQueries = 8;    // of a warp
 constexpr int kThreadsOfHead = kTileRows / kQueries * 32;
-constexpr size_t kMostSharedBytes = 99 << 10;  // what every device has for a block
-constexpr int kMostPairs = 4;                  // of a lane
+constexpr int kMostPairs = 4;  // of a lane
 
 // Of keys, [kPageRows][KeyStride], and values, [kPageRows][stride].
 template <typename T>
@@ -89,7 +88,9 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
   float* all_queries = reinterpret_cast<float*>(rows + kTileRows);
   float* all_weights = all_queries + static_cast<int>(kTileRows) * groups.size * stride;
   uint8_t* all_stages = reinterpret_cast<uint8_t*>(all_weights + kTileRows * groups.size * kPageRows);
-  const auto keys_of = [&](int index) { return reinterpret_cast<T*>(all_stages + index % stages * StageBytes<T>(stride)); };
+  const auto keys_of = [&](int index) {
+    return reinterpret_cast<T*>(all_stages + index % stages * StageBytes<T>(stride));
+  };
 
   StepRow any = step.rows[tile.begin];  // sees all that any of the rows sees
   for (uint32_t i = 1; i < tile.count; ++i) {
@@ -126,7 +127,9 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
 #pragma unroll
   for (int q = 0; q < kQueries; ++q) {
     const float* query = queries.data + size_t(tile.begin + row_of(q)) * queries.stride + column_of(q);
-    for (int column = lane; column < head_dim; column += 32) scaled[QueryAt<kQueries>(q, column)] = query[column] * scale;
+    for (int column = lane; column < head_dim; column += 32) {
+      scaled[QueryAt<kQueries>(q, column)] = query[column] * scale;
+    }
     packed_rows |= static_cast<uint32_t>(row_of(q)) << 4 * q;
   }
   int columns[pairs];
