@@ -35,6 +35,8 @@ for part in "${only[@]}"; do
 done
 wants() { ((${#only[@]} == 0)) || [[ " ${only[*]} " == *" $1 "* ]]; }
 here=$(cd "$(dirname "$0")" && pwd)
+cuda=${CUDA_HOME:-/usr/local/cuda}
+PATH=$PATH:$cuda/bin:$cuda/compute-sanitizer
 out=${out:-$(mktemp -d /tmp/kedge-gpu.XXXX)}
 mkdir -p "$out" || exit 1
 out=$(cd "$out" && pwd)
@@ -73,7 +75,7 @@ wait_for_builds() {
 }
 
 build_probe() { # where the programs go
-  local to=$1 root programs=() program header source exact host cuda device link objects reference
+  local to=$1 root programs=() program header source exact host device link objects reference
   root=$(cd "$here/../.." && pwd)
   for program in ceilings:ceilings rows:rows bits:kernel-bits bits:sanitizer speed:kernel-speed ipc:ipc nccl:nccl \
     bits-fmad:bits-fmad; do
@@ -96,9 +98,8 @@ build_probe() { # where the programs go
     wait_for_builds
     return $failed
   fi
-  cuda=${CUDA_HOME:-/usr/local/cuda}
   [[ -x $cuda/bin/nvcc ]] || cuda=$(dirname "$(dirname "$(command -v nvcc || echo /none/bin/nvcc)")")
-  export NVCC=$cuda/bin/nvcc PATH=$PATH:$cuda/bin:$cuda/compute-sanitizer
+  export NVCC=$cuda/bin/nvcc
   if [[ ! -x $NVCC ]]; then
     wait_for_builds
     echo "no nvcc: set CUDA_HOME, or put it on the path" >&2
