@@ -79,8 +79,9 @@ std::string Nccl(const std::vector<std::string>& toolkits) {
 }
 
 std::string Backend(const cuda::CudaDescription& cuda) {
-  return absl::StrCat("cpu, because ",
-                      cuda.devices.empty() ? cuda.why_none : "there is no backend for GPUs in this version of Kedge");
+  return cuda.devices.empty() ? absl::StrCat("cpu, because ", cuda.why_none)
+                              : "cpu, unless --backend cuda asks for a GPU: that has not run on hardware yet "
+                                "(docs/gpu.md)";
 }
 
 }  // namespace
