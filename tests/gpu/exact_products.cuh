@@ -8,10 +8,11 @@
 #include <cuda_fp16.h>
 
 #include "common/kernels/cpu/panels.h"
-#include "tests/gpu/fragments.cuh"
-#include "tests/gpu/hopper.cuh"
+#include "common/kernels/cuda/device.h"
 
 namespace kedge::probe {
+
+using namespace cuda;  // the words of device.h
 
 // --- Panels as the CPU has them -------------------------------------------------------------------------------------
 
@@ -109,6 +110,14 @@ inline constexpr int kTile = 128;  // rows and outputs of a block of threads
 inline constexpr int kTileK = 64;  // inputs at a time: two blocks
 inline constexpr int kPitch = 80;  // bytes of a row of a tile: ldmatrix meets each bank once
 inline constexpr int kStages = 4;
+
+// A product's 16 x 8 sums in their chains: a0, a1 are scales of the 16, b0, b1 of the 8.
+__device__ inline void AddBlock(const int (&c)[4], float a0, float a1, float b0, float b1, float (&sum)[4]) {
+  sum[0] = __fmaf_rn(__int_as_float(c[0]) - 12582912.0f, a0 * b0, sum[0]);
+  sum[1] = __fmaf_rn(__int_as_float(c[1]) - 12582912.0f, a0 * b1, sum[1]);
+  sum[2] = __fmaf_rn(__int_as_float(c[2]) - 12582912.0f, a1 * b0, sum[2]);
+  sum[3] = __fmaf_rn(__int_as_float(c[3]) - 12582912.0f, a1 * b1, sum[3]);
+}
 
 struct TileStage {
   int8_t x[kTile][kPitch], w[kTile][kPitch];

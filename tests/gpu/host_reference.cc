@@ -9,7 +9,6 @@
 #include "common/kernels/cpu/scalar.h"
 #include "common/kernels/elementary.h"
 #include "common/kernels/number_format.h"
-#include "tests/gpu/fragments.h"
 
 namespace kedge::probe {
 namespace {
@@ -79,10 +78,8 @@ RandomPanels::RandomPanels(Random& random, PanelForm form, int panels, int input
 
 PanelView RandomPanels::view() const { return {form, inputs, panel_bytes, quants, data.data()}; }
 
-Q8Matrix::Q8Matrix(int outputs, int inputs)
-    : outputs(outputs), inputs(inputs), quants(size_t(outputs) * inputs), scales(size_t(outputs) * inputs / 32) {}
-
-Q8Matrix::Q8Matrix(Random& random, int outputs, int inputs) : Q8Matrix(outputs, inputs) {
+Q8Matrix::Q8Matrix(Random& random, int outputs, int inputs)
+    : outputs(outputs), inputs(inputs), quants(size_t(outputs) * inputs), scales(size_t(outputs) * inputs / 32) {
   for (int8_t& quant : quants) quant = static_cast<int8_t>(random());
   for (uint16_t& scale : scales) scale = ToHalf(RandomScale(random));
 }
@@ -118,58 +115,6 @@ std::vector<float> Q8Matrix::ScalesForRows() const {
   return out;
 }
 
-std::vector<uint8_t> Q8Matrix::Chunks() const {
-  std::vector<uint8_t> out(size_t(outputs) / kGroup * (inputs / kChunkInputs) * kQ8ChunkBytes);
-  InParallel(outputs, [&](size_t begin, size_t end) {
-    for (size_t output = begin; output < end; ++output) {
-      for (int k = 0; k < inputs; ++k) {
-        uint8_t* half = &out[(output / kGroup * (inputs / kChunkInputs) + k / kChunkInputs) * kQ8ChunkBytes +
-                             output % kGroup / 8 * kQ8Half];
-        half[CoreByte(output % 8, k % kChunkInputs)] = static_cast<uint8_t>(quants[output * inputs + k]);
-        if (k % 32 != 0) continue;
-        std::memcpy(half + kQ8Scales + (output % 8 * kChunkBlocks + k % kChunkInputs / 32) * 2,
-                    &scales[output * blocks() + k / 32], 2);
-      }
-    }
-  });
-  return out;
-}
-
-Q4Matrix::Q4Matrix(Random& random, int outputs, int inputs)
-    : outputs(outputs),
-      inputs(inputs),
-      quants(size_t(outputs) * inputs),
-      scales(quants.size() / 32),
-      minima(scales.size()),
-      factors(scales.size() / kChunkBlocks),
-      lessers(factors.size()) {
-  for (uint8_t& quant : quants) quant = random() & 15;
-  for (uint8_t& scale : scales) scale = random() & 63;
-  for (uint8_t& minimum : minima) minimum = random() & 63;
-  for (uint16_t& factor : factors) factor = ToHalf(RandomScale(random) / 32);
-  for (uint16_t& lesser : lessers) lesser = ToHalf(RandomScale(random) / 4);
-}
-
-std::vector<uint8_t> Q4Matrix::Chunks() const {
-  const size_t chunks = inputs / kChunkInputs;
-  std::vector<uint8_t> out(size_t(outputs) / kGroup * chunks * kQ4ChunkBytes);
-  for (size_t output = 0; output < size_t(outputs); ++output) {
-    for (size_t chunk = 0; chunk < chunks; ++chunk) {
-      uint8_t* half = &out[(output / kGroup * chunks + chunk) * kQ4ChunkBytes + output % kGroup / 8 * kQ4Half];
-      const uint8_t* from = &quants[output * inputs + chunk * kChunkInputs];
-      for (int k = 0; k < kChunkInputs / 2; ++k) {
-        half[CoreByte(output % 8, k)] = from[k] | from[k + kChunkInputs / 2] << 4;
-      }
-      uint8_t* to = half + kQ4Scales + output % 8 * 12;
-      std::memcpy(to, &scales[output * blocks() + chunk * kChunkBlocks], 4);
-      std::memcpy(to + 4, &minima[output * blocks() + chunk * kChunkBlocks], 4);
-      std::memcpy(to + 8, &factors[output * chunks + chunk], 2);
-      std::memcpy(to + 10, &lessers[output * chunks + chunk], 2);
-    }
-  }
-  return out;
-}
-
 Q8Rows::Q8Rows(const std::vector<float>& x, int inputs)
     : rows(static_cast<int>(x.size()) / inputs), inputs(inputs), blocks(x.size() / 32) {
   scalar::QuantizeRow(x.data(), static_cast<int>(x.size()), blocks.data());
@@ -185,22 +130,6 @@ std::vector<float> Q8Rows::Scales() const {
   std::vector<float> out(blocks.size());
   const size_t in_row = inputs / 32;
   for (size_t i = 0; i < blocks.size(); ++i) out[i % in_row * rows + i / in_row] = blocks[i].scale;
-  return out;
-}
-
-std::vector<uint8_t> Q8Rows::Chunks() const {
-  const size_t chunks = inputs / kChunkInputs;
-  std::vector<uint8_t> out(RowBytes(rows, inputs), 0xff);
-  for (size_t i = 0; i < blocks.size(); ++i) {
-    const size_t row = i / (inputs / 32), block = i % (inputs / 32), half = row % kGroup / 8;
-    uint8_t* chunk = &out[(row / kGroup * chunks + block / kChunkBlocks) * kRowChunkBytes];
-    const size_t in_chunk = block % kChunkBlocks;
-    for (int k = 0; k < 32; ++k) {
-      chunk[half * kRowHalf + CoreByte(row % 8, in_chunk * 32 + k)] = static_cast<uint8_t>(blocks[i].values[k]);
-    }
-    std::memcpy(chunk + half * kRowHalf + kRowScales + (in_chunk * 8 + row % 8) * 4, &blocks[i].scale, 4);
-    std::memcpy(chunk + kRowSums + (half * kChunkBlocks * 8 + in_chunk * 8 + row % 8) * 4, &blocks[i].scaled_sum, 4);
-  }
   return out;
 }
 
@@ -231,30 +160,6 @@ std::vector<float> Multiply(const Q8Matrix& weights, const Q8Rows& x, int first,
     }
   }
   return Multiply({PanelForm::kBytes, weights.inputs, panel_bytes, quants, panels.data()},
-                  weights.outputs / kPanelOutputs, &x.blocks[first * blocks], rows);
-}
-
-std::vector<float> Multiply(const Q4Matrix& weights, const Q8Rows& x, int first, int rows) {
-  const size_t blocks = weights.blocks();
-  const size_t quants = blocks * PanelScalesBytes(PanelForm::kNibblesFloat);
-  const size_t panel_bytes = quants + blocks * PanelQuantsBytes(PanelForm::kNibblesFloat);
-  std::vector<uint8_t> panels(weights.outputs / kPanelOutputs * panel_bytes);
-  for (size_t output = 0; output < size_t(weights.outputs); ++output) {
-    uint8_t* panel = &panels[output / kPanelOutputs * panel_bytes];
-    const size_t lane = output % kPanelOutputs;
-    for (size_t b = 0; b < blocks; ++b) {
-      const size_t at = output * blocks + b;
-      const float scale = FromHalf(weights.factors[at / kChunkBlocks]) * weights.scales[at];
-      const float minimum = -FromHalf(weights.lessers[at / kChunkBlocks]) * weights.minima[at];
-      std::memcpy(panel + (b * 2 * kPanelOutputs + lane) * 4, &scale, 4);
-      std::memcpy(panel + ((b * 2 + 1) * kPanelOutputs + lane) * 4, &minimum, 4);
-      const uint8_t* from = &weights.quants[output * weights.inputs + b * 32];
-      for (size_t k = 0; k < 16; ++k) {
-        panel[quants + ((b * 4 + k / 4) * kPanelOutputs + lane) * 4 + k % 4] = from[k] | from[k + 16] << 4;
-      }
-    }
-  }
-  return Multiply({PanelForm::kNibblesFloat, weights.inputs, panel_bytes, quants, panels.data()},
                   weights.outputs / kPanelOutputs, &x.blocks[first * blocks], rows);
 }
 

@@ -33,7 +33,6 @@ struct RandomPanels {
 
 // Weights in blocks of 32 as Q8_0 has them, and the orders in which kernels take them.
 struct Q8Matrix {
-  Q8Matrix(int outputs, int inputs);  // zeros
   Q8Matrix(Random& random, int outputs, int inputs);
   int blocks() const { return inputs / 32; }
   // For MultiplyRow: [outputs / 16][blocks][half of the block][16 outputs][16 bytes], and [outputs / 16][blocks][16].
@@ -41,24 +40,10 @@ struct Q8Matrix {
   std::vector<uint16_t> ScalesForRow() const;
   // For MultiplyRows: [blocks][outputs], as floats.
   std::vector<float> ScalesForRows() const;
-  // [outputs / 16][inputs / 128] chunks of fragments.h.
-  std::vector<uint8_t> Chunks() const;
 
   int outputs, inputs;
   std::vector<int8_t> quants;    // [outputs][inputs]
   std::vector<uint16_t> scales;  // [outputs][blocks], halves
-};
-
-// The same with nibbles, scales and minima as Q4_K has them.
-struct Q4Matrix {
-  Q4Matrix(Random& random, int outputs, int inputs);
-  int blocks() const { return inputs / 32; }
-  std::vector<uint8_t> Chunks() const;
-
-  int outputs, inputs;
-  std::vector<uint8_t> quants;             // [outputs][inputs], 0..15
-  std::vector<uint8_t> scales, minima;     // [outputs][blocks], 0..63
-  std::vector<uint16_t> factors, lessers;  // [outputs][blocks / 4], halves: of scales, of minima
 };
 
 // Rows of quantised activations.
@@ -67,8 +52,6 @@ struct Q8Rows {
   Q8Rows(Random& random, int rows, int inputs) : Q8Rows(RandomFloats(random, size_t(rows) * inputs, 1.5f), inputs) {}
   std::vector<int8_t> Values() const;  // [rows][inputs]
   std::vector<float> Scales() const;   // [inputs / 32][rows]
-  // [rows / 16][inputs / 128] chunks of fragments.h; the memory of rows that are missing in the last ones is 0xff.
-  std::vector<uint8_t> Chunks() const;
 
   int rows, inputs;
   std::vector<QuantizedBlock> blocks;  // [rows][inputs / 32]
@@ -78,7 +61,6 @@ struct Q8Rows {
 std::vector<float> Multiply(const PanelView& weights, int panels, const QuantizedBlock* x, int rows);
 // [rows][outputs], of rows [first, first + rows).
 std::vector<float> Multiply(const Q8Matrix& weights, const Q8Rows& x, int first, int rows);
-std::vector<float> Multiply(const Q4Matrix& weights, const Q8Rows& x, int first, int rows);
 
 // One head of one stream over the pages that it sees, as AttentionWorker computes it. keys and values: [32][dim]
 // halves.

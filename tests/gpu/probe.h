@@ -99,41 +99,6 @@ class Buffer {
   const Where where_;
 };
 
-class Stream {
- public:
-  Stream() { PROBE_CUDA(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  ~Stream() { cudaStreamDestroy(stream_); }
-  operator cudaStream_t() const { return stream_; }
-
- private:
-  cudaStream_t stream_;
-};
-
-// Whether LaunchNext lets a kernel begin before the one in front of it on the stream has ended (hopper.cuh).
-inline bool overlap_kernels = true;
-
-template <typename... Parameters, typename... Arguments>
-void LaunchNext(cudaStream_t stream, void (*kernel)(Parameters...), dim3 grid, int threads, size_t shared_bytes,
-                Arguments... arguments) {
-  if (shared_bytes > 48 << 10) {
-    PROBE_CUDA(
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared_bytes)));
-  }
-  cudaLaunchAttribute attribute;
-  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attribute.val.programmaticStreamSerializationAllowed = 1;
-  cudaLaunchConfig_t config = {};
-  config.gridDim = grid;
-  config.blockDim = dim3(threads);
-  config.dynamicSmemBytes = shared_bytes;
-  config.stream = stream;
-  config.attrs = &attribute;
-  config.numAttrs = overlap_kernels ? 1 : 0;
-  PROBE_CUDA(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
-}
-
 // Median seconds, by events, of work(stream), which queues something on the stream.
 template <typename Work>
 double MedianSeconds(int runs, Work work) {

@@ -43,8 +43,8 @@ for backend in cpu deferred; do
     check "\"what\": \"$what\""
   done
 done
-expect 0 speed --shape 8B --layers 1 --batches 1 --steps 1 --prompt 40 --type Q4_K
-check 'Q4_K, 1 layers, 0.7'
+expect 0 speed --shape 0.5B --layers 1 --batches 1 --steps 1 --prompt 40 --type Q4_K
+check 'Q4_K, 1 layers, 0.1'
 expect 2 speed --shape 0.5B --layers 1 --batches 400 --steps 1
 check '--batches: 400 is more than the 256 rows of a step'
 echo "$failures failures"
