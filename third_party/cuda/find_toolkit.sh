@@ -6,7 +6,7 @@
 set -euo pipefail
 
 here=$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")
-oldest=12.4  # that compiles C++20 with the g++ of Debian 12 and of Ubuntu 24.04
+oldest=12.8  # that compiles C++20 with the g++ of Debian 12 and of Ubuntu 24.04, and code that is small
 
 version_of() { sed -n "s/^$1==\([0-9.]*\) .*/\1/p" "$here/wheels.txt"; }
 # As the launcher and common/base/cache_dir.cc: a relative path counts as unset.

@@ -39,7 +39,7 @@ pack_cuda() {
   stop_bazel
   if [[ -n $toolkit ]]; then
     probe=$(mktemp -d)
-    trap 'rm -rf -- "$probe"' EXIT
+    trap "rm -rf -- '$probe'" EXIT
     "$root/tests/gpu/run_on_hardware.sh" --build-only "$probe" >&2 || die "the probe does not build"
   fi
   "$root/tests/gpu/make_pack.sh" "$from" "$probe" "$folder"

@@ -243,7 +243,7 @@ equal "CUDA_HOME" "$(CUDA_HOME=$tmp/toolkit "$find_toolkit" 2>&1)" "$tmp/toolkit
 output=$(CUDA_HOME=/nowhere "$find_toolkit" 2>&1) && fail "a CUDA_HOME that is nowhere is taken"
 equal "no toolkit" "$output" "CUDA_HOME: there is no /nowhere/bin/nvcc: set it to an installed CUDA toolkit, or unset it"
 output=$(CUDA_HOME=$tmp/old "$find_toolkit" 2>&1) && fail "an old toolkit is taken"
-check "an old toolkit" "CUDA_HOME: $tmp/old/bin/nvcc is of CUDA 11.8, and Kedge needs 12.4 or later: "
+check "an old toolkit" "CUDA_HOME: $tmp/old/bin/nvcc is of CUDA 11.8, and Kedge needs 12.8 or later: "
 rm "$tmp/old/include/cuda_runtime.h"
 output=$(CUDA_HOME=$tmp/old "$find_toolkit" 2>&1) && fail "half a toolkit is taken"
 check "half a toolkit" "$tmp/old has no cuda_runtime.h or no libcudart_static.a"
