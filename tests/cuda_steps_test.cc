@@ -115,6 +115,34 @@ TEST_F(CudaStepsTest, AheadInTurnPaddedAndInAnyOrderAnswersAreTheSame) {
   EXPECT_EQ(alone[0], expected[0]);
 }
 
+// Most answers end with one step: the rows that go on name tokens far behind the last one of the next step.
+TEST_F(CudaStepsTest, FewRowsGoOnBehindMany) {
+  constexpr uint32_t kRequests = 60;
+  const auto answers = [&](bool ahead) {
+    const auto device = MakeWith(std::nullopt, 2 * kRequests);
+    std::vector<uint32_t> last;
+    for (uint32_t r = 0; r < kRequests; ++r) {
+      const auto prompt = device->Launch(Prompt(r, 10));
+      EXPECT_TRUE(prompt->Wait().ok());
+      last.push_back(prompt->Token(0).value());
+    }
+    const auto many = device->Launch(Decode(last, 10, false));
+    if (!ahead) {
+      EXPECT_TRUE(many->Wait().ok());
+      for (uint32_t r = 0; r < kRequests; ++r) last[r] = many->Token(r).value();
+    }
+    StepPlan plan = Decode(last, 11, ahead);
+    plan.rows.erase(plan.rows.begin(), plan.rows.begin() + 32);
+    const auto few = device->Launch(plan);
+    EXPECT_TRUE(many->Wait().ok());
+    EXPECT_TRUE(few->Wait().ok());
+    std::vector<uint32_t> tokens;
+    for (size_t i = 0; i < plan.rows.size(); ++i) tokens.push_back(few->Token(i).value());
+    return tokens;
+  };
+  EXPECT_EQ(answers(true), answers(false));
+}
+
 TEST_F(CudaStepsTest, AStepIsWaitedForOnceAndRecordedOnce) {
   const auto device = MakeWith(3);
   std::vector<uint32_t> last;

@@ -1,8 +1,8 @@
 // The seam between the engine and whatever computes: one step over rows of many requests.
 //
 // A device owns pages of KV rows and runs steps in the order of their launch; nothing above this header assumes that
-// a step, or a copy of rows, is done before its future has been waited for. Backends: TransformerDevice over the Ops
-// of `cpu` or `reference` (common/model), DeferredDevice, which runs another device only when it is waited for, and
+// a step, or a copy of rows, is done before its future has been waited for. Backends: TransformerDevice over any
+// Ops (common/model), DeferredDevice, which runs another device only when it is waited for, and
 // HashDevice, whose rows are hashes of exactly the rows that they were shown.
 //
 // The bit contract. The bits of a row's keys, values and logits depend on that row's inputs (token, position, the

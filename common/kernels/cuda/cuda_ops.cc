@@ -1,6 +1,7 @@
 // One operation is one kernel, or a few. Steps of generated rows are recorded the first time that their shape is met,
 // and replayed from then on: what differs is in the arrays of the step, which are copied in front of them. Nothing here
-// waits; what fails is kept, and every later step ends with it. Tested by cuda_ops_test.cc and tests/equality_test.cc.
+// waits; what fails is kept, and every later step ends with it. Tested by tests/cuda_steps_test.cc and
+// tests/equality_test.cc.
 #include "common/kernels/cuda/cuda_ops.h"
 
 #include <algorithm>
@@ -226,7 +227,7 @@ class CudaOps final : public Ops {
     const StepArrays& arrays = *Cast(view).arrays;
     Queue(kernels_.choose_tokens, runtime_->properties(), Rows(rows), Cast(logits).view.floats,
                                 arrays.WishesAt(memory_->upload()) + first, memory_->choose_scratch(),
-                                reinterpret_cast<ChosenToken*>(memory_->results()) + first);
+                                memory_->chosen() + first);
   }
 
   void SumAcrossShards(int rows, Activations& x) override {}
@@ -310,11 +311,11 @@ class CudaOps final : public Ops {
     from->UsedUntil(step.begin);
     static_assert(kNoFault == UINT32_MAX);
     uint8_t* const results = memory_->results();
-    KEDGE_RETURN_IF_ERROR(stream_->Fill(results + arrays.faults_at(), 0xff, arrays.mass_at() - arrays.faults_at()));
+    KEDGE_RETURN_IF_ERROR(stream_->Fill(results, 0xff, arrays.mass_at()));
     if (arrays.result_bytes() > arrays.mass_at()) {
       KEDGE_RETURN_IF_ERROR(stream_->Fill(results + arrays.mass_at(), 0, arrays.result_bytes() - arrays.mass_at()));
     }
-    step.step = arrays.StepAt(memory_->upload(), results, memory_->turns());
+    step.step = arrays.StepAt(memory_->upload(), memory_->chosen(), results, memory_->turns());
     return absl::OkStatus();
   }
 
@@ -331,9 +332,10 @@ class CudaOps final : public Ops {
   // What comes back of the step, behind it in the stream.
   absl::StatusOr<std::unique_ptr<PendingStep>> Download(CudaStep& step) {
     KEDGE_RETURN_IF_ERROR(status_);
-    const size_t bytes = step.arrays->result_bytes();
-    KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<Block> to, pinned_.Take(bytes));
+    const size_t bytes = step.arrays->result_bytes(), chosen_bytes = step.arrays->chosen_bytes();
+    KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<Block> to, pinned_.Take(bytes + chosen_bytes));
     KEDGE_RETURN_IF_ERROR(stream_->Copy(to->data(), memory_->results(), bytes));
+    KEDGE_RETURN_IF_ERROR(stream_->Copy(to->data() + bytes, memory_->chosen(), chosen_bytes));
     KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> done, runtime_->NewEvent());
     KEDGE_RETURN_IF_ERROR(stream_->Record(*done));
     to->UsedUntil(done);

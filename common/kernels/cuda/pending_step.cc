@@ -1,4 +1,4 @@
-// Tested by cuda_ops_test.cc.
+// Tested by tests/cuda_steps_test.cc.
 #include "common/kernels/cuda/pending_step.h"
 
 #include <utility>
@@ -37,7 +37,7 @@ absl::Status CudaPendingStep::Wait() {
 
 void CudaPendingStep::TakeOutputs() {
   outcome_ = {};
-  const ChosenToken* const chosen = arrays_->ChosenIn(results_->data());
+  const auto* const chosen = reinterpret_cast<const ChosenToken*>(results_->data() + arrays_->result_bytes());
   for (int i = 0; i < arrays_->plan_outputs(); ++i) {
     StepOutcome::Output& output = outcome_.outputs.emplace_back();
     output.is_finite = chosen[i].is_finite != 0;

@@ -17,8 +17,8 @@ absl::Status DeviceLost(const absl::Status& status);
 
 class CudaPendingStep final : public PendingStep {
  public:
-  // The step lies between two events. `results`, [arrays' result_bytes], and `host_logits`, [NumHostLogits()][columns]
-  // or null, are pinned and written when `done` is.
+  // The step lies between two events. `results`, [arrays' result_bytes] and then [chosen_bytes], and `host_logits`,
+  // [NumHostLogits()][columns] or null, are pinned and written when `done` is.
   CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> begin, std::shared_ptr<Event> done,
                   std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits, int columns);
 

@@ -1,9 +1,10 @@
-// Tested by cuda_ops_test.cc.
+// Tested by tests/cuda_steps_test.cc.
 #include "common/kernels/cuda/row_copies.h"
 
 #include <cstring>
 
 #include "common/base/status.h"
+#include "common/kernels/cuda/pending_step.h"  // DeviceLost
 
 namespace kedge::cuda {
 namespace {
@@ -20,7 +21,7 @@ class PendingRows final : public Pending {
     return !done.ok() || *done;
   }
   absl::Status Wait() override {
-    KEDGE_RETURN_IF_ERROR(done_->Wait());
+    if (const absl::Status status = done_->Wait(); !status.ok()) return DeviceLost(status);
     if (by_way_ != nullptr) std::memcpy(out_.bytes.data(), by_way_->data(), out_.bytes.size());
     if (sum_ != nullptr) std::memcpy(&out_.sum->xxh3.emplace(), sum_->data(), sizeof(uint64_t));
     by_way_ = sum_ = nullptr;

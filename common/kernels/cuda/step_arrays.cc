@@ -134,8 +134,7 @@ void StepArrays::Place() {
   queries_at_ = upload_.Add(queries_.size() * sizeof(MassQuery));
   ends_at_ = upload_.Add(ends_.size() * sizeof(uint32_t));
   pages_at_ = upload_.Add(pages_.size() * sizeof(PageId));
-  results_.Add(wishes_.size() * sizeof(ChosenToken));
-  faults_at_ = results_.Add(rows_.size() * sizeof(uint32_t));
+  results_.Add(rows_.size() * sizeof(uint32_t));
   mass_at_ = results_.Add(num_sums_ * sizeof(uint32_t));
 }
 
@@ -153,12 +152,12 @@ void StepArrays::Write(float* host_logits, int columns, uint8_t* block) const {
   Put(pages_, pages_at_, block);
 }
 
-Step StepArrays::StepAt(uint8_t* upload, uint8_t* results, float* turns) const {
+Step StepArrays::StepAt(uint8_t* upload, const ChosenToken* chosen, uint8_t* results, float* turns) const {
   return {.num_rows = num_rows(),
           .rows = reinterpret_cast<StepRow*>(upload),
           .pages = reinterpret_cast<PageId*>(upload + pages_at_),
-          .chosen = reinterpret_cast<ChosenToken*>(results),
-          .faults = reinterpret_cast<uint32_t*>(results + faults_at_),
+          .chosen = chosen,
+          .faults = reinterpret_cast<uint32_t*>(results),
           .turns = turns};
 }
 

@@ -55,7 +55,7 @@ class StepArrays {
   int HostLogitsOf(size_t output) const { return host_logits_of_[output]; }
 
   // --- The arrays, if the blocks lie here ---
-  Step StepAt(uint8_t* upload, uint8_t* results, float* turns) const;
+  Step StepAt(uint8_t* upload, const ChosenToken* chosen, uint8_t* results, float* turns) const;
   const RowTile* TilesAt(uint8_t* upload) const { return reinterpret_cast<RowTile*>(upload + tiles_at_); }
   const OutputWish* WishesAt(uint8_t* upload) const { return reinterpret_cast<OutputWish*>(upload + wishes_at_); }
   const uint32_t* WantingAt(uint8_t* upload) const { return reinterpret_cast<uint32_t*>(upload + wanting_at_); }
@@ -68,16 +68,14 @@ class StepArrays {
     return static_cast<size_t>(layer) + 1 < first_query_.size() ? first_query_[layer + 1] - first_query_[layer] : 0;
   }
 
-  // --- What comes back: one block ---
+  // --- What comes back ---
+  // The tokens lie by themselves: the next step reads them, while it has faults and mass of its own.
+  size_t chosen_bytes() const { return wishes_.size() * sizeof(ChosenToken); }
+  // Faults, which hold kNoFault when the step begins, and behind them, from mass_at on, mass, which is 0.
   size_t result_bytes() const { return results_.bytes(); }
-  const ChosenToken* ChosenIn(const uint8_t* results) const { return reinterpret_cast<const ChosenToken*>(results); }
-  const uint32_t* FaultsIn(const uint8_t* results) const {
-    return reinterpret_cast<const uint32_t*>(results + faults_at_);
-  }
-  const uint32_t* MassIn(const uint8_t* results) const { return reinterpret_cast<const uint32_t*>(results + mass_at_); }
-  // What holds kNoFault, and 0, when the step begins.
-  size_t faults_at() const { return faults_at_; }
   size_t mass_at() const { return mass_at_; }
+  const uint32_t* FaultsIn(const uint8_t* results) const { return reinterpret_cast<const uint32_t*>(results); }
+  const uint32_t* MassIn(const uint8_t* results) const { return reinterpret_cast<const uint32_t*>(results + mass_at_); }
   // Where the sums of row i of those that want mass and head h begin, and how many there are: [i * heads + h].
   struct MassPlace {
     uint32_t first = 0;
@@ -117,7 +115,7 @@ class StepArrays {
 
   Layout upload_, results_;
   size_t tiles_at_ = 0, wishes_at_ = 0, wanting_at_ = 0, queries_at_ = 0, ends_at_ = 0, pages_at_ = 0;
-  size_t faults_at_ = 0, mass_at_ = 0;
+  size_t mass_at_ = 0;
 };
 
 }  // namespace kedge::cuda

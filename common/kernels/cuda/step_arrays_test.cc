@@ -53,7 +53,7 @@ struct Read {
   explicit Read(const StepArrays& arrays)
       : upload(arrays.upload_bytes()), results(arrays.result_bytes()), logits(1000) {
     arrays.Write(logits.data(), 10, upload.data());
-    step = arrays.StepAt(upload.data(), results.data(), nullptr);
+    step = arrays.StepAt(upload.data(), nullptr, results.data(), nullptr);
   }
   PageId RecentPage(int row) const {
     return step.pages[static_cast<uint32_t>(step.rows[row].recent_pages + step.rows[row].position / kPageRows)];

@@ -169,7 +169,7 @@ struct StepOnDevice {
     uint8_t* results = device.New<uint8_t>(arrays.result_bytes());  // faults are kNoFault
     mass = reinterpret_cast<uint32_t*>(results + arrays.mass_at());
     KEDGE_CHECK(device.stream().Fill(mass, 0, arrays.result_bytes() - arrays.mass_at()).ok());
-    step = arrays.StepAt(upload, results, nullptr);
+    step = arrays.StepAt(upload, nullptr, results, nullptr);
     queries = UploadRows(test.queries, test.shape.query_columns());
     keys = UploadRows(test.keys, test.shape.kv_columns());
     values = UploadRows(test.values, test.shape.kv_columns());

@@ -1,4 +1,4 @@
-// Tested by cuda_ops_test.cc.
+// Tested by tests/cuda_steps_test.cc.
 #include "common/kernels/cuda/step_memory.h"
 
 #include <algorithm>
@@ -30,7 +30,8 @@ absl::Status StepMemory::Fit(size_t bytes, bool keep, std::unique_ptr<Memory>& m
 absl::StatusOr<bool> StepMemory::Fit(const StepArrays& arrays, const PassShape& shape) {
   bool moved = false;
   KEDGE_RETURN_IF_ERROR(Fit(arrays.upload_bytes(), false, upload_, moved));
-  KEDGE_RETURN_IF_ERROR(Fit(arrays.result_bytes(), true, results_, moved));
+  KEDGE_RETURN_IF_ERROR(Fit(arrays.chosen_bytes(), true, chosen_, moved));
+  KEDGE_RETURN_IF_ERROR(Fit(arrays.result_bytes(), false, results_, moved));
   KEDGE_RETURN_IF_ERROR(Fit(sizeof(float) * 2 * arrays.num_rows() * shape.pairs, false, turns_, moved));
   const int outputs = std::min(arrays.num_outputs(), shape.logit_rows);
   KEDGE_RETURN_IF_ERROR(Fit(ChooseScratchBytes(runtime_->properties(), outputs, shape.logit_columns), false,

@@ -34,6 +34,7 @@ class StepMemory {
 
   // Null as long as nothing was fitted.
   uint8_t* upload() const { return AddressOf(upload_); }
+  ChosenToken* chosen() const { return reinterpret_cast<ChosenToken*>(AddressOf(chosen_)); }
   uint8_t* results() const { return AddressOf(results_); }
   float* turns() const { return reinterpret_cast<float*>(AddressOf(turns_)); }
   uint8_t* choose_scratch() const { return AddressOf(choose_scratch_); }
@@ -47,7 +48,7 @@ class StepMemory {
 
   Runtime* const runtime_;
   Stream* const stream_;
-  std::unique_ptr<Memory> upload_, results_, turns_, choose_scratch_, scores_;
+  std::unique_ptr<Memory> upload_, chosen_, results_, turns_, choose_scratch_, scores_;
   bool splits_ = false;
 };
 

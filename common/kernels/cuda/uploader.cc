@@ -1,4 +1,4 @@
-// Tested by cuda_ops_test.cc.
+// Tested by tests/cuda_steps_test.cc.
 #include "common/kernels/cuda/uploader.h"
 
 #include <algorithm>
