@@ -37,7 +37,7 @@ ldd -- "$work"/bin/* | sed -n 's/.* => \(\/[^ ]*\) .*/\1/p' | sort -u | while re
   esac
 done
 "$programs/tests/make_tiny_model" "$work/tiny.gguf" tiny 1
-tar -C "$work" -czf "$folder/processes.tar.gz" bin lib tiny.gguf
+tar -C "$work" -cJf "$folder/processes.tar.xz" bin lib tiny.gguf
 
 size() { du -sb --apparent-size -- "$1" | cut -f 1; }
 mib() { awk -v bytes="$1" 'BEGIN { printf "%.1f MiB", bytes / 1048576 }'; }

@@ -193,7 +193,7 @@ run_check() { # by what a pack holds
       note memcheck "compute-sanitizer says" null "" "$(grep -a SUMMARY "$work/stdout" | tail -1)"
       ;;
     cluster)
-      tar -C "$work" -xzf "$here/processes.tar.gz" || return
+      python3 -m tarfile -e "$here/processes.tar.xz" "$work" || return
       run cluster 60 env LD_LIBRARY_PATH="$work/lib" XDG_CACHE_HOME="$work/cache" \
         python3 "$here/cluster.py" "$work/bin" "$work/tiny.gguf" "$backend"
       ;;

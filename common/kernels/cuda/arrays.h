@@ -65,6 +65,7 @@ struct StepRow {
   // what lies before the first page is not there), [kept_pages + i / 32] that of row i of K.
   uint32_t recent_pages = 0;
   uint32_t kept_pages = 0;
+  uint32_t pages_before = 0;  // that rows in front of this one see, all together
 };
 
 // A token as the device chose it.

@@ -54,7 +54,7 @@ void ExpectBits(const TestStep& test, Manner manner, int padding, std::optional<
   if (test.shape.query_columns() % 32 == 0) out.quantized = on.device.New<uint8_t>(operand_bytes);
   if (manner == Manner::kSplit) {
     float* scores = reinterpret_cast<float*>(
-        on.device.New<uint8_t>(SplitScoresBytes(on.step.num_rows, test.shape.heads, on.arrays.most_pages())));
+        on.device.New<uint8_t>(SplitScoresBytes(on.arrays.seen_pages(), test.shape.heads)));
     ASSERT_TRUE(AttendSplit(stream, on.device.properties(), on.step, kTestLayer, test.shape.heads,
                             on.arrays.most_pages(), on.queries, on.pages, scores, out)
                     .ok());

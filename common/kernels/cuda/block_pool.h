@@ -26,6 +26,7 @@ class Block {
   // What was recorded last ends the last work that uses the block.
   void UsedUntil(std::shared_ptr<Event> event) { last_use_ = std::move(event); }
   bool IsFree() const;
+  absl::Status WaitUntilFree() const;
 
  private:
   const std::unique_ptr<Memory> memory_;
@@ -39,7 +40,8 @@ class BlockPool {
   using Allocate = std::function<absl::StatusOr<std::unique_ptr<Memory>>(size_t bytes)>;
   explicit BlockPool(Allocate allocate) : state_(std::make_shared<State>(std::move(allocate))) {}
 
-  // Of at least so many bytes.
+  // Of at least so many bytes. Where no more memory can be had, waits for work that uses a block that nobody holds;
+  // kResourceExhausted if there is none.
   absl::StatusOr<std::shared_ptr<Block>> Take(size_t bytes);
   // Whether the bytes lie in a block of the pool.
   bool Holds(const uint8_t* data, size_t bytes) const;
@@ -47,6 +49,11 @@ class BlockPool {
  private:
   struct State {
     explicit State(Allocate allocate) : allocate(std::move(allocate)) {}
+    // A block of this size that nobody holds; null: none of those that have been unused for longest is free.
+    std::unique_ptr<Block> TakeFree(size_t size);
+    // The largest, whatever its work; null: there is none.
+    std::unique_ptr<Block> TakeLargest();
+
     const Allocate allocate;
     std::mutex mutex;  // not Abseil's, which TSan does not see through
     std::multimap<size_t, std::unique_ptr<Block>> unused;  // by size; their work may still go on

@@ -56,6 +56,20 @@ TEST_F(BlockPoolTest, RunningOutIsAnAnswer) {
   EXPECT_TRUE(pool_.Take(1000).ok());
 }
 
+TEST_F(BlockPoolTest, WhatNobodyHoldsIsGivenBackWhereNoMoreCanBeHad) {
+  const std::unique_ptr<Stream> stream = *runtime_->NewStream();
+  const std::shared_ptr<Event> event = *runtime_->NewEvent();
+  for (int i = 0; i < 10; ++i) {  // 640 KiB of 1 MiB, of which work still uses the last
+    const std::shared_ptr<Block> block = *pool_.Take(64 << 10);
+    ASSERT_TRUE(stream->Fill(block->data(), 1, 1).ok());
+    ASSERT_TRUE(stream->Record(*event).ok());
+    block->UsedUntil(event);
+  }
+  const std::shared_ptr<Block> large = *pool_.Take(1 << 19);
+  EXPECT_GE(large->bytes(), size_t{1} << 19);
+  EXPECT_EQ(pool_.Take(1 << 19).status().code(), absl::StatusCode::kResourceExhausted) << "it is held";
+}
+
 TEST_F(BlockPoolTest, BlocksOutliveThePoolAndGoBackFromAnyThread) {
   std::shared_ptr<Block> last;
   {

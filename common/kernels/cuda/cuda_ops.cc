@@ -56,7 +56,7 @@ class CudaOps final : public Ops {
 
   absl::Status Start() {
     KEDGE_ASSIGN_OR_RETURN(stream_, runtime_->NewStream());
-    KEDGE_ASSIGN_OR_RETURN(copies_, RowCopies::Create(runtime_.get(), &kernels_, stream_.get(), &pinned_));
+    KEDGE_ASSIGN_OR_RETURN(copies_, RowCopies::Create(runtime_.get(), &kernels_, stream_.get(), &pinned_, health_));
     memory_ = std::make_unique<StepMemory>(runtime_.get(), stream_.get());
     uploader_ = std::make_unique<Uploader>(runtime_.get(), stream_.get(), threads_);
     return absl::OkStatus();
@@ -64,7 +64,7 @@ class CudaOps final : public Ops {
 
   const std::string& numerics_class() const override { return numerics_class_; }
   const OpsTraits& traits() const override { return traits_; }
-  absl::Status status() const override { return status_.ok() ? status_ : DeviceLost(status_); }
+  absl::Status status() const override { return health_->ok() ? *health_ : DeviceLost(*health_); }
 
   // --- Memory ---
 
@@ -125,14 +125,14 @@ class CudaOps final : public Ops {
     plan_rows_ = static_cast<int>(plan.rows.size());
     padded_rows_ = step->arrays->num_rows();
     has_turns_ = false;
-    if (status_.ok()) Keep(Upload(*step));
+    if (health_->ok()) Keep(Upload(*step));
     return step;
   }
 
   bool Replay(StepView& view) override {
     const CudaStep& step = Cast(view);
-    if (!step.shape.has_value() || !status_.ok()) return false;
-    const auto known = graphs_.find(*step.shape);
+    if (!step.shape.has_value() || !health_->ok()) return false;
+    const auto known = graphs_.find(KeyOf(*step.shape));
     if (known != graphs_.end()) return Keep(stream_->Replay(*known->second));
     is_recording_ = Keep(stream_->BeginGraph());
     return false;
@@ -235,16 +235,18 @@ class CudaOps final : public Ops {
   // --- Rows ---
 
   std::unique_ptr<Pending> ReadRows(const PageMemory& pages, std::vector<RowRef> rows, RowBuffer out) override {
-    if (!status_.ok()) return std::make_unique<FailedStep>(status());
+    if (!health_->ok()) return std::make_unique<FailedStep>(status());
     absl::StatusOr<std::unique_ptr<Pending>> pending = copies_->Read(Cast(pages), rows, std::move(out));
+    // Nothing stands on it but what it was asked for.
+    if (absl::IsResourceExhausted(pending.status())) return std::make_unique<FailedStep>(pending.status());
     if (!Keep(pending.status())) return std::make_unique<FailedStep>(status());
     return *std::move(pending);
   }
   void WriteRows(PageMemory& pages, std::vector<RowRef> rows, Payload in) override {
-    if (status_.ok()) Keep(copies_->Write(Cast(pages), rows, std::move(in)));
+    if (health_->ok()) Keep(copies_->Write(Cast(pages), rows, std::move(in)));
   }
   void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
-    if (status_.ok()) Keep(copies_->Copy(Cast(pages), from, to));
+    if (health_->ok()) Keep(copies_->Copy(Cast(pages), from, to));
   }
 
   void CopyToHost(int first, int rows, const Activations& x, absl::Span<float> out) override {
@@ -262,13 +264,13 @@ class CudaOps final : public Ops {
  private:
   // Returns whether all has gone well so far.
   bool Keep(const absl::Status& status) {
-    if (status_.ok() && !status.ok()) status_ = status;
-    return status_.ok();
+    if (health_->ok() && !status.ok()) *health_ = status;
+    return health_->ok();
   }
   // One kernel, unless something has failed: then its arrays may not be there.
   template <typename... Parameters, typename... Arguments>
   void Queue(absl::Status (*kernel)(Stream&, Parameters...), Arguments&&... arguments) {
-    if (status_.ok()) Keep(kernel(*stream_, std::forward<Arguments>(arguments)...));
+    if (health_->ok()) Keep(kernel(*stream_, std::forward<Arguments>(arguments)...));
   }
   template <typename T>
   std::unique_ptr<T> OrEmpty(absl::StatusOr<std::unique_ptr<T>> made) {
@@ -292,6 +294,10 @@ class CudaOps final : public Ops {
     Cast(x).has_quantized = Cast(x).view.quantized != nullptr;
     return Cast(x).view;
   }
+
+  // The shape, and whether pages are divided, which depends on what rows see together.
+  using GraphKey = std::pair<GraphShape, bool>;
+  GraphKey KeyOf(const GraphShape& shape) const { return {shape, memory_->scores() != nullptr}; }
 
   // Brings the step's arrays to the device.
   absl::Status Upload(CudaStep& step) {
@@ -323,15 +329,15 @@ class CudaOps final : public Ops {
   absl::Status EndRecording(const CudaStep& step) {
     if (!std::exchange(is_recording_, false)) return absl::OkStatus();
     KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Graph> graph, stream_->EndGraph());
-    KEDGE_RETURN_IF_ERROR(status_);
-    constexpr size_t kMostGraphs = 256;  // of each shape that there is; a device's memory for them is small
-    if (graphs_.size() == kMostGraphs) graphs_.clear();
-    return stream_->Replay(*(graphs_[*step.shape] = std::move(graph)));
+    KEDGE_RETURN_IF_ERROR(*health_);
+    constexpr size_t kMostGraphs = 512;  // more than there are shapes up to 64k rows; a device's memory for them is small
+    if (graphs_.size() == kMostGraphs) graphs_.erase(graphs_.begin());
+    return stream_->Replay(*(graphs_[KeyOf(*step.shape)] = std::move(graph)));
   }
 
   // What comes back of the step, behind it in the stream.
   absl::StatusOr<std::unique_ptr<PendingStep>> Download(CudaStep& step) {
-    KEDGE_RETURN_IF_ERROR(status_);
+    KEDGE_RETURN_IF_ERROR(*health_);
     const size_t bytes = step.arrays->result_bytes(), chosen_bytes = step.arrays->chosen_bytes();
     KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<Block> to, pinned_.Take(bytes + chosen_bytes));
     KEDGE_RETURN_IF_ERROR(stream_->Copy(to->data(), memory_->results(), bytes));
@@ -341,7 +347,7 @@ class CudaOps final : public Ops {
     to->UsedUntil(done);
     if (step.host_logits != nullptr) step.host_logits->UsedUntil(done);
     return std::make_unique<CudaPendingStep>(std::move(step.arrays), std::move(step.begin), std::move(done), to,
-                                             std::move(step.host_logits), pass_.logit_columns);
+                                             std::move(step.host_logits), pass_.logit_columns, health_);
   }
 
   const std::string numerics_class_ = "cpu-1";
@@ -350,13 +356,13 @@ class CudaOps final : public Ops {
   const OpsTraits traits_;
   const int threads_;
   const int sharers_;
-  absl::Status status_;
+  const DeviceHealth health_ = std::make_shared<absl::Status>();
   BlockPool pinned_;
   std::unique_ptr<Stream> stream_;  // that computes
   std::unique_ptr<RowCopies> copies_;
   std::unique_ptr<StepMemory> memory_;
   std::unique_ptr<Uploader> uploader_;
-  std::map<GraphShape, std::unique_ptr<Graph>> graphs_;
+  std::map<GraphKey, std::unique_ptr<Graph>> graphs_;
   PassShape pass_;
   PageId spare_ = 0;
 

@@ -91,9 +91,8 @@ struct Kernels {
                                 const OutputWish* wishes, uint8_t* scratch, ChosenToken* chosen);
 };
 
-constexpr size_t SplitScoresBytes(size_t rows, size_t heads, size_t most_pages) {
-  return rows * heads * most_pages * kPageRows * sizeof(float);
-}
+// pages: seen by all rows together.
+constexpr size_t SplitScoresBytes(size_t pages, size_t heads) { return pages * heads * kPageRows * sizeof(float); }
 size_t ChooseScratchBytes(const DeviceProperties& device, int rows, int columns);
 
 const Kernels& EmulatedKernels();

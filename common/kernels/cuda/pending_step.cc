@@ -15,13 +15,14 @@ absl::Status DeviceLost(const absl::Status& status) {
 CudaPendingStep::CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> begin,
                                  std::shared_ptr<Event> done,
                                  std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits,
-                                 int columns)
+                                 int columns, DeviceHealth health)
     : arrays_(std::move(arrays)),
       begin_(std::move(begin)),
       done_(std::move(done)),
       results_(std::move(results)),
       host_logits_(std::move(host_logits)),
-      columns_(columns) {}
+      columns_(columns),
+      health_(std::move(health)) {}
 
 bool CudaPendingStep::Ready() {
   const absl::StatusOr<bool> done = done_->IsDone();
@@ -29,7 +30,10 @@ bool CudaPendingStep::Ready() {
 }
 
 absl::Status CudaPendingStep::Wait() {
-  if (const absl::Status status = done_->Wait(); !status.ok()) return DeviceLost(status);
+  if (const absl::Status status = done_->Wait(); !status.ok()) {
+    *health_ = status;
+    return DeviceLost(status);
+  }
   TakeOutputs();
   if (const absl::StatusOr<absl::Duration> time = done_->Since(*begin_); time.ok()) outcome_.device_time = *time;
   return absl::OkStatus();

@@ -15,12 +15,17 @@ namespace kedge::cuda {
 // What all who wait are told of a device that failed: another node may do it. kUnavailable, or kResourceExhausted.
 absl::Status DeviceLost(const absl::Status& status);
 
+// The first failure of a device, shared with all that is pending: who waits may be the first to meet it. Of the thread
+// that owns the backend.
+using DeviceHealth = std::shared_ptr<absl::Status>;
+
 class CudaPendingStep final : public PendingStep {
  public:
   // The step lies between two events. `results`, [arrays' result_bytes] and then [chosen_bytes], and `host_logits`,
   // [NumHostLogits()][columns] or null, are pinned and written when `done` is.
   CudaPendingStep(std::unique_ptr<const StepArrays> arrays, std::shared_ptr<Event> begin, std::shared_ptr<Event> done,
-                  std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits, int columns);
+                  std::shared_ptr<const Block> results, std::shared_ptr<const Block> host_logits, int columns,
+                  DeviceHealth health);
 
   bool Ready() override;
   absl::Status Wait() override;
@@ -33,6 +38,7 @@ class CudaPendingStep final : public PendingStep {
   const std::shared_ptr<Event> begin_, done_;
   const std::shared_ptr<const Block> results_, host_logits_;
   const int columns_;
+  const DeviceHealth health_;
   StepOutcome outcome_;
 };
 

@@ -13,15 +13,23 @@ namespace {
 // block that is.
 class PendingRows final : public Pending {
  public:
-  PendingRows(std::shared_ptr<Event> done, RowBuffer out, std::shared_ptr<Block> by_way, std::shared_ptr<Block> sum)
-      : done_(std::move(done)), out_(std::move(out)), by_way_(std::move(by_way)), sum_(std::move(sum)) {}
+  PendingRows(std::shared_ptr<Event> done, RowBuffer out, std::shared_ptr<Block> by_way, std::shared_ptr<Block> sum,
+              DeviceHealth health)
+      : done_(std::move(done)),
+        out_(std::move(out)),
+        by_way_(std::move(by_way)),
+        sum_(std::move(sum)),
+        health_(std::move(health)) {}
 
   bool Ready() override {
     const absl::StatusOr<bool> done = done_->IsDone();
     return !done.ok() || *done;
   }
   absl::Status Wait() override {
-    if (const absl::Status status = done_->Wait(); !status.ok()) return DeviceLost(status);
+    if (const absl::Status status = done_->Wait(); !status.ok()) {
+      *health_ = status;
+      return DeviceLost(status);
+    }
     if (by_way_ != nullptr) std::memcpy(out_.bytes.data(), by_way_->data(), out_.bytes.size());
     if (sum_ != nullptr) std::memcpy(&out_.sum->xxh3.emplace(), sum_->data(), sizeof(uint64_t));
     by_way_ = sum_ = nullptr;
@@ -32,6 +40,7 @@ class PendingRows final : public Pending {
   const std::shared_ptr<Event> done_;
   const RowBuffer out_;
   std::shared_ptr<Block> by_way_, sum_;
+  const DeviceHealth health_;
 };
 
 class NoRows final : public Pending {
@@ -42,16 +51,18 @@ class NoRows final : public Pending {
 
 }  // namespace
 
-RowCopies::RowCopies(Runtime* runtime, const Kernels* kernels, Stream* compute, BlockPool* pinned)
+RowCopies::RowCopies(Runtime* runtime, const Kernels* kernels, Stream* compute, BlockPool* pinned,
+                     DeviceHealth health)
     : runtime_(runtime),
       kernels_(kernels),
       compute_(compute),
       pinned_(pinned),
-      device_([runtime](size_t bytes) { return runtime->NewMemory(bytes); }) {}
+      device_([runtime](size_t bytes) { return runtime->NewMemory(bytes); }),
+      health_(std::move(health)) {}
 
 absl::StatusOr<std::unique_ptr<RowCopies>> RowCopies::Create(Runtime* runtime, const Kernels* kernels, Stream* compute,
-                                                             BlockPool* pinned) {
-  std::unique_ptr<RowCopies> copies(new RowCopies(runtime, kernels, compute, pinned));
+                                                             BlockPool* pinned, DeviceHealth health) {
+  std::unique_ptr<RowCopies> copies(new RowCopies(runtime, kernels, compute, pinned, std::move(health)));
   KEDGE_ASSIGN_OR_RETURN(copies->to_device_, runtime->NewStream());
   KEDGE_ASSIGN_OR_RETURN(copies->to_host_, runtime->NewStream());
   return copies;
@@ -99,13 +110,13 @@ absl::StatusOr<std::shared_ptr<Block>> RowCopies::Sum(const RowSum& wanted, cons
   return host;
 }
 
-void RowCopies::Hold(Payload payload, std::shared_ptr<Event> until) {
-  while (!held_.empty()) {
-    const absl::StatusOr<bool> done = held_.front().second->IsDone();
+void RowCopies::Hold(Payload payload, std::shared_ptr<Event> until, Held& held) {
+  while (!held.empty()) {
+    const absl::StatusOr<bool> done = held.front().second->IsDone();
     if (!done.ok() || !*done) break;
-    held_.pop_front();
+    held.pop_front();
   }
-  held_.emplace_back(std::move(payload), std::move(until));
+  held.emplace_back(std::move(payload), std::move(until));
 }
 
 absl::StatusOr<std::unique_ptr<Pending>> RowCopies::Read(const CudaPages& pages, absl::Span<const RowRef> rows,
@@ -131,8 +142,9 @@ absl::StatusOr<std::unique_ptr<Pending>> RowCopies::Read(const CudaPages& pages,
   KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> done, RecordIn(*to_host_));
   frame->UsedUntil(done);
   if (by_way != nullptr) by_way->UsedUntil(done);
-  Hold(out.Share(), done);  // whoever asked may let go before
-  return std::make_unique<PendingRows>(std::move(done), std::move(out), std::move(by_way), std::move(sum));
+  Hold(out.Share(), done, held_to_host_);  // whoever asked may let go before
+  return std::make_unique<PendingRows>(std::move(done), std::move(out), std::move(by_way), std::move(sum),
+                                       health_);
 }
 
 absl::Status RowCopies::Write(const CudaPages& pages, absl::Span<const RowRef> rows, Payload in) {
@@ -149,7 +161,7 @@ absl::Status RowCopies::Write(const CudaPages& pages, absl::Span<const RowRef> r
   KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Event> copied, RecordIn(*to_device_));
   if (by_way != nullptr) by_way->UsedUntil(copied);
   KEDGE_RETURN_IF_ERROR(compute_->WaitFor(*copied));
-  if (by_way == nullptr) Hold(std::move(in), std::move(copied));
+  if (by_way == nullptr) Hold(std::move(in), std::move(copied), held_to_device_);
   KEDGE_ASSIGN_OR_RETURN(const std::shared_ptr<Block> refs, Upload(rows));
   KEDGE_RETURN_IF_ERROR(kernels_->scatter_rows(*compute_, frame->data(),
                                                reinterpret_cast<const RowRef*>(refs->data()),

@@ -17,6 +17,7 @@
 #include "common/kernels/cuda/block_pool.h"
 #include "common/kernels/cuda/device_data.h"
 #include "common/kernels/cuda/kernels.h"
+#include "common/kernels/cuda/pending_step.h"
 #include "common/kernels/cuda/runtime.h"
 #include "common/kernels/ops.h"
 #include "common/kernels/row_buffer.h"
@@ -28,17 +29,18 @@ class RowCopies {
  public:
   // All must outlive this. `pinned` serves others as well.
   static absl::StatusOr<std::unique_ptr<RowCopies>> Create(Runtime* runtime, const Kernels* kernels, Stream* compute,
-                                                           BlockPool* pinned);
+                                                           BlockPool* pinned, DeviceHealth health);
 
   // Pinned; plain where no more can be pinned.
   RowBuffer NewBuffer(size_t size);
 
+  // kResourceExhausted: there is no memory for it, and all else goes on.
   absl::StatusOr<std::unique_ptr<Pending>> Read(const CudaPages& pages, absl::Span<const RowRef> rows, RowBuffer out);
   absl::Status Write(const CudaPages& pages, absl::Span<const RowRef> rows, Payload in);
   absl::Status Copy(const CudaPages& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to);
 
  private:
-  RowCopies(Runtime* runtime, const Kernels* kernels, Stream* compute, BlockPool* pinned);
+  RowCopies(Runtime* runtime, const Kernels* kernels, Stream* compute, BlockPool* pinned, DeviceHealth health);
 
   // On the device when the stream that computes is there.
   absl::StatusOr<std::shared_ptr<Block>> Upload(absl::Span<const RowRef> rows);
@@ -46,8 +48,9 @@ class RowCopies {
   // make. The block, pinned, begins with it.
   absl::StatusOr<std::shared_ptr<Block>> Sum(const RowSum& wanted, const Block& frame, size_t bytes);
   absl::StatusOr<std::shared_ptr<Event>> RecordIn(Stream& stream);
-  // From when on `payload` may go.
-  void Hold(Payload payload, std::shared_ptr<Event> until);
+  // Payloads that a stream still reads or writes, and until when.
+  using Held = std::deque<std::pair<Payload, std::shared_ptr<Event>>>;
+  static void Hold(Payload payload, std::shared_ptr<Event> until, Held& held);
 
   Runtime* const runtime_;
   const Kernels* const kernels_;
@@ -55,7 +58,8 @@ class RowCopies {
   BlockPool* const pinned_;
   BlockPool device_;
   std::unique_ptr<Stream> to_device_, to_host_;
-  std::deque<std::pair<Payload, std::shared_ptr<Event>>> held_;  // that the device still reads
+  Held held_to_device_, held_to_host_;
+  const DeviceHealth health_;
 };
 
 }  // namespace kedge::cuda

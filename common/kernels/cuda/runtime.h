@@ -93,7 +93,8 @@ struct DeviceProperties {
   int shared_bytes = 0;     // that one block may have
 };
 
-// Thread-safe, and so are the objects that it makes, each of which is used by one thread at a time. Outlives them.
+// Thread-safe, and so are the objects that it makes: each is one thread's, but for an event, which any thread may ask.
+// Outlives them.
 class Runtime {
  public:
   virtual ~Runtime() = default;

@@ -24,9 +24,9 @@ namespace {
 constexpr int kMostHeads = 8;  // of a group
 constexpr int kMostWarps = 4;
 
-// Scores of a head of a row: [rows][heads][most_pages][kPageRows].
-__device__ float* ScoresOf(float* scores, int row, int heads, int head, int most_pages) {
-  return scores + (size_t(row) * heads + head) * most_pages * kPageRows;
+// Scores of a head of a row: [rows][heads][the row's pages][kPageRows].
+__device__ float* ScoresOf(float* scores, const StepRow& row, int heads, int head, uint32_t seen_pages) {
+  return scores + (size_t{row.pages_before} * heads + size_t{seen_pages} * head) * kPageRows;
 }
 
 // --- Scores ---
@@ -39,8 +39,7 @@ size_t KeyBytes(const Pages& pages) {  // of a page, for one warp
 // A grid of (parts, groups of heads, rows); kHeads is no less than a group. Warps take pages in turn.
 template <typename T, int kHeads>
 __global__ void __launch_bounds__(32 * kMostWarps, 1)
-    ScorePages(Step step, int layer, int heads, HeadGroups groups, int most_pages, FloatRows queries, Pages pages,
-               float* scores) {
+    ScorePages(Step step, int layer, int heads, HeadGroups groups, FloatRows queries, Pages pages, float* scores) {
   StartNext();
   WaitForPrevious();
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
@@ -73,7 +72,7 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1)
 #pragma unroll
     for (int head = 0; head < kHeads; ++head) {
       if (head >= group.count) break;
-      ScoresOf(scores, blockIdx.z, heads, group.first + head, most_pages)[i * kPageRows + lane] = of_row[head];
+      ScoresOf(scores, row, heads, group.first + head, seen_pages)[i * kPageRows + lane] = of_row[head];
     }
     __syncwarp();  // the keys are read: they may be overwritten
   }
@@ -103,8 +102,7 @@ size_t ValueBytes(int heads) {
 // have none help with the weights.
 template <typename T, int kHeads>
 __global__ void __launch_bounds__(32 * kMostHeads, 1)
-    WeighValues(Step step, int layer, int heads, HeadGroups groups, int most_pages, Pages pages, float* scores,
-                OperandRows out) {
+    WeighValues(Step step, int layer, int heads, HeadGroups groups, Pages pages, float* scores, OperandRows out) {
   StartNext();
   WaitForPrevious();
   ValueMemory<T>& memory = *reinterpret_cast<ValueMemory<T>*>(SharedMemory());
@@ -142,8 +140,8 @@ __global__ void __launch_bounds__(32 * kMostHeads, 1)
     for (int i = warp; i < window * group.count; i += warps) {
       const int head = i / window, page = i % window;
       const SeenRows seen = seen_of(page);
-      const float score = ScoresOf(scores, blockIdx.z, heads, group.first + head,
-                                   most_pages)[(first + page) * static_cast<int>(kPageRows) + lane];
+      const float score = ScoresOf(scores, row, heads, group.first + head,
+                                   seen_pages)[(first + page) * static_cast<int>(kPageRows) + lane];
       memory.weights[head][page][lane] = score;
       const float max = LargestOfPage(lane >= seen.begin && lane < seen.end ? score : -INFINITY);
       if (lane == 0) memory.maxima[head][page] = max;
@@ -273,7 +271,7 @@ absl::Status AttendSplit(Stream& stream, const DeviceProperties& device, const S
                      .block = {32 * static_cast<unsigned>(warps)},
                      .shared_bytes = bytes(),
                      .early = true},
-                    ScorePages<T, kHeads>, step, layer, heads, groups, most_pages, queries, pages, scores);
+                    ScorePages<T, kHeads>, step, layer, heads, groups, queries, pages, scores);
     });
   }));
   const bool rounds = IsRoundedByHead(pages.head_dim);
@@ -289,7 +287,7 @@ absl::Status AttendSplit(Stream& stream, const DeviceProperties& device, const S
                      .block = {32 * static_cast<unsigned>(warps)},
                      .shared_bytes = ValueBytes<T>(groups.size),
                      .early = true},
-                    WeighValues<T, kHeads>, step, layer, heads, groups, most_pages, pages, scores,
+                    WeighValues<T, kHeads>, step, layer, heads, groups, pages, scores,
                     rounds ? out : OperandRows{.floats = out.floats});
     });
   }));

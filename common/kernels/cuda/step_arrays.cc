@@ -70,8 +70,10 @@ void StepArrays::AddRows(const StepPlan& plan) {
                      .kept_end = row.kept_end,
                      .kept_index = row.kept_index,
                      .recent_pages = tables[row.tables].recent_pages,
-                     .kept_pages = tables[row.tables].kept_pages});
+                     .kept_pages = tables[row.tables].kept_pages,
+                     .pages_before = static_cast<uint32_t>(seen_pages_)});
     most_pages_ = std::max(most_pages_, PagesSeen(row));
+    seen_pages_ += PagesSeen(row);
     if (r == 0 || row.tables != plan.rows[r - 1].tables || row_tiles_.back().count == kTileRows) {
       row_tiles_.push_back({r, 0});
     }
@@ -91,7 +93,10 @@ void StepArrays::AddPadding(const GraphShape& shape, PageId spare) {
   for (uint32_t i = 0; num_rows() < shape.rows; ++i) {
     wanting_.push_back(static_cast<uint32_t>(rows_.size()));
     row_tiles_.push_back({static_cast<uint32_t>(rows_.size()), 1});
-    rows_.push_back({.position = i, .recent_begin = i, .recent_pages = page});
+    rows_.push_back({.position = i,
+                     .recent_begin = i,
+                     .recent_pages = page,
+                     .pages_before = static_cast<uint32_t>(seen_pages_++)});
     wishes_.emplace_back();
     host_logits_of_.push_back(-1);
   }

@@ -91,6 +91,8 @@ class StepArrays {
   int num_tiles() const { return static_cast<int>(row_tiles_.size()); }
   // Seen by a row, K and R together.
   int most_pages() const { return most_pages_; }
+  // By all rows together.
+  size_t seen_pages() const { return seen_pages_; }
 
  private:
   void AddRows(const StepPlan& plan);
@@ -111,6 +113,7 @@ class StepArrays {
   size_t num_sums_ = 0;
   std::vector<PageId> pages_;
   int most_pages_ = 1;
+  size_t seen_pages_ = 0;
   int plan_rows_ = 0, plan_outputs_ = 0;
 
   Layout upload_, results_;

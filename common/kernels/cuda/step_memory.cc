@@ -36,7 +36,7 @@ absl::StatusOr<bool> StepMemory::Fit(const StepArrays& arrays, const PassShape& 
   const int outputs = std::min(arrays.num_outputs(), shape.logit_rows);
   KEDGE_RETURN_IF_ERROR(Fit(ChooseScratchBytes(runtime_->properties(), outputs, shape.logit_columns), false,
                             choose_scratch_, moved));
-  const size_t scores = SplitScoresBytes(arrays.num_rows(), shape.heads, arrays.most_pages());
+  const size_t scores = SplitScoresBytes(arrays.seen_pages(), shape.heads);
   splits_ = arrays.num_tiles() == arrays.num_rows() && scores <= kMostScoresBytes;
   if (splits_) KEDGE_RETURN_IF_ERROR(Fit(scores, false, scores_, moved));
   return !moved;
