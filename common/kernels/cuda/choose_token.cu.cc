@@ -153,7 +153,8 @@ __device__ Drawn Draw(const float* logits, int columns, const OutputWish& wish, 
   }
 }
 
-__global__ void __launch_bounds__(kChooseThreads)
+// Four blocks to a multiprocessor: without a number the assembler of sm_80 aims at five, and spills.
+__global__ void __launch_bounds__(kChooseThreads, 4)
     ChooseRows(FloatRows logits, const OutputWish* wishes, Scratch scratch, ChosenToken* chosen) {
   DrawMemory& memory = *reinterpret_cast<DrawMemory*>(SharedMemory());
   const int row = blockIdx.x;

@@ -67,6 +67,7 @@ __device__ inline void ScoreKey(const float* scaled, const T* key, int head_dim,
       scores[q] = __fmaf_rn(high.w, keys[7], scores[q]);
     }
   }
+#pragma unroll 1
   for (; column < head_dim; column += 2) {  // what lies behind head_dim has no meaning: it may be NaN
     const float2 pair = LoadPair(key + column);
 #pragma unroll

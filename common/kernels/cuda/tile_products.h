@@ -44,19 +44,19 @@ class TileCopies {
     }
     __syncthreads();
     if (!fills_) return;
-    for (int i = 0; i < stages && i < chunks; ++i) Fill(i);
+    for (int i = 0; i < stages && i < chunks; ++i) Fill(i, i);
   }
   __device__ const Stage& Take() {
     WaitForBarrier(full(stage_), parity_);
     return stage(stage_);
   }
-  // The warp has read the chunk.
-  __device__ void Release() {
+  // The warp has read the chunk, which is number `chunk`.
+  __device__ void Release(int chunk) {
     __syncwarp();
     if (threadIdx.x % 32 == 0) Arrive(free(stage_));
-    if (fills_ && fill_chunk_ < chunks_) {
+    if (fills_ && chunk + stages_ < chunks_) {
       WaitForBarrier(free(stage_), parity_);
-      Fill(stage_);
+      Fill(stage_, chunk + stages_);
     }
     if (++stage_ == stages_) stage_ = 0, parity_ ^= 1;
   }
@@ -67,26 +67,25 @@ class TileCopies {
   __device__ Barrier* free(int i) const { return full(stages_ + i); }
 
   // Where the tile has more groups than the matrix, the last one stands for them.
-  __device__ void Fill(int i) {
+  __device__ void Fill(int i, int chunk) {
     const Segment segment = segments_.Find(blockIdx.y);
     const int first = (blockIdx.y - segment.first) * kTileGroups, last = GroupsOf(segment.outputs) - 1;
     for (int g = 0; g < kTileGroups; ++g) {
-      const size_t chunk = size_t(min(first + g, last)) * chunks_ + fill_chunk_;
-      CopyBulk(stage(i).weights[g], segment.weights + chunk * Weights::kBytes, Weights::kBytes, full(i));
+      const size_t from = size_t(min(first + g, last)) * chunks_ + chunk;
+      CopyBulk(stage(i).weights[g], segment.weights + from * Weights::kBytes, Weights::kBytes, full(i));
     }
     for (int g = 0; g < kTileRowGroups; ++g) {
-      const size_t chunk = size_t(blockIdx.x * kTileRowGroups + g) * chunks_ + fill_chunk_;
-      CopyBulk(stage(i).rows[g], x_ + chunk * kRowChunkBytes, Stage::kRowBytes, full(i));
+      const size_t from = size_t(blockIdx.x * kTileRowGroups + g) * chunks_ + chunk;
+      CopyBulk(stage(i).rows[g], x_ + from * kRowChunkBytes, Stage::kRowBytes, full(i));
     }
     ArriveForBytes(full(i), sizeof(Stage));
-    ++fill_chunk_;
   }
 
   const Segments& segments_;
   const uint8_t* const x_;
   const int chunks_, stages_;
   const bool fills_;
-  int fill_chunk_ = 0, stage_ = 0;
+  int stage_ = 0;
   uint32_t parity_ = 0;
 };
 
@@ -112,6 +111,9 @@ __global__ void __launch_bounds__(kTileThreads, 2)
     }
 #pragma unroll
     for (int b = 0; b < kChunkBlocks; ++b) {
+      // The assembler moves nothing across: it would begin these products with the first ones' still to be added, which
+      // is more than the registers hold.
+      if (b == kChunkBlocks / 2) __syncwarp();
       uint32_t quants[2][4];
 #pragma unroll
       for (int m = 0; m < 2; ++m) Weights::Load(stage.weights[warp_group + m], lane, b, quants[m]);
@@ -137,7 +139,7 @@ __global__ void __launch_bounds__(kTileThreads, 2)
         }
       }
     }
-    copies.Release();
+    copies.Release(chunk);
   }
   const Segment segment = segments.Find(blockIdx.y);
   const int first_group = (blockIdx.y - segment.first) * kTileGroups;
