@@ -1,6 +1,7 @@
 // What threads of a block do together, in ascending and in drawn orders.
 #include "common/kernels/cuda/emulated/grid.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <set>
@@ -100,6 +101,26 @@ TEST(Grid, SharedMemoryIsTheBlocksAndNewForEach) {
     __syncthreads();
     EXPECT_EQ(shared[threadIdx.x], static_cast<float>(63 - threadIdx.x));
   });
+}
+
+// Nothing is left of the grids before: they were larger, ended in pieces, or had other shared memory.
+TEST(Grid, GridsOfAllSizesInTurn) {
+  for (const unsigned threads : {1000u, 40u, 1u, 96u, 1024u, 33u}) {
+    const size_t floats = 3 * threads % 64;
+    int ends = 0;
+    RunGrid({.grid = {3}, .block = {threads}, .shared_bytes = floats * sizeof(float)}, {.seed = threads}, [&] {
+      float* shared = reinterpret_cast<float*>(SharedMemory());
+      if (threadIdx.x < floats) EXPECT_TRUE(std::isnan(shared[threadIdx.x]));
+      EXPECT_EQ(__syncthreads_count(true), static_cast<int>(threads));
+      if (threadIdx.x < floats) shared[threadIdx.x] = 1;
+      const unsigned lanes = std::min(32u, threads - threadIdx.x / 32 * 32);
+      EXPECT_EQ(__reduce_add_sync(~0u, 1u), lanes);
+      atomicAdd(&ends, 1);
+      if (threadIdx.x % 2 == 0) return;
+      EXPECT_EQ(__reduce_add_sync(0xaaaaaaaau, 1u), lanes / 2);
+    });
+    EXPECT_EQ(ends, static_cast<int>(3 * threads));
+  }
 }
 
 TEST(Grid, AtomicsOfAllBlocks) {

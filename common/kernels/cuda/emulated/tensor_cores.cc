@@ -53,12 +53,10 @@ void LoadMatrices(const void* shared, bool turned, uint32_t (&out)[4]) {
   if (met.present != kAllLanes) Fail("ldmatrix: a lane of the warp has ended");
   const int lane = RunningThread().lane;
   for (int matrix = 0; matrix < 4; ++matrix) {
-    const auto half = [&](int of_row, int column) {
-      return met.offers[8 * matrix + of_row].words[column / 2] >> column % 2 * 16 & 0xffff;
-    };
-    const int major = lane / 4, minor = lane % 4 * 2;
-    out[matrix] =
-        turned ? half(minor, major) | half(minor + 1, major) << 16 : half(major, minor) | half(major, minor + 1) << 16;
+    const Offer* rows = met.offers + 8 * matrix;
+    const auto half = [&](int of_row, int column) { return rows[of_row].words[column / 2] >> column % 2 * 16 & 0xffff; };
+    const int major = lane / 4, minor = lane % 4;
+    out[matrix] = turned ? half(2 * minor, major) | half(2 * minor + 1, major) << 16 : rows[major].words[minor];
   }
 }
 
