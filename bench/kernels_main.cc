@@ -71,7 +71,7 @@ void SetCounters(benchmark::State& state, double seconds, double bytes, double r
 // Activations of random floats. The table is what the backend makes activations from.
 std::unique_ptr<Activations> RandomActivations(HostOps* ops, int rows, int columns) {
   const std::vector<uint8_t> data = RandomWeights(TensorType::kF32, size_t{1} * rows * columns);
-  const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(TensorType::kF32, rows, columns, data);
+  const std::unique_ptr<WeightMatrix> table = *ops->LoadMatrix(TensorType::kF32, rows, columns, data);
   std::unique_ptr<Activations> x = ops->NewActivations(rows, columns);
   StepPlan plan;
   for (int r = 0; r < rows; ++r) plan.rows.push_back({.token = static_cast<uint32_t>(r)});
@@ -89,7 +89,7 @@ const Matrices& LoadMatrices(Context& context, TensorType type, int outputs, int
   const size_t count = std::max<size_t>(1, context.weight_bytes / data.size());
   for (size_t i = 0; i < count; ++i) {
     matrices.data.push_back(data);
-    matrices.loaded.push_back(context.ops->LoadMatrix(type, outputs, inputs, matrices.data.back()));
+    matrices.loaded.push_back(*context.ops->LoadMatrix(type, outputs, inputs, matrices.data.back()));
   }
   return matrices;
 }
@@ -152,7 +152,7 @@ void Attention(benchmark::State& state, Context& context, KvType type, uint32_t 
 void RmsNorm(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHidden);
   const std::unique_ptr<Activations> out = context.ops->NewActivations(rows, kHidden);
-  const std::unique_ptr<WeightVector> weight = context.ops->LoadVector(RandomFloats(kHidden));
+  const std::unique_ptr<WeightVector> weight = *context.ops->LoadVector(RandomFloats(kHidden));
   const double seconds = Run(state, NothingToPrepare, [&] { context.ops->RmsNorm(rows, *x, *weight, 1e-5f, *out); });
   SetCounters(state, seconds, 4.0 * rows * kHidden, context.limits.read_bytes);
 }
@@ -173,7 +173,7 @@ void SwiGlu(benchmark::State& state, Context& context, int rows) {
 
 void Rope(benchmark::State& state, Context& context, int rows) {
   const std::unique_ptr<Activations> x = RandomActivations(context.ops, rows, kHeads * kHeadDim);
-  const std::unique_ptr<WeightVector> frequencies = context.ops->LoadVector(RandomFloats(kHeadDim / 2));
+  const std::unique_ptr<WeightVector> frequencies = *context.ops->LoadVector(RandomFloats(kHeadDim / 2));
   const Ops::Rotation rotation{.head_dim = kHeadDim, .inverse_frequencies = frequencies.get(), .magnitude = 1};
   StepPlan plan;
   for (int r = 0; r < rows; ++r) plan.rows.push_back({.position = 1000 + static_cast<uint32_t>(r)});

@@ -25,6 +25,7 @@
 #include "common/base/machine_limits.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
+#include "common/kernels/create_ops.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -38,7 +39,6 @@ namespace {
 
 constexpr char kDefaultWorks[] = "decode_1_ctx0,prompt_512,prompt_2048,decode_1_ctx2048,decode_32_ctx512";
 constexpr char kDefaultPolicies[] = "window; salient; full";
-constexpr uint32_t kStepRows = 256;  // the device's memory is sized by it
 
 struct BenchEngineFlags {
   EngineOptions engine;
@@ -102,7 +102,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
 
   KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
   if (device_options.threads == 0) device_options.threads = UsableMachine().cores;
-  device_options.max_rows = kStepRows;
+  device_options.max_rows = MaxRows(device_options.backend);  // pages are sized by it
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
   device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();

@@ -29,6 +29,7 @@ class CudaStepsTest : public testing::Test {
     options.fault = [this](absl::string_view call) {
       ++calls_[std::string(call)];
       ++num_calls_;
+      if (call == "NewMemory" && Calls("NewMemory") == no_memory_at_) return absl::ResourceExhaustedError("no memory");
       return num_calls_ == fail_at_ ? absl::InternalError("injected") : absl::OkStatus();
     };
     auto ops = cuda::CreateCudaOps(cuda::CreateEmulatedRuntime(std::move(options)), cuda::EmulatedKernels(),
@@ -43,12 +44,13 @@ class CudaStepsTest : public testing::Test {
   }
   int Calls(const std::string& name) { return calls_[name]; }
 
-  const std::string model_ =
+  std::string model_ =
       MakeTinyModel({.seed = 5, .weight_type = TensorType::kQ8_0, .embedding_type = TensorType::kQ8_0});
   const size_t row_bytes_ = RowShape{2, 2, 16, KvType::kF16}.row_bytes();
   std::map<std::string, int> calls_;
   int num_calls_ = 0;
-  int fail_at_ = 0;  // that call fails; 0: none
+  int fail_at_ = 0;       // that call fails; 0: none
+  int no_memory_at_ = 0;  // that call of NewMemory fails; 0: none
   int sharers_ = 1;
 };
 
@@ -244,6 +246,69 @@ TEST_F(CudaStepsTest, WhoSharesADeviceTakesHisPart) {
 TEST_F(CudaStepsTest, RunningOutOfMemoryIsAnAnswer) {
   EXPECT_EQ(Make(std::nullopt, 1 << 18).status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(Make(std::nullopt, 64 << 20, uint64_t{1} << 30).status().code(), absl::StatusCode::kResourceExhausted);
+}
+
+// The first tensor for which there is no memory is named, and is the last one that is asked for.
+TEST_F(CudaStepsTest, LoadingEndsWithTheFirstFailure) {
+  const struct {
+    int memory;
+    const char* where;
+  } kCases[] = {{1, "tiny: tensor 'token_embd.weight': "},
+                {2, "tiny: tensor 'blk.0.attn_norm.weight': "},
+                {3, "tiny: tensor 'blk.0.attn_q.weight': "},
+                {20, "tiny: tensor 'output_norm.weight': "},
+                {21, "tiny: frequencies of the rotation: "}};
+  for (const auto& c : kCases) {
+    calls_.clear();
+    no_memory_at_ = c.memory;
+    const absl::Status status = Make(std::nullopt).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+    EXPECT_EQ(status.message(), absl::StrCat(c.where, "the CUDA device failed: no memory"));
+    EXPECT_EQ(Calls("NewMemory"), c.memory);
+  }
+}
+
+TEST_F(CudaStepsTest, LoadingPinsTwoBuffers) {
+  MakeWith(std::nullopt);
+  EXPECT_EQ(Calls("NewPinnedMemory"), 2);
+}
+
+TEST_F(CudaStepsTest, AModelThatKernelsRefuseIsNotLoaded) {
+  const auto expect_refused = [&](const TinyModelOptions& options, const char* message) {
+    model_ = MakeTinyModel(options);
+    calls_.clear();
+    const absl::Status status = Make(std::nullopt).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message(), message);
+    EXPECT_EQ(Calls("NewMemory"), 0);
+  };
+  expect_refused({.layers = 1, .heads = 1, .kv_heads = 1, .head_dim = 258},
+                 "tiny: head_dim is 258; the cuda backend takes at most 256");
+  expect_refused({.layers = 1, .hidden = 16416, .heads = 1, .kv_heads = 1, .head_dim = 8, .ffn = 8},
+                 "tiny: hidden_size is 16416; the cuda backend takes at most 16384");
+}
+
+// A group of outputs that is larger than a buffer, behind pieces that are small.
+TEST_F(CudaStepsTest, RowsOfWeightsMayBeOfAnyLength) {
+  constexpr int kColumns = 140'001, kRows = 33;  // of two groups
+  std::vector<float> values(size_t{kRows} * kColumns);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>(i % 999'983);
+  for (const std::optional<uint64_t> seed : {std::optional<uint64_t>(), std::optional<uint64_t>(1)}) {
+    const auto ops =
+        cuda::CreateCudaOps(cuda::CreateEmulatedRuntime({.seed = seed}), cuda::EmulatedKernels(), {}).value();
+    const auto vector = ops->LoadVector({1, 2, 3}).value();
+    const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()),
+                                         values.size() * sizeof(float));
+    const auto table = ops->LoadMatrix(TensorType::kF32, kRows, kColumns, data).value();
+    const auto x = ops->NewActivations(2, kColumns);
+    const StepPlan plan = {.rows = {{.token = 32}, {.token = 3}}, .tables = {{.recent = {0}}}};
+    ops->Embed(*table, *ops->Begin(plan), *x);
+    std::vector<float> rows(size_t{2} * kColumns);
+    ops->CopyToHost(2, *x, absl::MakeSpan(rows));
+    EXPECT_TRUE(ops->status().ok()) << ops->status();
+    EXPECT_TRUE(std::equal(rows.begin(), rows.begin() + kColumns, values.begin() + size_t{32} * kColumns));
+    EXPECT_TRUE(std::equal(rows.begin() + kColumns, rows.end(), values.begin() + size_t{3} * kColumns));
+  }
 }
 
 // Whichever call fails, all that is under way and all that follows ends with it, and says so.

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "common/kernels/cpu/cpu_ops.h"
 #include "common/kernels/cuda/create_cuda_ops.h"
+#include "common/kernels/cuda/cuda_ops.h"
 #include "common/kernels/cuda/device_runtime.h"
 #include "common/kernels/reference/reference_ops.h"
 
@@ -57,6 +58,7 @@ std::vector<std::string> BackendsToAskFor() {
 
 bool ComputesOnGpu(absl::string_view backend) { return backend == kCuda; }
 bool HasOwnMemory(absl::string_view backend) { return backend == kCuda || backend == kEmulated; }
+uint32_t MaxRows(absl::string_view backend) { return backend == kCuda ? cuda::CudaOptions{}.max_rows : 256; }
 
 absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options) {
   CpuOptions cpu{

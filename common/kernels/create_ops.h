@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_KERNELS_CREATE_OPS_H_
 #define KEDGE_COMMON_KERNELS_CREATE_OPS_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -33,6 +34,8 @@ std::vector<std::string> BackendsToAskFor();
 bool ComputesOnGpu(absl::string_view backend);
 // Whether it has memory of its own: OpsTraits::has_own_memory.
 bool HasOwnMemory(absl::string_view backend);
+// OpsTraits::max_rows, for those who must know it before there is a backend.
+uint32_t MaxRows(absl::string_view backend);
 // kInvalidArgument lists the names; kFailedPrecondition: why there is no "cuda" here.
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
 

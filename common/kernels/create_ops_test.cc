@@ -46,6 +46,11 @@ TEST(CreateOpsTest, BackendsOfTheHostComputeOnNoGpu) {
   EXPECT_TRUE(ComputesOnGpu("cuda"));
 }
 
+TEST(CreateOpsTest, RowsOfAStepAreKnownBefore) {
+  for (const std::string& name : Backends()) EXPECT_EQ(MaxRows(name), (*CreateOps({.backend = name}))->traits().max_rows);
+  EXPECT_GT(MaxRows("cuda"), MaxRows("cpu"));
+}
+
 TEST(CreateOpsTest, AnUnknownNameIsAnErrorThatListsTheKnown) {
   for (const char* backend : {"gpu", "cpu:", "cpu:mmx"}) {
     const absl::Status status = CreateOps({.backend = backend}).status();

@@ -78,6 +78,14 @@ struct StepOutcome {
   std::optional<absl::Duration> device_time;  // StepFuture::DeviceTime
 };
 
+// What a backend may have to know of a model before its weights come.
+struct ModelSizes {
+  int hidden_size = 0;
+  int heads = 0;  // of queries
+  int head_dim = 0;
+  int logit_columns = 0;
+};
+
 // Work that was queued. Destroying it does not end the work.
 class Pending {
  public:
@@ -96,7 +104,8 @@ class PendingStep : public Pending {
 struct OpsTraits {
   bool roles_agree = false;    // StepDevice::roles_agree
   bool runs_ahead = false;     // StepDevice::runs_ahead
-  bool has_own_memory = false; // pages lie in memory of which the backend knows how much is left (BytesForPages)
+  // Weights are copied to its memory; pages lie there, and the backend knows how much of it is left (BytesForPages).
+  bool has_own_memory = false;
   uint32_t max_rows = 0;       // of one step, unless somebody asks for another number
   uint32_t logit_rows = 0;     // whose logits are computed at a time: a matrix is read again for those that follow
   absl::Duration step_target;  // StepDevice::step_target
@@ -114,13 +123,15 @@ class Ops {
 
   // --- Memory ---
   virtual std::unique_ptr<Activations> NewActivations(int max_rows, int columns) = 0;
-  // `data` (the file's bytes) may be referenced for as long as the matrix lives. `inputs` is a multiple of the type's
-  // block size.
-  virtual std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
-                                                   absl::Span<const uint8_t> data) = 0;
-  // No matrix will follow. Attention will have `heads` query heads, logits `logit_columns` columns.
-  virtual void FinishLoading(int heads, int logit_columns) {}
-  virtual std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) = 0;
+  // The weights of a model will follow. kInvalidArgument says what of it the backend does not take.
+  virtual absl::Status BeginLoading(const ModelSizes& sizes) { return absl::OkStatus(); }
+  // `data` (the file's bytes) may be referenced for as long as the matrix lives, unless the backend has its own memory.
+  // `inputs` is a multiple of the type's block size. kResourceExhausted if the memory cannot be had, as for vectors.
+  virtual absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(TensorType type, int outputs, int inputs,
+                                                                   absl::Span<const uint8_t> data) = 0;
+  virtual absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(absl::Span<const float> values) = 0;
+  // Neither matrix nor vector will follow.
+  virtual void FinishLoading() {}
   // What pages of this shape may take of memory that nothing else wants, where the backend has its own.
   virtual std::optional<uint64_t> BytesForPages(const RowShape& shape) { return std::nullopt; }
   // kResourceExhausted if the memory cannot be had.

@@ -27,7 +27,7 @@ StepPlan PlanOfWanting(uint32_t rows, absl::Span<const uint32_t> wanting) {
 std::unique_ptr<Activations> Upload(Ops& ops, const std::vector<float>& values, int columns) {
   const int rows = static_cast<int>(values.size()) / columns;
   const absl::Span<const uint8_t> data(reinterpret_cast<const uint8_t*>(values.data()), values.size() * sizeof(float));
-  const std::unique_ptr<WeightMatrix> table = ops.LoadMatrix(TensorType::kF32, rows, columns, data);
+  const std::unique_ptr<WeightMatrix> table = *ops.LoadMatrix(TensorType::kF32, rows, columns, data);
   std::unique_ptr<Activations> x = ops.NewActivations(rows, columns);
   std::vector<uint32_t> tokens(rows);
   std::iota(tokens.begin(), tokens.end(), 0);

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
+#include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/kernels/dequantize.h"
 #include "common/model/rope.h"
@@ -114,6 +115,10 @@ absl::Status TransformerDevice::MakePages(uint64_t kv_bytes) {
 }
 
 absl::Status TransformerDevice::LoadWeights() {
+  KEDGE_RETURN_IF_ERROR(OfField(weights_.base().name(), ops_->BeginLoading({.hidden_size = config_.hidden_size,
+                                                                            .heads = config_.num_heads,
+                                                                            .head_dim = config_.head_dim,
+                                                                            .logit_columns = config_.vocab_size})));
   KEDGE_ASSIGN_OR_RETURN(embedding_, LoadMatrix("token_embd.weight"));
   for (int i = 0; i < config_.num_layers; ++i) {
     const std::string prefix = absl::StrCat("blk.", i, ".");
@@ -142,9 +147,16 @@ absl::Status TransformerDevice::LoadWeights() {
   if (!config_.tied_output) {
     KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
   }
-  ops_->FinishLoading(config_.num_heads, config_.vocab_size);
-  LoadRotation();
+  KEDGE_RETURN_IF_ERROR(LoadRotation());
+  ops_->FinishLoading();
   return absl::OkStatus();
+}
+
+// With the tensor's name, if it failed.
+template <typename T>
+absl::StatusOr<T> TransformerDevice::OfTensor(const std::string& name, absl::StatusOr<T> loaded) const {
+  if (loaded.ok()) return loaded;
+  return OfField(absl::StrCat(weights_.base().name(), ": tensor '", name, "'"), loaded.status());
 }
 
 // LoadConfig has checked names, shapes and types of all tensors; a merged one has its base's name and shape.
@@ -164,7 +176,7 @@ absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadMatrix(cons
                                                    " columns are no multiple of the block size of ",
                                                    TensorTypeName(tensor.type)));
   }
-  return ops_->LoadMatrix(tensor.type, outputs, inputs, data);
+  return OfTensor(tensor.name, ops_->LoadMatrix(tensor.type, outputs, inputs, data));
 }
 
 absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadTurnedMatrix(const std::string& name) {
@@ -179,8 +191,9 @@ absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadTurnedMatri
         tensor->data.subspan(TurnedOutput(config_, static_cast<int>(i)) * row_bytes, row_bytes);
     std::copy(row.begin(), row.end(), turned.begin() + i * row_bytes);
   }
-  turned_weights_.push_back(std::move(turned));
-  return LoadMatrix(*tensor, turned_weights_.back());
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<WeightMatrix> matrix, LoadMatrix(*tensor, turned));
+  if (!ops_->traits().has_own_memory) turned_weights_.push_back(std::move(turned));  // its bytes stay where they are
+  return matrix;
 }
 
 absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedVector(const std::string& name) {
@@ -189,7 +202,7 @@ absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedVecto
   for (size_t i = 0; i < turned.size(); ++i) {
     turned[i] = values[config_.rope_halves ? TurnedOutput(config_, static_cast<int>(i)) : i];
   }
-  return ops_->LoadVector(turned);
+  return OfTensor(name, ops_->LoadVector(turned));
 }
 
 std::vector<float> TransformerDevice::ReadVector(const std::string& name) const {
@@ -201,19 +214,24 @@ std::vector<float> TransformerDevice::ReadVector(const std::string& name) const 
 }
 
 absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(const std::string& name) {
-  return ops_->LoadVector(ReadVector(name));
+  return OfTensor(name, ops_->LoadVector(ReadVector(name)));
 }
 
-void TransformerDevice::LoadRotation() {
+absl::Status TransformerDevice::LoadRotation() {
   std::vector<float> factors;
   if (const GgufTensor* tensor = weights_.FindTensor("rope_freqs.weight"); tensor != nullptr) {
     factors.resize(tensor->shape[0]);
     DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(factors));
   }
   const RopeTable table = MakeRopeTable(config_.rope, factors);
-  inverse_frequencies_ = ops_->LoadVector(table.inverse_frequencies);
+  absl::StatusOr<std::unique_ptr<WeightVector>> frequencies = ops_->LoadVector(table.inverse_frequencies);
+  if (!frequencies.ok()) {
+    return OfField(absl::StrCat(weights_.base().name(), ": frequencies of the rotation"), frequencies.status());
+  }
+  inverse_frequencies_ = *std::move(frequencies);
   rotation_ = {
       .head_dim = config_.head_dim, .inverse_frequencies = inverse_frequencies_.get(), .magnitude = table.magnitude};
+  return absl::OkStatus();
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {

@@ -24,7 +24,8 @@ namespace kedge {
 class TransformerDevice final : public StepDevice {
  public:
   // `kv_bytes`: of pages; 0: what the backend has left (OpsTraits::has_own_memory). kInvalidArgument names what is wrong
-  // with the file or with kv_bytes; kResourceExhausted if there is no memory.
+  // with the file or with kv_bytes, or what of the model the backend does not take; kResourceExhausted if there is no
+  // memory, and for which tensor there was none.
   static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
                                                                    KvType kv_type, uint64_t kv_bytes,
                                                                    uint32_t max_rows);
@@ -58,6 +59,8 @@ class TransformerDevice final : public StepDevice {
   absl::Status LoadWeights();
   void MakeBuffers();
   absl::Status MakePages(uint64_t kv_bytes);
+  template <typename T>
+  absl::StatusOr<T> OfTensor(const std::string& name, absl::StatusOr<T> loaded) const;
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(const GgufTensor& tensor, absl::Span<const uint8_t> data);
@@ -65,7 +68,7 @@ class TransformerDevice final : public StepDevice {
   // Of queries or keys, with the outputs that are turned together side by side. A vector is of all heads, or of one.
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadTurnedMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedVector(const std::string& name);
-  void LoadRotation();
+  absl::Status LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
 
   void Forward(const StepView& step, int rows);
@@ -73,8 +76,9 @@ class TransformerDevice final : public StepDevice {
   void NormHeads(int rows, const Layer& w);
   void ComputeOutputs(const StepView& step, size_t outputs);
 
-  const Weights weights_;                             // the matrices may refer to their bytes
-  std::vector<std::vector<uint8_t>> turned_weights_;  // and to these, which are the file's in another order
+  const Weights weights_;  // the matrices may refer to their bytes
+  // And to these, which are the file's in another order. None where the backend has its own memory.
+  std::vector<std::vector<uint8_t>> turned_weights_;
   ModelConfig config_;
   RowShape row_shape_;
   uint32_t num_pages_ = 0;

@@ -31,7 +31,7 @@ TEST(HostReferenceTest, ProductsAreThoseOfTheBackend) {
   }
   const std::vector<float> x = RandomFloats(random, rows * inputs, 2);
   const std::unique_ptr<HostOps> ops = CreateCpuOps({});
-  const std::unique_ptr<WeightMatrix> matrix = ops->LoadMatrix(TensorType::kQ8_0, outputs, inputs, file);
+  const std::unique_ptr<WeightMatrix> matrix = *ops->LoadMatrix(TensorType::kQ8_0, outputs, inputs, file);
   const std::unique_ptr<Activations> in = Upload(*ops, x, inputs), out = ops->NewActivations(rows, outputs);
   ops->MatMul(rows, *in, *matrix, *out);
   EXPECT_EQ(Multiply(weights, Q8Rows(x, inputs), 0, rows), Download(*ops, *out, rows, outputs));
@@ -97,7 +97,7 @@ TEST(HostReferenceTest, RotationIsThatOfTheBackend) {
   const RopeTables tables(positions, kPairs, 500000);
   const std::unique_ptr<HostOps> ops = CreateCpuOps({});
   const std::unique_ptr<Activations> turned = Upload(*ops, x, 2 * kPairs);
-  const std::unique_ptr<WeightVector> frequencies = ops->LoadVector(tables.frequencies);
+  const std::unique_ptr<WeightVector> frequencies = *ops->LoadVector(tables.frequencies);
   const Ops::Rotation rotation{.head_dim = 2 * kPairs, .inverse_frequencies = frequencies.get(), .magnitude = 1};
   ops->Rope(*ops->Begin(PlanOfPositions(positions)), 1, rotation, *turned);
   Rotate(tables, x);

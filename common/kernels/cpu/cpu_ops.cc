@@ -80,16 +80,16 @@ class CpuOps final : public HostOps {
     return std::make_unique<CpuActivations>(max_rows, columns);
   }
 
-  std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
-                                           absl::Span<const uint8_t> data) override {
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(TensorType type, int outputs, int inputs,
+                                                           absl::Span<const uint8_t> data) override {
     return std::make_unique<CpuMatrix>(type, outputs, inputs, data, pool_, &image_);
   }
 
-  void FinishLoading(int heads, int logit_columns) override { image_.Finish(); }
-
-  std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(absl::Span<const float> values) override {
     return std::make_unique<CpuVector>(values, ++last_vector_id_);
   }
+
+  void FinishLoading() override { image_.Finish(); }
 
   absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) override {
     return CpuPages::Create(shape, num_pages);

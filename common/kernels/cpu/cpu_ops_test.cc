@@ -53,7 +53,7 @@ std::vector<std::unique_ptr<HostOps>> AllCpuOps() {
 std::vector<float> Product(HostOps& ops, TensorType type, const std::string& weights, int outputs, int inputs,
                            const std::vector<float>& x) {
   const int rows = static_cast<int>(x.size()) / inputs;
-  const std::unique_ptr<WeightMatrix> matrix = ops.LoadMatrix(type, outputs, inputs, Bytes(weights));
+  const std::unique_ptr<WeightMatrix> matrix = *ops.LoadMatrix(type, outputs, inputs, Bytes(weights));
   const std::unique_ptr<Activations> in = Upload(ops, x, inputs);
   const std::unique_ptr<Activations> out = ops.NewActivations(rows, outputs);
   ops.MatMul(rows, *in, *matrix, *out);
@@ -144,7 +144,7 @@ TEST(CpuOpsTest, SeveralProductsAtOnceAreThoseOfEach) {
       std::vector<Ops::Product> products;
       for (int outputs : {16, 48, 80}) {
         weights.push_back(Quantize(TensorType::kQ4_1, RandomFloats(random, outputs * kInputs)));
-        matrices.push_back(ops->LoadMatrix(TensorType::kQ4_1, outputs, kInputs, Bytes(weights.back())));
+        matrices.push_back(*ops->LoadMatrix(TensorType::kQ4_1, outputs, kInputs, Bytes(weights.back())));
         outs.push_back(ops->NewActivations(rows, outputs));
         products.push_back({matrices.back().get(), outs.back().get()});
       }
@@ -185,16 +185,16 @@ TEST(CpuOpsTest, ThreadsAndInstructionSetsGiveTheSameBits) {
     const std::unique_ptr<Activations> a = Upload(*ops, x, columns);
     const std::unique_ptr<Activations> b = Upload(*ops, y, columns);
     const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
-    ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
+    ops->RmsNorm(rows, *a, **ops->LoadVector(norm), 1e-5f, *out);
     results.push_back(Download(*ops, *out, rows, columns));
-    const std::unique_ptr<WeightVector> table = ops->LoadVector(frequencies);
+    const std::unique_ptr<WeightVector> table = *ops->LoadVector(frequencies);
     ops->Rope(*ops->Begin(PlanOfPositions(positions)), 32, {32, table.get(), 1.25f}, *a);
     results.push_back(Download(*ops, *a, rows, columns));
     ops->SwiGlu(rows, *a, *b);
     results.push_back(Download(*ops, *b, rows, columns));
     ops->Add(rows, *out, *b);
     results.push_back(Download(*ops, *b, rows, columns));
-    ops->RmsNormHeads(rows, 32, *ops->LoadVector(absl::MakeConstSpan(norm).first(32)), 1e-5f, *b);
+    ops->RmsNormHeads(rows, 32, **ops->LoadVector(absl::MakeConstSpan(norm).first(32)), 1e-5f, *b);
     results.push_back(Download(*ops, *b, rows, columns));
     if (expected.empty()) expected = results;
     for (size_t i = 0; i < results.size(); ++i) EXPECT_TRUE(SameBits(results[i], expected[i])) << "operation " << i;
@@ -215,13 +215,13 @@ TEST(CpuOpsTest, RowOperationsAgreeWithTheReference) {
       const std::unique_ptr<Activations> a = Upload(*ops, x, columns);
       const std::unique_ptr<Activations> b = Upload(*ops, y, columns);
       const std::unique_ptr<Activations> out = ops->NewActivations(rows, columns);
-      ops->RmsNorm(rows, *a, *ops->LoadVector(norm), 1e-5f, *out);
+      ops->RmsNorm(rows, *a, **ops->LoadVector(norm), 1e-5f, *out);
       list.push_back(Download(*ops, *out, rows, columns));
       ops->SwiGlu(rows, *a, *b);
       list.push_back(Download(*ops, *b, rows, columns));
       ops->Add(rows, *a, *b);
       list.push_back(Download(*ops, *b, rows, columns));
-      ops->AddVector(rows, *ops->LoadVector(norm), *b);
+      ops->AddVector(rows, **ops->LoadVector(norm), *b);
       list.push_back(Download(*ops, *b, rows, columns));
       ops->Gather(*ops->Begin(PlanOfWanting(rows, {0, 3, 4, 8})), 1, 3, *a, *out);
       list.push_back(Download(*ops, *out, 3, columns));
@@ -253,7 +253,7 @@ TEST(CpuOpsTest, RmsNormHeadsIsRmsNormOfEachHead) {
     const std::vector<float> x = RandomFloats(random, rows * heads * head_dim, 2);
     const std::vector<float> norm = RandomFloats(random, head_dim);
     for (const std::unique_ptr<HostOps>& ops : AllCpuOps()) {
-      const std::unique_ptr<WeightVector> weight = ops->LoadVector(norm);
+      const std::unique_ptr<WeightVector> weight = *ops->LoadVector(norm);
       const std::unique_ptr<Activations> in_place = Upload(*ops, x, heads * head_dim);
       ops->RmsNormHeads(rows, heads, *weight, 1e-6f, *in_place);
       const std::unique_ptr<Activations> single = Upload(*ops, x, head_dim);
@@ -283,8 +283,8 @@ TEST(CpuOpsTest, RopeAgreesWithTheReference) {
         // Another table in between: it must not be remembered for the wrong one.
         const std::vector<float> other(frequencies.size(), 0.5f);
         const std::unique_ptr<Activations> ignored = Upload(*ops, x, heads * head_dim);
-        const std::unique_ptr<WeightVector> table = ops->LoadVector(frequencies);
-        const std::unique_ptr<WeightVector> other_table = ops->LoadVector(other);
+        const std::unique_ptr<WeightVector> table = *ops->LoadVector(frequencies);
+        const std::unique_ptr<WeightVector> other_table = *ops->LoadVector(other);
         const StepPlan plan = PlanOfPositions(positions);
         const std::unique_ptr<StepView> step = ops->Begin(plan);
         ops->Rope(*step, heads, {head_dim, other_table.get(), magnitude}, *ignored);
@@ -311,7 +311,7 @@ TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
     const std::string data = Quantize(type, values);
     const std::vector<float> weights = Dequantize(type, data, values.size());
     const std::unique_ptr<HostOps> ops = CreateCpuOps({});
-    const std::unique_ptr<WeightMatrix> table = ops->LoadMatrix(type, 21, columns, Bytes(data));
+    const std::unique_ptr<WeightMatrix> table = *ops->LoadMatrix(type, 21, columns, Bytes(data));
     const std::unique_ptr<Activations> out = ops->NewActivations(3, columns);
     ops->Embed(*table, *ops->Begin(PlanOfTokens({20, 0, 7})), *out);
     const std::vector<float> actual = Download(*ops, *out, 3, columns);
@@ -435,10 +435,10 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
   const RowShape shape{1, kv_heads, head_dim, KvType::kF16};
   for (const bool is_reference : {true, false}) {
     const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
-    const auto query_matrix = ops->LoadMatrix(TensorType::kQ8_0, hidden, hidden, Bytes(query_weights));
-    const auto key_matrix = ops->LoadMatrix(TensorType::kQ8_0, kv_size, hidden, Bytes(key_weights));
-    const auto norm_vector = ops->LoadVector(norm), bias = ops->LoadVector(absl::MakeConstSpan(norm).first(kv_size)),
-               table = ops->LoadVector(frequencies);
+    const auto query_matrix = *ops->LoadMatrix(TensorType::kQ8_0, hidden, hidden, Bytes(query_weights));
+    const auto key_matrix = *ops->LoadMatrix(TensorType::kQ8_0, kv_size, hidden, Bytes(key_weights));
+    const auto norm_vector = *ops->LoadVector(norm), bias = *ops->LoadVector(absl::MakeConstSpan(norm).first(kv_size)),
+               table = *ops->LoadVector(frequencies);
     const Ops::Rotation rotation{head_dim, table.get(), 1.5f};
     const auto step = ops->Begin(plan);
     std::vector<std::vector<float>> results[2];

@@ -36,7 +36,7 @@ void SwiGlu(const float* up, int size, float* gate) {
 
 void ToKv(KvType type, const float* x, int size, void* out) {
   if (type == KvType::kF32) {
-    std::memcpy(out, x, sizeof(float) * size);
+    if (size > 0) std::memcpy(out, x, sizeof(float) * size);  // of nothing there may be no address
     return;
   }
   uint16_t* halves = static_cast<uint16_t*>(out);

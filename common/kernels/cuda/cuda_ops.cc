@@ -10,11 +10,14 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/kernels/cuda/block_pool.h"
 #include "common/kernels/cuda/device_data.h"
 #include "common/kernels/cuda/fragments.h"
+#include "common/kernels/cuda/kernels.h"
 #include "common/kernels/cuda/pending_step.h"
 #include "common/kernels/cuda/row_copies.h"
 #include "common/kernels/cuda/step_arrays.h"
@@ -38,6 +41,13 @@ const CudaMatrix& Cast(const WeightMatrix& x) { return static_cast<const CudaMat
 const CudaVector& Cast(const WeightVector& x) { return static_cast<const CudaVector&>(x); }
 const CudaPages& Cast(const PageMemory& x) { return static_cast<const CudaPages&>(x); }
 const CudaStep& Cast(const StepView& x) { return static_cast<const CudaStep&>(x); }
+
+// Of a model.
+absl::Status AtMost(absl::string_view field, int value, int most) {
+  if (value <= most) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(field, " is ", value, "; the cuda backend takes at most ", most));
+}
 
 class CudaOps final : public Ops {
  public:
@@ -79,19 +89,22 @@ class CudaOps final : public Ops {
     return x;
   }
 
-  std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
-                                           absl::Span<const uint8_t> data) override {
-    return OrEmpty(uploader_->Load(type, outputs, inputs, data));
-  }
-  std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
-    return OrEmpty(uploader_->Load(values));
-  }
-  void FinishLoading(int heads, int logit_columns) override {
-    uploader_ = std::make_unique<Uploader>(runtime_.get(), stream_.get(), 1);  // without its buffers
-    pass_.heads = heads;
-    pass_.logit_columns = logit_columns;
+  absl::Status BeginLoading(const ModelSizes& sizes) override {
+    KEDGE_RETURN_IF_ERROR(AtMost("hidden_size", sizes.hidden_size, kMostNormColumns));
+    KEDGE_RETURN_IF_ERROR(AtMost("head_dim", sizes.head_dim, kMostHeadDim));
+    pass_.heads = sizes.heads;
+    pass_.logit_columns = sizes.logit_columns;
     pass_.logit_rows = static_cast<int>(traits_.logit_rows);
+    return absl::OkStatus();
   }
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(TensorType type, int outputs, int inputs,
+                                                           absl::Span<const uint8_t> data) override {
+    return OrFailure(uploader_->Load(type, outputs, inputs, data));
+  }
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(absl::Span<const float> values) override {
+    return OrFailure(uploader_->Load(values));
+  }
+  void FinishLoading() override { uploader_ = nullptr; }  // and with it its pinned buffers
 
   std::optional<uint64_t> BytesForPages(const RowShape& shape) override {
     constexpr double kPart = 0.9;  // the rest is for rows on their way, graphs, and communicators
@@ -273,8 +286,9 @@ class CudaOps final : public Ops {
     if (health_->ok()) Keep(kernel(*stream_, std::forward<Arguments>(arguments)...));
   }
   template <typename T>
-  std::unique_ptr<T> OrEmpty(absl::StatusOr<std::unique_ptr<T>> made) {
-    return Keep(made.status()) ? *std::move(made) : std::make_unique<T>();
+  absl::StatusOr<std::unique_ptr<T>> OrFailure(absl::StatusOr<std::unique_ptr<T>> made) {
+    if (!Keep(made.status())) return status();
+    return made;
   }
 
   std::unique_ptr<Memory> NewZeros(size_t bytes) {
@@ -361,7 +375,7 @@ class CudaOps final : public Ops {
   std::unique_ptr<Stream> stream_;  // that computes
   std::unique_ptr<RowCopies> copies_;
   std::unique_ptr<StepMemory> memory_;
-  std::unique_ptr<Uploader> uploader_;
+  std::unique_ptr<Uploader> uploader_;  // null when all weights are loaded
   std::map<GraphKey, std::unique_ptr<Graph>> graphs_;
   PassShape pass_;
   PageId spare_ = 0;

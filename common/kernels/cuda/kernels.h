@@ -17,6 +17,10 @@
 
 namespace kedge::cuda {
 
+// Of models that all kernels take.
+inline constexpr int kMostHeadDim = 256;
+inline constexpr int kMostNormColumns = 16384;  // of add_norm
+
 // One of several matrices that multiply the same x: out[r] = matrix * x[r], + bias where there is one.
 struct Product {
   const Matrix* matrix = nullptr;

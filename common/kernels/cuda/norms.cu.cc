@@ -2,14 +2,13 @@
 // threads walk down. Tested by row_kernels_test.cc.
 #include "absl/strings/str_cat.h"
 #include "common/kernels/cuda/float_rows.h"
+#include "common/kernels/cuda/kernels.h"
 #include "common/kernels/cuda/launch.h"
 #include "common/kernels/cuda/launchers.h"
 #include "common/kernels/cuda/operand.h"
 
 namespace kedge::cuda::KEDGE_CUDA_TARGET {
 namespace {
-
-constexpr int kMaxColumns = 16384;
 
 // A row in shared memory as its chains want it: [columns / 32][8 lanes][4], and a gap behind each 32 so that warps meet
 // every bank once when they write.
@@ -113,9 +112,9 @@ __global__ void NormEachHead(FloatRows x, int rows, int heads, int head_dim, con
 absl::Status AddNorm(Stream& stream, int rows, const FloatRows& update, const FloatRows& hidden, const float* weight,
                      float epsilon, const OperandRows& out) {
   if (rows == 0) return absl::OkStatus();
-  if (hidden.columns > kMaxColumns) {
+  if (hidden.columns > kMostNormColumns) {
     return absl::InvalidArgumentError(
-        absl::StrCat("add_norm: hidden.columns is ", hidden.columns, ", must be at most ", kMaxColumns));
+        absl::StrCat("add_norm: hidden.columns is ", hidden.columns, ", must be at most ", kMostNormColumns));
   }
   // Few rows: as many threads as there are. Many: their chains hide behind each other, as more rows are on the device.
   constexpr int kFewRows = 128;

@@ -81,7 +81,7 @@ constexpr int kLayersInTurn[] = {1, 0};  // the least one of a fault is not the 
 
 Written OnCpu(const TestStep& test, const std::vector<float>& frequencies, float magnitude) {
   StepOnCpu cpu(test);
-  const std::unique_ptr<WeightVector> vector = cpu.ops->LoadVector(frequencies);
+  const std::unique_ptr<WeightVector> vector = *cpu.ops->LoadVector(frequencies);
   const Ops::Rotation rotation = {test.shape.head_dim, vector.get(), magnitude};
   for (const int layer : kLayersInTurn) {
     cpu.ops->RopeAndWriteKv(*cpu.step, layer, test.shape.heads, test.shape.kv_heads, rotation, *cpu.queries, *cpu.keys,

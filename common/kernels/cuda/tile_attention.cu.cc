@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/kernels/cuda/arrays.h"
 #include "common/kernels/cuda/device.h"
+#include "common/kernels/cuda/kernels.h"
 #include "common/kernels/cuda/launch.h"
 #include "common/kernels/cuda/launchers.h"
 #include "common/kernels/cuda/page_scores.h"
@@ -23,7 +24,7 @@ namespace {
 constexpr int kMostHeads = 4;  // of a group
 constexpr int kQueries = 8;    // of a warp
 constexpr int kThreadsOfHead = kTileRows / kQueries * 32;
-constexpr int kMostPairs = 4;  // of a lane
+constexpr int kMostPairs = kMostHeadDim / 64;  // of a lane
 
 // Of keys, [kPageRows][KeyStride], and values, [kPageRows][stride].
 template <typename T>
@@ -215,9 +216,9 @@ absl::Status LaunchTiles(Stream& stream, const Step& step, int layer, int heads,
 absl::Status AttendTiles(Stream& stream, const Step& step, int layer, int heads, const RowTile* tiles, int num_tiles,
                          const FloatRows& queries, const Pages& pages, const OperandRows& out) {
   if (num_tiles == 0) return absl::OkStatus();
-  if (pages.head_dim > 64 * kMostPairs) {
+  if (pages.head_dim > kMostHeadDim) {
     return absl::InvalidArgumentError(
-        absl::StrCat("head_dim is ", pages.head_dim, "; attention by tiles takes at most ", 64 * kMostPairs));
+        absl::StrCat("head_dim is ", pages.head_dim, "; attention by tiles takes at most ", kMostHeadDim));
   }
   const bool rounds = IsRoundedByHead(pages.head_dim);
   const OperandRows to = rounds ? out : OperandRows{.floats = out.floats};

@@ -15,13 +15,14 @@ constexpr size_t kBufferBytes = size_t{16} << 20;
 
 }  // namespace
 
-absl::StatusOr<Uploader::Buffer*> Uploader::Next() {
+absl::StatusOr<Uploader::Buffer*> Uploader::Next(size_t bytes) {
   Buffer& buffer = buffers_[used_++ % 2];
-  if (buffer.memory == nullptr) {
+  if (buffer.copied == nullptr) {
     KEDGE_ASSIGN_OR_RETURN(buffer.copied, runtime_->NewEvent());
-    KEDGE_ASSIGN_OR_RETURN(buffer.memory, runtime_->NewPinnedMemory(kBufferBytes));
-  } else {
-    KEDGE_RETURN_IF_ERROR(buffer.copied->Wait());
+  }
+  KEDGE_RETURN_IF_ERROR(buffer.copied->Wait());
+  if (buffer.memory == nullptr || buffer.memory->bytes() < bytes) {
+    KEDGE_ASSIGN_OR_RETURN(buffer.memory, runtime_->NewPinnedMemory(std::max(kBufferBytes, bytes)));
   }
   return &buffer;
 }
@@ -41,10 +42,9 @@ absl::StatusOr<std::unique_ptr<CudaMatrix>> Uploader::Load(TensorType type, int 
   const int groups = static_cast<int>(Groups(form, outputs));
   const size_t group_bytes = GroupBytes(form, inputs);
   const int at_once = static_cast<int>(std::max<size_t>(kBufferBytes / group_bytes, 1));
-  if (group_bytes > kBufferBytes) return absl::InvalidArgumentError("a group of weights is larger than a buffer");
   for (int first = 0; first < groups; first += at_once) {
     const int count = std::min(at_once, groups - first);
-    KEDGE_ASSIGN_OR_RETURN(Buffer * buffer, Next());
+    KEDGE_ASSIGN_OR_RETURN(Buffer * buffer, Next(count * group_bytes));
     pool_.ParallelFor(count, 1, [&](int begin, int end) {
       PackGroups(type, outputs, inputs, data, first + begin, end - begin,
                  buffer->memory->data() + begin * group_bytes);
@@ -61,8 +61,8 @@ absl::StatusOr<std::unique_ptr<CudaVector>> Uploader::Load(absl::Span<const floa
   vector->data = reinterpret_cast<const float*>(vector->memory->data());
   vector->size = static_cast<int>(values.size());
   for (size_t done = 0; done < bytes; done += kBufferBytes) {
-    KEDGE_ASSIGN_OR_RETURN(Buffer * buffer, Next());
     const size_t size = std::min(kBufferBytes, bytes - done);
+    KEDGE_ASSIGN_OR_RETURN(Buffer * buffer, Next(size));
     std::memcpy(buffer->memory->data(), reinterpret_cast<const uint8_t*>(values.data()) + done, size);
     KEDGE_RETURN_IF_ERROR(Send(*buffer, size, vector->memory->data() + done));
   }

@@ -34,8 +34,8 @@ class Uploader {
     std::unique_ptr<Event> copied;
   };
 
-  // A buffer whose last copy is done.
-  absl::StatusOr<Buffer*> Next();
+  // A buffer of that many bytes at least, whose last copy is done.
+  absl::StatusOr<Buffer*> Next(size_t bytes);
   absl::Status Send(Buffer& from, size_t bytes, uint8_t* to);
 
   Runtime* const runtime_;

@@ -57,8 +57,8 @@ class ReferenceOps final : public HostOps {
     return std::make_unique<ReferenceActivations>(max_rows, columns);
   }
 
-  std::unique_ptr<WeightMatrix> LoadMatrix(TensorType type, int outputs, int inputs,
-                                           absl::Span<const uint8_t> data) override {
+  absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadMatrix(TensorType type, int outputs, int inputs,
+                                                           absl::Span<const uint8_t> data) override {
     auto matrix = std::make_unique<ReferenceMatrix>();
     matrix->outputs = outputs;
     matrix->inputs = inputs;
@@ -67,7 +67,7 @@ class ReferenceOps final : public HostOps {
     return matrix;
   }
 
-  std::unique_ptr<WeightVector> LoadVector(absl::Span<const float> values) override {
+  absl::StatusOr<std::unique_ptr<WeightVector>> LoadVector(absl::Span<const float> values) override {
     auto vector = std::make_unique<ReferenceVector>();
     vector->values.assign(values.begin(), values.end());
     return vector;

@@ -36,7 +36,7 @@ class ReferenceOpsTest : public testing::Test {
 TEST_F(ReferenceOpsTest, MatMulIsRowsTimesColumns) {
   const auto x = Upload({1, 2, 3, -1, 0, 4}, 3);
   const std::vector<float> weights = {1, 0, 0, 1, 1, 1};
-  const auto matrix = ops_->LoadMatrix(TensorType::kF32, 2, 3, Bytes(weights));
+  const auto matrix = *ops_->LoadMatrix(TensorType::kF32, 2, 3, Bytes(weights));
   const auto out = ops_->NewActivations(2, 2);
   ops_->MatMul(2, *x, *matrix, *out);
   Expect(*out, 2, {1, 6, -1, 3});
@@ -45,9 +45,9 @@ TEST_F(ReferenceOpsTest, MatMulIsRowsTimesColumns) {
 TEST_F(ReferenceOpsTest, RmsNormDividesByTheRoot) {
   const auto x = Upload({3, 4, 0, 0}, 4);
   const auto out = ops_->NewActivations(1, 4);
-  ops_->RmsNorm(1, *x, *ops_->LoadVector({1, 2, 1, 1}), 0.0f, *out);  // root of 25 / 4
+  ops_->RmsNorm(1, *x, **ops_->LoadVector({1, 2, 1, 1}), 0.0f, *out);  // root of 25 / 4
   Expect(*out, 4, {1.2f, 3.2f, 0, 0});
-  ops_->RmsNorm(1, *x, *ops_->LoadVector({1, 2, 1, 1}), 93.75f, *out);  // root of 100
+  ops_->RmsNorm(1, *x, **ops_->LoadVector({1, 2, 1, 1}), 93.75f, *out);  // root of 100
   Expect(*out, 4, {0.3f, 0.8f, 0, 0});
 }
 
@@ -55,7 +55,7 @@ TEST_F(ReferenceOpsTest, RmsNormDividesByTheRoot) {
 TEST_F(ReferenceOpsTest, RopeTurnsNeighbouringPairs) {
   const auto x = Upload({1, 2, 7, 8, 3, 4, 7, 8}, 8);
   const StepPlan plan = PlanOfPositions({3});
-  const auto frequencies = ops_->LoadVector({static_cast<float>(kPi / 6)});
+  const auto frequencies = *ops_->LoadVector({static_cast<float>(kPi / 6)});
   ops_->Rope(*ops_->Begin(plan), 2, {4, frequencies.get(), 1}, *x);
   Expect(*x, 8, {-2, 1, 7, 8, -4, 3, 7, 8});
   ops_->Rope(*ops_->Begin(plan), 2, {4, frequencies.get(), 1.5f}, *x);
@@ -64,7 +64,7 @@ TEST_F(ReferenceOpsTest, RopeTurnsNeighbouringPairs) {
 
 TEST_F(ReferenceOpsTest, RmsNormHeadsDividesEachHeadByItsRoot) {
   const auto x = Upload({3, 4, 0, 0, 6, 8, 0, 0}, 8);
-  ops_->RmsNormHeads(1, 2, *ops_->LoadVector({1, 2, 1, 1}), 0.0f, *x);  // roots of 25 / 4 and of 25
+  ops_->RmsNormHeads(1, 2, **ops_->LoadVector({1, 2, 1, 1}), 0.0f, *x);  // roots of 25 / 4 and of 25
   Expect(*x, 8, {1.2f, 3.2f, 0, 0, 1.2f, 3.2f, 0, 0});
 }
 
@@ -76,7 +76,7 @@ TEST_F(ReferenceOpsTest, AddSwiGluAndGather) {
   Expect(*x, 2, {0, 2 * silu(1), silu(-2), silu(3)});
   ops_->Add(2, *up, *x);
   Expect(*x, 2, {5, 2 + 2 * silu(1), 1 + silu(-2), 1 + silu(3)});
-  ops_->AddVector(2, *ops_->LoadVector({10, 20}), *x);
+  ops_->AddVector(2, **ops_->LoadVector({10, 20}), *x);
   Expect(*x, 2, {15, 22 + 2 * silu(1), 11 + silu(-2), 21 + silu(3)});
   const auto out = ops_->NewActivations(2, 2);
   ops_->Gather(*ops_->Begin(PlanOfWanting(2, {1})), 0, 1, *up, *out);
