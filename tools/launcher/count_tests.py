@@ -35,9 +35,11 @@ def count_cases(path, label, counts):
 
 
 def read_events(path):
-    """The results by (label, run, shard), last attempt, and the labels of targets that were not built."""
+    """The results by (label, run, shard), last attempt; the labels of targets that were not built; and how many are not
+    for this build at all (target_compatible_with: those that need a CUDA toolkit)."""
     results = {}
     not_built = []
+    unsuitable = 0
     with open(path, encoding="utf-8") as events:
         for line in events:
             event = json.loads(line)
@@ -47,16 +49,18 @@ def read_events(path):
                 attempt = test.get("attempt", 1)
                 if key not in results or results[key][0] <= attempt:
                     results[key] = (attempt, event["testResult"])
+            elif event.get("aborted", {}).get("reason") == "SKIPPED":
+                unsuitable += "targetCompleted" in event["id"]
             elif "targetCompleted" in event["id"] and not event.get("completed", {}).get("success"):
                 not_built.append(event["id"]["targetCompleted"]["label"])
     tested = {label for label, _, _ in results}
-    return results, [label for label in not_built if label not in tested]
+    return results, [label for label in not_built if label not in tested], unsuitable
 
 
 def count(events_path, exit_code):
     counts = Counts()
     try:
-        results, not_built = read_events(events_path)
+        results, not_built, counts.skipped = read_events(events_path)
     except (OSError, ValueError) as error:  # Bazel did not get as far as writing events, or was killed
         counts.failed.append("bazel test (no results: %s)" % error)
         return counts

@@ -380,6 +380,10 @@ run_tests 1 < <(result //a:good 1 PASSED good.xml
 equal "not built" "$last, $code" "2 passed, 1 failed, 1 skipped, 1"
 check "not built" "FAILED: //a:broken (not built)"
 
+run_tests 0 < <(result //a:good 1 PASSED good.xml
+  echo '{"id":{"targetCompleted":{"label":"//a:for_cuda"}},"aborted":{"reason":"SKIPPED"}}')
+equal "not for this build" "$last, $code" "2 passed, 0 failed, 2 skipped, 0"
+
 run_tests 2 < /dev/null
 equal "Bazel failed without a word" "$last, $code" "0 passed, 1 failed, 1"
 
