@@ -56,7 +56,8 @@ TEST(AttentionMass, IsTheCpus) {
   for (const int head_dim : {8, 10, 12, 16, 24, 32, 64, 80, 128, 256}) {
     for (const auto& [heads, kv_heads] :
          {std::pair(1, 1), std::pair(4, 2), std::pair(6, 2), std::pair(5, 1), std::pair(7, 1), std::pair(16, 1)}) {
-      std::mt19937 random(++seed);
+      if (IsLeftOut(++seed)) continue;
+      std::mt19937 random(seed);
       const TestShape shape = {heads, kv_heads, head_dim, kTypes[seed % 3]};
       SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
       TestStep test = RandomStep(shape, 3, 6, random);
@@ -66,7 +67,7 @@ TEST(AttentionMass, IsTheCpus) {
       told += std::count_if(expected.begin(), expected.end(), [](uint32_t mass) { return mass > 0; });
     }
   }
-  EXPECT_GT(told, 1000u);
+  EXPECT_GT(told, emulated::HasThreadSanitizer() ? 10u : 1000u);
 }
 
 // Only R is told, but K takes its share.

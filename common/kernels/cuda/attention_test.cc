@@ -90,7 +90,8 @@ constexpr std::optional<uint64_t> kSeeds[] = {std::nullopt, 1, 2};
 TEST(Attention, FewRows) {
   uint32_t seed = 100;
   for (const TestShape& shape : Shapes()) {
-    SCOPED_TRACE(testing::Message() << "seed " << ++seed << ": " << shape);
+    if (IsLeftOut(++seed)) continue;
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
     std::mt19937 random(seed);
     const TestStep test = RandomStep(shape, 4, 3, random);
     ExpectBits(test, Manner::kSplit, seed % 4, kSeeds[seed % 3], random, Expected(test));
@@ -100,7 +101,8 @@ TEST(Attention, FewRows) {
 TEST(Attention, Tiles) {
   uint32_t seed = 300;
   for (const TestShape& shape : Shapes()) {
-    SCOPED_TRACE(testing::Message() << "seed " << ++seed << ": " << shape);
+    if (IsLeftOut(++seed)) continue;
+    SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
     std::mt19937 random(seed);
     const TestStep test = RandomStep(shape, 2, 20, random);
     ExpectBits(test, Manner::kTiles, seed % 4, kSeeds[seed % 3], random, Expected(test));

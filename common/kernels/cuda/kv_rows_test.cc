@@ -30,7 +30,8 @@ TEST(KvRows, GoAndCome) {
       for (const size_t offset : {0, 2, 4, 8}) {
         if (offset % KvTypeBytes(type) != 0) continue;
         SCOPED_TRACE(testing::Message() << KvTypeName(type) << " " << head_dim << " " << offset);
-        std::mt19937 random(++seed);
+        if (IsLeftOut(++seed)) continue;
+        std::mt19937 random(seed);
         TestDevice device(kSeeds[seed % 3]);
         const RowShape shape = {3, 2, static_cast<uint32_t>(head_dim), type};
         Pages pages = {.type = type, .layers = 3, .kv_heads = 2, .head_dim = head_dim};
