@@ -110,7 +110,9 @@ absl::Status TransformerDevice::MakePages(uint64_t kv_bytes) {
                                                    kPageRows, " rows of ", row_shape_.row_bytes(), " bytes"));
   }
   num_pages_ = static_cast<uint32_t>(num_pages);
-  KEDGE_ASSIGN_OR_RETURN(pages_, ops_->NewPages(row_shape_, num_pages_));
+  absl::StatusOr<std::unique_ptr<PageMemory>> pages = ops_->NewPages(row_shape_, num_pages_);
+  if (!pages.ok()) return OfField("kv-memory", pages.status());
+  pages_ = *std::move(pages);
   return absl::OkStatus();
 }
 

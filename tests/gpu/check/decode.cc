@@ -89,6 +89,7 @@ class Writers {
       if (done < kFirstSteps) continue;
       run.rows_read += uint64_t{work_.batch} * (state_rows_ + done + 1);
       if (under_way_.empty()) run.busy += absl::FromChrono(now - busy_since);
+      if (device_time_.has_value()) run.at_work = run.at_work.value_or(absl::ZeroDuration()) + *device_time_;
       if (done + 1 == last) run.time = absl::FromChrono(now - begin);
     }
     return run;
@@ -114,6 +115,7 @@ class Writers {
     const StepUnderWay step = std::move(under_way_.front());
     under_way_.pop_front();
     KEDGE_RETURN_IF_ERROR(step.future->Wait());
+    device_time_ = step.future->DeviceTime();
     for (const StepUnderWay::Part& part : step.parts) {
       Sequence& sequence = *sequences_[part.request];
       KEDGE_RETURN_IF_ERROR(SettlePart(step, part, &sequence, device_));
@@ -136,6 +138,7 @@ class Writers {
   std::deque<StepUnderWay> under_way_;
   uint32_t state_rows_ = 0;
   uint32_t launched_ = 0;
+  std::optional<absl::Duration> device_time_;  // of the step that was finished last
   uint32_t finished_ = 0;
 };
 

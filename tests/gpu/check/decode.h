@@ -3,6 +3,7 @@
 #define KEDGE_TESTS_GPU_CHECK_DECODE_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -25,6 +26,7 @@ struct DecodeWork {
 struct DecodeRun {
   absl::Duration time;  // of all timed steps
   absl::Duration busy;  // of it, with a step under way: what the host can tell of the device's time
+  std::optional<absl::Duration> at_work;  // the device's own word for it, where it has one
   uint64_t rows_read = 0;
 };
 

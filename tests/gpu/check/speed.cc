@@ -69,8 +69,9 @@ class Speed {
     const double row_bytes = static_cast<double>(run.rows_read * device_->row_shape().row_bytes()) / work.steps;
     const double bytes = static_cast<double>(cost_.weight_bytes) + row_bytes;
     Report(part_, what, work.batch * work.steps / seconds, "tokens/s",
-           absl::StrFormat("%.3f ms a step; a step was under way for %.1f %% of the time", 1e3 * seconds / work.steps,
-                           100 * Seconds(run.busy) / seconds));
+           absl::StrFormat("%.3f ms a step; %s for %.1f %% of the time", 1e3 * seconds / work.steps,
+                           run.at_work.has_value() ? "the device was at work" : "a step was under way",
+                           100 * Seconds(run.at_work.value_or(run.busy)) / seconds));
     Report(part_, what + ", read", bytes * work.steps / seconds / 1e9, "GB/s",
            absl::StrFormat("%.3f GB of weights and %.3f GB of rows a step", cost_.weight_bytes / 1e9, row_bytes / 1e9));
     return absl::OkStatus();
