@@ -3,6 +3,7 @@
 // Tested by tests/eval_test.py; the measuring by the tests of eval/.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -31,8 +32,11 @@
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
+#include "eval/baselines.h"
+#include "eval/comparison.h"
 #include "eval/eval_texts.h"
 #include "eval/held_out.h"
+#include "eval/measure_text.h"
 #include "eval/picture.h"
 #include "eval/report.h"
 #include "eval/results.h"
@@ -45,8 +49,12 @@ namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
     "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
-    "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.15; salient,salient=0.25";
-constexpr uint32_t kBatch = 8;  // sequences that answer at once: their rows must find room
+    "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.25; "
+    "salient@random; salient@bm25; salient@streaming; salient@oracle; full@int8; full@int4; full@int2";
+constexpr uint32_t kBatch = 16;  // sequences that answer at once
+// So many prompts of the longest have room under full attention: half of them while their rows are computed, and the
+// other half for those that answer. What needs more takes turns.
+constexpr uint32_t kPrompts = 10;
 
 struct EvalFlags {
   EngineOptions engine;
@@ -63,13 +71,14 @@ struct EvalFlags {
 absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, const PolicyNames& names) {
   std::vector<EvalPolicy> policies;
   auto add = [&](absl::string_view text) -> absl::Status {
-    KEDGE_ASSIGN_OR_RETURN(Policy policy, ParsePolicy(text, names));
-    const bool known =
-        std::any_of(policies.begin(), policies.end(), [&](const EvalPolicy& other) { return other.policy == policy; });
-    if (!known) policies.push_back({std::string(text), std::move(policy)});
+    KEDGE_ASSIGN_OR_RETURN(EvalPolicy policy, ParseEvalPolicy(text, names));
+    const bool known = std::any_of(policies.begin(), policies.end(), [&](const EvalPolicy& other) {
+      return other.Canonical() == policy.Canonical();
+    });
+    if (!known) policies.push_back(std::move(policy));
     return absl::OkStatus();
   };
-  KEDGE_RETURN_IF_ERROR(add("full"));
+  KEDGE_RETURN_IF_ERROR(add(kFullName));
   for (absl::string_view text : absl::StrSplit(list, ';')) {
     text = absl::StripAsciiWhitespace(text);
     if (text.empty()) continue;
@@ -78,43 +87,65 @@ absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, c
   return policies;
 }
 
-// Pages for kBatch sequences under full attention, and some for kept rows: what needs more shares a step with fewer.
-uint64_t KvBytes(absl::Span<const EvalText> texts, const RowShape& shape) {
-  size_t rows = 0;
-  for (const EvalText& text : texts) {
-    for (const EvalCase& made : text.cases) {
-      const Continuation& continuation = made.continuation;
-      rows = std::max(rows, continuation.prompt.size() + continuation.given.size() + continuation.max_new);
-    }
-  }
-  return (rows + 4 * kPageRows) * kBatch * 5 / 4 * shape.row_bytes();
+uint64_t KvBytes(absl::Span<const EvalText> texts, const MeasureOptions& options, const RowShape& shape) {
+  uint64_t rows = 0;
+  for (const EvalText& text : texts) rows = std::max<uint64_t>(rows, MostRows(text, options));
+  return (rows + 4 * kPageRows) * kPrompts * shape.row_bytes();
 }
 
-// What an earlier run left in the directory, if it measured the same.
-EvalResults LoadResults(const std::string& path, EvalSettings settings) {
-  if (fs::exists(path)) {
-    const absl::StatusOr<std::string> json = ReadFileOrStdin(path);
-    absl::StatusOr<EvalResults> results = json.ok() ? ParseResults(*json) : json.status();
-    if (results.ok() && results->settings == settings) return *std::move(results);
-    Say(absl::StrCat(path, ": ", results.ok() ? "of other settings" : results.status().message(), "; measured anew"));
-  }
-  return {.settings = std::move(settings)};
-}
-
-// Records of policies asked for, in their order.
-EvalResults Asked(const EvalResults& results, const EvalOptions& options) {
-  EvalResults asked{.settings = results.settings};
-  const std::string heads = SalienceHeadsText(options.heads);
-  for (const EvalPolicy& policy : options.policies) {
+// Policies asked for, by the names that they have been asked for by, and their records.
+EvalResults Asked(const EvalResults& results, absl::Span<const EvalPolicy> policies, const SalienceHeads& heads) {
+  EvalResults asked{.settings = results.settings, .cases = results.cases};
+  for (const EvalPolicy& policy : policies) {
+    const MeasuredPolicy measured = MeasuredPolicyOf(policy, heads);
+    const uint32_t number = static_cast<uint32_t>(asked.policies.size());
+    asked.policies.push_back(measured);
     for (EvalRecord record : results.records) {
-      if (record.canonical_policy != CanonicalPolicy(policy.policy)) continue;
-      if (!record.heads.empty() && record.heads != heads) continue;
-      record.policy = policy.text;
-      asked.records.push_back(std::move(record));
+      const MeasuredPolicy& other = results.policies[record.policy];
+      if (other.canonical != measured.canonical || other.heads != measured.heads) continue;
+      record.policy = number;
+      asked.records.push_back(record);
     }
   }
   return asked;
 }
+
+// The file of results in the directory of an evaluation; without a directory, none.
+class ResultsFile {
+ public:
+  explicit ResultsFile(const std::string& out) : path_(out.empty() ? "" : absl::StrCat(out, "/records.tsv")) {}
+
+  // What an earlier run left there, if it measured the same.
+  EvalResults Load(const EvalSettings& settings) const {
+    if (!path_.empty() && fs::exists(path_)) {
+      const absl::StatusOr<std::string> text = ReadFileOrStdin(path_);
+      absl::StatusOr<EvalResults> results = text.ok() ? ParseResults(*text) : text.status();
+      // What numerics class they are of is asked when something is to be added.
+      EvalSettings own = settings;
+      if (results.ok()) own.numerics_class = results->settings.numerics_class;
+      if (results.ok() && results->settings == own) return *std::move(results);
+      SayAnew(results.ok() ? "of other settings" : results.status().message());
+    }
+    return {.settings = settings};
+  }
+
+  void SayAnew(absl::string_view why) const { Say(absl::StrCat(path_, ": ", why, "; measured anew")); }
+
+  // Once the whole, so that an end that was torn off is gone; then what is new.
+  absl::Status Save(const EvalResults& results) {
+    if (path_.empty()) return absl::OkStatus();
+    const bool is_first = written_.policies == 0;
+    const std::string lines = MissingLines(results, &written_);
+    if (is_first) return WriteFile(path_, lines);
+    std::ofstream file(path_, std::ios::app | std::ios::binary);
+    file << lines << std::flush;
+    return file ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(path_, ": cannot be written"));
+  }
+
+ private:
+  const std::string path_;
+  WrittenResults written_;
+};
 
 // DIR/quality.svg, and the figures into the marked part of DIR.md where there is one, else into DIR/figures.md.
 absl::Status WriteReport(const std::string& out, const EvalResults& results, const std::string& report) {
@@ -133,11 +164,21 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
-  EvalOptions options{.end_ids = tokenizer->end_ids(), .batch = kBatch};
-  KEDGE_ASSIGN_OR_RETURN(options.policies, ParsePolicies(flags.policies, names));
+  KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalPolicy> policies, ParsePolicies(flags.policies, names));
+  MeasureOptions options{.end_ids = tokenizer->end_ids(), .batch = kBatch};
+  KEDGE_ASSIGN_OR_RETURN(options.fingerprint, ModelFingerprint(files));
+  options.text_of = [&](absl::Span<const uint32_t> ids) {
+    Detokenizer detokenizer(tokenizer.get(), /*skip_special_tokens=*/true);
+    std::string text;
+    for (uint32_t id : ids) absl::StrAppend(&text, detokenizer.Push(id));
+    return absl::StrCat(text, detokenizer.Finish());
+  };
+  options.ids_of = [&](absl::string_view text) {
+    return tokenizer->Encode(text).value_or(std::vector<uint32_t>());  // our own texts are UTF-8
+  };
   KEDGE_ASSIGN_OR_RETURN(FoundHeads found, FindSalienceHeads(files, config));
   options.heads = std::move(found.heads);
-  const bool chooses = std::any_of(options.policies.begin(), options.policies.end(),
+  const bool chooses = std::any_of(policies.begin(), policies.end(),
                                    [](const EvalPolicy& policy) { return policy.policy.salient_millionths > 0; });
   if (chooses && !found.calibrated) {
     Say("this model's salience heads are not calibrated: all heads choose (see kedge calibrate)");
@@ -161,43 +202,42 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalText> texts,
                          MakeEvalTexts(text_options, documents, *tokenizer, chat.get()));
 
-  KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
-  device_options.kv_bytes = KvBytes(texts, config.row_shape(device_options.kv_type));
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
-
   EvalSettings settings{
       .model = absl::StrCat(config.name, flags.engine.adapter.empty() ? "" : " with an adapter"),
-      .numerics_class = device->numerics_class(),
+      .fingerprint = options.fingerprint,
+      .has_adapter = !flags.engine.adapter.empty(),
       .kv_type = flags.engine.kv_type,
       .text = absl::StrCat(flags.text_file.empty() ? "held-out" : flags.text_file, " ", HashOfTexts(texts)),
       .cases = flags.cases,
       .lengths = text_options.lengths};
-  KEDGE_ASSIGN_OR_RETURN(settings.fingerprint, ModelFingerprint(files));
-  const std::string results_path = absl::StrCat(flags.out, "/results.json");
-  EvalResults results{.settings = settings};
   if (!flags.out.empty()) {
     std::error_code error;  // said now, and not after the first measurement
     fs::create_directories(flags.out, error);
     if (error) return absl::UnavailableError(absl::StrCat("--out: ", flags.out, ": ", error.message()));
-    results = LoadResults(results_path, std::move(settings));
   }
+  ResultsFile file(flags.out);
+  EvalResults results = file.Load(settings);
+  const bool is_complete = std::all_of(texts.begin(), texts.end(), [&](const EvalText& text) {
+    return std::all_of(policies.begin(), policies.end(), [&](const EvalPolicy& policy) {
+      return IsMeasured(results, text, policy, options.heads);
+    });
+  });
+  if (is_complete) return Asked(results, policies, options.heads);
 
+  KEDGE_ASSIGN_OR_RETURN(DeviceOptions device_options, DeviceOptionsOf(flags.engine));
+  device_options.kv_bytes = KvBytes(texts, options, config.row_shape(device_options.kv_type));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
+  settings.numerics_class = device->numerics_class();
+  if (results.settings != settings) {
+    if (!results.records.empty()) file.SayAnew("of another numerics class");
+    results = {.settings = std::move(settings)};
+  }
   Progress progress;
   const EvalHooks hooks{
-      .text_of =
-          [&](absl::Span<const uint32_t> ids) {
-            Detokenizer detokenizer(tokenizer.get(), /*skip_special_tokens=*/true);
-            std::string text;
-            for (uint32_t id : ids) absl::StrAppend(&text, detokenizer.Push(id));
-            return absl::StrCat(text, detokenizer.Finish());
-          },
-      .save =
-          [&](const EvalResults& so_far) {
-            return flags.out.empty() ? absl::OkStatus() : WriteFile(results_path, ResultsJson(so_far));
-          },
+      .save = [&](const EvalResults& so_far) { return file.Save(so_far); },
       .progress = [&](const std::string& what, uint64_t done, uint64_t all) { progress.Show(done, all, what); }};
-  KEDGE_RETURN_IF_ERROR(RunEval(texts, options, hooks, device.get(), &results));
-  return Asked(results, options);
+  KEDGE_RETURN_IF_ERROR(RunEval(texts, policies, options, hooks, device.get(), &results));
+  return Asked(results, policies, options.heads);
 }
 
 int RunEvalCommand(const EvalFlags& flags) {
@@ -220,7 +260,9 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   CLI::App* command = app->add_subcommand(
       "eval", "What anchor policies cost: perplexity, exact recall, agreement with full attention, bytes; no servers");
   AddEngineOptions(command, &flags->engine);
-  command->add_option("--policies", flags->policies, "policies, separated by semicolons; `full` is always there")
+  command
+      ->add_option("--policies", flags->policies,
+                   absl::StrCat("policies, separated by semicolons; `full` is always there; ", kBaselineHelp))
       ->capture_default_str();
   command->add_option("--cases", flags->cases, "questions of each form and prompt length")
       ->check(WholeNumber(1, 1000))
@@ -236,10 +278,11 @@ void AddEvalCommand(CLI::App* app, Action* action) {
   command->add_flag("--raw", flags->raw, "Ask in plain text, which the model goes on with, without the chat template");
   command
       ->add_option("--out", flags->out,
-                   "directory for results.json, quality.svg and the tables: figures.md in it, or the marked part of "
-                   "DIR.md; what results.json has from an earlier run is not measured again")
+                   "directory for records.tsv, quality.svg and the tables: figures.md in it, or the marked part of "
+                   "DIR.md; what records.tsv has from an earlier run is not measured again, and if nothing is "
+                   "missing the tables are made without the model's weights")
       ->type_name(kFileType);
-  AddFormatOption(command, "text: Markdown tables; json: every sum they were made from", &flags->format);
+  AddFormatOption(command, "text: Markdown tables; json: every case under every policy, which they are made from", &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunEvalCommand(*flags); }; });
 }
 

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/cut_strength.h"
@@ -21,7 +22,7 @@ constexpr uint32_t kCasesOfAText = 5;   // of one form (recall_cases.h)
 // One document: its beginning as a context of each length, and what follows.
 absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document,
                                       const Tokenizer& tokenizer) {
-  EvalText text{.name = absl::StrCat("text-", document.name)};
+  EvalText text{.name = absl::StrCat("text-", document.name), .kind = "documentation"};
   KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(tokenizer, document.text));
   for (uint32_t length : options.lengths) {
     const size_t end = size_t{length} + kGivenTokens;
@@ -68,13 +69,14 @@ class RecallTexts {
 
   // At most `most` cases of each form.
   absl::Status Add(absl::string_view kind, uint32_t length, uint32_t index, const RecallText& recall, uint32_t most) {
-    EvalText text{.name = absl::StrCat(kind, "-", length, "-", index)};
+    EvalText text{.name = absl::StrCat(kind, "-", length, "-", index), .kind = "prose"};
     uint32_t of_form = 0;
     size_t shared = SIZE_MAX;  // ids that all prompts begin with; the last of each is its own
     for (size_t i = 0; i < recall.size(); ++i) {
       of_form = i > 0 && recall[i].form == recall[i - 1].form ? of_form + 1 : 0;
       if (of_form >= most) continue;
       EvalCase made{.form = RecallFormName(recall[i].form), .length = length, .answers = recall[i].answers};
+      made.expected = absl::StrJoin(made.answers, " and ");
       Continuation& continuation = made.continuation;
       KEDGE_ASSIGN_OR_RETURN(continuation, EncodeMessage(recall[i].message, tokenizer_, chat_));
       continuation.max_new = kAnswerTokens * static_cast<uint32_t>(recall[i].answers.size());
@@ -165,6 +167,7 @@ std::string HashOfTexts(absl::Span<const EvalText> texts) {
         add(ids->data(), ids->size() * sizeof(uint32_t));
       }
       for (const std::string& answer : made.answers) add(answer.data(), answer.size());
+      add(made.expected.data(), made.expected.size());
     }
   }
   return absl::StrFormat("%016x", hash);

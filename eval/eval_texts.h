@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/anchor/ranges.h"
 #include "common/tokenizer/chat_template.h"
 #include "common/tokenizer/tokenizer.h"
 #include "eval/continuation.h"
@@ -23,12 +24,15 @@ struct EvalCase {
   uint32_t length = 0;  // nominal tokens of the prompt
   Continuation continuation;
   std::vector<std::string> answers;
+  std::string expected;                 // the reply of an ideal model, scored as a given text; empty with a given text
+  std::vector<PositionRange> evidence;  // of the prompt: the sentences that hold what is needed, ascending
   uint32_t fork = 0;  // where it goes on from the prefix; less than the prompt's length
 };
 
 // Cases whose prompts are equal up to their forks: their rows before are computed once for each policy.
 struct EvalText {
   std::string name;
+  std::string kind;             // of the document
   std::vector<EvalCase> cases;  // ascending by fork
 
   // The prompt with the latest fork, as far as the fork, under a policy.

@@ -1,44 +1,59 @@
-// What one policy made of the cases of one text: sums, from which every figure of the report follows.
+// What one policy made of one case, and sums of that, from which every figure of the report follows.
 #ifndef KEDGE_EVAL_MEASURE_H_
 #define KEDGE_EVAL_MEASURE_H_
 
 #include <cstdint>
-#include <functional>
 #include <string>
-#include <vector>
-
-#include "absl/types/span.h"
-#include "eval/continuation.h"
 
 namespace kedge {
 
-struct Measure {
-  uint64_t cases = 0;
-  uint64_t right = 0;  // answers that contain what they should (recall)
-  uint64_t same = 0;   // answers equal to full attention's, id for id (recall)
-  // Positions where policy and full attention continue the same ids. Of an answer: up to the first id that differs.
-  uint64_t positions = 0;
-  uint64_t agreeing = 0;  // where their likeliest ids are equal
-  double divergence = 0;  // nats, KL of the policy from full attention
-  double surprise = 0;    // nats, -log probability of the given ids (text)
-  uint64_t given = 0;     // so many of them
-  // State(n-1), which a prefill node would send.
-  uint64_t kept_rows = 0;
-  uint64_t full_rows = 0;   // n - 1 each
-  uint64_t bytes = 0;       // as a segment, headers included
-  uint64_t full_bytes = 0;  // of the rows of a full cache
+inline constexpr int64_t kMillion = 1000000;
 
-  Measure& operator+=(const Measure& other);
-  friend bool operator==(const Measure&, const Measure&) = default;
+// A case that was measured, whatever the policy.
+struct MeasuredCase {
+  std::string text;     // its name: cases of one text are not independent
+  std::string kind;     // of the document
+  uint32_t number = 0;  // in the text
+  std::string form;
+  uint32_t length = 0;      // nominal tokens of the prompt
+  uint64_t full_rows = 0;   // n - 1
+  uint64_t full_bytes = 0;  // of so many rows whose values are f16, whatever the rows measured are
+  friend bool operator==(const MeasuredCase&, const MeasuredCase&) = default;
 };
 
-// Ids as the text that a client would see.
-using TextOf = std::function<std::string(absl::Span<const uint32_t>)>;
+// In whole numbers, so that files hold it exactly.
+struct Outcome {
+  bool right = false;       // the answer has all that it should have
+  uint32_t found = 0;       // millionths of what was asked for that the answer has
+  bool same = false;        // the answer is full attention's, id for id
+  int64_t loss = 0;         // millionths of a nat: -log probability of the right answer, or of a given text
+  uint32_t tokens = 0;      // so many of it
+  int64_t divergence = 0;   // millionths of a nat: KL of the policy from full attention, summed over these tokens
+  uint32_t agreeing = 0;    // of them, those where their likeliest ids are equal
+  uint64_t rows = 0;        // of State(n-1), which a prefill node would send
+  uint64_t bytes = 0;       // as a segment, headers included
+  friend bool operator==(const Outcome&, const Outcome&) = default;
+};
 
-// Adds one case: what the policy and what full attention made of it. `answers`: empty for a given text. `row_bytes`: of
-// one row of the cache.
-void AddCase(const Continuation& continuation, absl::Span<const std::string> answers, const Continued& full,
-             const Continued& other, size_t row_bytes, const TextOf& text_of, Measure* measure);
+struct Measure {
+  uint64_t cases = 0;
+  uint64_t right = 0;
+  double found = 0;  // cases
+  uint64_t same = 0;
+  double loss = 0;  // nats
+  uint64_t tokens = 0;
+  double divergence = 0;  // nats
+  uint64_t agreeing = 0;
+  uint64_t rows = 0;
+  uint64_t bytes = 0;
+  uint64_t full_rows = 0;
+  uint64_t full_bytes = 0;
+
+  void Add(const MeasuredCase& made, const Outcome& outcome);
+};
+
+// exp of the mean loss of a token. NaN where there are none.
+double Perplexity(const Measure& measure);
 
 }  // namespace kedge
 

@@ -9,8 +9,8 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "common/base/svg.h"
+#include "eval/comparison.h"
 #include "eval/eval_texts.h"
-#include "eval/report.h"
 
 namespace kedge {
 namespace {
@@ -78,24 +78,25 @@ std::vector<double> Within(const SvgAxis& axis, std::vector<double> marks) {
 }  // namespace
 
 std::string QualityPicture(const EvalResults& results) {
-  const std::vector<std::string> policies = PoliciesOf(results);
+  const uint32_t full = FullPolicy(results);
+  const size_t num_policies = results.policies.size();
   std::vector<Line> recall, perplexity;
   double least_share = 100, greatest_ratio = 1.1;
-  for (size_t i = 0; i < policies.size(); ++i) {
+  for (uint32_t i = 0; i < num_policies; ++i) {
     Line& above = recall.emplace_back(Line{.number = i + 1});
     Line& below = perplexity.emplace_back(Line{.number = i + 1});
     for (uint32_t length : results.settings.lengths) {
-      auto is_text = [&](const EvalRecord& record) { return record.length == length && record.form == kTextForm; };
-      auto is_recall = [&](const EvalRecord& record) { return record.length == length && record.form != kTextForm; };
-      const Measure asked = results.Sum(policies[i], is_recall), text = results.Sum(policies[i], is_text);
+      auto is_text = [&](const MeasuredCase& made) { return made.length == length && made.form == kTextForm; };
+      auto is_recall = [&](const MeasuredCase& made) { return made.length == length && made.form != kTextForm; };
+      const Measure asked = results.Sum(i, is_recall), text = results.Sum(i, is_text);
       auto share = [&](const Measure& measure) {
         const double percent = 100.0 * measure.bytes / measure.full_bytes;
         least_share = std::min(least_share, percent);
         return percent;
       };
       if (asked.cases > 0) above.points.push_back({share(asked), 100.0 * asked.right / asked.cases});
-      if (text.given > 0) {
-        const double ratio = Perplexity(text) / Perplexity(results.Sum("full", is_text));
+      if (text.tokens > 0) {
+        const double ratio = Perplexity(text) / Perplexity(results.Sum(full, is_text));
         below.points.push_back({share(text), ratio});
         greatest_ratio = std::max(greatest_ratio, ratio);
       }
@@ -124,12 +125,12 @@ std::string QualityPicture(const EvalResults& results) {
                   SvgText(kNames, kTop, "start",
                           absl::StrCat("prompts of ", absl::StrJoin(results.settings.lengths, ", "), " tokens;")));
   absl::StrAppend(&svg, SvgText(kNames, kTop + 16, "start", "the large dot is the longest"));
-  for (size_t i = 0; i < policies.size(); ++i) {
+  for (size_t i = 0; i < num_policies; ++i) {
     const double y = kTop + 46 + 20 * static_cast<double>(i);
     absl::StrAppendFormat(&svg, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"4\" fill=\"%s\"/>\n", kNames + 4, y - 4,
                           SvgColour(i));
     absl::StrAppend(&svg, SvgText(kNames + 30, y, "end", absl::StrCat(i + 1)),
-                    SvgText(kNames + 36, y, "start", policies[i]));
+                    SvgText(kNames + 36, y, "start", results.policies[i].name));
   }
   return absl::StrCat(svg, kSvgEnd);
 }

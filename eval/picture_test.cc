@@ -14,24 +14,21 @@ using testing::HasSubstr;
 using testing::Not;
 
 EvalResults Example(const std::string& other) {
-  EvalResults results{.settings = {.lengths = {500, 1000}}};
-  for (const std::string& policy : {std::string("full"), other}) {
+  EvalResults results{.settings = {.lengths = {500, 1000}}, .policies = {{.name = "full"}, {.name = other}}};
+  for (uint32_t policy = 0; policy < 2; ++policy) {
     for (uint32_t length : {500u, 1000u}) {
-      const bool full = policy == "full";
-      results.records.push_back(
-          {.policy = policy,
-           .form = "text",
-           .length = length,
-           .measure = {.surprise = full ? 300.0 : 320.0, .given = 100, .bytes = full ? 100u : 20u, .full_bytes = 100}});
-      results.records.push_back(
-          {.policy = policy,
-           .form = "alike",
-           .length = length,
-           .measure = {.cases = 4, .right = full ? 4u : 1u, .bytes = full ? 100u : 10u, .full_bytes = 100}});
+      const bool full = policy == 0;
+      const uint32_t text = results.NumberOf(MeasuredCase{.form = "text", .length = length, .full_bytes = 100});
+      results.Add(policy, text,
+                  {.loss = (full ? 300 : 320) * kMillion, .tokens = 100, .bytes = full ? 100u : 20u});
+      const uint32_t asked = results.NumberOf(MeasuredCase{.form = "alike", .length = length, .full_bytes = 100});
+      results.Add(policy, asked, {.right = full, .bytes = full ? 100u : 10u});
     }
   }
   return results;
 }
+
+bool IsText(const EvalResults& results, const EvalRecord& record) { return results.cases[record.made].form == "text"; }
 
 TEST(PictureTest, EachPolicyHasALineInEachPanelAndItsName) {
   const std::string svg = QualityPicture(Example("window,recent=64"));
@@ -53,7 +50,7 @@ TEST(PictureTest, WhatIsFarWorseLiesAtTheEdgeAndTheTitleSaysSo) {
   EvalResults results = Example("window");
   EXPECT_THAT(QualityPicture(results), Not(HasSubstr("at the edge")));
   for (EvalRecord& record : results.records) {
-    if (record.policy != "full" && record.form == "text") record.measure.surprise = 900;
+    if (record.policy != 0 && IsText(results, record)) record.outcome.loss = 900 * kMillion;
   }
   const std::string svg = QualityPicture(results);
   EXPECT_THAT(svg, HasSubstr("above 2: at the edge"));
@@ -62,7 +59,7 @@ TEST(PictureTest, WhatIsFarWorseLiesAtTheEdgeAndTheTitleSaysSo) {
 
 TEST(PictureTest, WhatWasNotMeasuredIsLeftOut) {
   EvalResults results = Example("window");
-  std::erase_if(results.records, [](const EvalRecord& record) { return record.form == "text"; });
+  std::erase_if(results.records, [&](const EvalRecord& record) { return IsText(results, record); });
   const std::string svg = QualityPicture(results);
   EXPECT_EQ(std::vector<std::string>(absl::StrSplit(svg, "<polyline")).size() - 1, 2u);
   EXPECT_THAT(svg, Not(HasSubstr("nan")));

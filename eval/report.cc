@@ -4,27 +4,30 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "common/anchor/policy.h"
+#include "eval/comparison.h"
 #include "eval/eval_texts.h"
-#include "eval/recall_cases.h"
+#include "eval/prefix.h"
 
 namespace kedge {
 namespace {
 
-using Column = std::function<std::string(const std::string& policy)>;
+constexpr double kSignificant = 0.05;
 
-// A table with a row for each policy; the first column is its name.
-std::string Table(const std::vector<std::string>& policies, const std::vector<std::string>& heads,
-                  const std::vector<Column>& columns) {
-  std::string table = absl::StrCat("| policy | ", absl::StrJoin(heads, " | "), " |\n|---|");
-  for (size_t i = 0; i < heads.size(); ++i) absl::StrAppend(&table, "---:|");
+// A table whose cells are told by row and column. The first column is that of the rows' names.
+std::string Table(absl::string_view corner, const std::vector<std::string>& rows, const std::vector<std::string>& columns,
+                  const std::function<std::string(size_t row, size_t column)>& cell) {
+  std::string table = absl::StrCat("| ", corner, " | ", absl::StrJoin(columns, " | "), " |\n|---|");
+  for (size_t i = 0; i < columns.size(); ++i) absl::StrAppend(&table, "---:|");
   absl::StrAppend(&table, "\n");
-  for (const std::string& policy : policies) {
-    absl::StrAppend(&table, "| `", policy, "` |");
-    for (const Column& column : columns) absl::StrAppend(&table, " ", column(policy), " |");
+  for (size_t row = 0; row < rows.size(); ++row) {
+    absl::StrAppend(&table, "| ", rows[row], " |");
+    for (size_t column = 0; column < columns.size(); ++column) absl::StrAppend(&table, " ", cell(row, column), " |");
     absl::StrAppend(&table, "\n");
   }
   return table;
@@ -34,113 +37,187 @@ std::string Percent(double part, double whole) {
   return whole > 0 ? absl::StrFormat("%.1f %%", 100 * part / whole) : "";
 }
 
-bool IsText(const EvalRecord& record) { return record.form == kTextForm; }
-bool IsRecall(const EvalRecord& record) { return !IsText(record); }
+// "+1.2 [-0.3, +2.5]", or with `format` other figures; empty where there is nothing.
+std::string Interval(const Estimate& estimate, const absl::ParsedFormat<'f'>& format) {
+  if (std::isnan(estimate.value)) return "";
+  auto text = [&](double value) { return absl::StrFormat(format, value); };
+  if (std::isnan(estimate.low)) return text(estimate.value);
+  return absl::StrCat(text(estimate.value), " [", text(estimate.low), ", ", text(estimate.high), "]");
+}
+
+const absl::ParsedFormat<'f'> kPoints("%+.1f"), kNats("%+.2f"), kRatio("%.3f");
+
+std::string P(double p) { return p < 0.001 ? "< 0.001" : absl::StrFormat("%.3f", p); }
 
 std::string Right(const Measure& measure) {
   return measure.cases > 0 ? absl::StrCat(measure.right, " of ", measure.cases) : "";
 }
 
+// What a reader has to know of a policy before he compares it with another.
+struct Traits {
+  bool chooses = false;     // by what is asked
+  std::string prefill = "full";  // what the prompt's rows attend to
+};
+
+Traits TraitsOf(const MeasuredPolicy& measured) {
+  Traits traits;
+  const size_t at = measured.canonical.find('@');
+  const absl::StatusOr<Policy> policy = ParsePolicy(measured.canonical.substr(0, at), PolicyNames());
+  if (!policy.ok()) return traits;
+  const std::string baseline = at == std::string::npos ? "" : measured.canonical.substr(at);
+  traits.chooses = policy->salient_millionths > 0 && baseline != "@random" && baseline != "@streaming";
+  if (baseline == "@oracle") traits.prefill = "full, and the answer known";
+  if (!HasFullPrefill(*policy)) traits.prefill = "masked";
+  return traits;
+}
+
+class Report {
+ public:
+  explicit Report(const EvalResults& results)
+      : results_(results), all_(ComparePolicies(results, [](const MeasuredCase&) { return true; })) {
+    for (const MeasuredPolicy& policy : results.policies) names_.push_back(absl::StrCat("`", policy.name, "`"));
+    for (const MeasuredCase& made : results.cases) {
+      if (made.form != kTextForm && std::find(forms_.begin(), forms_.end(), made.form) == forms_.end()) {
+        forms_.push_back(made.form);
+      }
+    }
+    for (const std::string& form : forms_) {
+      by_form_.push_back(ComparePolicies(results, [&](const MeasuredCase& made) { return made.form == form; }));
+    }
+    for (uint32_t length : results.settings.lengths) {
+      lengths_.push_back(absl::StrCat(length));
+      by_length_.push_back(ComparePolicies(results, [&](const MeasuredCase& made) { return made.length == length; }));
+    }
+  }
+
+  std::string Text() const {
+    return absl::StrCat(
+        Head(), "\n**Every policy beside full attention**, all forms and lengths\n\n", Summary(),
+        "\n**Agreement with full attention**, and what the answers have\n\n", Agreement(),
+        "\n**Right answers**, by form; behind it how many more (+) and fewer (−) are right than under full attention\n\n",
+        Table("form", forms_, names_, [&](size_t form, size_t policy) { return RightOf(form, policy); }),
+        "\n**Right − full**, points, by form; `*` where chance is less likely than 5 % (Holm over the policies)\n\n",
+        Table("form", forms_, names_, [&](size_t form, size_t policy) { return PointsOf(form, policy); }),
+        "\n**Right answers**, by tokens of the prompt\n\n", ByLength([](const Comparison& comparison) {
+          return Right(comparison.asked);
+        }),
+        "\n**Perplexity**, × full, by tokens of context\n\n", ByLength([](const Comparison& comparison) {
+          return Interval({comparison.perplexity.value, std::nan(""), std::nan("")}, kRatio);
+        }),
+        "\n**Bytes moved**, by tokens of the prompt\n\n", ByLength(Bytes));
+  }
+
+ private:
+  static std::string Bytes(const Comparison& comparison) {
+    return Percent(comparison.asked.bytes + comparison.continued.bytes,
+                   comparison.asked.full_bytes + comparison.continued.full_bytes);
+  }
+
+  std::string Head() const {
+    const EvalSettings& settings = results_.settings;
+    std::vector<std::string> texts, documents;
+    for (const MeasuredCase& made : results_.cases) {
+      std::vector<std::string>& names = made.form == kTextForm ? documents : texts;
+      if (names.empty() || names.back() != made.text) names.push_back(made.text);
+    }
+    const Comparison& full = all_[FullPolicy(results_)];
+    return absl::StrCat("Model ", settings.model, " (SHA-256 ", settings.fingerprint.substr(0, 12), "…), `",
+                        settings.numerics_class, "`, rows as ", settings.kv_type, ". ", full.asked.cases,
+                        " questions on ", texts.size(), " texts, ", full.continued.tokens, " tokens that continue ",
+                        documents.size(), " documents, prompts of ", absl::StrJoin(settings.lengths, ", "),
+                        " tokens. Texts: ", settings.text, ".\n");
+  }
+
+  std::string Summary() const {
+    const uint32_t full = FullPolicy(results_);
+    return Table("policy", names_,
+                 {"bytes, of full rows in f16", "right", "right − full, points [95 %]", "p, McNemar (Holm)",
+                  "loss of the right answer, nats [95 %]", "perplexity, × full [95 %]", "sees the question", "trained",
+                  "rows uniform", "prefill"},
+                 [&](size_t policy, size_t column) -> std::string {
+                   const Comparison& comparison = all_[policy];
+                   const bool has_questions = comparison.asked.cases > 0, is_full = policy == full;
+                   switch (column) {
+                     case 0:
+                       return Bytes(comparison);
+                     case 1:
+                       return Percent(comparison.asked.right, comparison.asked.cases);
+                     case 2:
+                       return is_full ? "" : Interval(comparison.points, kPoints);
+                     case 3:
+                       return is_full || !has_questions
+                                  ? ""
+                                  : absl::StrCat(P(comparison.p), " (", P(comparison.adjusted_p), ")");
+                     case 4:
+                       return is_full ? "" : Interval(comparison.loss, kNats);
+                     case 5:
+                       return is_full ? "" : Interval(comparison.perplexity, kRatio);
+                     case 6:
+                       return TraitsOf(results_.policies[policy]).chooses ? "yes" : "no";
+                     case 7:
+                       return results_.settings.has_adapter ? "adapter" : "no";
+                     case 8:
+                       return "yes";
+                     default:
+                       return TraitsOf(results_.policies[policy]).prefill;
+                   }
+                 });
+  }
+
+  std::string Agreement() const {
+    return Table("policy", names_,
+                 {"rows kept", "right → wrong", "wrong → right", "of what is asked, found", "same answers",
+                  "same next token", "KL, nats"},
+                 [&](size_t policy, size_t column) -> std::string {
+                   const Comparison& comparison = all_[policy];
+                   const Measure &asked = comparison.asked, &continued = comparison.continued;
+                   switch (column) {
+                     case 0:
+                       return Percent(asked.rows + continued.rows, asked.full_rows + continued.full_rows);
+                     case 1:
+                       return absl::StrCat(comparison.lost);
+                     case 2:
+                       return absl::StrCat(comparison.won);
+                     case 3:
+                       return Percent(asked.found, asked.cases);
+                     case 4:
+                       return Percent(asked.same, asked.cases);
+                     case 5:
+                       return Percent(continued.agreeing, continued.tokens);
+                     default:
+                       return continued.tokens > 0 ? absl::StrFormat("%.3f", continued.divergence / continued.tokens)
+                                                   : "";
+                   }
+                 });
+  }
+
+  std::string RightOf(size_t form, size_t policy) const {
+    const Comparison& comparison = by_form_[form][policy];
+    if (policy == FullPolicy(results_) || comparison.asked.cases == 0) return Right(comparison.asked);
+    return absl::StrCat(comparison.asked.right, " (+", comparison.won, " −", comparison.lost, ")");
+  }
+
+  std::string PointsOf(size_t form, size_t policy) const {
+    const Comparison& comparison = by_form_[form][policy];
+    if (policy == FullPolicy(results_) || comparison.asked.cases == 0) return "";
+    return absl::StrCat(Interval(comparison.points, kPoints), comparison.adjusted_p < kSignificant ? " *" : "");
+  }
+
+  std::string ByLength(const std::function<std::string(const Comparison&)>& cell) const {
+    return Table("policy", names_, lengths_,
+                 [&](size_t policy, size_t length) { return cell(by_length_[length][policy]); });
+  }
+
+  const EvalResults& results_;
+  std::vector<std::string> names_, forms_, lengths_;
+  std::vector<Comparison> all_;                     // [policies]
+  std::vector<std::vector<Comparison>> by_form_;    // [forms][policies]
+  std::vector<std::vector<Comparison>> by_length_;  // [lengths][policies]
+};
+
 }  // namespace
 
-std::vector<std::string> PoliciesOf(const EvalResults& results) {
-  std::vector<std::string> policies;
-  for (const EvalRecord& record : results.records) {
-    if (std::find(policies.begin(), policies.end(), record.policy) == policies.end()) policies.push_back(record.policy);
-  }
-  return policies;
-}
-
-double Perplexity(const Measure& measure) {
-  return measure.given > 0 ? std::exp(measure.surprise / static_cast<double>(measure.given)) : std::nan("");
-}
-
-std::string ReportMarkdown(const EvalResults& results) {
-  const std::vector<std::string> policies = PoliciesOf(results);
-  const EvalSettings& settings = results.settings;
-  auto all = [](const EvalRecord&) { return true; };
-  auto ratio = [&](const std::string& policy, auto wanted) {
-    const double value = Perplexity(results.Sum(policy, wanted)) / Perplexity(results.Sum("full", wanted));
-    return std::isnan(value) ? std::string() : absl::StrFormat("%.3f", value);
-  };
-
-  const Measure text = results.Sum("full", IsText), recall = results.Sum("full", IsRecall);
-  std::string report = absl::StrCat("Model ", settings.model, " (SHA-256 ", settings.fingerprint.substr(0, 12), "…), `",
-                                    settings.numerics_class, "`, rows as ", settings.kv_type, ". ", text.given,
-                                    " tokens of held-out text, ", recall.cases, " questions, prompts of ",
-                                    absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text, ".\n\n");
-
-  absl::StrAppend(&report, "**Summary**, all lengths together\n\n",
-                  Table(policies,
-                        {"bytes moved", "rows kept", "perplexity, × full", "same next token", "KL, nats",
-                         "right answers", "same answers"},
-                        {[&](auto& policy) {
-                           const Measure sum = results.Sum(policy, all);
-                           return Percent(sum.bytes, sum.full_bytes);
-                         },
-                         [&](auto& policy) {
-                           const Measure sum = results.Sum(policy, all);
-                           return Percent(sum.kept_rows, sum.full_rows);
-                         },
-                         [&](auto& policy) { return ratio(policy, IsText); },
-                         [&](auto& policy) {
-                           const Measure sum = results.Sum(policy, IsText);
-                           return Percent(sum.agreeing, sum.positions);
-                         },
-                         [&](auto& policy) {
-                           const Measure sum = results.Sum(policy, IsText);
-                           return sum.positions > 0 ? absl::StrFormat("%.3f", sum.divergence / sum.positions) : "";
-                         },
-                         [&](auto& policy) {
-                           const Measure sum = results.Sum(policy, IsRecall);
-                           return Percent(sum.right, sum.cases);
-                         },
-                         [&](auto& policy) {
-                           const Measure sum = results.Sum(policy, IsRecall);
-                           return Percent(sum.same, sum.cases);
-                         }}));
-
-  std::vector<std::string> heads;
-  std::vector<Column> columns;
-  for (RecallForm form : kRecallForms) {
-    const bool is_asked = std::any_of(results.records.begin(), results.records.end(),
-                                      [&](const EvalRecord& record) { return record.form == RecallFormName(form); });
-    if (!is_asked) continue;
-    heads.push_back(RecallFormName(form));
-    columns.push_back([&results, name = heads.back()](auto& policy) {
-      return Right(results.Sum(policy, [&](const EvalRecord& record) { return record.form == name; }));
-    });
-  }
-  absl::StrAppend(&report, "\n**Right answers**, by form\n\n", Table(policies, heads, columns));
-
-  // Three tables whose columns are lengths.
-  heads.clear();
-  for (uint32_t length : settings.lengths) heads.push_back(absl::StrCat(length));
-  auto by_length = [&](auto cell) {
-    std::vector<Column> cells;
-    for (uint32_t length : settings.lengths) {
-      cells.push_back([cell, length](auto& policy) { return cell(policy, length); });
-    }
-    return Table(policies, heads, cells);
-  };
-  absl::StrAppend(&report, "\n**Right answers**, by tokens of the prompt\n\n",
-                  by_length([&](const std::string& policy, uint32_t length) {
-                    return Right(results.Sum(
-                        policy, [&](const EvalRecord& record) { return IsRecall(record) && record.length == length; }));
-                  }));
-  absl::StrAppend(&report, "\n**Perplexity**, × full, by tokens of context\n\n",
-                  by_length([&](const std::string& policy, uint32_t length) {
-                    return ratio(policy,
-                                 [&](const EvalRecord& record) { return IsText(record) && record.length == length; });
-                  }));
-  absl::StrAppend(&report, "\n**Bytes moved**, by tokens of the prompt\n\n",
-                  by_length([&](const std::string& policy, uint32_t length) {
-                    const Measure sum =
-                        results.Sum(policy, [&](const EvalRecord& record) { return record.length == length; });
-                    return Percent(sum.bytes, sum.full_bytes);
-                  }));
-  return report;
-}
+std::string ReportMarkdown(const EvalResults& results) { return Report(results).Text(); }
 
 absl::StatusOr<std::string> ReplaceFigures(absl::string_view document, absl::string_view body) {
   const size_t begin = document.find(kReportBegin);

@@ -3,7 +3,6 @@
 #define KEDGE_EVAL_REPORT_H_
 
 #include <string>
-#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -11,13 +10,8 @@
 
 namespace kedge {
 
-// Policies in the order of their first records. REQUIRES (of all reports): `full` is among them.
-std::vector<std::string> PoliciesOf(const EvalResults& results);
-
-// exp of the mean surprise. NaN where nothing was given.
-double Perplexity(const Measure& measure);
-
-// Tables: a summary, recall by form and by length, perplexity and bytes by length.
+// Tables: every policy beside full attention; right answers and their differences by form; right answers, perplexity
+// and bytes by length. REQUIRES: `full` is among the policies.
 std::string ReportMarkdown(const EvalResults& results);
 
 inline constexpr char kReportBegin[] = "<!-- figures: begin -->";
