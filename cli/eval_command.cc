@@ -50,7 +50,7 @@ namespace fs = std::filesystem;
 constexpr char kDefaultPolicies[] =
     "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
     "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.25; "
-    "salient@random; salient@bm25; salient@streaming; salient@oracle; full@int8; full@int4; full@int2";
+    "salient@random; salient@bm25; salient@streaming; salient@snapkv; salient@chunkkv; salient@oracle; full@int8; full@int4; full@int2";
 constexpr uint32_t kBatch = 16;  // sequences that answer at once
 // So many prompts of the longest have room under full attention: half of them while their rows are computed, and the
 // other half for those that answer. What needs more takes turns.
@@ -165,7 +165,9 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalPolicy> policies, ParsePolicies(flags.policies, names));
-  MeasureOptions options{.end_ids = tokenizer->end_ids(), .batch = kBatch};
+  MeasureOptions options{.num_heads = static_cast<uint32_t>(config.num_heads),
+                         .end_ids = tokenizer->end_ids(),
+                         .batch = kBatch};
   KEDGE_ASSIGN_OR_RETURN(options.fingerprint, ModelFingerprint(files));
   options.text_of = [&](absl::Span<const uint32_t> ids) {
     Detokenizer detokenizer(tokenizer.get(), /*skip_special_tokens=*/true);

@@ -16,7 +16,7 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kQueryRows = 48;  // of the last message's beginning, and of its end
+constexpr uint32_t kQueryRows = 48;  // of the last message's beginning, and of its end, where no question is known
 
 struct Baseline {
   absl::string_view name;
@@ -25,6 +25,7 @@ struct Baseline {
 };
 constexpr Baseline kBaselines[] = {{"random", RowChoice::kRandom, 0}, {"bm25", RowChoice::kBm25, 0},
                                    {"oracle", RowChoice::kOracle, 0}, {"streaming", RowChoice::kStreaming, 0},
+                                   {"snapkv", RowChoice::kSnapKv, 0}, {"chunkkv", RowChoice::kChunkKv, 0},
                                    {"int8", RowChoice::kOwn, 8},      {"int4", RowChoice::kOwn, 4},
                                    {"int2", RowChoice::kOwn, 2}};
 
@@ -41,14 +42,24 @@ std::string TextOfRange(const Content& content, const PositionRange& range, cons
   return text_of(absl::MakeConstSpan(content.ids).subspan(range.begin, range.end - range.begin));
 }
 
-std::vector<size_t> InOrderOfWords(const Content& content, absl::Span<const PositionRange> sequences,
-                                   const TextOf& text_of) {
+// The question, with the beginning of its sentence; or the last message's beginning and end, where one may stand.
+std::string QueryOf(const Content& content, absl::Span<const PositionRange> sequences, uint32_t own_begin,
+                    const TextOf& text_of) {
   const uint32_t begin = content.turn_begin, end = content.prompt_length;
+  if (own_begin + 1 < end) {
+    const auto sentence = std::find_if(sequences.begin(), sequences.end(),
+                                       [&](const PositionRange& sequence) { return own_begin < sequence.end; });
+    return TextOfRange(content, {sentence->begin, end}, text_of);
+  }
   const uint32_t begun = std::min(end, begin + kQueryRows), last = std::max(begun, end - std::min(end, kQueryRows));
+  return absl::StrCat(TextOfRange(content, {begin, begun}, text_of), " ", TextOfRange(content, {last, end}, text_of));
+}
+
+std::vector<size_t> InOrderOfWords(const Content& content, absl::Span<const PositionRange> sequences,
+                                   uint32_t own_begin, const TextOf& text_of) {
   std::vector<std::string> texts;
   for (const PositionRange& sequence : sequences) texts.push_back(TextOfRange(content, sequence, text_of));
-  return RankByBm25(texts, absl::StrCat(TextOfRange(content, {begin, begun}, text_of), " ",
-                                        TextOfRange(content, {last, end}, text_of)));
+  return RankByBm25(texts, QueryOf(content, sequences, own_begin, text_of));
 }
 
 bool Overlap(const PositionRange& a, const PositionRange& b) { return a.begin < b.end && b.begin < a.end; }
@@ -117,7 +128,7 @@ absl::StatusOr<EvalPolicy> ParseEvalPolicy(absl::string_view text, const PolicyN
   return parsed;
 }
 
-std::vector<PositionRange> ChooseRows(RowChoice rows, const Content& content, absl::Span<const PositionRange> evidence,
+std::vector<PositionRange> ChooseRows(RowChoice rows, const Content& content, const KnownRows& known,
                                       const TextOf& text_of) {
   const std::vector<PositionRange>& own = *content.salient;
   if (rows == RowChoice::kOwn) return own;
@@ -125,14 +136,14 @@ std::vector<PositionRange> ChooseRows(RowChoice rows, const Content& content, ab
   uint32_t budget = 0;
   for (const PositionRange& range : own) budget += outline.Charge(range);
   switch (rows) {
-    case RowChoice::kStreaming:
-      return LatestRows(outline, budget);
     case RowChoice::kRandom:
       return Fill(outline, InRandomOrder(content, outline.sequences.size()), budget);
     case RowChoice::kBm25:
-      return Fill(outline, InOrderOfWords(content, outline.sequences, text_of), budget);
+      return Fill(outline, InOrderOfWords(content, outline.sequences, known.own_begin, text_of), budget);
+    case RowChoice::kOracle:
+      return Fill(outline, Overlapping(outline.sequences, known.evidence, own), budget);
     default:
-      return Fill(outline, Overlapping(outline.sequences, evidence, own), budget);
+      return LatestRows(outline, budget);
   }
 }
 

@@ -23,6 +23,8 @@ Content Example() {
   return content;
 }
 
+const KnownRows kUnknown = {.own_begin = 199};
+
 std::string Words(absl::Span<const uint32_t> ids) {
   return absl::StrJoin(ids, " ", [](std::string* out, uint32_t id) { absl::StrAppend(out, "w", id % 70); });
 }
@@ -50,14 +52,15 @@ TEST(BaselinesTest, TextsAndCanonicalTexts) {
 
 TEST(BaselinesTest, EveryChoiceFillsTheBudgetAndNoMore) {
   const Content content = Example();
-  EXPECT_EQ(ChooseRows(RowChoice::kOwn, content, {}, Words), *content.salient);
+  EXPECT_EQ(ChooseRows(RowChoice::kOwn, content, kUnknown, Words), *content.salient);
   for (RowChoice rows : {RowChoice::kRandom, RowChoice::kBm25, RowChoice::kStreaming}) {
-    const std::vector<PositionRange> chosen = ChooseRows(rows, content, {}, Words);
+    const std::vector<PositionRange> chosen = ChooseRows(rows, content, kUnknown, Words);
     EXPECT_EQ(Charge(content, chosen), 15u) << static_cast<int>(rows);
-    EXPECT_EQ(chosen, ChooseRows(rows, content, {}, Words));
+    EXPECT_EQ(chosen, ChooseRows(rows, content, kUnknown, Words));
     EXPECT_NE(chosen, *content.salient);
   }
-  EXPECT_LE(Charge(content, ChooseRows(RowChoice::kOracle, content, {{0, 190}}, Words)), 15u);
+  const PositionRange much[] = {{0, 190}};
+  EXPECT_LE(Charge(content, ChooseRows(RowChoice::kOracle, content, {.evidence = much}, Words)), 15u);
 }
 
 TEST(BaselinesTest, RandomOrderIsThatOfThePrompt) {
@@ -65,7 +68,7 @@ TEST(BaselinesTest, RandomOrderIsThatOfThePrompt) {
   std::set<uint32_t> begins;
   for (uint32_t i = 0; i < 30; ++i) {
     content.ids[0] = 1000 + i;
-    begins.insert(ChooseRows(RowChoice::kRandom, content, {}, Words)[0].begin);
+    begins.insert(ChooseRows(RowChoice::kRandom, content, kUnknown, Words)[0].begin);
   }
   EXPECT_GT(begins.size(), 5u);
 }
@@ -78,24 +81,34 @@ TEST(BaselinesTest, SearchFindsTheWordsOfTheMessagesBeginningAndEnd) {
     return absl::StrJoin(ids, " ", [](std::string* out, uint32_t id) { absl::StrAppend(out, "w", id); });
   };
   for (uint32_t i = 0; i < 5; ++i) content.ids[80 + i] = content.ids[90 + i] = 20 + i;
-  const std::vector<PositionRange> chosen = ChooseRows(RowChoice::kBm25, content, {}, rare);
+  const std::vector<PositionRange> chosen = ChooseRows(RowChoice::kBm25, content, kUnknown, rare);
   EXPECT_EQ(Charge(content, chosen), 15u);
   for (const PositionRange& range : chosen) EXPECT_TRUE(range.begin < 60 || range.begin == 80 || range.begin == 90);
   content.salient = {{0, 0}};
-  EXPECT_TRUE(ChooseRows(RowChoice::kBm25, content, {}, rare).empty());
+  EXPECT_TRUE(ChooseRows(RowChoice::kBm25, content, kUnknown, rare).empty());
+}
+
+TEST(BaselinesTest, SearchKnowsTheQuestionWhereATextHasSeveral) {
+  Content content = Example();
+  for (uint32_t i = 0; i < 5; ++i) content.ids[120 + i] = content.ids[187 + i];
+  // Rows 187.. ask, and the beginning of their sentence, 185..: only 120..124 has such words, and they themselves do.
+  auto plain = [](absl::Span<const uint32_t> ids) { return absl::StrJoin(ids, " "); };
+  const std::vector<PositionRange> chosen = ChooseRows(RowChoice::kBm25, content, {.own_begin = 187}, plain);
+  EXPECT_THAT(chosen, testing::Contains(PositionRange{120, 125}));
 }
 
 TEST(BaselinesTest, TheOracleTakesEvidenceFirstAndThenThePolicysOwn) {
   const Content content = Example();
-  EXPECT_EQ(ChooseRows(RowChoice::kOracle, content, {{72, 73}}, Words),
+  const PositionRange evidence[] = {{72, 73}};
+  EXPECT_EQ(ChooseRows(RowChoice::kOracle, content, {.evidence = evidence}, Words),
             (std::vector<PositionRange>{{50, 60}, {70, 75}}));
-  EXPECT_EQ(ChooseRows(RowChoice::kOracle, content, {}, Words), *content.salient);
+  EXPECT_EQ(ChooseRows(RowChoice::kOracle, content, kUnknown, Words), *content.salient);
 }
 
 TEST(BaselinesTest, StreamingTakesTheLatestRows) {
   const Content content = Example();
   const uint32_t window = OutlinePrompt(content).window_begin;
-  EXPECT_EQ(ChooseRows(RowChoice::kStreaming, content, {}, Words),
+  EXPECT_EQ(ChooseRows(RowChoice::kStreaming, content, kUnknown, Words),
             (std::vector<PositionRange>{{window - 15, window}}));
 }
 

@@ -86,15 +86,42 @@ absl::Status ComputeRows(const SalienceHeads& heads, std::vector<Running>* runni
   }
 }
 
+// Where rows [0, end) of a prompt lie that was computed in full.
+std::vector<RowRef> FirstRows(const ComputedPrompt& prompt, uint32_t end) {
+  return prompt.sequence->StateRows({.end = end}, 0, end);
+}
+
 // Where the prompt's row lies for each row of a state, in the state's order.
 std::vector<RowRef> RowsOf(const ComputedPrompt& prompt, const StateShape& shape) {
   const uint32_t count = static_cast<uint32_t>(shape.num_rows());
   if (!HasFullPrefill(prompt.sequence->content().policy)) return prompt.sequence->StateRows(shape, 0, count);
-  const std::vector<RowRef> all = prompt.sequence->StateRows({.end = shape.end}, 0, shape.end);
+  const std::vector<RowRef> all = FirstRows(prompt, shape.end);
   std::vector<RowRef> rows;
   for (uint32_t position : shape.kept) rows.push_back(all[position]);
   rows.insert(rows.end(), all.begin() + shape.recent_begin, all.end());
   return rows;
+}
+
+absl::StatusOr<RowBuffer> ReadRows(std::vector<RowRef> rows, StepDevice* device) {
+  const RowBuffer bytes = device->NewRowBuffer(rows.size() * device->row_shape().row_bytes());
+  KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(rows), bytes)->Wait());
+  return bytes;
+}
+
+// Rows that are not as the prompt has them: made on the host, and written to their places.
+absl::Status WriteChanged(const ComputedPrompt& prompt, const Following& following, std::vector<RowRef> from,
+                          const Sequence::Places& places, StepDevice* device) {
+  const RowShape& shape = device->row_shape();
+  KEDGE_ASSIGN_OR_RETURN(const RowBuffer rows, ReadRows(std::move(from), device));
+  if (following.head_rows != nullptr) {
+    KEDGE_ASSIGN_OR_RETURN(const RowBuffer all,
+                           ReadRows(FirstRows(prompt, prompt.sequence->content().prompt_length - 1), device));
+    PutHeadRows(shape, *following.head_rows, all.bytes, rows.bytes);
+  }
+  if (following.bits > 0) KEDGE_RETURN_IF_ERROR(RoundRows(shape, following.bits, rows.bytes));
+  device->WriteRows(places.rows, rows.Share());
+  if (places.any_copy) device->WriteRows(places.copies, rows.Share());
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -156,12 +183,8 @@ absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt
   if (count == 0) return sequence;
   std::vector<RowRef> from = RowsOf(prompt, shape);
   const Sequence::Places places = sequence->StatePlaces(shape, 0, count);
-  if (following.bits > 0) {
-    const RowBuffer rows = device->NewRowBuffer(count * device->row_shape().row_bytes());
-    KEDGE_RETURN_IF_ERROR(device->ReadRows(std::move(from), rows)->Wait());
-    KEDGE_RETURN_IF_ERROR(RoundRows(device->row_shape(), following.bits, rows.bytes));
-    device->WriteRows(places.rows, rows.Share());
-    if (places.any_copy) device->WriteRows(places.copies, rows.Share());
+  if (following.bits > 0 || following.head_rows != nullptr) {
+    KEDGE_RETURN_IF_ERROR(WriteChanged(prompt, following, std::move(from), places, device));
     return sequence;
   }
   std::vector<RowRef> to = places.rows;
@@ -172,6 +195,32 @@ absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt
   }
   device->CopyRows(std::move(from), std::move(to));
   return sequence;
+}
+
+absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin, PagePool* pool,
+                                                 StepDevice* device) {
+  Content content = prompt.sequence->content();
+  content = {.ids = {content.ids.begin(), content.ids.begin() + content.prompt_length - 1},
+             .prompt_length = content.prompt_length,
+             .policy = kFullAttention};
+  KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool->Reserve(PagesFor(content, begin, device->max_rows(), 0)));
+  auto sequence = std::make_unique<Sequence>(std::move(content), std::move(lease));
+  const StateShape shape = sequence->BeginState(begin);
+  if (begin > 0) device->CopyRows(FirstRows(prompt, begin), sequence->StatePlaces(shape, 0, begin).rows);
+  return sequence;
+}
+
+void PutHeadRows(const RowShape& shape, const HeadRows& head_rows, absl::Span<const uint8_t> all,
+                 absl::Span<uint8_t> rows) {
+  const size_t values = shape.row_bytes() / (size_t{2} * shape.layers * shape.kv_heads);  // of one head's key
+  const size_t all_rows = all.size() / shape.row_bytes(), num_rows = rows.size() / shape.row_bytes();
+  for (size_t block = 0; block < 2 * head_rows.size(); ++block) {  // keys and values of a head
+    const std::vector<uint32_t>& positions = head_rows[block / 2];
+    for (size_t i = 0; i < positions.size(); ++i) {
+      std::copy_n(all.begin() + (block * all_rows + positions[i]) * values, values,
+                  rows.begin() + (block * num_rows + i) * values);
+    }
+  }
 }
 
 StateSize SizeOfState(const Content& content, int bits, const std::string& fingerprint, const StepDevice& device) {

@@ -49,17 +49,32 @@ absl::StatusOr<std::vector<ComputedPrompt>> ComputePrompts(const PrefixState& st
                                                            const SalienceHeads& heads, PagePool* pool,
                                                            StepDevice* device);
 
+// [layers * kv_heads]: positions, ascending and as many for each.
+using HeadRows = std::vector<std::vector<uint32_t>>;
+
 // What goes on from one prompt.
 struct Following {
   Content content;              // one of ComputedPrompt::contents, or one of these with another choice
   std::vector<uint32_t> given;  // known ids behind the prompt; the last of them is not computed
   uint32_t max_new = 0;         // room for so many more
   int bits = 0;                 // of the values of State(n-1)'s rows (rounding.h); 0: as they are
+  // What stands in the places of State(n-1)'s rows before its recent ones, as many. Null: these rows themselves.
+  // REQUIRES otherwise: the prompt was computed in full, and all its kept rows stand before the recent ones.
+  std::shared_ptr<const HeadRows> head_rows;
 };
 
 // A sequence at row n-1, with the rows of its State(n-1). kResourceExhausted: the pool has too few pages left.
 absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt, Following following, PagePool* pool,
                                                     StepDevice* device);
+
+// A sequence over the prompt at row `begin`, under full attention: the rows from there to n-2 can be computed again.
+// REQUIRES: the prompt was computed in full. kResourceExhausted as above.
+absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin, PagePool* pool,
+                                                 StepDevice* device);
+
+// Puts into the first of `rows`, for each head, its own of `all` rows. Both are in the order of a frame.
+void PutHeadRows(const RowShape& shape, const HeadRows& head_rows, absl::Span<const uint8_t> all,
+                 absl::Span<uint8_t> rows);
 
 // State(n-1) as a prefill node would send it.
 struct StateSize {

@@ -2,15 +2,18 @@
 #include "eval/measure_text.h"
 
 #include <algorithm>
+#include <map>
+#include <memory>
 #include <utility>
 
-#include "common/base/check.h"
+#include "common/anchor/tracker.h"
 #include "common/base/status.h"
 #include "common/kv/page_pool.h"
 #include "eval/agreement.h"
 #include "eval/answers.h"
 #include "eval/computed_prompt.h"
 #include "eval/continuation.h"
+#include "eval/head_rows.h"
 #include "eval/prefix.h"
 
 namespace kedge {
@@ -83,7 +86,7 @@ class TextMeasurement {
     std::vector<AnswerJob> jobs;
     for (size_t i = 0; i < prompts.size(); ++i) {
       const EvalCase& made = text_.cases[first + i];
-      AddJobs(made, prompts[i], PromptContent(made.continuation, kFullAttention), /*bits=*/0, /*is_reference=*/true,
+      AddJobs(made, prompts[i], {.content = PromptContent(made.continuation, kFullAttention)}, /*is_reference=*/true,
               &reference_.references[first + i], &reference_.outcomes[first + i], &jobs);
     }
     return RunAnswers(jobs, options_.end_ids, options_.batch, device_);
@@ -93,6 +96,7 @@ class TextMeasurement {
     std::vector<AnswerJob> jobs;
     for (size_t i = 0; i < prompts.size(); ++i) {
       const EvalCase& made = text_.cases[first + i];
+      std::map<uint32_t, HeadScores> scores;
       for (size_t p = 0; p < policies_.size(); ++p) {
         const EvalPolicy& policy = *policies_[p];
         Outcome& outcome = outcomes_[p][first + i];
@@ -102,22 +106,47 @@ class TextMeasurement {
         }
         Content content = prompts[i].contents[p];
         if (content.salient.has_value()) {
-          content.salient = ChooseRows(policy.rows, content, made.evidence, options_.text_of);
+          content.salient = ChooseRows(policy.rows, content, {.evidence = made.evidence, .own_begin = made.fork},
+                                       options_.text_of);
         }
-        AddJobs(made, prompts[i], std::move(content), policy.bits, /*is_reference=*/false,
-                &reference_.references[first + i], &outcome, &jobs);
+        Following kept{.content = std::move(content), .bits = policy.bits};
+        KEDGE_ASSIGN_OR_RETURN(kept.head_rows, HeadRowsOf(policy.rows, prompts[i], kept.content, &scores));
+        AddJobs(made, prompts[i], kept, /*is_reference=*/false, &reference_.references[first + i], &outcome, &jobs);
       }
     }
     return RunAnswers(jobs, options_.end_ids, options_.batch, device_);
   }
 
-  // What follows one prompt, whose rows are kept as `content` and `bits` say.
-  void AddJobs(const EvalCase& made, const ComputedPrompt& prompt, Content content, int bits, bool is_reference,
+  // Null where all heads keep the same rows. `scores`: of the prompt, by where its latest rows begin.
+  absl::StatusOr<std::shared_ptr<const HeadRows>> HeadRowsOf(RowChoice rows, const ComputedPrompt& prompt,
+                                                             const Content& content,
+                                                             std::map<uint32_t, HeadScores>* scores) {
+    if (rows != RowChoice::kSnapKv && rows != RowChoice::kChunkKv) return nullptr;
+    AnchorTracker tracker(&content);
+    tracker.AdvanceTo(content.prompt_length - 1);
+    const StateShape shape = tracker.State();
+    if (shape.kept.empty()) return nullptr;
+    if (!scores->contains(shape.recent_begin)) {
+      KEDGE_ASSIGN_OR_RETURN((*scores)[shape.recent_begin],
+                             ObserveHeads(prompt, shape.recent_begin, options_.num_heads, &pool_, device_));
+    }
+    const HeadScores& own = (*scores)[shape.recent_begin];
+    const uint32_t count = static_cast<uint32_t>(shape.kept.size());
+    return std::make_shared<const HeadRows>(rows == RowChoice::kSnapKv
+                                                ? ChooseByHead(own, count)
+                                                : ChooseChunks(own, device_->row_shape().kv_heads, count));
+  }
+
+  // What follows one prompt, whose rows are kept as `kept` says.
+  void AddJobs(const EvalCase& made, const ComputedPrompt& prompt, const Following& kept, bool is_reference,
                Reference* reference, Outcome* outcome, std::vector<AnswerJob>* jobs) {
-    const StateSize size = SizeOfState(content, bits, options_.fingerprint, *device_);
+    const StateSize size = SizeOfState(kept.content, kept.bits, options_.fingerprint, *device_);
     outcome->rows = size.rows;
     outcome->bytes = size.bytes;
-    auto begin = [this, &prompt](const Following& following) {
+    auto begin = [&](std::vector<uint32_t> given, uint32_t max_new) {
+      Following following = kept;
+      following.given = std::move(given);
+      following.max_new = max_new;
       return [this, &prompt, following] { return TakeState(prompt, following, &pool_, device_); };
     };
     if (const std::vector<uint32_t> given = GivenIds(made, options_); !given.empty()) {
@@ -126,9 +155,7 @@ class TextMeasurement {
         if (is_reference) reference->logprobs.push_back(logprobs);
         ScoreGiven(given[i], reference->logprobs[i], logprobs, outcome);
       };
-      jobs->push_back({.begin = begin({.content = content, .given = given, .bits = bits}),
-                       .given = given,
-                       .score = std::move(score)});
+      jobs->push_back({.begin = begin(given, 0), .given = given, .score = std::move(score)});
     }
     const uint32_t max_new = made.continuation.max_new;
     if (max_new == 0) return;
@@ -137,9 +164,7 @@ class TextMeasurement {
       if (is_reference) reference->answer = ids;
       outcome->same = ids == reference->answer;
     };
-    jobs->push_back({.begin = begin({.content = std::move(content), .max_new = max_new, .bits = bits}),
-                     .max_new = max_new,
-                     .answered = std::move(answered)});
+    jobs->push_back({.begin = begin({}, max_new), .max_new = max_new, .answered = std::move(answered)});
   }
 
   const EvalText& text_;

@@ -23,6 +23,7 @@ namespace kedge {
 struct MeasureOptions {
   std::string fingerprint;
   SalienceHeads heads;            // choose salient sequences
+  uint32_t num_heads = 0;         // query heads: whose attention chooses rows by head
   std::vector<uint32_t> end_ids;  // end an answer; sorted
   TextOf text_of;                 // what a client would see
   std::function<std::vector<uint32_t>(absl::string_view)> ids_of;

@@ -55,7 +55,8 @@ std::string Right(const Measure& measure) {
 
 // What a reader has to know of a policy before he compares it with another.
 struct Traits {
-  bool chooses = false;     // by what is asked
+  bool chooses = false;  // by what is asked
+  std::string uniform = "yes";   // whether all layers and heads keep the same rows
   std::string prefill = "full";  // what the prompt's rows attend to
 };
 
@@ -67,6 +68,10 @@ Traits TraitsOf(const MeasuredPolicy& measured) {
   const std::string baseline = at == std::string::npos ? "" : measured.canonical.substr(at);
   traits.chooses = policy->salient_millionths > 0 && baseline != "@random" && baseline != "@streaming";
   if (baseline == "@oracle") traits.prefill = "full, and the answer known";
+  if (baseline == "@snapkv" || baseline == "@chunkkv") {
+    traits.uniform = baseline == "@snapkv" ? "no: by head" : "no: by layer";
+    traits.prefill = "full, and all heads' attention";
+  }
   if (!HasFullPrefill(*policy)) traits.prefill = "masked";
   return traits;
 }
@@ -157,7 +162,7 @@ class Report {
                      case 7:
                        return results_.settings.has_adapter ? "adapter" : "no";
                      case 8:
-                       return "yes";
+                       return TraitsOf(results_.policies[policy]).uniform;
                      default:
                        return TraitsOf(results_.policies[policy]).prefill;
                    }
