@@ -50,7 +50,8 @@ namespace fs = std::filesystem;
 constexpr char kDefaultPolicies[] =
     "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
     "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.25; "
-    "salient@random; salient@bm25; salient@streaming; salient@snapkv; salient@chunkkv; salient@oracle; full@int8; full@int4; full@int2";
+    "salient@random; salient@bm25; salient@streaming; salient@snapkv; salient@chunkkv; salient@oracle; full@int8; "
+    "full@int4; full@int2";
 constexpr uint32_t kBatch = 16;  // sequences that answer at once
 // So many prompts of the longest have room under full attention: half of them while their rows are computed, and the
 // other half for those that answer. What needs more takes turns.
@@ -72,9 +73,8 @@ absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, c
   std::vector<EvalPolicy> policies;
   auto add = [&](absl::string_view text) -> absl::Status {
     KEDGE_ASSIGN_OR_RETURN(EvalPolicy policy, ParseEvalPolicy(text, names));
-    const bool known = std::any_of(policies.begin(), policies.end(), [&](const EvalPolicy& other) {
-      return other.Canonical() == policy.Canonical();
-    });
+    const bool known = std::any_of(policies.begin(), policies.end(),
+                                   [&](const EvalPolicy& other) { return other.Canonical() == policy.Canonical(); });
     if (!known) policies.push_back(std::move(policy));
     return absl::OkStatus();
   };
@@ -165,9 +165,8 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<const Tokenizer> tokenizer, Tokenizer::Load(*files.base));
   KEDGE_ASSIGN_OR_RETURN(const PolicyNames names, FindPolicyNames(*files.base, *tokenizer, files.adapter_policy()));
   KEDGE_ASSIGN_OR_RETURN(const std::vector<EvalPolicy> policies, ParsePolicies(flags.policies, names));
-  MeasureOptions options{.num_heads = static_cast<uint32_t>(config.num_heads),
-                         .end_ids = tokenizer->end_ids(),
-                         .batch = kBatch};
+  MeasureOptions options{
+      .num_heads = static_cast<uint32_t>(config.num_heads), .end_ids = tokenizer->end_ids(), .batch = kBatch};
   KEDGE_ASSIGN_OR_RETURN(options.fingerprint, ModelFingerprint(files));
   options.text_of = [&](absl::Span<const uint32_t> ids) {
     Detokenizer detokenizer(tokenizer.get(), /*skip_special_tokens=*/true);
@@ -220,9 +219,8 @@ absl::StatusOr<EvalResults> Evaluate(const EvalFlags& flags) {
   ResultsFile file(flags.out);
   EvalResults results = file.Load(settings);
   const bool is_complete = std::all_of(texts.begin(), texts.end(), [&](const EvalText& text) {
-    return std::all_of(policies.begin(), policies.end(), [&](const EvalPolicy& policy) {
-      return IsMeasured(results, text, policy, options.heads);
-    });
+    return std::all_of(policies.begin(), policies.end(),
+                       [&](const EvalPolicy& policy) { return IsMeasured(results, text, policy, options.heads); });
   });
   if (is_complete) return Asked(results, policies, options.heads);
 
@@ -284,7 +282,8 @@ void AddEvalCommand(CLI::App* app, Action* action) {
                    "DIR.md; what records.tsv has from an earlier run is not measured again, and if nothing is "
                    "missing the tables are made without the model's weights")
       ->type_name(kFileType);
-  AddFormatOption(command, "text: Markdown tables; json: every case under every policy, which they are made from", &flags->format);
+  AddFormatOption(command, "text: Markdown tables; json: every case under every policy, which they are made from",
+                  &flags->format);
   command->callback([flags, action] { *action = [flags] { return RunEvalCommand(*flags); }; });
 }
 

@@ -102,9 +102,8 @@ std::vector<PositionRange> Fill(const PromptOutline& outline, absl::Span<const s
 }  // namespace
 
 std::string EvalPolicy::Canonical() const {
-  const auto baseline = std::find_if(std::begin(kBaselines), std::end(kBaselines), [&](const Baseline& other) {
-    return other.rows == rows && other.bits == bits;
-  });
+  const auto baseline = std::find_if(std::begin(kBaselines), std::end(kBaselines),
+                                     [&](const Baseline& other) { return other.rows == rows && other.bits == bits; });
   const std::string canonical = CanonicalPolicy(policy);
   return baseline == std::end(kBaselines) ? canonical : absl::StrCat(canonical, "@", baseline->name);
 }

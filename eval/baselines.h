@@ -6,7 +6,8 @@
 //   @bm25       ... in the order of BM25 (Robertson et al., "Okapi at TREC-3", 1994; k1 = 1.2, b = 0.75): what a search
 //               by the words of the question would keep
 //   @oracle     ... to those that hold what the answer needs, which nobody knows; then to those that the policy chose
-//   @streaming  ... to the latest rows, so that with the sinks this is StreamingLLM (Xiao et al., 2024) on a prompt that
+//   @streaming  ... to the latest rows, so that with the sinks this is StreamingLLM (Xiao et al., 2024) on a prompt
+//   that
 //               was computed in full
 //   @snapkv     ... to rows of each KV head's own, those that the latest rows attend to most (head_rows.h)
 //   @chunkkv    ... to runs of rows of each layer's own (head_rows.h)

@@ -15,7 +15,8 @@ namespace kedge {
 // ASCII sign is a word of its own, as in languages without spaces.
 std::vector<std::string> WordsOf(absl::string_view text);
 
-// Numbers of `texts`, the best match first; equal ones in their order. With k1 = 1.2 and b = 0.75, idf = log(1 + (N - df
+// Numbers of `texts`, the best match first; equal ones in their order. With k1 = 1.2 and b = 0.75, idf = log(1 + (N -
+// df
 // + 0.5) / (df + 0.5)), each word of the query once.
 std::vector<size_t> RankByBm25(absl::Span<const std::string> texts, absl::string_view query);
 

@@ -16,10 +16,10 @@ TEST(Bm25Test, WordsAreRunsOfLettersOrSingleCharacters) {
 
 // Scores worked out apart: 2.711, 1.272, 0, 0.964.
 TEST(Bm25Test, RareWordsAndShortTextsComeFirst) {
-  EXPECT_THAT(RankByBm25({"the gate code is red", "the gate of the old town wall is open and it is wide", "a dog",
-                          "the gate"},
-                         "What is the gate code?"),
-              ElementsAre(0, 1, 3, 2));
+  EXPECT_THAT(
+      RankByBm25({"the gate code is red", "the gate of the old town wall is open and it is wide", "a dog", "the gate"},
+                 "What is the gate code?"),
+      ElementsAre(0, 1, 3, 2));
 }
 
 TEST(Bm25Test, WithoutAMatchTheOrderStays) {

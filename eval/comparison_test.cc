@@ -15,10 +15,8 @@ EvalResults Example() {
   EvalResults results{.policies = {{.name = "window", .canonical = "w"}, {.name = "full", .canonical = "f"}}};
   const bool full_right[] = {true, true, true, true, false, false}, right[] = {true, true, false, false, true, false};
   for (uint32_t i = 0; i < 6; ++i) {
-    const uint32_t made = results.NumberOf(MeasuredCase{.text = absl::StrCat("t", i / 2),
-                                                        .number = i % 2,
-                                                        .form = i < 4 ? "single" : "pair",
-                                                        .full_bytes = 100});
+    const uint32_t made = results.NumberOf(MeasuredCase{
+        .text = absl::StrCat("t", i / 2), .number = i % 2, .form = i < 4 ? "single" : "pair", .full_bytes = 100});
     results.Add(1, made, {.right = full_right[i], .loss = 1000000, .tokens = 4, .bytes = 101});
     results.Add(0, made, {.right = right[i], .loss = 1000000 + i * 200000, .tokens = 4, .bytes = 10});
   }

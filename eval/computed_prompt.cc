@@ -32,9 +32,8 @@ absl::StatusOr<Running> Begin(const PrefixState& state, const Continuation& cont
   const Policy& computing = ComputingPolicy(policies);
   Running running{.choosers = std::vector<std::optional<Salience>>(policies.size())};
   for (const Policy& policy : policies) running.prompt.contents.push_back(PromptContent(continuation, policy));
-  KEDGE_ASSIGN_OR_RETURN(
-      running.prompt.sequence,
-      GoOnFrom(state, PromptContent(continuation, computing), &heads, /*max_new=*/0, pool, device));
+  KEDGE_ASSIGN_OR_RETURN(running.prompt.sequence,
+                         GoOnFrom(state, PromptContent(continuation, computing), &heads, /*max_new=*/0, pool, device));
   for (size_t i = 0; i < policies.size(); ++i) {
     if (!running.prompt.contents[i].NeedsChoice() || policies[i] == computing) continue;
     Salience& chooser = running.choosers[i].emplace(running.prompt.contents[i], heads);

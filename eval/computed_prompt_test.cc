@@ -66,8 +66,8 @@ Logits Alone(const Continuation& continuation, const Policy& policy, Content* co
   Logits logits;
   while (sequence.pending() > 0) {
     const uint32_t first = sequence.position();
-    const Slice slice{.sequence = &sequence, .rows = std::min(1 + first % 7, sequence.ready()),
-                      .logits = WantedLogits::kAll};
+    const Slice slice{
+        .sequence = &sequence, .rows = std::min(1 + first % 7, sequence.ready()), .logits = WantedLogits::kAll};
     const auto step = LaunchStep({slice}, device.get());
     EXPECT_TRUE(FinishStep({slice}, step.get(), device.get()).ok());
     for (uint32_t row = first; row < sequence.position(); ++row) {
@@ -132,11 +132,10 @@ TEST(ComputedPromptTest, EachPolicyGoesOnAsIfAlone) {
       };
       jobs.push_back({.begin = begin({.content = prompt.contents[i], .given = continuation.given}),
                       .given = continuation.given,
-                      .score =
-                          [&, i](size_t row, absl::Span<const float> logits) {
-                            ASSERT_EQ(row, given[i].size());
-                            given[i].emplace_back(logits.begin(), logits.end());
-                          }});
+                      .score = [&, i](size_t row, absl::Span<const float> logits) {
+                        ASSERT_EQ(row, given[i].size());
+                        given[i].emplace_back(logits.begin(), logits.end());
+                      }});
       jobs.push_back({.begin = begin({.content = prompt.contents[i], .max_new = 12}),
                       .max_new = 12,
                       .answered = [&, i](std::vector<uint32_t> ids) { answers[i] = std::move(ids); }});

@@ -26,7 +26,7 @@ struct EvalCase {
   std::vector<std::string> answers;
   std::string expected;                 // the reply of an ideal model, scored as a given text; empty with a given text
   std::vector<PositionRange> evidence;  // of the prompt: the sentences that hold what is needed, ascending
-  uint32_t fork = 0;  // where it goes on from the prefix; less than the prompt's length
+  uint32_t fork = 0;                    // where it goes on from the prefix; less than the prompt's length
 };
 
 // Cases whose prompts are equal up to their forks: their rows before are computed once for each policy.

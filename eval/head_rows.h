@@ -1,10 +1,10 @@
 // Rows that differ from head to head or from layer to layer, chosen by the attention of a prompt's latest rows.
 //
-// SnapKV (Li et al., NeurIPS 2024), as kvpress computes it: for each KV head the positions to which the latest rows give
-// the most attention, all query heads of the KV head together, averaged over five neighbours. ChunkKV (Liu et al.,
+// SnapKV (Li et al., NeurIPS 2024), as kvpress computes it: for each KV head the positions to which the latest rows
+// give the most attention, all query heads of the KV head together, averaged over five neighbours. ChunkKV (Liu et al.,
 // 2025): for each layer whole runs of 20 positions, by the mean of these scores over its heads. Budgets are equal for
-// all heads, so such rows can be put in the places of rows of a State: positions are part of the keys, and attention does
-// not ask in which order rows stand.
+// all heads, so such rows can be put in the places of rows of a State: positions are part of the keys, and attention
+// does not ask in which order rows stand.
 #ifndef KEDGE_EVAL_HEAD_ROWS_H_
 #define KEDGE_EVAL_HEAD_ROWS_H_
 

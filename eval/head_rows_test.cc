@@ -17,8 +17,8 @@ TEST(HeadRowsTest, EachHeadHasThePlacesRoundItsPeaks) {
   scores[0][10] = scores[1][20] = 100;
   scores[0][3] = 60;
   // A peak counts for the two positions on each side of it too; equal ones come in their order.
-  EXPECT_THAT(ChooseByHead(scores, 7), ElementsAre(ElementsAre(1, 2, 8, 9, 10, 11, 12),
-                                                   ElementsAre(0, 1, 18, 19, 20, 21, 22)));
+  EXPECT_THAT(ChooseByHead(scores, 7),
+              ElementsAre(ElementsAre(1, 2, 8, 9, 10, 11, 12), ElementsAre(0, 1, 18, 19, 20, 21, 22)));
 }
 
 TEST(HeadRowsTest, HeadsOfALayerHaveTheSameChunks) {

@@ -23,15 +23,15 @@ struct MeasuredCase {
 
 // In whole numbers, so that files hold it exactly.
 struct Outcome {
-  bool right = false;       // the answer has all that it should have
-  uint32_t found = 0;       // millionths of what was asked for that the answer has
-  bool same = false;        // the answer is full attention's, id for id
-  int64_t loss = 0;         // millionths of a nat: -log probability of the right answer, or of a given text
-  uint32_t tokens = 0;      // so many of it
-  int64_t divergence = 0;   // millionths of a nat: KL of the policy from full attention, summed over these tokens
-  uint32_t agreeing = 0;    // of them, those where their likeliest ids are equal
-  uint64_t rows = 0;        // of State(n-1), which a prefill node would send
-  uint64_t bytes = 0;       // as a segment, headers included
+  bool right = false;      // the answer has all that it should have
+  uint32_t found = 0;      // millionths of what was asked for that the answer has
+  bool same = false;       // the answer is full attention's, id for id
+  int64_t loss = 0;        // millionths of a nat: -log probability of the right answer, or of a given text
+  uint32_t tokens = 0;     // so many of it
+  int64_t divergence = 0;  // millionths of a nat: KL of the policy from full attention, summed over these tokens
+  uint32_t agreeing = 0;   // of them, those where their likeliest ids are equal
+  uint64_t rows = 0;       // of State(n-1), which a prefill node would send
+  uint64_t bytes = 0;      // as a segment, headers included
   friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 

@@ -70,9 +70,8 @@ class TextMeasurement {
       for (size_t i = first; i < forks.size() && forks[i] == forks[first]; ++i) {
         continuations.push_back(&text_.cases[i].continuation);
       }
-      KEDGE_ASSIGN_OR_RETURN(
-          const std::vector<ComputedPrompt> prompts,
-          ComputePrompts(*state, continuations, kept_under_, options_.heads, &pool_, device_));
+      KEDGE_ASSIGN_OR_RETURN(const std::vector<ComputedPrompt> prompts,
+                             ComputePrompts(*state, continuations, kept_under_, options_.heads, &pool_, device_));
       if (makes_reference_) KEDGE_RETURN_IF_ERROR(MakeReference(first, prompts));
       KEDGE_RETURN_IF_ERROR(Answer(first, prompts));
       first += prompts.size();
@@ -106,8 +105,8 @@ class TextMeasurement {
         }
         Content content = prompts[i].contents[p];
         if (content.salient.has_value()) {
-          content.salient = ChooseRows(policy.rows, content, {.evidence = made.evidence, .own_begin = made.fork},
-                                       options_.text_of);
+          content.salient =
+              ChooseRows(policy.rows, content, {.evidence = made.evidence, .own_begin = made.fork}, options_.text_of);
         }
         Following kept{.content = std::move(content), .bits = policy.bits};
         KEDGE_ASSIGN_OR_RETURN(kept.head_rows, HeadRowsOf(policy.rows, prompts[i], kept.content, &scores));
@@ -184,8 +183,8 @@ uint32_t MostRows(const EvalText& text, const MeasureOptions& options) {
   size_t most = 0;
   for (const EvalCase& made : text.cases) {
     const Continuation& continuation = made.continuation;
-    most = std::max(most, continuation.prompt.size() +
-                              std::max<size_t>(GivenIds(made, options).size(), continuation.max_new));
+    most = std::max(
+        most, continuation.prompt.size() + std::max<size_t>(GivenIds(made, options).size(), continuation.max_new));
   }
   return static_cast<uint32_t>(most);
 }

@@ -19,8 +19,7 @@ EvalResults Example(const std::string& other) {
     for (uint32_t length : {500u, 1000u}) {
       const bool full = policy == 0;
       const uint32_t text = results.NumberOf(MeasuredCase{.form = "text", .length = length, .full_bytes = 100});
-      results.Add(policy, text,
-                  {.loss = (full ? 300 : 320) * kMillion, .tokens = 100, .bytes = full ? 100u : 20u});
+      results.Add(policy, text, {.loss = (full ? 300 : 320) * kMillion, .tokens = 100, .bytes = full ? 100u : 20u});
       const uint32_t asked = results.NumberOf(MeasuredCase{.form = "alike", .length = length, .full_bytes = 100});
       results.Add(policy, asked, {.right = full, .bytes = full ? 100u : 10u});
     }

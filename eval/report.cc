@@ -20,7 +20,8 @@ namespace {
 constexpr double kSignificant = 0.05;
 
 // A table whose cells are told by row and column. The first column is that of the rows' names.
-std::string Table(absl::string_view corner, const std::vector<std::string>& rows, const std::vector<std::string>& columns,
+std::string Table(absl::string_view corner, const std::vector<std::string>& rows,
+                  const std::vector<std::string>& columns,
                   const std::function<std::string(size_t row, size_t column)>& cell) {
   std::string table = absl::StrCat("| ", corner, " | ", absl::StrJoin(columns, " | "), " |\n|---|");
   for (size_t i = 0; i < columns.size(); ++i) absl::StrAppend(&table, "---:|");
@@ -55,7 +56,7 @@ std::string Right(const Measure& measure) {
 
 // What a reader has to know of a policy before he compares it with another.
 struct Traits {
-  bool chooses = false;  // by what is asked
+  bool chooses = false;          // by what is asked
   std::string uniform = "yes";   // whether all layers and heads keep the same rows
   std::string prefill = "full";  // what the prompt's rows attend to
 };
@@ -82,9 +83,14 @@ class Report {
       : results_(results), all_(ComparePolicies(results, [](const MeasuredCase&) { return true; })) {
     for (const MeasuredPolicy& policy : results.policies) names_.push_back(absl::StrCat("`", policy.name, "`"));
     for (const MeasuredCase& made : results.cases) {
-      if (made.form != kTextForm && std::find(forms_.begin(), forms_.end(), made.form) == forms_.end()) {
-        forms_.push_back(made.form);
-      }
+      const bool is_text = made.form == kTextForm;
+      std::vector<std::string>& names = is_text ? kinds_ : forms_;
+      const std::string& name = is_text ? made.kind : made.form;
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+    }
+    for (const std::string& kind : kinds_) {
+      by_kind_.push_back(ComparePolicies(
+          results, [&](const MeasuredCase& made) { return made.form == kTextForm && made.kind == kind; }));
     }
     for (const std::string& form : forms_) {
       by_form_.push_back(ComparePolicies(results, [&](const MeasuredCase& made) { return made.form == form; }));
@@ -99,16 +105,21 @@ class Report {
     return absl::StrCat(
         Head(), "\n**Every policy beside full attention**, all forms and lengths\n\n", Summary(),
         "\n**Agreement with full attention**, and what the answers have\n\n", Agreement(),
-        "\n**Right answers**, by form; behind it how many more (+) and fewer (−) are right than under full attention\n\n",
+        "\n**Right answers**, by form; behind it how many more (+) and fewer (−) are right than under full "
+        "attention\n\n",
         Table("form", forms_, names_, [&](size_t form, size_t policy) { return RightOf(form, policy); }),
         "\n**Right − full**, points, by form; `*` where chance is less likely than 5 % (Holm over the policies)\n\n",
         Table("form", forms_, names_, [&](size_t form, size_t policy) { return PointsOf(form, policy); }),
-        "\n**Right answers**, by tokens of the prompt\n\n", ByLength([](const Comparison& comparison) {
-          return Right(comparison.asked);
-        }),
+        "\n**Right answers**, by tokens of the prompt\n\n",
+        ByLength([](const Comparison& comparison) { return Right(comparison.asked); }),
         "\n**Perplexity**, × full, by tokens of context\n\n", ByLength([](const Comparison& comparison) {
           return Interval({comparison.perplexity.value, std::nan(""), std::nan("")}, kRatio);
         }),
+        "\n**Perplexity**, × full, by kind of document\n\n",
+        Table("kind", kinds_, names_,
+              [&](size_t kind, size_t policy) {
+                return policy == FullPolicy(results_) ? "" : Interval(by_kind_[kind][policy].perplexity, kRatio);
+              }),
         "\n**Bytes moved**, by tokens of the prompt\n\n", ByLength(Bytes));
   }
 
@@ -214,9 +225,10 @@ class Report {
   }
 
   const EvalResults& results_;
-  std::vector<std::string> names_, forms_, lengths_;
+  std::vector<std::string> names_, forms_, kinds_, lengths_;
   std::vector<Comparison> all_;                     // [policies]
   std::vector<std::vector<Comparison>> by_form_;    // [forms][policies]
+  std::vector<std::vector<Comparison>> by_kind_;    // [kinds][policies]
   std::vector<std::vector<Comparison>> by_length_;  // [lengths][policies]
 };
 

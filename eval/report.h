@@ -10,8 +10,8 @@
 
 namespace kedge {
 
-// Tables: every policy beside full attention; right answers and their differences by form; right answers, perplexity
-// and bytes by length. REQUIRES: `full` is among the policies.
+// Tables: every policy beside full attention; right answers and their differences by form; right answers and
+// bytes by length; perplexity by length and by kind of document. REQUIRES: `full` is among the policies.
 std::string ReportMarkdown(const EvalResults& results);
 
 inline constexpr char kReportBegin[] = "<!-- figures: begin -->";

@@ -26,8 +26,8 @@ EvalResults Example() {
                    {.name = "salient@random", .canonical = "anchors=text,prefill=full,write=full,salient=0.1@random"}}};
   for (uint32_t policy = 0; policy < results.policies.size(); ++policy) {
     for (const char* document : {"d", "e"}) {
-      const uint32_t made = results.NumberOf(
-          MeasuredCase{.text = document, .form = "text", .length = 1000, .full_rows = 100, .full_bytes = 1000});
+      const uint32_t made = results.NumberOf(MeasuredCase{
+          .text = document, .kind = "prose", .form = "text", .length = 1000, .full_rows = 100, .full_bytes = 1000});
       const double loss = std::log(policy == 0 ? 20 : 25) * 100;
       results.Add(policy, made,
                   {.loss = std::llround(loss * kMillion),
@@ -68,6 +68,7 @@ TEST(ReportTest, FiguresAreTheSumsOverTheirWholes) {
   EXPECT_THAT(report, HasSubstr("| table | 6 of 8 | 2 (+1 −5) | 2 (+1 −5) | 2 (+1 −5) |\n"));
   EXPECT_THAT(report, HasSubstr("| `window` | 2 of 8 |  |\n"));  // by length
   EXPECT_THAT(report, HasSubstr("| `window` |  | 1.250 |\n"));
+  EXPECT_THAT(report, HasSubstr("| prose |  | 1.250 [1.250, 1.250] | 1.250"));
   EXPECT_THAT(report, HasSubstr("| `window` | 10.0 % | 20.0 % |\n"));
 }
 

@@ -97,7 +97,8 @@ bool Take(absl::string_view field, Number* member) {
 template <typename Value>
 bool TakeFields(const std::vector<absl::string_view>& fields, size_t index, Value* value) {
   bool ok = true;
-  Fields(*value, [&](const char*, auto& member) { ok = ok && index < fields.size() && Take(fields[index++], &member); });
+  Fields(*value,
+         [&](const char*, auto& member) { ok = ok && index < fields.size() && Take(fields[index++], &member); });
   return ok && index == fields.size();
 }
 

@@ -55,8 +55,9 @@ TEST(ResultsTest, AFileGrowsByWhatIsNew) {
   results.Add(results.NumberOf(MeasuredPolicy{.name = "new", .canonical = "n"}), 0, {.tokens = 5});
   results.Add(1, results.NumberOf(MeasuredCase{.text = "c"}), {.tokens = 6});
   const std::string more = MissingLines(results, &written);
-  EXPECT_EQ(more, "policy\t2\tnew\tn\t\ncase\t2\tc\t\t0\t\t0\t0\t0\n"
-                  "o\t2\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\no\t1\t2\t0\t0\t0\t0\t6\t0\t0\t0\t0\n");
+  EXPECT_EQ(more,
+            "policy\t2\tnew\tn\t\ncase\t2\tc\t\t0\t\t0\t0\t0\n"
+            "o\t2\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\no\t1\t2\t0\t0\t0\t0\t6\t0\t0\t0\t0\n");
   const absl::StatusOr<EvalResults> parsed = ParseResults(absl::StrCat(file, more));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   ExpectSame(*parsed, results);
@@ -88,12 +89,16 @@ TEST(ResultsTest, DamagedOrOtherFilesAreErrors) {
   ASSERT_TRUE(ParseResults(text).ok());
   for (const std::string& bad :
        {std::string(), std::string("[]\n\n"), absl::StrReplaceAll(text, {{"kedge-eval\t2", "kedge-eval\t1"}}),
-        absl::StrReplaceAll(text, {{"\"kv_type\"", "\"type\""}}), absl::StrReplaceAll(text, {{"{\"model\"", "\"model\""}}),
+        absl::StrReplaceAll(text, {{"\"kv_type\"", "\"type\""}}),
+        absl::StrReplaceAll(text, {{"{\"model\"", "\"model\""}}),
         absl::StrReplaceAll(text, {{"policy\t1", "policy\t2"}}), absl::StrReplaceAll(text, {{"case\t1", "case\t0"}}),
-        absl::StrCat(text, "o\t0\t2\t0\t0\t0\t0\t5\t0\t0\t0\t0\n"), absl::StrCat(text, "o\t2\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\n"),
-        absl::StrCat(text, "o\t0\t0\t0\t0\t0\t0\t5\t0\t0\t0\n"), absl::StrCat(text, "o\t0\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\t0\n"),
-        absl::StrCat(text, "o\t0\t0\t2\t0\t0\t0\t5\t0\t0\t0\t0\n"), absl::StrCat(text, "o\t0\t0\t0\t0\t0\tx\t5\t0\t0\t0\t0\n"),
-        absl::StrCat(text, "\n"), absl::StrCat(text, "x\t1\n")}) {
+        absl::StrCat(text, "o\t0\t2\t0\t0\t0\t0\t5\t0\t0\t0\t0\n"),
+        absl::StrCat(text, "o\t2\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\n"),
+        absl::StrCat(text, "o\t0\t0\t0\t0\t0\t0\t5\t0\t0\t0\n"),
+        absl::StrCat(text, "o\t0\t0\t0\t0\t0\t0\t5\t0\t0\t0\t0\t0\n"),
+        absl::StrCat(text, "o\t0\t0\t2\t0\t0\t0\t5\t0\t0\t0\t0\n"),
+        absl::StrCat(text, "o\t0\t0\t0\t0\t0\tx\t5\t0\t0\t0\t0\n"), absl::StrCat(text, "\n"),
+        absl::StrCat(text, "x\t1\n")}) {
     EXPECT_EQ(ParseResults(bad).status().code(), absl::StatusCode::kInvalidArgument) << bad;
   }
 }

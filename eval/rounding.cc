@@ -45,8 +45,7 @@ void RoundGroup(KvType type, int bits, size_t count, size_t stride, uint8_t* val
   const float zero = FromHalf(ToHalf(least)), step = FromHalf(ToHalf((greatest - zero) / steps));
   for (size_t i = 0; i < count; ++i) {
     uint8_t* place = values + i * stride;
-    const float number =
-        step > 0 ? std::clamp(std::nearbyint((Load(type, place) - zero) / step), 0.0f, steps) : 0.0f;
+    const float number = step > 0 ? std::clamp(std::nearbyint((Load(type, place) - zero) / step), 0.0f, steps) : 0.0f;
     Store(type, zero + number * step, place);
   }
 }

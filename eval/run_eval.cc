@@ -22,9 +22,8 @@ std::vector<PolicyGroup> GroupByRows(absl::Span<const EvalPolicy* const> policie
   for (const EvalPolicy* policy : policies) {
     const auto group = std::find_if(groups.begin(), groups.end(), [&](const PolicyGroup& other) {
       if (other.empty()) return HasFullPrefill(policy->policy);
-      return std::all_of(other.begin(), other.end(), [&](const EvalPolicy* member) {
-        return ShareRows(member->policy, policy->policy);
-      });
+      return std::all_of(other.begin(), other.end(),
+                         [&](const EvalPolicy* member) { return ShareRows(member->policy, policy->policy); });
     });
     (group == groups.end() ? groups.emplace_back() : *group).push_back(policy);
   }

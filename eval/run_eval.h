@@ -28,8 +28,7 @@ struct EvalHooks {
 MeasuredPolicy MeasuredPolicyOf(const EvalPolicy& policy, const SalienceHeads& heads);
 
 // Whether every case of the text has been measured under the policy.
-bool IsMeasured(const EvalResults& results, const EvalText& text, const EvalPolicy& policy,
-                const SalienceHeads& heads);
+bool IsMeasured(const EvalResults& results, const EvalText& text, const EvalPolicy& policy, const SalienceHeads& heads);
 
 // Adds to `results` what it does not have. A prompt's rows are computed once under full attention, for the reference
 // and for every policy with such a prefill (computed_prompt.h), and once under each policy that masks prompts. A text

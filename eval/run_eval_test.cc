@@ -28,7 +28,8 @@ std::vector<EvalText> Texts() {
   }
   texts[1].name = "recall";
   for (uint32_t question : {5, 6}) {
-    EvalCase made{.form = question == 5 ? "single" : "pair", .length = 100, .answers = {"7"}, .expected = "7", .fork = 90};
+    EvalCase made{
+        .form = question == 5 ? "single" : "pair", .length = 100, .answers = {"7"}, .expected = "7", .fork = 90};
     made.continuation = {.prompt = {ids.begin(), ids.begin() + 100}, .max_new = 12};
     made.continuation.prompt.push_back(question);
     texts[1].cases.push_back(made);
@@ -77,7 +78,10 @@ class RunEvalTest : public testing::Test {
     const MeasureOptions options{.heads = {.retrieval = {{0, 0}, {1, 0}}},
                                  .end_ids = {0},
                                  .text_of = [](absl::Span<const uint32_t> ids) { return absl::StrJoin(ids, " "); },
-                                 .ids_of = [](absl::string_view) { return std::vector<uint32_t>{7, 8, 9}; },
+                                 .ids_of =
+                                     [](absl::string_view) {
+                                       return std::vector<uint32_t>{7, 8, 9};
+                                     },
                                  .batch = 4};
     return RunEval(Texts(), policies, options, hooks, &device, results);
   }
@@ -148,9 +152,9 @@ TEST_F(RunEvalTest, OneComputationOrManyAreTheSame) {
 TEST_F(RunEvalTest, ASecondRunComputesWhatIsMissingAlone) {
   EvalResults whole;
   ASSERT_TRUE(Run(Policies(), &whole).ok());
-  EXPECT_THAT(started_, testing::ElementsAre("text, full and 3 more", "text, window", "text, wide", "text, others",
-                                             "recall, full and 3 more", "recall, window", "recall, wide",
-                                             "recall, others"));
+  EXPECT_THAT(started_,
+              testing::ElementsAre("text, full and 3 more", "text, window", "text, wide", "text, others",
+                                   "recall, full and 3 more", "recall, window", "recall, wide", "recall, others"));
   EvalResults results;
   EXPECT_EQ(Run(Policies(), &results, 0).code(), absl::StatusCode::kCancelled);  // after the first text
   EXPECT_EQ(results.records.size(), 7u * 2);

@@ -29,8 +29,8 @@ double McNemarP(uint64_t lost, uint64_t won) {
   double tail = 0;
   for (uint64_t k = 0; k <= std::min(lost, won); ++k) {
     const double kth = static_cast<double>(k);
-    tail += std::exp(std::lgamma(pairs + 1) - std::lgamma(kth + 1) - std::lgamma(pairs - kth + 1) -
-                     pairs * std::log(2.0));
+    tail +=
+        std::exp(std::lgamma(pairs + 1) - std::lgamma(kth + 1) - std::lgamma(pairs - kth + 1) - pairs * std::log(2.0));
   }
   return std::min(1.0, 2 * tail);
 }

@@ -9,8 +9,8 @@
 
 namespace kedge {
 
-// McNemar's test, exact and two-sided: how likely `lost` and `won` of lost + won pairs that differ, or something further
-// from half, would be if both ways were equally likely. 1 where none differs.
+// McNemar's test, exact and two-sided: how likely `lost` and `won` of lost + won pairs that differ, or something
+// further from half, would be if both ways were equally likely. 1 where none differs.
 double McNemarP(uint64_t lost, uint64_t won);
 
 // Holm's step-down adjustment (1979) of the p values of one family of tests, in their order.
