@@ -263,7 +263,7 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
         for key in ("text", "token_ids", "logprobs", "finish_reason", "policy", "prompt_tokens", "completion_tokens",
-                    "cached_tokens", "kept_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node",
+                    "cached_tokens", "kept_rows", "held_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node",
                     "decode_node"):
             self.assertIn(key, answer)
         self.assertEqual(len(answer["logprobs"]), len(answer["token_ids"]))

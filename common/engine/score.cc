@@ -111,7 +111,7 @@ absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& he
   for (size_t i = 0; i < segment.size(); ++i) {
     const Payload& piece = segment[i];
     score.segment_bytes += piece.bytes.size();
-    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(piece.bytes, *second)
+    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(piece.bytes, second)
                                  : receiver.AcceptFrame(piece, FrameChecksum(piece.bytes, header.chain), second));
   }
   KEDGE_RETURN_IF_ERROR(receiver.Commit());

@@ -58,7 +58,7 @@ class StateExchangeTest : public testing::Test {
   absl::Status Receive(const std::vector<std::vector<uint8_t>>& frames) {
     auto sequence = NewSequence();
     StateReceiver receiver(sequence.get(), 100, "model");
-    if (absl::Status status = receiver.AcceptHeader(header_, device_); !status.ok()) return status;
+    if (absl::Status status = receiver.AcceptHeader(header_, &device_); !status.ok()) return status;
     for (const auto& frame : frames) {
       if (absl::Status status = Accept(&receiver, frame); !status.ok()) return status;
     }
@@ -132,7 +132,7 @@ TEST_F(StateExchangeTest, CopiesUnderWayAreNobodysWorryOnceTheyAreNotWanted) {
   auto other = NewSequence();
   {
     StateReceiver receiver(other.get(), 100, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device).ok());
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device).ok());
     const uint64_t checksum = FrameChecksum(frames_[0], ParseSegmentHeader(header_)->chain);
     ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), checksum, &device).ok());
   }
@@ -176,7 +176,7 @@ TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
   auto sequence = NewSequence();
   for (int attempt = 0; attempt < 3; ++attempt) {
     StateReceiver receiver(sequence.get(), 100, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
     ASSERT_TRUE(Accept(&receiver, frames_[0]).ok());
     EXPECT_EQ(receiver.Commit().code(), absl::StatusCode::kDataLoss);
     sequence->Reset();
@@ -225,8 +225,8 @@ TEST_F(SalientExchangeTest, TheReceiverTakesTheChoiceAndKeepsIt) {
   auto sequence = NewSequence();
   {
     StateReceiver receiver(sequence.get(), 99, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
-    EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
+    EXPECT_EQ(receiver.AcceptHeader(header_, &device_).code(), absl::StatusCode::kDataLoss);
     for (const auto& frame : frames_) ASSERT_TRUE(Accept(&receiver, frame).ok());
     EXPECT_TRUE(receiver.Commit().ok());
   }
@@ -240,7 +240,7 @@ TEST_F(SalientExchangeTest, AnotherChoiceThanTheRequestsIsDamage) {
   content_.salient.emplace();
   auto sequence = NewSequence();
   StateReceiver receiver(sequence.get(), 99, "model");
-  EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(receiver.AcceptHeader(header_, &device_).code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
@@ -252,7 +252,7 @@ TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
   auto sequence = NewSequence();
   StateReceiver receiver(sequence.get(), 99, "model");
   const absl::Status status =
-      receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, device_);
+      receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, &device_);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(status.message().find("salient: takes"), std::string::npos) << status;
   EXPECT_FALSE(sequence->content().salient.has_value());
