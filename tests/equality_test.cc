@@ -272,7 +272,7 @@ TEST_P(EqualityTest, HeldRowsGiveTheSameBits) {
     const auto first = model_.Device(backends[0], KvType::kF16), second = model_.Device(backends[1], KvType::kF16);
     HeldRows held({.fingerprint = "tiny"}, 1 << 20);
     Content content = RandomTurn({}, model_.vocab_size, 120, random);
-    for (int turn = 0; turn < 5; ++turn) {
+    for (int turn = 0; turn < 8; ++turn) {
       SCOPED_TRACE(CanonicalPolicy(content.policy));
       const uint32_t split = std::max(content.prompt_length, 1u) - 1;
       const Score score =
@@ -282,7 +282,7 @@ TEST_P(EqualityTest, HeldRowsGiveTheSameBits) {
       content = RandomTurn(content, model_.vocab_size, 120, random);
     }
   }
-  EXPECT_GT(held_rows, 20u);
+  EXPECT_GT(held_rows, 10u);
 }
 
 // Writes an answer, each row launched when the token before it is known, or one step ahead of that where the policy
