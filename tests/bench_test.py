@@ -42,7 +42,7 @@ class BenchTest(unittest.TestCase):
             self.assertIn(text, run.stderr)
 
     def test_chat_moves_less_and_says_the_same(self):
-        run = bench("chat", "--model", MODEL, "--policy", "recent=all,prefill=full", "--threads", "1",
+        run = bench("chat", "--model", MODEL, "--policy", "sinks=4,recent=90,prefill=full", "--threads", "1",
                     "--turns", "4", "--turn-tokens", "60", "--output-tokens", "8", "--format", "json")
         self.assertEqual(run.returncode, 0, run.stderr)
         result = json.loads(run.stdout)
