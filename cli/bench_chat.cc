@@ -3,7 +3,9 @@
 //
 // Tested by tests/bench_test.py.
 #include <algorithm>
+#include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -93,6 +95,15 @@ absl::StatusOr<std::vector<Answer>> Talk(LocalClusterOptions options, const std:
   return answers;
 }
 
+// How many rows of its state a turn is the first to keep. `seen`: of the turns before; takes those of this one.
+uint32_t NewRows(const Answer& answer, std::set<uint32_t>* seen) {
+  uint32_t added = 0;
+  for (const auto& [begin, end] : answer.kept_ranges) {
+    for (uint32_t row = begin; row < std::min(end, answer.prompt_tokens - 1); ++row) added += seen->insert(row).second;
+  }
+  return added;
+}
+
 absl::StatusOr<std::vector<ChatTurn>> Measure(const BenchChatFlags& flags, const StopSignals& signals) {
   std::vector<std::string> messages;
   {
@@ -109,9 +120,11 @@ absl::StatusOr<std::vector<ChatTurn>> Measure(const BenchChatFlags& flags, const
   KEDGE_ASSIGN_OR_RETURN(const std::vector<Answer> without,
                          Talk(holds_nothing, messages, flags.output_tokens, signals));
   std::vector<ChatTurn> turns;
+  std::set<uint32_t> seen;
   for (size_t i = 0; i < answers.size(); ++i) {
     turns.push_back({.prompt_tokens = answers[i].prompt_tokens,
                      .kept_rows = answers[i].kept_rows,
+                     .new_rows = NewRows(answers[i], &seen),
                      .held_rows = answers[i].held_rows,
                      .moved_bytes = answers[i].segment_bytes,
                      .without_bytes = without[i].segment_bytes,

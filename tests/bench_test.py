@@ -49,6 +49,7 @@ class BenchTest(unittest.TestCase):
         self.assertTrue(result["equal"])
         self.assertEqual([turn["held_rows"] > 0 for turn in result["turns"]], [False, True, True, True])
         self.assertLess(result["moved"], result["without"])
+        self.assertLessEqual(result["new_rows"] + result["held_rows"], result["kept_rows"])
         self.assertAlmostEqual(result["share"], result["moved"] / result["without"])
 
     def test_serve_with_a_cluster_of_its_own(self):
