@@ -68,7 +68,8 @@ std::string ChatReportText(absl::Span<const ChatTurn> turns) {
     const ChatTurn& turn = turns[i];
     absl::StrAppendFormat(&text, "%4d %8d %6d %6d %6d %9.1f %9.1f %5.1f %%%s\n", i + 1, turn.prompt_tokens,
                           turn.kept_rows, turn.new_rows, turn.held_rows, turn.moved_bytes * 1e-3,
-                          turn.without_bytes * 1e-3, 100 * Share(turn.moved_bytes, turn.without_bytes), turn.equal ? "" : "  another answer");
+                          turn.without_bytes * 1e-3, 100 * Share(turn.moved_bytes, turn.without_bytes),
+                          turn.equal ? "" : "  another answer");
   }
   const Sums sums = SumsOf(turns);
   absl::StrAppendFormat(&text, "\nrows        %d kept, %d of them (%.1f %%) in no turn before; %d held\n", sums.kept,

@@ -11,7 +11,12 @@ using testing::HasSubstr;
 using testing::Not;
 
 std::vector<ChatTurn> Example() {
-  return {{.prompt_tokens = 100, .kept_rows = 60, .new_rows = 60, .moved_bytes = 6000, .without_bytes = 6000, .equal = true},
+  return {{.prompt_tokens = 100,
+           .kept_rows = 60,
+           .new_rows = 60,
+           .moved_bytes = 6000,
+           .without_bytes = 6000,
+           .equal = true},
           {.prompt_tokens = 200,
            .kept_rows = 80,
            .new_rows = 17,

@@ -90,8 +90,8 @@ class DecodeSink {
 // been tried, the prompt is computed here, for which the job may have to wait once more: where a state is received,
 // less is reserved than where a prompt is computed.
 //
-// Under `prefill=full` what a job leaves is of no use to others, but rows that it received are: they are held (HeldRows),
-// and a later state comes without them.
+// Under `prefill=full` what a job leaves is of no use to others, but rows that it received are: they are held
+// (HeldRows), and a later state comes without them.
 //
 // Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the

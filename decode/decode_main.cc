@@ -56,9 +56,9 @@ int main(int argc, char** argv) {
                                    ->check(kedge::WholeNumber(0, UINT32_MAX))
                                    ->capture_default_str();
                                app->add_option("--held-memory", held_memory_mib,
-                                               "MiB of host memory, beside --kv-memory, for rows that came from prefill "
-                                               "nodes and need not come again where prompts are computed in full "
-                                               "(prefill=full); 0: none (default: a quarter of --cache-memory)")
+                                               "MiB of host memory, beside --kv-memory, for rows that came from "
+                                               "prefill nodes and need not come again where prompts are computed in "
+                                               "full (prefill=full); 0: none (default: a quarter of --cache-memory)")
                                    ->check(kedge::WholeNumber(0, uint64_t{1} << 30));
                                app->add_option("--max-waiting", options.max_waiting,
                                                "requests that may wait for KV memory; beyond it they are refused")

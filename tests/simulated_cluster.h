@@ -85,8 +85,8 @@ class SimulatedCluster {
   void FreezePrefill(int index, bool frozen);
   void FreezeDecode(int index);
 
-  // Rows reserved on all live nodes, stored by their caches, held as they came, and reads of rows whose copies disagreed. A node whose pages
-  // have holders when it goes does not go: PagePool checks.
+  // Rows reserved on all live nodes, stored by their caches, held as they came, and reads of rows whose copies
+  // disagreed. A node whose pages have holders when it goes does not go: PagePool checks.
   uint64_t reserved_rows() const;
   uint64_t cached_rows() const;
   uint64_t held_rows() const;

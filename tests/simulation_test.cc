@@ -363,8 +363,12 @@ TEST_P(SimulationTest, LaterTurnsAreSentWhatIsNew) {
       options.held_bytes = !holds ? 0 : seed % 4 == 0 ? 8000 : 1 << 20;
       const bool faults = seed % 2 == 1;
       if (faults) {
-        options.faults = {
-            .drop_frame = 20, .double_frame = 20, .flip_bit = 20, .truncate_frame = 20, .silence = 20, .break_state = 8};
+        options.faults = {.drop_frame = 20,
+                          .double_frame = 20,
+                          .flip_bit = 20,
+                          .truncate_frame = 20,
+                          .silence = 20,
+                          .break_state = 8};
       }
       SimulatedCluster cluster(options, tokenizer_.get());
       std::vector<Client> chats(3);

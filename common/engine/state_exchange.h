@@ -91,8 +91,8 @@ class StateReceiver {
 
   // The first bytes to come. The header must be what follows from the sequence's content; where that has no salient
   // choice yet, it takes the header's, and keeps it. Has the device write the rows that are left out. Errors as
-  // ParseSegmentHeader and CheckSegmentHeader; kDataLoss for a choice that the policy does not grant, for a row left out
-  // that held() does not have, and for a second header.
+  // ParseSegmentHeader and CheckSegmentHeader; kDataLoss for a choice that the policy does not grant, for a row left
+  // out that held() does not have, and for a second header.
   absl::Status AcceptHeader(absl::Span<const uint8_t> bytes, StepDevice* device);
   // `checksum`: FrameChecksum of the frame's bytes and the header's chain. Errors as FrameChecker::Accept;
   // kFailedPrecondition before the header.

@@ -7,13 +7,13 @@
 //
 // Under which name. Rows go by blocks of kNameTokens positions. A block's name is that of all ids up to its end
 // (common/anchor/chain.h), under the model, KV type, numerics class, tenant and cache salt: a row is found where the
-// text is the same beyond it. What stands behind the last full block has no name yet and is not held, a few rows a turn.
-// Names are computed from ids here, and do not leave the node.
+// text is the same up to its block's end. What stands behind the last full block has no name yet and is not held, a few
+// rows a turn. Names are computed from ids here, and do not leave the node.
 //
-// Where. In host memory, as the bytes that came: a frame, whatever its rows look like inside. A device writes those rows
-// of a frame that are wanted and passes over the others. So this takes no page that a request may need, and nothing is
-// known here of a row but how many bytes it has. A frame was checked when it came and lies in this process's own memory
-// from then on, as pages do: it is not summed again.
+// Where. In host memory, as the bytes that came: a frame, whatever its rows look like inside. A device writes those
+// rows of a frame that are wanted and passes over the others. So this takes no page that a request may need, and
+// nothing is known here of a row but how many bytes it has. A frame was checked when it came and lies in this process's
+// own memory from then on, as pages do: it is not summed again.
 //
 // How long. Frames go whole, the least recently used first; one is used when a row of it goes into a state. One that
 // somebody refers to stays: whoever tells a prefill node what he holds refers to it until the rows have been taken, so
@@ -22,8 +22,8 @@
 //
 // The exchange (common/engine/state_exchange.h): the receiver finds what is held of its text and tells the positions
 // with its request; the prefill node computes State(n-1) as always and leaves out of its frames what was told; the
-// header says which rows those are (common/anchor/FORMAT.md). The state is the same, to the bit, as one that came whole.
-// After a failure the list is made anew, with what the failed try brought.
+// header says which rows those are (common/anchor/FORMAT.md). The state is the same, to the bit, as one that came
+// whole. After a failure the list is made anew, with what the failed try brought.
 #ifndef KEDGE_COMMON_KV_HELD_ROWS_H_
 #define KEDGE_COMMON_KV_HELD_ROWS_H_
 
