@@ -46,6 +46,7 @@ std::string AnswerJson(const Answer& answer) {
   json["completion_tokens"] = answer.completion_tokens;
   json["cached_tokens"] = answer.cached_tokens;
   json["kept_rows"] = answer.kept_rows;
+  json["held_rows"] = answer.held_rows;
   json["kept_ranges"] = answer.kept_ranges;
   json["segment_bytes"] = answer.segment_bytes;
   json["full_bytes"] = answer.full_bytes;
@@ -72,6 +73,7 @@ std::string AnswerSummary(const Answer& answer) {
                           100.0 * answer.kept_rows / answer.prompt_tokens, answer.kept_ranges.size(),
                           answer.kept_ranges.size() == 1 ? "" : "s");
   }
+  if (answer.held_rows > 0) absl::StrAppendFormat(&summary, "; %u of them the decode node had", answer.held_rows);
   summary += "\n";
   if (answer.segment_bytes > 0 && answer.full_bytes > 0) {
     absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s (%.1f %%)",

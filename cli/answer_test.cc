@@ -47,6 +47,7 @@ TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
                          {"completion_tokens", 3},
                          {"cached_tokens", 0},
                          {"kept_rows", 200},
+                         {"held_rows", 0},
                          {"kept_ranges", {{0, 4}, {1304, 1500}}},
                          {"segment_bytes", 4608000},
                          {"full_bytes", 34560000},
@@ -97,6 +98,13 @@ TEST(AnswerTest, WhatACacheHadIsSaid) {
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("1500 prompt (1024 of them from a cache), 3 output"));
   answer.segment_bytes = 0;
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("none moved: the decode node had rows of the prompt"));
+}
+
+TEST(AnswerTest, RowsThatNeedNotMoveAreSaid) {
+  Answer answer = SomeAnswer();
+  EXPECT_THAT(AnswerSummary(answer), Not(HasSubstr("the decode node had")));
+  answer.held_rows = 150;
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("in 2 parts of the prompt; 150 of them the decode node had\n"));
 }
 
 TEST(AnswerTest, TheSummaryOfNothingDividesByNothing) {

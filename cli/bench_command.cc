@@ -28,6 +28,7 @@ void AddBenchCommand(CLI::App* app, Action* action) {
   AddBenchEngine(command, action);
   AddBenchServe(command, action);
   AddBenchRouter(command, action);
+  AddBenchChat(command, action);
   CLI::App* kernels = command->add_subcommand(
       "kernels", "Each kernel beside what this machine reaches in plain loops; --help shows its flags");
   kernels->prefix_command();

@@ -8,6 +8,7 @@
 namespace kedge {
 
 // Each adds one subcommand to `bench`, as commands.h says of commands.
+void AddBenchChat(CLI::App* bench, Action* action);
 void AddBenchEngine(CLI::App* bench, Action* action);
 void AddBenchRouter(CLI::App* bench, Action* action);
 void AddBenchServe(CLI::App* bench, Action* action);

@@ -120,6 +120,7 @@ std::string Merge(const v1::GenerateStreamResponse& message, Answer* answer) {
     answer->prompt_tokens = usage.prompt_tokens();
     answer->completion_tokens = usage.completion_tokens();
     answer->kept_rows = usage.kept_rows();
+    answer->held_rows = usage.held_rows();
     answer->cached_tokens = usage.cached_tokens();
     answer->segment_bytes = usage.segment_bytes();
     answer->full_bytes = usage.full_bytes();
@@ -184,6 +185,7 @@ absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout
                      .waiting_requests = node.waiting_requests(),
                      .reserved_rows = node.reserved_rows(),
                      .cached_rows = node.cached_rows(),
+                     .held_rows = node.held_rows(),
                      .total_rows = node.total_rows()});
   }
   return nodes;

@@ -78,6 +78,7 @@ struct NodeStatus {
   uint32_t waiting_requests = 0;
   uint64_t reserved_rows = 0;
   uint64_t cached_rows = 0;
+  uint64_t held_rows = 0;
   uint64_t total_rows = 0;
 };
 

@@ -161,6 +161,9 @@ absl::Status Cluster::StartNodes() {
       if (options_.cache_memory_mib.has_value()) {
         arguments.insert(arguments.end(), {"--cache-memory", absl::StrCat(*options_.cache_memory_mib)});
       }
+      if (role == "decode" && options_.held_memory_mib.has_value()) {
+        arguments.insert(arguments.end(), {"--held-memory", absl::StrCat(*options_.held_memory_mib)});
+      }
       if (!options_.kv_type.empty()) arguments.insert(arguments.end(), {"--kv-type", options_.kv_type});
       if (!options_.backend.empty()) arguments.insert(arguments.end(), {"--backend", options_.backend});
       const int device = options_.devices.empty() ? 0 : options_.devices[started++];

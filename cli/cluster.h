@@ -42,6 +42,7 @@ struct ClusterOptions {
   uint64_t kv_memory_mib = 0;  // of each node; 0: see DefaultKvMemoryMib
   // Of it, for rows of earlier requests; 0: none. Without: the nodes' default.
   std::optional<uint64_t> cache_memory_mib;
+  std::optional<uint64_t> held_memory_mib;  // of decode nodes
   // SalienceHeadsText; empty: nodes find them by themselves.
   std::string salience_heads;
 

@@ -125,6 +125,7 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   options_.threads = 3;
   options_.kv_memory_mib = 96;
   options_.cache_memory_mib = 0;
+  options_.held_memory_mib = 7;
   options_.salience_heads = "retrieval=0.1";
   options_.drain = absl::Milliseconds(2500);
   auto cluster = Cluster::Start(options_, AllReady, Never);
@@ -136,7 +137,8 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
                                                 "--policy window,recent=64 --die-with-parent\n"));
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
     EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
-                                            " --threads 3 --kv-memory 96 --cache-memory 0 --kv-type f32 "
+                                            " --threads 3 --kv-memory 96 --cache-memory 0 ",
+                                            name == std::string("decode-0") ? "--held-memory 7 " : "", "--kv-type f32 "
                                             "--salience-heads retrieval=0.1 "
                                             "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
                                             "--policy window,recent=64 --die-with-parent\n"));

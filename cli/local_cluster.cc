@@ -102,6 +102,12 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
                    "them; 0: none (default: half)")
       ->check(WholeNumber(0, 1 << 30))
       ->type_name("MIB");
+  command
+      ->add_option("--held-memory", options->held_memory_mib,
+                   "MiB of each decode node, beside --kv-memory, for rows that it was sent and that need not be sent "
+                   "again (prefill=full); 0: none (default: a quarter of --cache-memory)")
+      ->check(WholeNumber(0, 1 << 30))
+      ->type_name("MIB");
 }
 
 namespace {
@@ -160,6 +166,7 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
   cluster.threads = options.threads;
   cluster.kv_memory_mib = options.kv_memory_mib;
   cluster.cache_memory_mib = options.cache_memory_mib;
+  cluster.held_memory_mib = options.held_memory_mib;
   cluster.program_directory = ProgramDirectory();
   cluster.drain = absl::Seconds(options.drain_seconds);
   cluster.logs = MakeLogDirectory();

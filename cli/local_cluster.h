@@ -29,6 +29,7 @@ struct LocalClusterOptions {
   int threads = 0;
   uint64_t kv_memory_mib = 0;
   std::optional<uint64_t> cache_memory_mib;
+  std::optional<uint64_t> held_memory_mib;
   double drain_seconds = 0;  // of `up` alone: whoever else starts a cluster is its only client
 };
 

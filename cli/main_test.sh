@@ -25,7 +25,7 @@ expect 0 'kedge 0.' --version
 expect 0 'Usage: kedge' --help
 expect 0 './kedge test' --help
 for command in run up serve generate chat score eval calibrate health nodes 'model inspect' 'model fetch' 'model list' bench \
-  'bench engine' 'bench serve' 'bench router' doctor; do
+  'bench engine' 'bench serve' 'bench router' 'bench chat' doctor; do
   expect 0 "Usage: kedge $command" $command --help
   expect 0 "Usage: kedge $command" help $command
 done
@@ -60,7 +60,7 @@ expect 2 '--device: is not a whole number from 0 to 1023: 1024' score --tokens 1
 expect 2 '--drain: is not a number from 0 to 86400: abc' up --drain abc
 # Every flag of every command that takes a number or names a file, as its help says, tells of a value that is none.
 checked=0
-for command in run up generate chat score eval calibrate health 'model inspect' 'bench engine' 'bench serve' 'bench router'; do
+for command in run up generate chat score eval calibrate health 'model inspect' 'bench engine' 'bench serve' 'bench router' 'bench chat'; do
   while read -r flag type _; do
     case $flag in
       --prompt-file | --messages | --tokens-file | --text-file) rest= ;;

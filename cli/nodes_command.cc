@@ -19,12 +19,12 @@ constexpr absl::Duration kTimeout = absl::Seconds(10);
 
 std::string Table(const std::vector<NodeStatus>& nodes) {
   std::vector<std::vector<std::string>> rows = {
-      {"NODE", "ROLE", "ADDRESS", "READY", "STEPS", "RUNNING", "WAITING", "ROWS", "CACHED", "NUMERICS"}};
+      {"NODE", "ROLE", "ADDRESS", "READY", "STEPS", "RUNNING", "WAITING", "ROWS", "CACHED", "HELD", "NUMERICS"}};
   for (const NodeStatus& node : nodes) {
     rows.push_back({node.id, node.role, node.address, node.ready ? "yes" : "no", absl::StrCat(node.engine_steps),
                     absl::StrCat(node.running_requests), absl::StrCat(node.waiting_requests),
                     absl::StrCat(node.reserved_rows, "/", node.total_rows), absl::StrCat(node.cached_rows),
-                    node.numerics_class});
+                    absl::StrCat(node.held_rows), node.numerics_class});
   }
   std::vector<size_t> widths(rows[0].size());
   for (const auto& row : rows) {
@@ -51,6 +51,7 @@ std::string Json(const std::vector<NodeStatus>& nodes) {
                     {"waiting_requests", node.waiting_requests},
                     {"reserved_rows", node.reserved_rows},
                     {"cached_rows", node.cached_rows},
+                    {"held_rows", node.held_rows},
                     {"total_rows", node.total_rows}});
   }
   return list.dump(2) + "\n";

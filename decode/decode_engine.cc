@@ -60,6 +60,10 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
       pool_(device->num_pages()),
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),
+      held_({.fingerprint = options.fingerprint,
+             .kv_type = KvTypeName(device->row_shape().type),
+             .numerics_class = device->numerics_class()},
+            options.held_bytes),
       steps_(device, clock) {}
 
 DecodeEngine::~DecodeEngine() = default;
@@ -210,6 +214,7 @@ void DecodeEngine::FetchNext(Session& session) {
   session.call.reset();
   session.receiver.reset();
   session.sequence->Reset();
+  session.prefilled.held_rows = 0;
   session.job.content.salient = session.sequence->content().salient;  // made once, wherever the rows come from
   if (!IsRemote(session)) {
     session.sequence.reset();
@@ -220,12 +225,13 @@ void DecodeEngine::FetchNext(Session& session) {
     return;
   }
   session.state = Session::State::kReceiving;
-  session.receiver.emplace(session.sequence.get(), session.missing(), options_.fingerprint);
+  session.receiver.emplace(session.sequence.get(), session.missing(), options_.fingerprint, &held_);
   session.last_event = clock_->Now();
   StateRequest request{.request_id = session.job.request_id,
                        .content = session.job.content,
                        .fingerprint = options_.fingerprint,
-                       .kv_type = KvTypeName(device_->row_shape().type)};
+                       .kv_type = KvTypeName(device_->row_shape().type),
+                       .held = session.receiver->held()};
   const uint32_t missing = session.missing();
   request.content.ids.resize(missing);
   for (std::vector<uint32_t>* positions : {&request.content.no_anchor_positions, &request.content.sequence_ends}) {
@@ -270,7 +276,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
   }
   if (const auto* head = std::get_if<StateHead>(&event.event)) {
     session.prefilled.cached_tokens = std::min(head->cached_tokens, session.missing());
-    return session.receiver->AcceptHeader(head->header.bytes, *device_);
+    return session.receiver->AcceptHeader(head->header.bytes, device_);
   }
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
     spdlog::debug("request {}: {} has computed {} tokens", session.job.request_id, session.prefilled.prefill_node,
@@ -282,6 +288,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
   if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
     KEDGE_RETURN_IF_ERROR(ended->status);
     KEDGE_RETURN_IF_ERROR(session.receiver->Commit());
+    session.prefilled.held_rows = session.receiver->num_left_out();
     session.call.reset();
     session.receiver.reset();
     session.prefilled.prefill_time = clock_->Now() - session.began;
@@ -458,7 +465,8 @@ NodeStats DecodeEngine::stats() const {
   NodeStats stats{.steps = steps_.count(),
                   .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
                   .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
-                  .cached_rows = cache_.num_rows()};
+                  .cached_rows = cache_.num_rows(),
+                  .held_rows = held_.num_rows()};
   for (const Session& session : sessions_) {
     ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
     if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();

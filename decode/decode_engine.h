@@ -19,6 +19,7 @@
 #include "common/engine/step.h"
 #include "common/engine/step_queue.h"
 #include "common/kernels/step.h"
+#include "common/kv/held_rows.h"
 #include "common/kv/page_pool.h"
 #include "common/model/sampler.h"
 #include "common/transfer/state_source.h"
@@ -33,6 +34,7 @@ struct DecodeOptions {
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
   uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
+  uint64_t held_bytes = 0;   // most bytes of received rows that are held for later requests; 0: none are held
   RowSourceLimits row_source;
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
@@ -57,6 +59,7 @@ struct DecodeJob {
 struct PrefilledInfo {
   std::string prefill_node;                           // empty: computed here
   uint32_t kept_rows = 0;                             // of the state
+  uint32_t held_rows = 0;                             // of these, that were held here and did not come
   uint64_t segment_bytes = 0;                         // received, failed tries included
   uint32_t cached_tokens = 0;                         // of the rows, that no node had to compute for this job
   absl::Duration queue_time;                          // until rows were reserved and a prefill node was asked
@@ -86,6 +89,9 @@ class DecodeSink {
 // received; it goes at any time when it is cancelled. No prefill node's failure fails a job: when all candidates have
 // been tried, the prompt is computed here, for which the job may have to wait once more: where a state is received,
 // less is reserved than where a prompt is computed.
+//
+// Under `prefill=full` what a job leaves is of no use to others, but rows that it received are: they are held
+// (HeldRows), and a later state comes without them.
 //
 // Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
@@ -157,6 +163,7 @@ class DecodeEngine {
   const Post post_;
   PagePool pool_;
   PrefixCache cache_;
+  HeldRows held_;
   StepQueue steps_;
   std::list<Session> sessions_;  // in order of arrival
   JobId next_id_ = 1;

@@ -3,6 +3,7 @@
 #include <deque>
 #include <optional>
 
+#include "common/engine/state_exchange.h"
 #include "common/kernels/hash_device.h"
 #include "gtest/gtest.h"
 
@@ -321,6 +322,80 @@ TEST_F(DecodeEngineTest, CandidatesAreTriedInOrderAndThenThePromptIsComputedHere
   EXPECT_TRUE(sink->ended->ok());
   EXPECT_EQ(sink->prefilled->prefill_node, "");
   EXPECT_EQ(sink->prefilled->segment_bytes, 150u);  // what was received is counted, used or not
+}
+
+// A prefill node, which sends at most so many frames, then says how it ended.
+void SendState(const StateRequest& request, const StateSource::OnEvent& on_event, int most_frames,
+               const absl::Status& end) {
+  HashDevice device({.num_pages = 64, .max_rows = 64, .vocab_size = 100});
+  PagePool pool(device.num_pages());
+  Sequence sequence(request.content, pool.Reserve(PagesFor(request.content, 0, 64, 0)).value());
+  StateSender sender(&sequence, static_cast<uint32_t>(request.content.ids.size()), "model", request.held);
+  while (sequence.ready() > 0) {
+    const Slice slice{&sequence, std::min(sequence.ready(), 64u), WantedLogits::kNone};
+    ASSERT_TRUE(FinishStep({slice}, LaunchStep({slice}, &device).get(), &device).ok());
+  }
+  on_event({StateHead{*sender.TakeHeader(device)}});
+  sender.StartFrames(&device);
+  std::vector<Payload> frames = sender.TakeFrames(true).value();
+  for (Payload& frame : frames) {
+    if (most_frames-- > 0) on_event({StateFrame{std::move(frame)}});
+  }
+  on_event({StateEnded{end}});
+}
+
+TEST_F(DecodeEngineTest, RowsThatCameNeedNotComeAgain) {
+  DecodeJob job = Job(150);
+  for (uint32_t i = 0; i < 150; ++i) job.content.ids[i] = i % 90;
+  job.content.policy = {.sinks = 4, .recent = 40, .prefill_full = true, .write_full = true};
+  DecodeJob next = job;  // a turn later
+  for (uint32_t i = 0; i < 20; ++i) next.content.ids.push_back(7 * i % 90);
+  next.content.prompt_length = 170;
+  const auto alone = Add(next);
+  Turns(10);
+
+  NewEngine({.held_bytes = 1 << 20});
+  job.candidates = next.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
+  const auto first = Add(job);
+  EXPECT_TRUE(source_.requests.at(0).held.empty());
+  SendState(source_.requests[0], source_.events[0], 1, absl::UnavailableError("gone"));
+  Turns(1);
+  // What the failed try brought is held: all rows but those behind the last full block of names.
+  EXPECT_EQ(source_.requests.at(1).held, (std::vector<PositionRange>{{0, 4}, {110, 144}}));
+  SendState(source_.requests[1], source_.events[1], 1, absl::OkStatus());
+  Turns(10);
+  EXPECT_EQ(first->prefilled->held_rows, 38u);
+  EXPECT_EQ(first->prefilled->kept_rows, 4u + 39);
+
+  const auto second = Add(next);
+  EXPECT_EQ(source_.requests.at(2).held, (std::vector<PositionRange>{{0, 4}, {110, 144}}));
+  SendState(source_.requests[2], source_.events[2], 1, absl::OkStatus());
+  Turns(10);
+  ASSERT_TRUE(second->ended.has_value());
+  EXPECT_TRUE(second->ended->ok()) << *second->ended;
+  EXPECT_EQ(second->ids, alone->ids);
+  EXPECT_EQ(second->prefilled->held_rows, 4u + 14);
+  EXPECT_EQ(engine_->stats().held_rows, 38u + 16);  // up to row 159
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(DecodeEngineTest, WhereAllCandidatesFailNothingWasHeld) {
+  NewEngine({.held_bytes = 1 << 20});
+  DecodeJob job = Job(150);
+  job.content.policy = {.sinks = 4, .recent = 40, .prefill_full = true, .write_full = true};
+  const auto alone = Add(job);
+  Turns(10);
+  job.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
+  const auto sink = Add(job);
+  for (int i = 0; i < 2; ++i) {
+    SendState(source_.requests.at(i), source_.events.at(i), i == 0 ? 1 : 0, absl::UnavailableError("gone"));
+    Turns(1);
+  }
+  Turns(20);
+  ASSERT_TRUE(sink->ended.has_value() && sink->ended->ok());
+  EXPECT_EQ(sink->ids, alone->ids);
+  EXPECT_EQ(sink->prefilled->prefill_node, "");
+  EXPECT_EQ(sink->prefilled->held_rows, 0u);
 }
 
 TEST_F(DecodeEngineTest, SilentCandidateIsGivenUp) {

@@ -1,5 +1,7 @@
 // kedge-decode: receives a prompt's kept rows and writes the answer.
+#include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
@@ -28,11 +30,17 @@ class DecodeRole : public NodeEngine {
   DecodeServiceImpl service_;
 };
 
+// A quarter of what the cache may hold, and beside it: what is held is host memory, wherever pages lie.
+uint64_t DefaultHeldBytes(const NodeContext& context) {
+  return uint64_t{context.cache_pages} * kPageRows * context.device->row_shape().row_bytes() / 4;
+}
+
 }  // namespace
 }  // namespace kedge
 
 int main(int argc, char** argv) {
   kedge::DecodeOptions options;
+  std::optional<uint64_t> held_memory_mib;
   return kedge::RunNode({.name = "kedge-decode",
                          .description = "Kedge decode node: receives a prompt's kept rows and writes the answer.",
                          .role = kedge::node::v1::ROLE_DECODE,
@@ -47,6 +55,11 @@ int main(int argc, char** argv) {
                                                "so many tokens behind rows that are stored here are computed here")
                                    ->check(kedge::WholeNumber(0, UINT32_MAX))
                                    ->capture_default_str();
+                               app->add_option("--held-memory", held_memory_mib,
+                                               "MiB of host memory, beside --kv-memory, for rows that came from "
+                                               "prefill nodes and need not come again where prompts are computed in "
+                                               "full (prefill=full); 0: none (default: a quarter of --cache-memory)")
+                                   ->check(kedge::WholeNumber(0, uint64_t{1} << 30));
                                app->add_option("--max-waiting", options.max_waiting,
                                                "requests that may wait for KV memory; beyond it they are refused")
                                    ->check(kedge::WholeNumber(0, UINT32_MAX))
@@ -58,6 +71,8 @@ int main(int argc, char** argv) {
                                options.context_length = context.context_length;
                                options.salience_heads = context.salience_heads;
                                options.cache_pages = context.cache_pages;
+                               options.held_bytes = held_memory_mib.has_value() ? *held_memory_mib << 20
+                                                                                : kedge::DefaultHeldBytes(context);
                                return std::make_unique<kedge::DecodeRole>(options, context);
                              }},
                         argc, argv);

@@ -58,6 +58,7 @@ absl::Status PrefillEngine::Check(const StateRequest& request) const {
         absl::StrCat("kv_type: this node's rows are ", type, ", not ", request.kv_type));
   }
   KEDGE_RETURN_IF_ERROR(CheckContent(request.content, device_->vocab_size(), options_.context_length));
+  KEDGE_RETURN_IF_ERROR(CheckHeld(request.held, request.content));
   return CheckChoosable(request.content, options_.salience_heads);
 }
 
@@ -117,7 +118,7 @@ void PrefillEngine::Begin(std::list<Job>::iterator job) {
   if (job->wait != nullptr) return;
   job->sequence = std::make_unique<Sequence>(content, *pool_.Reserve(job->pages), &options_.salience_heads);
   job->computation = cache_.Start(job->sequence.get(), hit);
-  job->sender.emplace(job->sequence.get(), end, options_.fingerprint);
+  job->sender.emplace(job->sequence.get(), end, options_.fingerprint, job->request.held);
 }
 
 // Where the device runs ahead, a step is launched before the one before is waited for: a prompt's next rows need

@@ -21,6 +21,7 @@ struct RecordingSink : public StateSink {
     } else if (std::holds_alternative<StateFrame>(event.event)) {
       EXPECT_TRUE(header);
       ++frames;
+      frame_bytes += std::get<StateFrame>(event.event).frame.bytes.size();
     } else if (std::holds_alternative<StateProgress>(event.event)) {
       ++progress;
     } else {
@@ -33,6 +34,7 @@ struct RecordingSink : public StateSink {
   bool header = false;
   uint32_t cached = 0;
   int frames = 0;
+  size_t frame_bytes = 0;
   int progress = 0;
   std::optional<absl::Status> ended;
 };
@@ -216,6 +218,12 @@ TEST_F(PrefillEngineTest, ErrorsNameTheFieldAndTakeNothing) {
   request = Request(5);
   request.content.ids[3] = 100;
   EXPECT_NE(Add(request)->ended->message().find("ids[3]"), std::string::npos);
+  request = Request(5);
+  request.held = {{0, 3}};  // and rows stand on the policy
+  EXPECT_EQ(Add(request)->ended->message().find("held: "), 0u);
+  request.content.policy.prefill_full = true;
+  request.held = {{0, 5}};
+  EXPECT_EQ(Add(request)->ended->message().find("held[0]: "), 0u);
   EXPECT_EQ(Add(Request(0))->ended->code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(Request(6000))->ended->code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(Request(4000))->ended->code(), absl::StatusCode::kResourceExhausted);  // 64 pages are 2048 rows
@@ -238,6 +246,21 @@ TEST_F(PrefillEngineTest, AReducedPromptLeavesWhenItIsWhole) {
   EXPECT_TRUE(sink->header);
   EXPECT_GE(sink->frames, 1);
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+TEST_F(PrefillEngineTest, RowsThatTheReceiverHoldsAreLeftOut) {
+  StateRequest request = Request(499, {.sinks = 4, .recent = 32, .prefill_full = true, .write_full = true});
+  request.content.prompt_length = 500;
+  for (const bool all : {false, true}) {
+    request.held = {{0, 3}, {400, all ? 499u : 490u}};
+    if (all) request.held[0].end = 5;
+    const auto sink = Add(request);
+    RunAll();
+    EXPECT_TRUE(sink->ended->ok());
+    EXPECT_TRUE(sink->header);
+    EXPECT_EQ(sink->frames, all ? 0 : 1);
+    EXPECT_EQ(sink->frame_bytes, all ? 0 : kFrameHeaderBytes + (1 + 9) * device_->row_shape().row_bytes());
+  }
 }
 
 TEST_F(PrefillEngineTest, APromptGoesOnWhereWhatIsStoredEnds) {

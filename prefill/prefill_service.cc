@@ -6,6 +6,7 @@
 
 #include "common/base/status.h"
 #include "common/rpc/convert.h"
+#include "common/rpc/ranges.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "common/transfer/state_message.h"
@@ -43,7 +44,8 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
   return StateRequest{.request_id = proto.request_id(),
                       .content = std::move(content),
                       .fingerprint = proto.content().fingerprint(),
-                      .kv_type = proto.kv_type()};
+                      .kv_type = proto.kv_type(),
+                      .held = RangesFromProto(proto.held())};
 }
 
 }  // namespace

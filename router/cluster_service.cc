@@ -30,6 +30,7 @@ class ClusterServiceImpl : public inference::v1::ClusterService::CallbackService
       listed->set_reserved_rows(node.reserved_rows);
       listed->set_total_rows(node.total_rows);
       listed->set_cached_rows(node.cached_rows);
+      listed->set_held_rows(node.held_rows);
     }
     grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
     reactor->Finish(grpc::Status::OK);

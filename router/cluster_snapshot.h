@@ -26,6 +26,7 @@ struct NodeSnapshot {
   uint64_t waiting_tokens = 0;
   uint64_t reserved_rows = 0;
   uint64_t cached_rows = 0;
+  uint64_t held_rows = 0;
   uint64_t total_rows = 0;
 
   // What this router has sent there and not seen the end of; the heartbeat may not know of it yet.

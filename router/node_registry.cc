@@ -126,6 +126,7 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
     copy.waiting_tokens = node.last.waiting_tokens();
     copy.reserved_rows = node.last.reserved_rows();
     copy.cached_rows = node.last.cached_rows();
+    copy.held_rows = node.last.held_rows();
     copy.total_rows = node.info.total_rows();
     copy.assigned_requests = node.assigned_requests;
     copy.assigned_tokens = node.assigned_tokens;

@@ -48,6 +48,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   heartbeat.set_waiting_tokens(5);
   heartbeat.set_reserved_rows(6);
   heartbeat.set_cached_rows(8);
+  heartbeat.set_held_rows(9);
   EXPECT_TRUE(registry_.Heartbeat(b, heartbeat));
   const ClusterSnapshot snapshot = registry_.Snapshot();
   EXPECT_EQ(snapshot.fingerprint, "f1");
@@ -63,6 +64,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   EXPECT_EQ(node.waiting_tokens, 5u);
   EXPECT_EQ(node.reserved_rows, 6u);
   EXPECT_EQ(node.cached_rows, 8u);
+  EXPECT_EQ(node.held_rows, 9u);
   EXPECT_EQ(node.total_rows, 100u);
   registry_.Remove(b);
   EXPECT_FALSE(registry_.Heartbeat(b, heartbeat));

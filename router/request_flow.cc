@@ -75,7 +75,7 @@ RequestFlow::RequestFlow(const FlowEnvironment* environment, RouterRequest reque
                          absl::Time deadline, ResponseSink* sink)
     : environment_(environment),
       request_(std::move(request)),
-      decode_holds_(!ReducesPrompts(request_.policy)),
+      decode_has_answers_(!ReducesPrompts(request_.policy)),
       seed_(request_.seed.has_value() ? *request_.seed : environment->draw_seed()),
       arrival_(arrival),
       deadline_(deadline),
@@ -141,7 +141,7 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   run.ids_at_start = run.assembler.ids().size();
   run.decode_assignment = environment_->registry->Assign(node.registration, query.tokens);
   // Noted before anything is there: who comes next with the same beginning waits for it at the same node.
-  if (decode_holds_) environment_->prefixes->Note(prefixes, node.registration);
+  environment_->prefixes->Note(prefixes, node.registration);
   if (!placement.prefill.empty()) {
     const uint64_t registration = placement.prefill[0].registration;
     run.prefill_assignment = environment_->registry->Assign(registration, query.Missing(registration));
@@ -230,7 +230,7 @@ void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::Deco
       last_token_time_ = environment_->clock->Now();
       first_token_time_ = std::min(first_token_time_, last_token_time_);  // an answer without tokens
     }
-    if (decode_holds_) environment_->prefixes->Note(Prefixes(run), run.registration);  // and its answer
+    if (decode_has_answers_) environment_->prefixes->Note(Prefixes(run), run.registration);
     EndCall(run, !message.has_finished());
   }
   Emit(run);
@@ -252,6 +252,7 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
   if (!prompt_counted_ && run.ids_at_start == 0) {  // the prompt alone: every such call of the request says the same
     prompt_counted_ = true;
     kept_rows_ = prefilled.kept_rows();
+    held_rows_ = prefilled.held_rows();
     full_bytes_ = request_.prompt_ids.size() * prefilled.row_bytes();
   }
   // Of several completions one may have computed what the others find.
@@ -357,6 +358,7 @@ void RequestFlow::Emit(Run& run) {
 void RequestFlow::FillPromptUsage(inference::v1::Usage* usage) const {
   usage->set_prompt_tokens(static_cast<uint32_t>(request_.prompt_ids.size()));
   usage->set_kept_rows(kept_rows_);
+  usage->set_held_rows(held_rows_);
   usage->set_segment_bytes(segment_bytes_);
   usage->set_full_bytes(full_bytes_);
   usage->set_cached_tokens(cached_tokens_.value_or(0));

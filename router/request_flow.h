@@ -136,7 +136,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
 
   const FlowEnvironment* const environment_;
   const RouterRequest request_;
-  const bool decode_holds_;  // decode nodes keep rows of the prompt for others: it is not reduced
+  const bool decode_has_answers_;  // an answer's rows serve others: they do not stand on a reduced prompt
   const uint64_t seed_;
   const absl::Time arrival_;
   const absl::Time deadline_;
@@ -153,6 +153,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   std::vector<PositionRange> kept_ranges_;
   bool prompt_counted_ = false;
   uint32_t kept_rows_ = 0;
+  uint32_t held_rows_ = 0;
   uint64_t full_bytes_ = 0;
   uint64_t segment_bytes_ = 0;
   std::optional<uint32_t> cached_tokens_;

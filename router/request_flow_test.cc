@@ -331,7 +331,8 @@ TEST_F(RequestFlowTest, GoesWhereTheTextBeganAndItsAnswerWasWritten) {
   EXPECT_EQ(caller_.calls[2]->node.node_id, "d2");
 }
 
-TEST_F(RequestFlowTest, WhereThePromptIsReducedDecodeNodesKeepNothingOfIt) {
+// Its rows were sent to that node, those of the answer serve nobody.
+TEST_F(RequestFlowTest, AReducedPromptComesBackToTheNodeThatWasSentIt) {
   AddNode("d1");
   const uint64_t d2 = AddNode("d2");
   Policy policy{.recent = 50};
@@ -343,8 +344,24 @@ TEST_F(RequestFlowTest, WhereThePromptIsReducedDecodeNodesKeepNothingOfIt) {
     Start();
   }
   EXPECT_EQ(caller_.calls[0]->node.node_id, "d2");
-  EXPECT_TRUE(prefixes_.Find(PrefixHashes(request_.policy, request_.prompt_ids)).empty());
-  EXPECT_EQ(registry_.Snapshot().nodes[1].registration, d2);
+  DecodeResponse message;
+  message.mutable_prefilled()->set_kept_rows(60);
+  message.mutable_prefilled()->set_held_rows(35);
+  caller_.calls[0]->events.on_message(message);
+  SendTokens(0, 0, std::vector<uint32_t>(2 * kPrefixBlock, 21));
+  SendFinished(0);
+  EXPECT_EQ(sink_.messages.back().usage().kept_rows(), 60u);
+  EXPECT_EQ(sink_.messages.back().usage().held_rows(), 35u);
+
+  request_.prompt_ids.insert(request_.prompt_ids.end(), 3 * kPrefixBlock, 21);  // the answer, and the next turn
+  const std::vector<HeldPrefix> held = prefixes_.Find(PrefixHashes(request_.policy, request_.prompt_ids));
+  ASSERT_EQ(held.size(), 1u);
+  EXPECT_EQ(held[0].registration, d2);
+  EXPECT_EQ(held[0].tokens, 3 * kPrefixBlock);
+  sink_ = FakeSink();
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_EQ(caller_.calls[1]->node.node_id, "d2");
 }
 
 TEST_F(RequestFlowTest, CachedTokensAreThoseThatNoCompletionHadToHaveComputed) {

@@ -41,6 +41,17 @@ class BenchTest(unittest.TestCase):
             self.assertEqual(run.returncode, 1, run.stderr)
             self.assertIn(text, run.stderr)
 
+    def test_chat_moves_less_and_says_the_same(self):
+        run = bench("chat", "--model", MODEL, "--policy", "sinks=4,recent=90,prefill=full", "--threads", "1",
+                    "--turns", "4", "--turn-tokens", "60", "--output-tokens", "8", "--format", "json")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        result = json.loads(run.stdout)
+        self.assertTrue(result["equal"])
+        self.assertEqual([turn["held_rows"] > 0 for turn in result["turns"]], [False, True, True, True])
+        self.assertLess(result["moved"], result["without"])
+        self.assertLessEqual(result["new_rows"] + result["held_rows"], result["kept_rows"])
+        self.assertAlmostEqual(result["share"], result["moved"] / result["without"])
+
     def test_serve_with_a_cluster_of_its_own(self):
         picture = os.path.join(TMP, "load.svg")
         run = bench("serve", "--model", MODEL, "--policy", "window,recent=16", "--threads", "1", "--requests", "6",

@@ -263,7 +263,7 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(result.returncode, 0, result.stderr)
         answer = json.loads(result.stdout)
         for key in ("text", "token_ids", "logprobs", "finish_reason", "policy", "prompt_tokens", "completion_tokens",
-                    "cached_tokens", "kept_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node",
+                    "cached_tokens", "kept_rows", "held_rows", "segment_bytes", "full_bytes", "ttft_ms", "prefill_node",
                     "decode_node"):
             self.assertIn(key, answer)
         self.assertEqual(len(answer["logprobs"]), len(answer["token_ids"]))
@@ -342,6 +342,32 @@ class CacheTest(unittest.TestCase):
                 alone = c.stub.Generate(message)
                 self.assertEqual(alone.usage.cached_tokens, 0)
                 self.assertEqual(alone.completions[0].token_ids, answer.completions[0].token_ids)
+
+
+    def test_later_turns_are_sent_what_is_new(self):
+        policy = "anchors=text,longest=16,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.4,write=full"
+        with (running(decode=2, model=MEDIUM_MODEL, policy=policy) as c,
+              running(model=MEDIUM_MODEL, policy=policy, node_flags=NO_CACHE) as without):
+            ids, nodes, moved, moved_without = random_ids(200, 91), set(), 0, 0
+            for turn in range(6):
+                wait_for(lambda: c.reserved_rows() == 0, "the end of earlier answers in the heartbeats", 5)
+                answer, _, last, trailing = stream(c, request(ids, max_tokens=10))
+                alone, _, last_alone, _ = stream(without, request(ids, max_tokens=10))
+                self.assertEqual(answer, alone)
+                self.assertEqual(last.provenance.kept_ranges, last_alone.provenance.kept_ranges)
+                self.assertEqual(last_alone.usage.held_rows, 0)
+                self.assertEqual(last.usage.held_rows > 0, turn > 0)
+                row = last.usage.full_bytes / last.usage.prompt_tokens
+                self.assertLess(last.usage.segment_bytes,  # headers have a few bytes for each range of rows
+                                last_alone.usage.segment_bytes - last.usage.held_rows * row + 1000)
+                nodes.add(trailing["kedge-decode-node"])
+                moved += last.usage.segment_bytes
+                moved_without += last_alone.usage.segment_bytes
+                ids = ids + answer + random_ids(30, 92 + turn)
+            self.assertEqual(len(nodes), 1)  # that has the beginning
+            self.assertLess(moved, 0.7 * moved_without)
+            wait_for(lambda: sum(node.held_rows for node in c.list()) > 0, "held rows in the heartbeats", 5)
+            self.assertEqual(sum(node.held_rows for node in without.list()), 0)
 
 
 class FaultTest(unittest.TestCase):

@@ -13,6 +13,7 @@
 #include "common/engine/step.h"
 #include "common/engine/testing.h"
 #include "common/kernels/create_ops.h"
+#include "common/kv/held_rows.h"
 #include "common/kv/page_pool.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -258,6 +259,30 @@ TEST_P(EqualityTest, AHitGivesTheSameBits) {
     }
   }
   EXPECT_GT(hits, 10u);
+}
+
+// A state whose rows were held in part gives the bits of one that came whole, and of one pass.
+TEST_P(EqualityTest, HeldRowsGiveTheSameBits) {
+  uint32_t held_rows = 0;
+  for (uint32_t seed = 0; seed < 3; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(4000 * GetParam() + seed);
+    const std::string backends[] = {seed % 2 ? "deferred" : AnyBackend(random), AnyBackend(random)};
+    SCOPED_TRACE(absl::StrCat(backends[0], " and ", backends[1]));
+    const auto first = model_.Device(backends[0], KvType::kF16), second = model_.Device(backends[1], KvType::kF16);
+    HeldRows held({.fingerprint = "tiny"}, 1 << 20);
+    Content content = RandomTurn({}, model_.vocab_size, 120, random);
+    for (int turn = 0; turn < 8; ++turn) {
+      SCOPED_TRACE(CanonicalPolicy(content.policy));
+      const uint32_t split = std::max(content.prompt_length, 1u) - 1;
+      const Score score =
+          ScoreSplit(content, kHeads, split, 1 + random() % 40, "tiny", first.get(), second.get(), &held).value();
+      ASSERT_EQ(score.logprobs, ScoreWhole(content, kHeads, first.get())->logprobs);
+      held_rows += score.held_rows;
+      content = RandomTurn(content, model_.vocab_size, 120, random);
+    }
+  }
+  EXPECT_GT(held_rows, 10u);
 }
 
 // Writes an answer, each row launched when the token before it is known, or one step ahead of that where the policy

@@ -290,6 +290,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
                                                                 .context_length = kSimulatedContext,
                                                                 .salience_heads = SimulatedHeads(),
                                                                 .cache_pages = options.cache_pages,
+                                                                .held_bytes = options.held_bytes,
                                                                 .row_source = {.max_continued_tokens = 64}},
                                                   node->device.get(), source_.get(), &clock_,
                                                   [this, alive = node->alive](std::function<void()> closure) {
@@ -395,6 +396,12 @@ uint64_t SimulatedCluster::reserved_rows() const {
   uint64_t rows = 0;
   for (const auto& node : prefill_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
   for (const auto& node : decode_) rows += node->engine != nullptr ? node->engine->stats().reserved_rows : 0;
+  return rows;
+}
+
+uint64_t SimulatedCluster::held_rows() const {
+  uint64_t rows = 0;
+  for (const auto& node : decode_) rows += node->engine != nullptr ? node->engine->stats().held_rows : 0;
   return rows;
 }
 

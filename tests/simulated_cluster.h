@@ -43,6 +43,7 @@ struct SimulationOptions {
   int decode_nodes = 2;
   uint32_t pages = 512;        // of each node
   uint32_t cache_pages = 200;  // of these, that the node's cache may hold
+  uint64_t held_bytes = 0;     // of received rows, that each decode node may hold
   uint32_t vocab_size = 0;
   // Of the devices: whether steps are launched ahead of those that were waited for; whether they do nothing before
   // somebody waits; how often they leave a choice to the host (HashDeviceOptions).
@@ -84,10 +85,11 @@ class SimulatedCluster {
   void FreezePrefill(int index, bool frozen);
   void FreezeDecode(int index);
 
-  // Rows reserved on all live nodes, held by their caches, and reads of rows whose copies disagreed. A node whose pages
-  // have holders when it goes does not go: PagePool checks.
+  // Rows reserved on all live nodes, stored by their caches, held as they came, and reads of rows whose copies
+  // disagreed. A node whose pages have holders when it goes does not go: PagePool checks.
   uint64_t reserved_rows() const;
   uint64_t cached_rows() const;
+  uint64_t held_rows() const;
   uint64_t torn_rows() const;
   // Rows that were computed with a token that the step before chose.
   uint64_t rows_ahead() const;

@@ -117,7 +117,9 @@ class SimulationTest : public testing::TestWithParam<Steps> {
   // Of every second seed, all answers can run ahead; else a few of them hold the others back.
   SimulationOptions Options(uint32_t seed) {
     all_go_ahead_ = seed % 2 == 1;
+    constexpr uint64_t kHeldBytes[] = {0, 3000, 1 << 20};  // nothing, of some 90 rows, all
     return {.seed = seed,
+            .held_bytes = kHeldBytes[seed % 3],
             .vocab_size = vocab_size_,
             .runs_ahead = GetParam() != Steps::kInTurn,
             .deferred = GetParam() == Steps::kDeferred,
@@ -337,6 +339,79 @@ TEST_P(SimulationTest, ChatsGoOnFromWhatIsStored) {
     EXPECT_EQ(cluster.torn_rows(), 0u);
   }
   EXPECT_GT(cached, prompts / 2);
+}
+
+// Chats whose prompts are reduced: each turn asks for the rows that no turn before it got, whatever fails.
+TEST_P(SimulationTest, LaterTurnsAreSentWhatIsNew) {
+  const Policy policy{.text_anchors = true,
+                      .longest = 7,
+                      .keep_anchors = false,
+                      .sinks = 2,
+                      .recent = 12,
+                      .view = Policy::View::kAll,
+                      .prefill_full = true,
+                      .salient_millionths = 300000,
+                      .write_full = true};
+  uint64_t held = 0, kept = 0, bytes = 0, bytes_without = 0;
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    for (const bool holds : {true, false}) {
+      std::mt19937 random(seed);
+      SimulationOptions options = Options(seed);
+      options.pages = seed % 3 == 0 ? 100 : 512;
+      options.cache_pages = options.pages / 2;
+      options.held_bytes = !holds ? 0 : seed % 4 == 0 ? 8000 : 1 << 20;
+      const bool faults = seed % 2 == 1;
+      if (faults) {
+        options.faults = {.drop_frame = 20,
+                          .double_frame = 20,
+                          .flip_bit = 20,
+                          .truncate_frame = 20,
+                          .silence = 20,
+                          .break_state = 8};
+      }
+      SimulatedCluster cluster(options, tokenizer_.get());
+      std::vector<Client> chats(3);
+      for (Client& chat : chats) {
+        chat.request = RandomRequest(random, 150);
+        chat.request.policy = CanonicalPolicy(policy);
+        chat.request.no_anchor_positions.clear();
+        chat.request.sequence_ends.clear();
+        chat.request.chooses = true;
+      }
+      for (int turn = 0; turn < 6; ++turn) {
+        for (Client& chat : chats) {
+          chat.answer = SimulatedAnswer();
+          chat.flow = cluster.Start(chat.request, &chat.answer);
+        }
+        if (faults && seed % 3 == 2) {
+          for (uint32_t turns = random() % 20; turns > 0; --turns) cluster.Turn();
+          if (turn == 2) cluster.KillDecode(0);
+          if (turn == 4) cluster.KillPrefill(0);
+        }
+        ASSERT_TRUE(cluster.RunUntilFinished(Answers(chats)));
+        ExpectRightText(chats);
+        for (Client& chat : chats) {
+          const inference::v1::Usage& usage = chat.answer.usage;
+          ASSERT_LE(usage.held_rows(), usage.kept_rows());
+          if (!faults) {
+            held += usage.held_rows();
+            kept += holds ? usage.kept_rows() : 0;
+            (holds ? bytes : bytes_without) += usage.segment_bytes();
+          }
+          std::vector<uint32_t>& ids = chat.request.prompt_ids;
+          chat.request.turn_begin = static_cast<uint32_t>(ids.size());
+          ids.insert(ids.end(), chat.answer.token_ids.begin(), chat.answer.token_ids.end());
+          for (uint32_t more = 1 + random() % 20; more > 0; --more) ids.push_back(random() % vocab_size_);
+        }
+      }
+      EXPECT_EQ(cluster.reserved_rows(), 0u);
+      EXPECT_EQ(cluster.torn_rows(), 0u);
+      EXPECT_EQ(cluster.held_rows() > 0, holds);
+    }
+  }
+  EXPECT_GT(held, kept / 3);
+  EXPECT_LT(bytes, bytes_without);
 }
 
 TEST_P(SimulationTest, ManyClientsWithOneColdBeginningGetTheirTexts) {

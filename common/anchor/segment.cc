@@ -20,7 +20,7 @@ namespace {
 
 constexpr absl::string_view kMagic = "KEDGESEG";
 constexpr size_t kChecksumBytes = 8;
-constexpr size_t kMinHeaderBytes = 76 + 3 * 4 + 1 + kChecksumBytes;
+constexpr size_t kMinHeaderBytes = 76 + 3 * 4 + 2 + kChecksumBytes;
 constexpr size_t kMaxStringBytes = 1 << 20;
 constexpr uint32_t kMaxDimension = 65535;
 constexpr size_t kMaxRowBytes = size_t{1} << 30;
@@ -56,6 +56,16 @@ void AppendString(const std::string& text, std::string* out) {
 void AppendVarint(uint32_t value, std::string* out) {
   for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
   out->push_back(static_cast<char>(value));
+}
+
+void AppendRanges(absl::Span<const PositionRange> ranges, uint32_t limit, std::string* out) {
+  uint32_t next = 0;
+  for (const PositionRange& range : ranges) {
+    KEDGE_CHECK(range.begin >= next && range.begin < range.end && range.end <= limit);
+    AppendVarint(range.begin - next, out);
+    AppendVarint(range.end - range.begin - 1, out);
+    next = range.end;
+  }
 }
 
 // Reads fields in order; each error names the field that the bytes have no room for.
@@ -143,21 +153,26 @@ absl::StatusOr<std::vector<uint32_t>> TakePositions(Cursor& cursor, uint32_t cou
   return positions;
 }
 
-absl::StatusOr<std::optional<std::vector<PositionRange>>> TakeSalient(Cursor& cursor, uint32_t end) {
-  KEDGE_ASSIGN_OR_RETURN(const uint32_t count, cursor.Varint("salient"));
-  if (count == 0) return std::nullopt;
-  if (count - 1 > cursor.left() / 2) return Damaged("salient: ", count - 1, " ranges go beyond the header's end");
+absl::StatusOr<std::vector<PositionRange>> TakeRanges(Cursor& cursor, uint32_t count, uint32_t limit,
+                                                      absl::string_view field) {
+  if (count > cursor.left() / 2) return Damaged(field, ": ", count, " ranges go beyond the header's end");
   std::vector<PositionRange> ranges;
   uint64_t least = 0;
-  for (uint32_t i = 0; i + 1 < count; ++i) {
-    KEDGE_ASSIGN_OR_RETURN(const uint32_t distance, cursor.Varint("salient"));
-    KEDGE_ASSIGN_OR_RETURN(const uint32_t length_less_one, cursor.Varint("salient"));
+  for (uint32_t i = 0; i < count; ++i) {
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t distance, cursor.Varint(field));
+    KEDGE_ASSIGN_OR_RETURN(const uint32_t length_less_one, cursor.Varint(field));
     const uint64_t begin = least + distance;
     least = begin + length_less_one + 1;
-    if (least > end) return Damaged("salient: range ", i, " ends at ", least, ", after end, ", end);
+    if (least > limit) return Damaged(field, ": range ", i, " ends at ", least, ", after ", limit);
     ranges.push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(least)});
   }
   return ranges;
+}
+
+absl::StatusOr<std::optional<std::vector<PositionRange>>> TakeSalient(Cursor& cursor, uint32_t end) {
+  KEDGE_ASSIGN_OR_RETURN(const uint32_t count, cursor.Varint("salient"));
+  if (count == 0) return std::nullopt;
+  return TakeRanges(cursor, count - 1, end, "salient");
 }
 
 uint64_t Checksum(const uint8_t* frame_header, const ChainKey& chain, absl::Span<const uint8_t> payload) {
@@ -224,13 +239,9 @@ std::string EncodeSegmentHeader(const SegmentHeader& header) {
     next = position + 1;
   }
   AppendVarint(header.salient.has_value() ? static_cast<uint32_t>(header.salient->size()) + 1 : 0, &out);
-  next = 0;
-  for (const PositionRange& range : header.salient.value_or(std::vector<PositionRange>())) {
-    KEDGE_CHECK(range.begin >= next && range.begin < range.end && range.end <= header.end);
-    AppendVarint(range.begin - next, &out);
-    AppendVarint(range.end - range.begin - 1, &out);
-    next = range.end;
-  }
+  if (header.salient.has_value()) AppendRanges(*header.salient, header.end, &out);
+  AppendVarint(static_cast<uint32_t>(header.left_out.size()), &out);
+  AppendRanges(header.left_out, static_cast<uint32_t>(header.positions.size()), &out);
   const size_t size = out.size() + kChecksumBytes;
   KEDGE_CHECK(size <= UINT32_MAX);
   for (int i = 0; i < 4; ++i) out[size_offset + i] = static_cast<char>(size >> (8 * i));
@@ -272,8 +283,16 @@ absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::Span<const uint8_t> bytes
   KEDGE_ASSIGN_OR_RETURN(header.numerics_class, cursor.String("numerics class"));
   KEDGE_ASSIGN_OR_RETURN(header.positions, TakePositions(cursor, rows, header.end));
   KEDGE_ASSIGN_OR_RETURN(header.salient, TakeSalient(cursor, header.end));
-  if (cursor.left() != 0) return Damaged("salient: ", cursor.left(), " bytes are left over");
+  KEDGE_ASSIGN_OR_RETURN(const uint32_t left_out, cursor.Varint("left out"));
+  KEDGE_ASSIGN_OR_RETURN(header.left_out, TakeRanges(cursor, left_out, rows, "left out"));
+  if (cursor.left() != 0) return Damaged("left out: ", cursor.left(), " bytes are left over");
   return header;
+}
+
+uint32_t SegmentHeader::num_following() const {
+  uint32_t following = static_cast<uint32_t>(positions.size());
+  for (const PositionRange& range : left_out) following -= range.end - range.begin;
+  return following;
 }
 
 absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHeader& got) {
@@ -361,7 +380,7 @@ absl::StatusOr<FrameHeader> FrameChecker::Accept(absl::Span<const uint8_t> frame
   if (header.first_row != rows_) {
     return Damaged("frame ", frames_, ": first row is ", header.first_row, ", not ", rows_);
   }
-  const size_t missing = header_.positions.size() - rows_;
+  const uint32_t missing = num_following_ - rows_;
   const uint32_t most = RowsPerFrame(header_.shape);
   if (header.row_count == 0 || header.row_count > missing || header.row_count > most) {
     return Damaged("frame ", frames_, ": row count is ", header.row_count, "; ", missing, " rows are missing, and ",

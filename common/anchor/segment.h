@@ -20,7 +20,7 @@
 
 namespace kedge {
 
-inline constexpr uint32_t kSegmentFormatVersion = 2;
+inline constexpr uint32_t kSegmentFormatVersion = 3;
 inline constexpr size_t kMaxFrameBytes = 1 << 20;  // header of the frame included
 
 struct SegmentHeader {
@@ -31,8 +31,11 @@ struct SegmentHeader {
   RowShape shape;
   uint32_t end = 0;                                   // p
   uint32_t recent_begin = 0;                          // lo(p): rows before it belong to K, the others to R
-  std::vector<uint32_t> positions;                    // of all rows that follow, strictly ascending, each < end
+  std::vector<uint32_t> positions;                    // of all rows of the state, strictly ascending, each < end
   std::optional<std::vector<PositionRange>> salient;  // the choice that the rows stand on, if the policy makes one
+  std::vector<PositionRange> left_out;                // indices of `positions`: rows that the receiver has already
+  // How many rows follow: all others.
+  uint32_t num_following() const;
   friend bool operator==(const SegmentHeader&, const SegmentHeader&) = default;
 };
 
@@ -43,10 +46,11 @@ std::string EncodeSegmentHeader(const SegmentHeader& header);
 absl::StatusOr<SegmentHeader> ParseSegmentHeader(absl::Span<const uint8_t> bytes);
 
 // Says which field of `got` differs from what the receiver computed itself; OK if none does.
-// kFailedPrecondition for settings (fingerprint, policy, class, shape), kDataLoss for chain, positions and choice.
+// kFailedPrecondition for settings (fingerprint, policy, class, shape), kDataLoss for chain, positions and choice. What
+// is left out the receiver compares with what it has.
 absl::Status CheckSegmentHeader(const SegmentHeader& expected, const SegmentHeader& got);
 
-// One frame: rows first_row .. first_row + row_count - 1 of the header's `positions`.
+// One frame: rows first_row .. first_row + row_count - 1 of those that follow (`positions` without `left_out`).
 struct FrameHeader {
   uint32_t index = 0;  // from 0, without gaps
   uint32_t first_row = 0;
@@ -72,7 +76,7 @@ void EncodeFrameHeader(FrameHeader header, const ChainKey& chain, absl::Span<con
 // and the state is whole when complete(). Owned by one thread.
 class FrameChecker {
  public:
-  explicit FrameChecker(SegmentHeader header) : header_(std::move(header)) {}
+  explicit FrameChecker(SegmentHeader header) : header_(std::move(header)), num_following_(header_.num_following()) {}
 
   // `frame`: header and payload. Returns the rows it carries. kDataLoss names what is wrong: too short, an index or a
   // first row out of turn, too many rows, a payload of another length, a checksum that does not match.
@@ -84,11 +88,12 @@ class FrameChecker {
   // The part of `frame` after its header.
   static absl::Span<const uint8_t> Payload(absl::Span<const uint8_t> frame) { return frame.subspan(kFrameHeaderBytes); }
 
-  bool complete() const { return rows_ == header_.positions.size(); }
+  bool complete() const { return rows_ == num_following_; }
   const SegmentHeader& header() const { return header_; }
 
  private:
   SegmentHeader header_;
+  uint32_t num_following_;
   uint32_t frames_ = 0;
   uint32_t rows_ = 0;
 };

@@ -38,9 +38,9 @@ void TryFrame(const SegmentHeader& header, Bytes frame) {
   FrameChecker checker(header);
   const absl::StatusOr<FrameHeader> accepted = checker.Accept(frame);
   if (accepted.ok()) {
-    KEDGE_CHECK(accepted->row_count >= 1 && accepted->row_count <= header.positions.size());
+    KEDGE_CHECK(accepted->row_count >= 1 && accepted->row_count <= header.num_following());
     KEDGE_CHECK(FrameChecker::Payload(frame).size() == accepted->row_count * header.shape.row_bytes());
-    KEDGE_CHECK(checker.complete() == (accepted->row_count == header.positions.size()));
+    KEDGE_CHECK(checker.complete() == (accepted->row_count == header.num_following()));
   }
 }
 
@@ -94,5 +94,11 @@ std::vector<std::string> FuzzSeeds() {
   SegmentHeader empty = header;
   empty.positions.clear();
   empty.salient = {{2, 9}, {9, 10}, {300, 512}};
-  return {header_bytes, header_bytes + frame, EncodeSegmentHeader(empty)};
+
+  SegmentHeader part = header;  // rows 0, 300 and 598 follow
+  part.left_out = {{1, 2}, {4, 5}};
+  std::string part_frame(kedge::kFrameHeaderBytes + 3 * header.shape.row_bytes(), 'r');
+  kedge::EncodeFrameHeader({0, 0, 3, 0}, header.chain, FrameChecker::Payload(View(part_frame)),
+                           reinterpret_cast<uint8_t*>(part_frame.data()));
+  return {header_bytes, header_bytes + frame, EncodeSegmentHeader(empty), EncodeSegmentHeader(part) + part_frame};
 }

@@ -35,13 +35,15 @@ SegmentHeader SmallHeader() {
   header.recent_begin = 998;
   header.positions = {0, 3, 299, 998, 999};
   header.salient = {{3, 5}, {299, 301}};
+  header.left_out = {{1, 3}};
   return header;
 }
 
-// A header of few bytes a row, so that a frame is short.
+// A header of few bytes a row, so that a frame is short. All rows follow.
 SegmentHeader TinyHeader() {
   SegmentHeader header = SmallHeader();
   header.shape = {1, 2, 2, KvType::kBF16};
+  header.left_out.clear();
   return header;
 }
 
@@ -54,15 +56,15 @@ SegmentHeader TinyHeader() {
 //   chain = bytes(range(32))
 //   body = u32(30, 3, 64) + bytes([2, 0, 0, 0]) + chain + u32(1000, 998, 5)
 //   body += s(b'00ff') + s(b'recent=2') + s(b'cpu-1') + bytes([0, 2, 0xa7, 0x02, 0xba, 0x05, 0])
-//   body += bytes([3, 3, 1, 0xa6, 0x02, 1])
-//   h = b'KEDGESEG' + u32(2, 16 + len(body) + 8) + body
+//   body += bytes([3, 3, 1, 0xa6, 0x02, 1]) + bytes([1, 1, 1])
+//   h = b'KEDGESEG' + u32(3, 16 + len(body) + 8) + body
 //   print((h + xxh(h)).hex())
 //   f = u32(1, 2, 3, 0)
 //   print((f + xxh(f + chain + b'payload')).hex())
 constexpr char kGoldenHeader[] =
-    "4b45444745534547020000007e0000001e000000030000004000000002000000000102030405060708090a0b0c0d0e0f1011121314151617"
+    "4b4544474553454703000000810000001e000000030000004000000002000000000102030405060708090a0b0c0d0e0f1011121314151617"
     "18191a1b1c1d1e1fe8030000e603000005000000040000003030666608000000726563656e743d32050000006370752d310002a702ba0500"
-    "030301a6020154d4d81bffddd5a4";
+    "030301a60201010101ecd2585e5f77cedd";
 constexpr char kGoldenFrame[] = "01000000020000000300000000000000947c4a504a4f7ab3";
 
 TEST(SegmentHeader, AgreesWithAnIndependentImplementation) {
@@ -102,6 +104,14 @@ TEST(SegmentHeader, RoundTripsAtRandom) {
         header.salient->push_back({static_cast<uint32_t>(begin), static_cast<uint32_t>(end)});
       }
     }
+    uint32_t following = static_cast<uint32_t>(header.positions.size());
+    for (uint32_t row = random() % 4; row < header.positions.size(); row += random() % 9) {
+      const uint32_t end = std::min<uint32_t>(row + 1 + random() % 5, header.positions.size());
+      header.left_out.push_back({row, end});
+      following -= end - row;
+      row = end;
+    }
+    EXPECT_EQ(header.num_following(), following);
     const std::string bytes = EncodeSegmentHeader(header);
     const absl::StatusOr<SegmentHeader> parsed = ParseSegmentHeader(View(bytes));
     ASSERT_TRUE(parsed.ok()) << parsed.status();
@@ -113,6 +123,7 @@ TEST(SegmentHeader, HoldsTheLastPositionThereIs) {
   SegmentHeader header = SmallHeader();
   header.end = UINT32_MAX;
   header.positions = {UINT32_MAX - 1};
+  header.left_out = {{0, 1}};
   const absl::StatusOr<SegmentHeader> parsed = ParseSegmentHeader(View(EncodeSegmentHeader(header)));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(*parsed, header);
@@ -172,7 +183,7 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(30, bytes("01")), "reserved");
   ExpectDamage(ParseForged(64, bytes("e7030000")), "positions: 999 of row 4 is not below end");
   ExpectDamage(ParseForged(68, bytes("e9030000")), "recent begin: 1001 is above end");
-  ExpectDamage(ParseForged(72, bytes("04000000")), "salient: 6 bytes are left over");
+  ExpectDamage(ParseForged(72, bytes("04000000")), "left out: range 0 ends at 5, after 4");
   ExpectDamage(ParseForged(72, bytes("06000000")), "positions: 1003 of row 5 is not below");
   ExpectDamage(ParseForged(72, bytes("ffffffff")), "positions: 4294967295 rows go beyond");
   ExpectDamage(ParseForged(76, bytes("ffffffff")), "fingerprint: 4294967295 bytes");
@@ -184,8 +195,11 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(105, bytes("ffffffffff0000")), "more than 5 bytes");
   ExpectDamage(ParseForged(105, bytes("ffffffff0f0000")), "positions: 4294967295 of row 0 is not below end");
   ExpectDamage(ParseForged(112, bytes("ff7f")), "salient: 16382 ranges go beyond");
-  ExpectDamage(ParseForged(112, bytes("04")), "salient: 3 ranges go beyond");
-  ExpectDamage(ParseForged(114, bytes("ff7f")), "salient: range 0 ends at 16387, after end, 1000");
+  ExpectDamage(ParseForged(112, bytes("06")), "salient: 5 ranges go beyond");
+  ExpectDamage(ParseForged(114, bytes("ff7f")), "salient: range 0 ends at 16387, after 1000");
+  ExpectDamage(ParseForged(118, bytes("00")), "left out: 2 bytes are left over");
+  ExpectDamage(ParseForged(118, bytes("02")), "left out: 2 ranges go beyond");
+  ExpectDamage(ParseForged(119, bytes("04")), "left out: range 0 ends at 6, after 5");
   EXPECT_TRUE(ParseForged(0, "").ok());
 }
 
@@ -263,6 +277,18 @@ TEST(FrameChecker, TakesFramesInTheirOrder) {
   ExpectDamage(checker.Accept(View(Frame(header, 3, 5, 1))).status(), "row count is 1; 0 rows are missing");
 }
 
+TEST(FrameChecker, RowsThatAreLeftOutDoNotFollow) {
+  SegmentHeader header = TinyHeader();
+  header.left_out = {{0, 1}, {2, 4}};
+  EXPECT_EQ(header.num_following(), 2u);
+  FrameChecker checker(header);
+  ExpectDamage(checker.Accept(View(Frame(header, 0, 0, 3))).status(), "row count is 3; 2 rows are missing");
+  EXPECT_TRUE(checker.Accept(View(Frame(header, 0, 0, 2))).ok());
+  EXPECT_TRUE(checker.complete());
+  header.left_out = {{0, 5}};
+  EXPECT_TRUE(FrameChecker(header).complete());
+}
+
 TEST(FrameChecker, ASegmentWithoutRowsIsCompleteAtOnce) {
   SegmentHeader header = TinyHeader();
   header.positions.clear();
@@ -326,6 +352,7 @@ TEST(FrameChecker, AFrameIsAtMostAMebibyteOrOneRow) {
   EXPECT_EQ(RowsPerFrame(header.shape), 45u);
   EXPECT_LE(kFrameHeaderBytes + RowsPerFrame(header.shape) * header.shape.row_bytes(), kMaxFrameBytes);
   header.positions.clear();
+  header.left_out.clear();
   for (uint32_t i = 0; i < 100; ++i) header.positions.push_back(i);
   FrameChecker checker(header);
   ExpectDamage(checker.Accept(View(Frame(header, 0, 0, 46))).status(), "row count is 46");

@@ -14,6 +14,7 @@ struct NodeStats {
   uint64_t reserved_rows = 0;   // by requests, held or not
   uint64_t total_rows = 0;
   uint64_t cached_rows = 0;  // held by the cache, which gives them up when requests need them
+  uint64_t held_rows = 0;    // beside those: in host memory, as they came from prefill nodes
 };
 
 }  // namespace kedge

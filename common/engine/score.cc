@@ -83,7 +83,8 @@ absl::StatusOr<Score> ScoreSteps(const Content& content, const SalienceHeads& he
 }
 
 absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split, uint32_t chunk,
-                                 const std::string& fingerprint, StepDevice* first, StepDevice* second) {
+                                 const std::string& fingerprint, StepDevice* first, StepDevice* second,
+                                 HeldRows* held) {
   KEDGE_RETURN_IF_ERROR(Check(content, heads, *first));
   const uint32_t size = static_cast<uint32_t>(content.ids.size());
   if (split > size) {
@@ -93,28 +94,29 @@ absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& he
     return absl::InvalidArgumentError(absl::StrCat("split: ", split, " is within the prompt of ", content.prompt_length,
                                                    " tokens, which prefill=full computes in one piece"));
   }
+  PagePool pool(second->num_pages());
+  KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, split, chunk, 0)));
+  Sequence sequence(content, std::move(lease), &heads);
+  StateReceiver receiver(&sequence, split, fingerprint, held);
   Score score;
   std::vector<Payload> segment;
   {
     PagePool pool(first->num_pages());
     KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, 0, chunk, 0)));
     Sequence sequence(content, std::move(lease), &heads);
-    StateSender sender(&sequence, split, fingerprint);
+    StateSender sender(&sequence, split, fingerprint, receiver.held());
     KEDGE_RETURN_IF_ERROR(ComputeRows(&sequence, split, chunk, first, &score, &sender, &segment));
   }
 
-  PagePool pool(second->num_pages());
-  KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool.Reserve(PagesFor(content, split, chunk, 0)));
-  Sequence sequence(content, std::move(lease), &heads);
-  StateReceiver receiver(&sequence, split, fingerprint);
   KEDGE_ASSIGN_OR_RETURN(const SegmentHeader header, ParseSegmentHeader(segment[0].bytes));
   for (size_t i = 0; i < segment.size(); ++i) {
     const Payload& piece = segment[i];
     score.segment_bytes += piece.bytes.size();
-    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(piece.bytes, *second)
+    KEDGE_RETURN_IF_ERROR(i == 0 ? receiver.AcceptHeader(piece.bytes, second)
                                  : receiver.AcceptFrame(piece, FrameChecksum(piece.bytes, header.chain), second));
   }
   KEDGE_RETURN_IF_ERROR(receiver.Commit());
+  score.held_rows = receiver.num_left_out();
   KEDGE_RETURN_IF_ERROR(ComputeRows(&sequence, size, chunk, second, &score));
   Describe(sequence, *second, &score);
   return score;

@@ -13,6 +13,7 @@
 #include "common/anchor/content.h"
 #include "common/anchor/salience.h"
 #include "common/kernels/step.h"
+#include "common/kv/held_rows.h"
 
 namespace kedge {
 
@@ -20,6 +21,7 @@ struct Score {
   std::vector<double> logprobs;  // n-1: natural log of the probability of token i+1 given 0..i
   uint64_t kept_rows = 0;        // rows of State(n): what a next row that is no anchor could see
   uint64_t segment_bytes = 0;    // bytes that crossed from engine to engine; 0 but for ScoreSplit
+  uint32_t held_rows = 0;        // rows that did not, because they were held
   // Positions of the prompt that its last row sees (VisiblePrompt); empty if there is no prompt.
   std::vector<PositionRange> kept_ranges;
   std::optional<std::vector<PositionRange>> salient;  // the choice that was made or given
@@ -36,9 +38,11 @@ absl::StatusOr<Score> ScoreSteps(const Content& content, const SalienceHeads& he
 
 // The first `split` tokens on `first` in chunks of `chunk` rows; State(split) through the bytes of an AnchorSegment
 // into `second`; the rest there in chunks. `fingerprint`: of the model both devices have loaded. kInvalidArgument if
-// under `prefill=full` the split is before the prompt's last row.
+// under `prefill=full` the split is before the prompt's last row. `held`: rows that `second` holds from earlier states
+// and that do not cross again; null: none.
 absl::StatusOr<Score> ScoreSplit(const Content& content, const SalienceHeads& heads, uint32_t split, uint32_t chunk,
-                                 const std::string& fingerprint, StepDevice* first, StepDevice* second);
+                                 const std::string& fingerprint, StepDevice* first, StepDevice* second,
+                                 HeldRows* held = nullptr);
 
 }  // namespace kedge
 

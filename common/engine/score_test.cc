@@ -50,6 +50,37 @@ TEST_P(ScoreTest, WholeStepsAndSplitAgreeToTheBit) {
   }
 }
 
+// States of texts that begin alike, one after the other, with a budget that holds a few or all of their rows: whatever
+// is held and left out, nothing changes.
+TEST_P(ScoreTest, RowsThatAreHeldAreThoseThatWouldCome) {
+  uint64_t held_rows = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937 random(seed);
+    const auto first = NewDevice(GetParam()), second = NewDevice(GetParam());
+    const uint64_t row_bytes = first->row_shape().row_bytes();
+    HeldRows held({.fingerprint = "model", .numerics_class = first->numerics_class()},
+                  (seed % 3 == 0 ? 50 : 1000) * row_bytes);
+    Content content = RandomTurn({}, kVocabulary, kMostTokens, random);
+    for (int turn = 0; turn < 12; ++turn) {
+      SCOPED_TRACE(CanonicalPolicy(content.policy));
+      const uint32_t size = static_cast<uint32_t>(content.ids.size());
+      const uint32_t least = std::max(content.prompt_length, 1u) - 1;
+      const uint32_t split = random() % 2 ? least : least + random() % (size + 1 - least), chunk = 1 + random() % 50;
+      const Score score =
+          ScoreSplit(content, kHeads, split, chunk, "model", first.get(), second.get(), &held).value();
+      const Score without = ScoreSplit(content, kHeads, split, chunk, "model", first.get(), second.get()).value();
+      ASSERT_EQ(score.logprobs, without.logprobs);
+      ASSERT_EQ(score.kept_ranges, without.kept_ranges);
+      ASSERT_LE(score.segment_bytes + score.held_rows * row_bytes, without.segment_bytes + 2 * score.held_rows);
+      held_rows += score.held_rows;
+      content = RandomTurn(content, kVocabulary, kMostTokens, random);
+    }
+    ASSERT_LE(held.num_bytes(), (seed % 3 == 0 ? 50 : 1000) * row_bytes);
+  }
+  EXPECT_GT(held_rows, 2000u);
+}
+
 INSTANTIATE_TEST_SUITE_P(Devices, ScoreTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Deferred" : "Hash"; });
 

@@ -58,7 +58,7 @@ class StateExchangeTest : public testing::Test {
   absl::Status Receive(const std::vector<std::vector<uint8_t>>& frames) {
     auto sequence = NewSequence();
     StateReceiver receiver(sequence.get(), 100, "model");
-    if (absl::Status status = receiver.AcceptHeader(header_, device_); !status.ok()) return status;
+    if (absl::Status status = receiver.AcceptHeader(header_, &device_); !status.ok()) return status;
     for (const auto& frame : frames) {
       if (absl::Status status = Accept(&receiver, frame); !status.ok()) return status;
     }
@@ -132,7 +132,7 @@ TEST_F(StateExchangeTest, CopiesUnderWayAreNobodysWorryOnceTheyAreNotWanted) {
   auto other = NewSequence();
   {
     StateReceiver receiver(other.get(), 100, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device).ok());
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device).ok());
     const uint64_t checksum = FrameChecksum(frames_[0], ParseSegmentHeader(header_)->chain);
     ASSERT_TRUE(receiver.AcceptFrame(Payload::Own(frames_[0]), checksum, &device).ok());
   }
@@ -176,7 +176,7 @@ TEST_F(StateExchangeTest, ResetSequenceReceivesAgain) {
   auto sequence = NewSequence();
   for (int attempt = 0; attempt < 3; ++attempt) {
     StateReceiver receiver(sequence.get(), 100, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
     ASSERT_TRUE(Accept(&receiver, frames_[0]).ok());
     EXPECT_EQ(receiver.Commit().code(), absl::StatusCode::kDataLoss);
     sequence->Reset();
@@ -197,10 +197,10 @@ class SalientExchangeTest : public StateExchangeTest {
                        .write_full = true};
   }
 
-  // Header and frames of State(99).
-  Content SendSalient() {
+  // Header and frames of State(99), without rows at these positions.
+  Content SendSalient(std::vector<PositionRange> held = {}) {
     Sequence sequence(content_, pool_.Reserve(PagesFor(content_, 0, 16, 0)).value(), &kHeads);
-    StateSender sender(&sequence, 99, "model");
+    StateSender sender(&sequence, 99, "model", std::move(held));
     while (sequence.position() < 99) {
       EXPECT_FALSE(sender.TakeHeader(device_).has_value());
       const Slice slice{&sequence, std::min(16u, sequence.ready()), WantedLogits::kNone};
@@ -225,8 +225,8 @@ TEST_F(SalientExchangeTest, TheReceiverTakesTheChoiceAndKeepsIt) {
   auto sequence = NewSequence();
   {
     StateReceiver receiver(sequence.get(), 99, "model");
-    ASSERT_TRUE(receiver.AcceptHeader(header_, device_).ok());
-    EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
+    EXPECT_EQ(receiver.AcceptHeader(header_, &device_).code(), absl::StatusCode::kDataLoss);
     for (const auto& frame : frames_) ASSERT_TRUE(Accept(&receiver, frame).ok());
     EXPECT_TRUE(receiver.Commit().ok());
   }
@@ -235,12 +235,72 @@ TEST_F(SalientExchangeTest, TheReceiverTakesTheChoiceAndKeepsIt) {
   EXPECT_EQ(sequence->content().salient, sent.salient);
 }
 
+TEST_F(SalientExchangeTest, RowsThatComeAreHeldAndNeedNotComeAgain) {
+  HeldRows held({.fingerprint = "model"}, 1 << 20);
+  std::vector<uint32_t> positions;
+  for (int turn = 0; turn < 2; ++turn) {
+    SCOPED_TRACE(turn);
+    auto sequence = NewSequence();
+    StateReceiver receiver(sequence.get(), 99, "model", &held);
+    EXPECT_EQ(receiver.held().empty(), turn == 0);
+    header_.clear(), frames_.clear();
+    SendSalient(receiver.held());
+    const SegmentHeader header = ParseSegmentHeader(header_).value();
+    EXPECT_EQ(header.left_out.empty(), turn == 0);
+    // Of those behind the last full block of names all come again.
+    EXPECT_EQ(header.num_following(), turn == 0 ? header.positions.size() : 99 % HeldRows::kNameTokens);
+    ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
+    EXPECT_EQ(receiver.num_left_out(), header.positions.size() - header.num_following());
+    for (const auto& frame : frames_) ASSERT_TRUE(Accept(&receiver, frame).ok());
+    EXPECT_TRUE(receiver.Commit().ok());
+  }
+}
+
+TEST_F(SalientExchangeTest, ARowLeftOutThatIsNotHeldIsDamage) {
+  SendSalient({{0, 40}});
+  auto sequence = NewSequence();
+  HeldRows held({.fingerprint = "model"}, 1 << 20);
+  for (HeldRows* rows : {static_cast<HeldRows*>(nullptr), &held}) {
+    StateReceiver receiver(sequence.get(), 99, "model", rows);
+    const absl::Status status = receiver.AcceptHeader(header_, &device_);
+    EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
+    EXPECT_NE(status.message().find("left out: the row at 0 is not held here"), std::string::npos) << status;
+  }
+  EXPECT_EQ(sequence->position(), 0u);
+}
+
+TEST_F(SalientExchangeTest, FramesThatFailTheirChecksAreNotHeld) {
+  SendSalient();
+  HeldRows held({.fingerprint = "model"}, 1 << 20);
+  auto sequence = NewSequence();
+  StateReceiver receiver(sequence.get(), 99, "model", &held);
+  ASSERT_TRUE(receiver.AcceptHeader(header_, &device_).ok());
+  frames_[0].back() ^= 1;
+  EXPECT_EQ(Accept(&receiver, frames_[0]).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(held.num_bytes(), 0u);
+}
+
+TEST_F(SalientExchangeTest, WhatIsSaidToBeHeldIsChecked) {
+  const auto check = [this](std::vector<PositionRange> ranges) { return CheckHeld(ranges, content_); };
+  EXPECT_TRUE(check({}).ok());
+  EXPECT_TRUE(check({{0, 1}, {5, 99}}).ok());
+  for (const std::vector<PositionRange>& ranges :
+       std::vector<std::vector<PositionRange>>{{{0, 100}}, {{5, 5}}, {{5, 4}}, {{5, 9}, {8, 10}}, {{9, 10}, {5, 6}}}) {
+    const absl::Status status = check(ranges);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.message().find("held["), 0u) << status;
+  }
+  content_.policy.prefill_full = false;
+  EXPECT_TRUE(check({}).ok());
+  EXPECT_EQ(check({{0, 1}}).message().find("held: "), 0u);
+}
+
 TEST_F(SalientExchangeTest, AnotherChoiceThanTheRequestsIsDamage) {
   SendSalient();
   content_.salient.emplace();
   auto sequence = NewSequence();
   StateReceiver receiver(sequence.get(), 99, "model");
-  EXPECT_EQ(receiver.AcceptHeader(header_, device_).code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(receiver.AcceptHeader(header_, &device_).code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
@@ -252,7 +312,7 @@ TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
   auto sequence = NewSequence();
   StateReceiver receiver(sequence.get(), 99, "model");
   const absl::Status status =
-      receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, device_);
+      receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, &device_);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_NE(status.message().find("salient: takes"), std::string::npos) << status;
   EXPECT_FALSE(sequence->content().salient.has_value());

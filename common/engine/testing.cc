@@ -65,4 +65,14 @@ Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& ra
   return content;
 }
 
+Content RandomTurn(const Content& earlier, uint32_t vocab_size, uint32_t max_tokens, std::mt19937& random) {
+  Content content = RandomContent(vocab_size, max_tokens, random);
+  const uint32_t size = static_cast<uint32_t>(content.ids.size());
+  const size_t common = random() % 3 ? earlier.ids.size() : random() % (earlier.ids.size() + 1);
+  std::copy(earlier.ids.begin(), earlier.ids.begin() + std::min<size_t>(common, size), content.ids.begin());
+  content.prompt_length = std::max<uint32_t>(content.prompt_length, size - random() % (size / 4 + 1));
+  content.policy.prefill_full = true;
+  return content;
+}
+
 }  // namespace kedge

@@ -75,6 +75,7 @@ node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns)
   heartbeat.set_waiting_tokens(stats.waiting_tokens);
   heartbeat.set_reserved_rows(stats.reserved_rows);
   heartbeat.set_cached_rows(stats.cached_rows);
+  heartbeat.set_held_rows(stats.held_rows);
   return heartbeat;
 }
 

@@ -8,20 +8,24 @@
 #include <memory>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/anchor/content.h"
+#include "common/anchor/ranges.h"
 #include "common/base/payload.h"
 
 namespace kedge {
 
-// Asks for State(content.ids.size()); content.prompt_length may be one more than the ids.
+// Asks for State(content.ids.size()); content.prompt_length may be one more than the ids. `held`: positions of complete
+// rows that the caller has (common/kv/held_rows.h), which need not be sent.
 struct StateRequest {
   std::string request_id;
   Content content;
   std::string fingerprint;
   std::string kv_type;
+  std::vector<PositionRange> held;
 };
 
 // What comes back, in order: one accepted, progress at any time, one header, frames, one ended. Messages come at most

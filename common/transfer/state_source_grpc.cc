@@ -7,6 +7,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/deadline.h"
+#include "common/rpc/ranges.h"
 #include "common/rpc/status.h"
 #include "common/transfer/state_message.h"
 #include "grpcpp/client_context.h"
@@ -44,6 +45,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     proto.set_request_id(request.request_id);
     *proto.mutable_content() = ContentToProto(request.content, request.fingerprint);
     proto.set_kv_type(request.kv_type);
+    RangesToProto(request.held, proto.mutable_held());
     const grpc::Slice slice(proto.SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
     context_.set_deadline(DeadlineTo(deadline));
