@@ -20,6 +20,8 @@
 namespace kedge {
 namespace {
 
+constexpr uint32_t kQuestionRows = 128;  // the last, in which the question is looked for
+
 class PromptMaker {
  public:
   PromptMaker(const CalibrationOptions& options, const Tokenizer& tokenizer)
@@ -95,7 +97,7 @@ std::vector<uint32_t> CalibrationPrompt::QuestionRows() const {
   std::vector<uint32_t> rows;
   for (size_t sequence : known.question) {
     const PositionRange& range = sequences[sequence];
-    for (uint32_t row = std::max(range.begin, end - std::min(end, Salience::kLastRows)); row < range.end; ++row) {
+    for (uint32_t row = std::max(range.begin, end - std::min(end, kQuestionRows)); row < range.end; ++row) {
       rows.push_back(row);
     }
   }

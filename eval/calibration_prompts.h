@@ -23,7 +23,7 @@ struct CalibrationPrompt {
   KnownSequences known;
 
   // The rows whose attention shows where the heads look, ascending: those of the question's sequences among the last
-  // kLastRows before row n-1, and the kPointerRows before row n-1 (Salience).
+  // 128 before row n-1, and the Salience::kPointerRows before row n-1.
   std::vector<uint32_t> QuestionRows() const;
   std::vector<uint32_t> EndRows() const;
 };

@@ -10,6 +10,8 @@ namespace kedge {
 void SetRows(const Continuation& continuation, const Policy& policy, Content* content) {
   content->policy = policy;
   content->turn_begin = std::min(continuation.turn_begin, std::max(content->prompt_length, 1u) - 1);
+  content->user = RangesBefore(content->prompt_length, continuation.user);
+  content->system = RangesBefore(content->prompt_length, continuation.system);
   (policy.text_anchors ? content->sequence_ends : content->no_anchor_positions) =
       policy.text_anchors ? FindSequenceEnds(continuation.cuts, policy.longest) : continuation.no_anchor_positions;
   for (std::vector<uint32_t>* positions : {&content->sequence_ends, &content->no_anchor_positions}) {

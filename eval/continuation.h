@@ -15,7 +15,9 @@ struct Continuation {
   std::vector<uint32_t> prompt;               // n ids
   std::vector<uint32_t> no_anchor_positions;  // of the prompt
   std::vector<CutStrength> cuts;              // of the prompt: where `anchors=text` ends its sequences
-  uint32_t turn_begin = 0;                    // Content::turn_begin
+  uint32_t turn_begin = 0;                    // Content::turn_begin, user and system
+  std::vector<PositionRange> user;
+  std::vector<PositionRange> system;
   std::vector<uint32_t> given;                // the text that follows it; empty: a greedy answer
   uint32_t max_new = 0;                       // of a greedy answer, its end included; 0 with a given text
 };

@@ -135,7 +135,9 @@ absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tok
   return Continuation{.prompt = prompt.ids,
                       .no_anchor_positions = PositionsOf(prompt.no_anchor),
                       .cuts = FindCutStrengths(tokenizer, prompt),
-                      .turn_begin = prompt.turn_begin};
+                      .turn_begin = prompt.turn_begin,
+                      .user = std::move(prompt.user),
+                      .system = std::move(prompt.system)};
 }
 
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,

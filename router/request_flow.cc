@@ -191,6 +191,8 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->set_fingerprint(fingerprint);
   RangesToProto(request_.pinned, content->mutable_pinned());
   content->set_turn_begin(request_.turn_begin);
+  RangesToProto(request_.user, content->mutable_user());
+  RangesToProto(request_.system, content->mutable_system());
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

@@ -342,6 +342,8 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
   KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
   parsed->turn_begin = tokens.turn_begin;
+  parsed->user = std::move(tokens.user);
+  parsed->system = std::move(tokens.system);
   if (policy.text_anchors) {
     parsed->sequence_ends = FindSequenceEnds(FindCutStrengths(*model_->tokenizer, tokens), policy.longest);
   } else {

@@ -21,7 +21,9 @@ struct RouterRequest {
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
   std::vector<uint32_t> sequence_ends;        // likewise, under `anchors=text`; then there are none of the former
   std::vector<PositionRange> pinned;          // within the prompt, ascending
-  uint32_t turn_begin = 0;                    // where the content of a chat's last message begins
+  uint32_t turn_begin = 0;                    // where the last message of a chat's user begins
+  std::vector<PositionRange> user;            // of a chat: what its user says,
+  std::vector<PositionRange> system;          // and what its system message says
   std::string policy;                         // canonical
   bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.

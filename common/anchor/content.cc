@@ -66,6 +66,8 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
                                                    content.prompt_length, " tokens"));
   }
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.pinned, content.prompt_length, "pinned"));
+  KEDGE_RETURN_IF_ERROR(CheckRanges(content.user, content.prompt_length, "user"));
+  KEDGE_RETURN_IF_ERROR(CheckRanges(content.system, content.prompt_length, "system"));
   if (!content.salient.has_value()) return absl::OkStatus();
   if (content.policy.salient_millionths == 0) {
     return absl::InvalidArgumentError("salient: is given, and the policy chooses no salient sequences");
@@ -75,7 +77,7 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
   const PromptOutline outline = OutlinePrompt(content);
   uint64_t charged = 0;
   for (const PositionRange& range : *content.salient) charged += outline.Charge(range);
-  if (const uint32_t budget = SalientBudget(content.policy, content.prompt_length); charged > budget) {
+  if (const uint32_t budget = SalientBudget(content.policy, content.prompt_length).most; charged > budget) {
     return absl::InvalidArgumentError(
         absl::StrCat("salient: takes ", charged, " rows; the policy grants ", budget, " of ", content.prompt_length));
   }

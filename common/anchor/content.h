@@ -20,8 +20,13 @@ struct Content {
   // Under `anchors=text`, rows of the prompt that close its sequences, ascending.
   std::vector<uint32_t> sequence_ends;
   std::vector<PositionRange> pinned;  // rows of the prompt that are kept whatever the policy says
-  // Where the last turn of a chat begins: a question may stand there. 0: no chat, whose template would stand before it.
+  // Where the last message of a chat's user begins: a question may stand there. 0: no chat, whose template would stand
+  // before it.
   uint32_t turn_begin = 0;
+  // Of a chat, tokens of the prompt, ascending: what its user says, which alone asks, if anything; and what its system
+  // message says.
+  std::vector<PositionRange> user;
+  std::vector<PositionRange> system;
   Policy policy;
   // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
   // made once and travels with the request: whoever goes on with it keeps the same rows.

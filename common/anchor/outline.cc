@@ -35,10 +35,13 @@ PromptOutline OutlinePrompt(const Content& content) {
   return outline;
 }
 
-uint32_t SalientBudget(const Policy& policy, uint32_t prompt_length) {
-  if (policy.salient_millionths == 0) return 0;
-  return std::max(kLeastSalientRows,
-                  static_cast<uint32_t>(uint64_t{prompt_length} * policy.salient_millionths / 1000000));
+RowBudget SalientBudget(const Policy& policy, uint32_t prompt_length) {
+  if (policy.salient_millionths == 0) return {};
+  const auto rows = [prompt_length](uint32_t millionths) {
+    return std::max(kLeastSalientRows, static_cast<uint32_t>(uint64_t{prompt_length} * millionths / 1000000));
+  };
+  const uint32_t least = rows(policy.salient_millionths);
+  return {.least = least, .most = std::max(least, rows(policy.most_salient_millionths))};
 }
 
 }  // namespace kedge

@@ -44,10 +44,14 @@ TEST(Outline, IsOfTheRowsThatAreThere) {
 }
 
 TEST(SalientBudget, IsAShareOfThePromptRoundedDownWithAFloor) {
-  EXPECT_EQ(SalientBudget(Prompt().policy, 1000), 400u);
-  EXPECT_EQ(SalientBudget(Prompt().policy, 999), 399u);
-  EXPECT_EQ(SalientBudget(Prompt().policy, 10), kLeastSalientRows);
-  EXPECT_EQ(SalientBudget(Policy(), 1000), 0u);
+  EXPECT_EQ(SalientBudget(Prompt().policy, 1000), (RowBudget{400, 400}));
+  EXPECT_EQ(SalientBudget(Prompt().policy, 999), (RowBudget{399, 399}));
+  EXPECT_EQ(SalientBudget(Prompt().policy, 10), (RowBudget{kLeastSalientRows, kLeastSalientRows}));
+  EXPECT_EQ(SalientBudget(Policy(), 1000), RowBudget());
+  Policy adaptive = Prompt().policy;
+  adaptive.most_salient_millionths = 600000;
+  EXPECT_EQ(SalientBudget(adaptive, 1000), (RowBudget{400, 600}));
+  EXPECT_EQ(SalientBudget(adaptive, 100), (RowBudget{kLeastSalientRows, 60}));
 }
 
 }  // namespace

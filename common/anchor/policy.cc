@@ -44,7 +44,7 @@ constexpr Preset kPresets[] = {
     {"streaming", "anchors=none,sinks=4,recent=128"},
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
-    {"salient", "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,write=full"},
+    {"salient", "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.075,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {
@@ -135,9 +135,7 @@ absl::StatusOr<uint32_t> ReadCount(const Settings& settings, Key key) {
 }
 
 // A decimal number from 0 to 1 in millionths, so that what follows from it is exact on every machine.
-absl::StatusOr<uint32_t> ReadSalient(const Settings& settings) {
-  if (!settings[kSalient].has_value()) return 0;
-  const absl::string_view value = settings[kSalient]->value;
+absl::StatusOr<uint32_t> ReadShare(absl::string_view value) {
   const std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(value, absl::MaxSplits('.', 1));
   const bool digits_only =
       std::all_of(value.begin(), value.end(), [](char c) { return c == '.' || ('0' <= c && c <= '9'); });
@@ -152,11 +150,31 @@ absl::StatusOr<uint32_t> ReadSalient(const Settings& settings) {
   return whole * 1000000 + millionths;
 }
 
-std::string SalientText(uint32_t millionths) {
+// F, or A-B.
+absl::Status ReadSalient(const Settings& settings, Policy* policy) {
+  if (!settings[kSalient].has_value()) return absl::OkStatus();
+  const absl::string_view value = settings[kSalient]->value;
+  const std::vector<absl::string_view> shares = absl::StrSplit(value, absl::MaxSplits('-', 1));
+  KEDGE_ASSIGN_OR_RETURN(policy->salient_millionths, ReadShare(shares[0]));
+  if (shares.size() == 1) return absl::OkStatus();
+  KEDGE_ASSIGN_OR_RETURN(policy->most_salient_millionths, ReadShare(shares[1]));
+  if (policy->salient_millionths > 0 && policy->salient_millionths < policy->most_salient_millionths) {
+    return absl::OkStatus();
+  }
+  return Invalid("salient: ", Quote(value), ": of A-B, A is above 0 and B above A");
+}
+
+std::string ShareText(uint32_t millionths) {
   if (millionths == 1000000) return "1";
   if (millionths == 0) return "0";
   const std::string decimals = absl::StrFormat("%06u", millionths);
   return absl::StrCat("0.", decimals.substr(0, decimals.find_last_not_of('0') + 1));
+}
+
+std::string SalientText(const Policy& policy) {
+  const std::string least = ShareText(policy.salient_millionths);
+  if (policy.most_salient_millionths == 0) return least;
+  return absl::StrCat(least, "-", ShareText(policy.most_salient_millionths));
 }
 
 // REQUIRES: names.model_policy is not empty.
@@ -284,7 +302,7 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   }
   KEDGE_ASSIGN_OR_RETURN(const bool prefill_anchored, ReadChoice(settings, kPrefill, "anchored", "full"));
   policy.prefill_full = !prefill_anchored;
-  KEDGE_ASSIGN_OR_RETURN(policy.salient_millionths, ReadSalient(settings));
+  KEDGE_RETURN_IF_ERROR(ReadSalient(settings, &policy));
   KEDGE_ASSIGN_OR_RETURN(const bool write_anchored, ReadChoice(settings, kWrite, "anchored", "full"));
   policy.write_full = !write_anchored;
 
@@ -316,13 +334,13 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
   }
   if (policy.salient_millionths > 0 && !policy.prefill_full) {
     return Invalid(
-        "salient: ", SalientText(policy.salient_millionths),
+        "salient: ", SalientText(policy),
         " chooses from the whole prompt, and with prefill=anchored most of it is gone; give the preset first, "
         "\"salient,salient=",
-        SalientText(policy.salient_millionths), "\", or prefill=full, or salient=0");
+        SalientText(policy), "\", or prefill=full, or salient=0");
   }
   if (policy.salient_millionths > 0 && !policy.has_sequences()) {
-    return Invalid("salient: ", SalientText(policy.salient_millionths),
+    return Invalid("salient: ", SalientText(policy),
                    " goes to sequences, and with anchors=none there are none; give anchors, or salient=0");
   }
   return policy;
@@ -343,7 +361,7 @@ std::string CanonicalPolicy(const Policy& policy) {
       ",longest=", policy.longest, ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
       ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
       ",view=", policy.view == Policy::View::kAll ? "all" : "own",
-      ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy.salient_millionths),
+      ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy),
       ",write=", policy.write_full ? "full" : "anchored");
 }
 

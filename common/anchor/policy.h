@@ -46,6 +46,8 @@ struct Policy {
   bool prefill_full = false;
   // With prefill_full, in millionths of the prompt's rows: how many go to salient sequences (salience.h); 0: none.
   uint32_t salient_millionths = 0;
+  // Not below salient_millionths: so many where attention is spread over more (`salient=A-B`). 0: no more than these.
+  uint32_t most_salient_millionths = 0;
   // `write=full`: generated rows see every row from the window at the prompt's end on, so nothing written is dropped.
   bool write_full = false;
 

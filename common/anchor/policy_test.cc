@@ -50,7 +50,7 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("salient"),
-            "anchors=text,insert=off,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.07,"
+            "anchors=text,insert=off,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.075,"
             "write=full");
 }
 
@@ -237,6 +237,15 @@ TEST(Policy, RejectsLongestWithoutSequences) {
 
 TEST(Policy, SalientIsExactInMillionths) {
   EXPECT_EQ(ParsePolicy("salient,salient=0.06", Names())->salient_millionths, 60000u);
+  const Policy adaptive = ParsePolicy("salient,salient=0.04-0.15", Names()).value();
+  EXPECT_EQ(adaptive.salient_millionths, 40000u);
+  EXPECT_EQ(adaptive.most_salient_millionths, 150000u);
+  EXPECT_EQ(ParsePolicy(CanonicalPolicy(adaptive), Names()).value(), adaptive);
+  for (const char* wrong : {"0.15-0.04", "0.1-0.1", "0-0.1", "0.1-", "-0.1", "0.1-0.2-0.3"}) {
+    EXPECT_EQ(ParsePolicy(absl::StrCat("salient,salient=", wrong), Names()).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << wrong;
+  }
   EXPECT_EQ(ParsePolicy("salient,salient=1", Names())->salient_millionths, 1000000u);
   EXPECT_EQ(ParsePolicy("salient,salient=0.000001", Names())->salient_millionths, 1u);
   EXPECT_THAT(Canonical("salient,salient=0.120"), HasSubstr(",salient=0.12,"));
@@ -248,7 +257,7 @@ TEST(Policy, SalientIsExactInMillionths) {
 
 TEST(Policy, RejectsSalienceWithoutItsGround) {
   ExpectInvalid("window,salient=0.1", "give the preset first, \"salient,salient=0.1\", or prefill=full, or salient=0");
-  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.07 goes to sequences");
+  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.075 goes to sequences");
 }
 
 TEST(Policy, QuotesOutsideTextShortAndPrintable) {

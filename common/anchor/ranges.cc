@@ -26,6 +26,20 @@ bool Contains(absl::Span<const PositionRange> ranges, uint32_t position) {
   return after != ranges.begin() && position < std::prev(after)->end;
 }
 
+bool Overlaps(const PositionRange& range, absl::Span<const PositionRange> ranges) {
+  const auto first = std::upper_bound(ranges.begin(), ranges.end(), range.begin,
+                                      [](uint32_t value, const PositionRange& other) { return value < other.end; });
+  return first != ranges.end() && first->begin < range.end;
+}
+
+std::vector<PositionRange> RangesBefore(uint32_t end, absl::Span<const PositionRange> ranges) {
+  std::vector<PositionRange> before;
+  for (const PositionRange& range : ranges) {
+    if (range.begin < end) before.push_back({range.begin, std::min(range.end, end)});
+  }
+  return before;
+}
+
 std::vector<uint32_t> PositionsOf(const std::vector<bool>& bits) {
   std::vector<uint32_t> positions;
   for (uint32_t i = 0; i < bits.size(); ++i) {

@@ -24,6 +24,12 @@ absl::Status CheckRanges(absl::Span<const PositionRange> ranges, uint32_t limit,
 // REQUIRES: the ranges are in order.
 bool Contains(absl::Span<const PositionRange> ranges, uint32_t position);
 
+// Whether the two have a position in common. REQUIRES: the ranges are in order.
+bool Overlaps(const PositionRange& range, absl::Span<const PositionRange> ranges);
+
+// The ranges as far as they lie before `end`.
+std::vector<PositionRange> RangesBefore(uint32_t end, absl::Span<const PositionRange> ranges);
+
 // Where the bits are set, ascending.
 std::vector<uint32_t> PositionsOf(const std::vector<bool>& bits);
 

@@ -37,5 +37,22 @@ TEST(Ranges, AreTheFewestThatHaveThePositions) {
   EXPECT_THAT(PositionsOf({true, false, false, true}), ElementsAre(0, 3));
 }
 
+TEST(Ranges, OverlapWhereTheyShareAPosition) {
+  const std::vector<PositionRange> ranges = {{3, 5}, {9, 10}};
+  EXPECT_FALSE(Overlaps({0, 3}, ranges));
+  EXPECT_TRUE(Overlaps({0, 4}, ranges));
+  EXPECT_TRUE(Overlaps({4, 9}, ranges));
+  EXPECT_FALSE(Overlaps({5, 9}, ranges));
+  EXPECT_TRUE(Overlaps({9, 12}, ranges));
+  EXPECT_FALSE(Overlaps({10, 12}, ranges));
+}
+
+TEST(Ranges, EndBeforeAPosition) {
+  const std::vector<PositionRange> ranges = {{3, 5}, {9, 11}};
+  EXPECT_EQ(RangesBefore(11, ranges), ranges);
+  EXPECT_EQ(RangesBefore(10, ranges), (std::vector<PositionRange>{{3, 5}, {9, 10}}));
+  EXPECT_EQ(RangesBefore(9, ranges), (std::vector<PositionRange>{{3, 5}}));
+}
+
 }  // namespace
 }  // namespace kedge

@@ -15,6 +15,7 @@
 #include "absl/types/span.h"
 #include "common/anchor/content.h"
 #include "common/anchor/outline.h"
+#include "common/anchor/salience_links.h"
 #include "common/kernels/head_ref.h"
 
 namespace kedge {
@@ -44,20 +45,24 @@ struct EarlierSalience {
   uint32_t end = 0;
   std::vector<PositionRange> sequences;  // that begin before `end`, as far as these rows go
   std::vector<PositionRange> opening;    // of them, those that open the last turn
-  std::vector<uint32_t> back;            // [heads][sequences]: Salience::back_
+  std::vector<uint32_t> back;            // [retrieval heads][sequences]: Salience::back_
+  std::vector<std::vector<SalienceLink>> links;  // [sequences][retrieval heads]: Salience::links_
 };
 
 // Gathers attention mass of one prompt and chooses. Pure arithmetic in whole numbers; ties go to the earlier sequence.
 // Owned by one thread. Copyable.
 class Salience {
  public:
-  static constexpr uint32_t kLastRows = 128;   // before row n-1, whose sums are kept row by row
-  static constexpr uint32_t kPointerRows = 2;  // of these the last: the template's, where pointers look at the question
+  // The last rows before row n-1: the template's, where pointers look at the question.
+  static constexpr uint32_t kPointerRows = 2;
+  // The last rows before row n-1, which ask where the heads that retrieve are not known.
+  static constexpr uint32_t kLastRows = 32;
 
   // `content`: its prompt is all that is looked at.
   Salience(const Content& content, const SalienceHeads& heads);
 
-  // Rows whose mass is to be added, and the ranges by which it is to be summed (StepPlan::mass_ends).
+  // Rows whose mass is to be added: all, or, where the heads that retrieve are not known, the last; and the ranges by
+  // which it is to be summed (StepPlan::mass_ends).
   const PositionRange& observed() const { return observed_; }
   std::vector<uint32_t> SequenceEnds() const;
 
@@ -68,22 +73,21 @@ class Salience {
   // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.
   EarlierSalience Before(uint32_t end) const;
   // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not
-  // added: it ends before what is summed row by row, and where its rows look back, they are of the same sequences and
-  // look at the same ones.
+  // added: they are of the same sequences, and where they look back, they look at the same ones; and none is of those
+  // that have their turn at the end.
   bool CanTake(const EarlierSalience& earlier) const;
   // REQUIRES: CanTake.
   void Take(const EarlierSalience& earlier);
   // No state at a later end can be taken (CanTake).
-  uint32_t latest_end() const { return last_.begin; }
-
-  // Whole sequences, ascending, that charge at most the policy's budget (outline.h); neighbours are joined.
-  std::vector<PositionRange> Choose() const;
+  uint32_t latest_end() const { return knows_heads() ? pointer_rows_.begin : observed_.begin; }
 
   // The score of each of outline().sequences, in parts of kMassOne.
   std::vector<uint64_t> Scores() const;
   const PromptOutline& outline() const { return outline_; }
 
  private:
+  bool knows_heads() const { return num_pointers_ > 0; }
+  size_t num_retrieval() const { return num_heads_ - num_pointers_; }
   std::vector<uint64_t> Asking() const;
   std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
   std::vector<uint64_t> LookingBack() const;
@@ -93,15 +97,15 @@ class Salience {
   bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;
-  uint32_t budget_;
   size_t num_pointers_;
   size_t num_heads_;             // pointers included
-  bool last_may_ask_;            // the prompt is no chat, whose last sequence is the template's
+  std::vector<bool> may_ask_;    // [sequences]
   std::vector<size_t> opening_;  // sequences at the last turn's begin
-  PositionRange last_;           // the last rows: those whose sums are kept row by row
+  PositionRange pointer_rows_;
   PositionRange observed_;
-  std::vector<uint32_t> sums_;  // [last rows][heads][sequences]: mass by sequence
-  std::vector<uint32_t> back_;  // [heads][sequences]: the most mass that a row of it gives to `opening_`
+  std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without pointers: the most of all
+  SalienceLinks links_;            // of the retrieval heads
+  std::vector<uint32_t> back_;     // [retrieval heads][sequences]: the most mass that a row of it gives to `opening_`
 };
 
 }  // namespace kedge

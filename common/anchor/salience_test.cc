@@ -7,7 +7,6 @@ namespace kedge {
 namespace {
 
 using testing::HasSubstr;
-using testing::IsEmpty;
 
 // A hundred sequences of ten rows; the last row of the prompt is row 1000.
 Content Prompt(uint32_t budget) {
@@ -30,15 +29,6 @@ std::vector<uint32_t> Look(uint32_t position, uint32_t sequence, uint32_t amount
   return mass;
 }
 
-// The same in each row.
-std::vector<uint32_t> LookAtAll() { return std::vector<uint32_t>(100, 70); }
-
-std::vector<PositionRange> Sequences(std::vector<uint32_t> numbers) {
-  std::vector<PositionRange> ranges;
-  for (uint32_t number : numbers) ranges.push_back({10 * number, 10 * number + 10});
-  return ranges;
-}
-
 // Sequence 90 asks, with all the weight there is.
 Salience Asked(uint32_t budget, const SalienceHeads& heads = kKnown) {
   Salience salience(Prompt(budget), heads);
@@ -46,13 +36,9 @@ Salience Asked(uint32_t budget, const SalienceHeads& heads = kKnown) {
   return salience;
 }
 
-TEST(Salience, ObservesWhatMayAskOrLookBack) {
+TEST(Salience, ObservesAllRowsOrWithoutKnownHeadsTheLast) {
   EXPECT_EQ(Salience(Prompt(50), kAll).observed(), (PositionRange{968, 1000}));
-  // The last turn begins with row 0, so all rows behind its opening sequences may look back.
-  EXPECT_EQ(Salience(Prompt(50), kKnown).observed(), (PositionRange{20, 1000}));
-  Content later = Prompt(50);
-  later.turn_begin = 990;  // nothing is left of it
-  EXPECT_EQ(Salience(later, kKnown).observed(), (PositionRange{872, 1000}));
+  EXPECT_EQ(Salience(Prompt(50), kKnown).observed(), (PositionRange{0, 1000}));
 }
 
 TEST(Salience, SumsAreWantedBySequence) {
@@ -61,37 +47,65 @@ TEST(Salience, SumsAreWantedBySequence) {
   for (uint32_t i = 0; i < 100; ++i) EXPECT_EQ(ends[i], 10 * (i + 1));
 }
 
-TEST(Salience, TakesWhatAsksWhatItsRowsLookAtAndThenTheLatest) {
+TEST(Salience, WhatAsksAndWhatItsRowsLookAtAndWhatStandsBesideThat) {
   Salience salience = Asked(55);
   salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
-  salience.Add(906, kRetrieval, Look(906, 31, kMassOne / 3));
-  salience.Add(907, kRetrieval, Look(907, 40, kMassOne / 5));  // less than a quarter of the best
-  salience.Add(955, kRetrieval, Look(955, 32, kMassOne));      // this row's sequence asks nothing
-  EXPECT_EQ(salience.Scores()[90], kMassOne);
-  EXPECT_EQ(salience.Scores()[30], kMassOne / 2);
-  EXPECT_EQ(salience.Scores()[32], 0u);
-  // 30 rows for what matters; then number 98, of which nine rows lie before the window, and 97.
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{300, 320}, {900, 910}, {970, 990}}));
+  salience.Add(906, kRetrieval, Look(906, 40, kMassOne / 5));
+  salience.Add(955, kRetrieval, Look(955, 60, kMassOne));  // this row's sequence asks nothing
+  const std::vector<uint64_t> scores = salience.Scores();
+  EXPECT_EQ(scores[90], kMassOne * 8 / 10) << "eight of its ten rows count";
+  EXPECT_EQ(scores[91], 0u) << "nothing stands beside a question";
+  EXPECT_EQ(scores[30], kMassOne / 2);
+  EXPECT_EQ(scores[31], kMassOne / 2 * 2 / 5);
+  EXPECT_EQ(scores[32], kMassOne / 2 * 2 / 5 * 4 / 5);
+  EXPECT_EQ(scores[33], 0u) << "more than 32 rows in all";
+  EXPECT_EQ(scores[29], 0u);
+  EXPECT_EQ(scores[40], kMassOne / 5);
+  EXPECT_EQ(scores[60], 0u);
 }
 
-TEST(Salience, ChoosesInOrderWithinTheBudgetAndPassesOverWhatDoesNotFit) {
-  Content content = Prompt(55);
-  content.pinned = {{280, 285}};
+TEST(Salience, TheQuestionMayStandAnywhere) {
+  Salience salience(Prompt(50), kKnown);
+  salience.Add(405, kRetrieval, Look(405, 30, kMassOne / 2));
+  salience.Add(998, kPointer, Look(998, 40, 1000));
+  EXPECT_EQ(salience.Scores()[40], kMassOne * 8 / 10);
+  EXPECT_EQ(salience.Scores()[30], kMassOne / 2);
+}
+
+TEST(Salience, OfSeveralQuestionsEachHasItsShare) {
+  Salience salience(Prompt(50), kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 300));
+  salience.Add(999, kPointer, Look(999, 50, 100));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  salience.Add(505, kRetrieval, Look(505, 20, kMassOne / 2));
+  EXPECT_EQ(salience.Scores()[30], kMassOne / 2 * 3 / 4);
+  EXPECT_EQ(salience.Scores()[20], kMassOne / 2 / 4);
+}
+
+TEST(Salience, InAChatOnlyItsUserAsks) {
+  Content content = Prompt(50);
+  content.turn_begin = 500;
+  content.user = {{102, 118}, {500, 520}};  // then came a tool's result
   Salience salience(content, kKnown);
-  salience.Add(999, kPointer, Look(999, 90, 1000));
-  for (uint32_t i = 0; i < 8; ++i) {
-    salience.Add(900 + i, kRetrieval, Look(900 + i, 20 + 2 * i, kMassOne / 2 - i));
-  }
-  EXPECT_EQ(salience.Choose(), Sequences({20, 22, 24, 26, 28, 90}));  // number 28 is charged for five rows
+  salience.Add(999, kPointer, Look(999, 90, 900000));
+  salience.Add(999, kPointer, Look(999, 11, 100));
+  salience.Add(999, kPointer, Look(999, 51, 300));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne));
+  salience.Add(115, kRetrieval, Look(115, 5, kMassOne / 2));
+  const std::vector<uint64_t> scores = salience.Scores();
+  EXPECT_EQ(scores[90], 0u);
+  EXPECT_EQ(scores[30], 0u);
+  EXPECT_EQ(scores[51], kMassOne * 3 / 4 * 8 / 10);
+  EXPECT_EQ(scores[5], kMassOne / 2 / 4);
 }
 
 TEST(Salience, TheMeanOverTheHeadsCounts) {
   Salience salience = Asked(50, kKnownTwo);
   salience.Add(905, 1, Look(905, 30, 600));
-  salience.Add(905, 2, Look(905, 31, 400));
-  salience.Add(906, 1, Look(906, 31, 300));
+  salience.Add(905, 2, Look(905, 40, 400));
+  salience.Add(906, 1, Look(906, 40, 300));
   EXPECT_EQ(salience.Scores()[30], 300u);
-  EXPECT_EQ(salience.Scores()[31], 350u);
+  EXPECT_EQ(salience.Scores()[40], 350u);
 }
 
 TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
@@ -99,7 +113,7 @@ TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
   content.ids[899] = 1;  // sequences 89 and 90 are one of twenty rows
   Salience salience(content, kKnown);
   salience.Add(999, kPointer, Look(989, 89, 1000));
-  EXPECT_EQ(salience.Scores()[89], kMassOne * 16 / 20);
+  EXPECT_EQ(salience.Scores()[89], kMassOne * 8 / 20);
 }
 
 TEST(Salience, InAChatNeitherTheFirstNorTheOpenSequenceAsks) {
@@ -123,7 +137,7 @@ TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
     salience.Add(999, kPointer, Look(999, 40, 250));
     salience.Add(995, kRetrieval, Look(995, 30, 1000));
     EXPECT_EQ(salience.Scores()[0], 0u);
-    EXPECT_EQ(salience.Scores()[99], kMassOne * 3 / 4);
+    EXPECT_EQ(salience.Scores()[99], kMassOne * 3 / 4 * 8 / 10);
     EXPECT_EQ(salience.Scores()[30], 750u);
   }
 }
@@ -132,15 +146,14 @@ TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
   Content content = Prompt(50);
   content.turn_begin = 100;
   Salience salience(content, kKnown);
-  EXPECT_EQ(salience.observed(), (PositionRange{120, 1000}));  // behind sequences 10 and 11
-  salience.Add(505, kRetrieval, Look(505, 10, 8000));
+  salience.Add(505, kRetrieval, Look(505, 10, 8000));  // sequences 10 and 11 open the turn
   salience.Add(605, kRetrieval, Look(605, 11, 4000));
   salience.Add(705, kRetrieval, Look(705, 20, 800000));  // not where the turn begins
   EXPECT_EQ(salience.Scores()[50], 1000u);
+  EXPECT_EQ(salience.Scores()[51], 400u);
   EXPECT_EQ(salience.Scores()[60], 500u);
   EXPECT_EQ(salience.Scores()[70], 0u);
   EXPECT_EQ(salience.Scores()[10], 1000u);
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{100, 120}, {500, 510}, {600, 610}, {980, 990}}));
 }
 
 TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
@@ -150,17 +163,24 @@ TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
   prefix.prompt_length = 607;
   Salience earlier(prefix, kKnown), once(whole, kKnown), twice(whole, kKnown);
   for (const auto& [position, mass] : std::vector<std::pair<uint32_t, uint32_t>>{{505, 8000}, {603, 500}}) {
-    earlier.Add(position, kRetrieval, Look(position, 0, mass));
-    once.Add(position, kRetrieval, Look(position, 0, mass));
+    for (const uint32_t to : {0, 20}) {
+      earlier.Add(position, kRetrieval, Look(position, to, mass));
+      once.Add(position, kRetrieval, Look(position, to, mass));
+    }
   }
-  EXPECT_EQ(once.latest_end(), 1000 - Salience::kLastRows);
+  EXPECT_EQ(once.latest_end(), 1000 - Salience::kPointerRows);
   twice.Take(earlier.Before(606));
-  for (Salience* salience : {&once, &twice}) salience->Add(607, kRetrieval, Look(607, 1, 600));
+  for (Salience* salience : {&once, &twice}) {
+    salience->Add(607, kRetrieval, Look(607, 1, 600));
+    salience->Add(999, kPointer, Look(999, 60, 1000));
+  }
   EXPECT_EQ(twice.Scores(), once.Scores());
-  EXPECT_GT(twice.Scores()[60], 0u);
+  EXPECT_EQ(twice.Scores()[20], 500u);
 
-  EarlierSalience late{.end = 1000 - Salience::kLastRows + 1, .opening = earlier.Before(606).opening};
-  EXPECT_FALSE(once.CanTake(late)) << "the last rows are summed one by one";
+  EarlierSalience late = earlier.Before(606);
+  late.end = 1000 - Salience::kPointerRows + 1;
+  EXPECT_FALSE(once.CanTake(late)) << "the last rows have their turn at the end";
+  EXPECT_FALSE(once.CanTake({.end = 606})) << "of other sequences";
   Content another = whole;  // its rows look back at another turn's opening
   another.turn_begin = 300;
   EXPECT_FALSE(Salience(another, kKnown).CanTake(earlier.Before(606)));
@@ -175,26 +195,8 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   salience.Add(999, 1, Look(999, 31, 100));
   EXPECT_EQ(salience.Scores()[30], 600u);
   EXPECT_EQ(salience.Scores()[31], 700u);
-}
-
-TEST(Salience, TiesGoToTheEarlierSequence) {
-  Salience salience(Prompt(50), kAll);
-  salience.Add(999, 0, LookAtAll());
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 50}}));  // the first is charged for eight rows
-}
-
-TEST(Salience, WhatIsKeptAnywayIsNotChosen) {
-  Salience salience(Prompt(1000), kAll);
-  salience.Add(999, 0, LookAtAll());
-  EXPECT_EQ(salience.Choose(), (std::vector<PositionRange>{{0, 990}}));  // the window begins with row 989
-}
-
-TEST(Salience, WithoutMassTheLatestAreTaken) {
-  EXPECT_EQ(Salience(Prompt(50), kAll).Choose(), (std::vector<PositionRange>{{940, 990}}));
-  EXPECT_EQ(Salience(Prompt(50), kKnown).Choose(), (std::vector<PositionRange>{{940, 990}}));
-  Content two = Prompt(50);
-  two.prompt_length = 2;
-  EXPECT_THAT(Salience(two, kKnown).Choose(), IsEmpty());
+  EXPECT_TRUE(salience.CanTake({.end = 968})) << "earlier rows tell nothing";
+  EXPECT_FALSE(salience.CanTake({.end = 969}));
 }
 
 TEST(SalienceHeads, TextSurvives) {

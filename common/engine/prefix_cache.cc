@@ -126,7 +126,7 @@ std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t m
     if (found == nullptr) continue;
     CachedPrefix hit = *found;
     const auto gathered = std::exchange(hit.gathered, nullptr);
-    // Without a choice, or where none of the rows before it tell anything, the rows are all.
+    // Without a choice, or where rows are not looked at so early, the rows are all.
     if (!salience.has_value() || salience->CanTake({.end = ends[i]})) return hit;
     if (gathered == nullptr || !salience->CanTake(*gathered)) continue;
     hit.gathered = gathered;
@@ -167,7 +167,9 @@ std::unique_ptr<PrefixComputation> PrefixCache::Start(Sequence* sequence, const 
   if (!enabled()) return computation;
   const uint32_t end = static_cast<uint32_t>(computation->shared_.ids.size());
   const Content& content = sequence->content();
-  const uint32_t choice_begin = content.NeedsChoice() ? Salience(content, *heads_).latest_end() : 0;
+  // A whole page: whoever goes on there copies nothing, and the rows behind it are enough for a step of their own.
+  const uint32_t choice_begin =
+      content.NeedsChoice() ? Salience(content, *heads_).latest_end() / kPageRows * kPageRows : 0;
   std::vector<uint32_t> ends;
   for (uint32_t at = sequence->position() + 1; at <= end; ++at) {
     const bool begins = at >= kLeastBegin && (at == content.turn_begin || at == choice_begin);

@@ -172,7 +172,7 @@ TEST(PrefixCacheTest, WhoMakesAChoiceAgainComputesTheRowsThatItStandsOn) {
   const Outcome first = node.Run(content, std::nullopt);
   const std::optional<CachedPrefix> hit = node.cache().Find(content, 398);
   ASSERT_TRUE(hit.has_value());
-  EXPECT_EQ(hit->rows.end, 399 - Salience::kLastRows);
+  EXPECT_EQ(hit->rows.end, 384u);
   ExpectSame(first, node.Run(content, hit), hit->rows.end);
 }
 
@@ -221,7 +221,7 @@ TEST(PrefixCacheTest, CompleteRowsServeAnyPolicyThatReducesLaterAndFullAttention
   for (const Content* asked : {&other, &full}) {
     const std::optional<CachedPrefix> hit = node.cache().Find(*asked, 698);
     ASSERT_TRUE(hit.has_value());
-    EXPECT_EQ(hit->rows.end, 699 - Salience::kLastRows);
+    EXPECT_EQ(hit->rows.end, 672u);
     ExpectSame(Node(400, 0).Run(*asked, std::nullopt), node.Run(*asked, hit), hit->rows.end);
   }
   EXPECT_EQ(node.cache().Find(full, 699)->rows.end, 699u);

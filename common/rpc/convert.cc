@@ -15,6 +15,8 @@ absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
                   .sequence_ends = {proto.sequence_ends().begin(), proto.sequence_ends().end()},
                   .pinned = RangesFromProto(proto.pinned()),
                   .turn_begin = proto.turn_begin()};
+  content.user = RangesFromProto(proto.user());
+  content.system = RangesFromProto(proto.system());
   if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
   if (proto.policy().empty()) return absl::InvalidArgumentError("content.policy: is empty");
   absl::StatusOr<Policy> policy = ParsePolicy(proto.policy(), {});
@@ -35,6 +37,8 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   proto.set_fingerprint(fingerprint);
   RangesToProto(content.pinned, proto.mutable_pinned());
   proto.set_turn_begin(content.turn_begin);
+  RangesToProto(content.user, proto.mutable_user());
+  RangesToProto(content.system, proto.mutable_system());
   if (content.salient.has_value()) RangesToProto(*content.salient, proto.mutable_salient()->mutable_ranges());
   return proto;
 }

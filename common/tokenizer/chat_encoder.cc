@@ -38,9 +38,10 @@ class ChatEncoder {
     }
     EncodeText();
     if (!status_.ok()) return status_;
-    for (size_t i = 0; i <= chat_.turn && i < prompt_.messages.size(); ++i) {
-      if (!prompt_.messages[i].empty()) prompt_.turn_begin = prompt_.messages[i].front().begin;
-    }
+    for (size_t i = 0; i <= chat_.turn && i < prompt_.messages.size(); ++i) BeginTurn(i);
+    for (const size_t i : chat_.user) BeginTurn(i);
+    prompt_.user = PartsOf(chat_.user);
+    prompt_.system = PartsOf(chat_.system);
     return std::move(prompt_);
   }
 
@@ -49,6 +50,21 @@ class ChatEncoder {
     if (chat_.runs.empty() || chat_.runs.front().origin != jinja::kTemplate) return false;
     const std::optional<SpecialSpan> special = tokenizer_.FindSpecial(TextOf(chat_.runs.front()));
     return special.has_value() && special->begin == 0 && special->id == bos;
+  }
+
+  void BeginTurn(size_t message) {
+    if (!prompt_.messages[message].empty()) prompt_.turn_begin = prompt_.messages[message].front().begin;
+  }
+
+  // Templates may write messages in another order than that of the request, and two may share a token.
+  std::vector<PositionRange> PartsOf(const std::vector<size_t>& messages) const {
+    std::vector<bool> parts(prompt_.ids.size());
+    for (const size_t i : messages) {
+      for (const PositionRange& range : prompt_.messages[i]) {
+        std::fill(parts.begin() + range.begin, parts.begin() + range.end, true);
+      }
+    }
+    return RangesOf(PositionsOf(parts));
   }
 
   absl::string_view TextOf(ByteSpan span) const {

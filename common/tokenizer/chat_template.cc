@@ -235,7 +235,12 @@ absl::StatusOr<RenderedChat> ChatTemplate::Render(const Conversation& conversati
     if (last > 0) chat.turn = last - 1;
   }
   std::vector<bool> is_answer;
-  for (const ChatMessage& message : conversation.messages) is_answer.push_back(message.role == "assistant");
+  for (size_t i = 0; i < conversation.messages.size(); ++i) {
+    const std::string& role = conversation.messages[i].role;
+    is_answer.push_back(role == "assistant");
+    if (role == "user") chat.user.push_back(i);
+    if (role == "system" || role == "developer") chat.system.push_back(i);
+  }
   chat.openers = FindOpeners(chat, is_answer, opener, opened);
   return chat;
 }

@@ -24,7 +24,13 @@ struct PromptTokens {
   // Of a chat: where the template wrote its tools, with what it says of them, up to the special tokens on both sides and
   // without messages that stand there too. Without these the model cannot call any. Ascending.
   std::vector<PositionRange> tools;
-  uint32_t turn_begin = 0;  // where the last message begins of which there are tokens; one that is continued is none
+  // Of a chat: where the last message of its user begins of which there are tokens, or, without one, the last of all
+  // that are not to be continued.
+  uint32_t turn_begin = 0;
+  // Of a chat, parts of `messages`, ascending and apart: what its user says, and what it is told by `system` or
+  // `developer`.
+  std::vector<PositionRange> user;
+  std::vector<PositionRange> system;
 };
 
 // The tokens that overlap bytes [begin, end) of the text of `text_size` bytes that `tokens` are of.

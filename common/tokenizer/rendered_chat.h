@@ -34,6 +34,8 @@ struct RenderedChat {
   std::vector<ByteSpan> openers;  // what opens an answer: ascending, apart
   size_t messages = 0;            // how many the conversation has
   size_t turn = 0;                // the last message that is not an answer to be continued
+  std::vector<size_t> user;       // messages of the role `user`, ascending
+  std::vector<size_t> system;     // and of `system` or `developer`
 
   // Whether the template itself wrote all of the bytes.
   bool IsTemplates(ByteSpan span) const;
