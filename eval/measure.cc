@@ -4,7 +4,6 @@
 #include <algorithm>
 
 #include "eval/agreement.h"
-#include "eval/recall_cases.h"
 
 namespace kedge {
 
@@ -24,8 +23,8 @@ Measure& Measure::operator+=(const Measure& other) {
   return *this;
 }
 
-void AddCase(const Continuation& continuation, absl::Span<const std::string> answers, const Continued& full,
-             const Continued& other, size_t row_bytes, const TextOf& text_of, Measure* measure) {
+void AddCase(const Continuation& continuation, const ReplyCheck& check, const Continued& full, const Continued& other,
+             size_t row_bytes, const TextOf& text_of, Measure* measure) {
   ++measure->cases;
   const uint64_t rows = continuation.prompt.size() - 1;
   measure->full_rows += rows;
@@ -44,11 +43,7 @@ void AddCase(const Continuation& continuation, absl::Span<const std::string> ans
   }
   if (!continuation.given.empty()) return;
   if (other.ids == full.ids) ++measure->same;
-  const std::string reply = text_of(other.ids);
-  if (std::all_of(answers.begin(), answers.end(),
-                  [&](const std::string& answer) { return ContainsAnswer(reply, answer); })) {
-    ++measure->right;
-  }
+  if (FoundInReply(text_of(other.ids), check).all) ++measure->right;
 }
 
 }  // namespace kedge

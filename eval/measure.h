@@ -9,12 +9,13 @@
 
 #include "absl/types/span.h"
 #include "eval/continuation.h"
+#include "eval/reply_check.h"
 
 namespace kedge {
 
 struct Measure {
   uint64_t cases = 0;
-  uint64_t right = 0;  // answers that contain what they should (recall)
+  uint64_t right = 0;  // answers that have all that is asked (recall)
   uint64_t same = 0;   // answers equal to full attention's, id for id (recall)
   // Positions where policy and full attention continue the same ids. Of an answer: up to the first id that differs.
   uint64_t positions = 0;
@@ -35,10 +36,10 @@ struct Measure {
 // Ids as the text that a client would see.
 using TextOf = std::function<std::string(absl::Span<const uint32_t>)>;
 
-// Adds one case: what the policy and what full attention made of it. `answers`: empty for a given text. `row_bytes`: of
+// Adds one case: what the policy and what full attention made of it. `check`: empty for a given text. `row_bytes`: of
 // one row of the cache.
-void AddCase(const Continuation& continuation, absl::Span<const std::string> answers, const Continued& full,
-             const Continued& other, size_t row_bytes, const TextOf& text_of, Measure* measure);
+void AddCase(const Continuation& continuation, const ReplyCheck& check, const Continued& full, const Continued& other,
+             size_t row_bytes, const TextOf& text_of, Measure* measure);
 
 }  // namespace kedge
 

@@ -42,17 +42,17 @@ TEST(MeasureTest, AnswersAreComparedUpToTheFirstIdThatDiffers) {
   const Continued full{.ids = {0, 1, 1}, .logprobs = {Coin(0.25), Coin(0.75), Coin(0.75)}};
   const Continued other{.ids = {0, 0, 0}, .logprobs = {Coin(0.25), Coin(0.25), Coin(0.01)}};
   Measure measure;
-  AddCase(continuation, {{"4821"}}, full, other, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {.answers = {"4821"}}, full, other, /*row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.positions, 2u);
   EXPECT_EQ(measure.agreeing, 1u);
   EXPECT_EQ(measure.given, 0u);
   EXPECT_EQ(measure.right, 0u);
   EXPECT_EQ(measure.same, 0u);
-  AddCase(continuation, {{"4821"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {.answers = {"4821"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.cases, 2u);
   EXPECT_EQ(measure.right, 1u);
   EXPECT_EQ(measure.same, 1u);
-  AddCase(continuation, {{"4821", "1234"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {.answers = {"4821", "1234"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.right, 1u) << "one answer of two is not right";
 }
 

@@ -9,7 +9,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "eval/eval_texts.h"
-#include "eval/recall_cases.h"
+#include "eval/forms/text_kinds.h"
 
 namespace kedge {
 namespace {
@@ -102,11 +102,11 @@ std::string ReportMarkdown(const EvalResults& results) {
 
   std::vector<std::string> heads;
   std::vector<Column> columns;
-  for (RecallForm form : kRecallForms) {
+  for (const std::string& form : QuestionForms()) {
     const bool is_asked = std::any_of(results.records.begin(), results.records.end(),
-                                      [&](const EvalRecord& record) { return record.form == RecallFormName(form); });
+                                      [&](const EvalRecord& record) { return record.form == form; });
     if (!is_asked) continue;
-    heads.push_back(RecallFormName(form));
+    heads.push_back(form);
     columns.push_back([&results, name = heads.back()](auto& policy) {
       return Right(results.Sum(policy, [&](const EvalRecord& record) { return record.form == name; }));
     });

@@ -31,7 +31,7 @@ struct EvalRecord {
   std::string canonical_policy;
   std::string heads;  // that chose salient sequences; empty where none are chosen
   std::string text;
-  std::string form;     // "text", or a RecallFormName
+  std::string form;     // "text", or one of QuestionForms
   uint32_t length = 0;  // tokens
   Measure measure;
   friend bool operator==(const EvalRecord&, const EvalRecord&) = default;

@@ -162,7 +162,7 @@ class Evaluation {
                                      .length = made.length});
         record = results_->records.end() - 1;
       }
-      AddCase(made.continuation, made.answers, full[i], continued[i], device_->row_shape().row_bytes(), hooks_.text_of,
+      AddCase(made.continuation, made.check, full[i], continued[i], device_->row_shape().row_bytes(), hooks_.text_of,
               &record->measure);
     }
   }
