@@ -2,7 +2,6 @@
 #include "eval/eval_texts.h"
 
 #include <algorithm>
-#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -20,24 +19,29 @@ namespace {
 constexpr uint32_t kGivenTokens = 128;  // of a held-out text, scored after its context
 constexpr uint32_t kAnswerTokens = 24;  // for each thing asked
 
-// The document's beginning as a context, and what follows. `number`: of the document, whose lengths take turns.
-absl::StatusOr<std::optional<EvalText>> MakeContext(const EvalTextOptions& options, const HeldOutDocument& document,
-                                                    size_t number, const Tokenizer& tokenizer) {
+// The document's beginning as a context of one length, or of each where it is somebody's own, and what follows.
+// `number`: of the document, whose lengths take turns.
+absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document, size_t number,
+                                      const Tokenizer& tokenizer) {
+  const bool is_own = document.kind.empty();
+  EvalText text{
+      .name = is_own ? absl::StrCat("text-", document.name) : absl::StrCat("text-", document.kind, "-", document.name),
+      .kind = is_own ? kTextForm : std::string(document.kind)};
   KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(tokenizer, document.text));
   const size_t most = std::min<size_t>(ids.size(), options.context_length);
-  std::vector<uint32_t> fitting;
+  std::vector<uint32_t> lengths;  // that there are tokens for
   for (uint32_t length : options.lengths) {
-    if (size_t{length} + kGivenTokens <= most) fitting.push_back(length);
+    if (size_t{length} + kGivenTokens <= most) lengths.push_back(length);
   }
-  if (fitting.empty()) return std::nullopt;
-  const uint32_t length = fitting[fitting.size() - 1 - (fitting.size() > 1 ? number % 2 : 0)];
-  Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
-                            .given = {ids.begin() + length, ids.begin() + length + kGivenTokens}};
-  continuation.cuts = FindCutStrengths(tokenizer, {.ids = continuation.prompt});
-  EvalText text{.name = absl::StrCat("text-", document.kind, document.kind.empty() ? "" : "-", document.name),
-                .kind = std::string(document.kind)};
-  text.cases.push_back(
-      {.form = kTextForm, .length = length, .continuation = std::move(continuation), .fork = length - 1});
+  if (!is_own && !lengths.empty())
+    lengths = {lengths[lengths.size() - 1 - number % std::min<size_t>(2, lengths.size())]};
+  for (uint32_t length : lengths) {
+    Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
+                              .given = {ids.begin() + length, ids.begin() + length + kGivenTokens}};
+    continuation.cuts = FindCutStrengths(tokenizer, {.ids = continuation.prompt});
+    text.cases.push_back(
+        {.form = kTextForm, .length = length, .continuation = std::move(continuation), .fork = length - 1});
+  }
   return text;
 }
 
@@ -136,8 +140,8 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
                                                     const Tokenizer& tokenizer, const ChatTemplate* chat) {
   std::vector<EvalText> texts;
   for (size_t i = 0; i < documents.size(); ++i) {
-    KEDGE_ASSIGN_OR_RETURN(std::optional<EvalText> text, MakeContext(options, documents[i], i, tokenizer));
-    if (text) texts.push_back(*std::move(text));
+    KEDGE_ASSIGN_OR_RETURN(EvalText text, MakeContexts(options, documents[i], i, tokenizer));
+    if (!text.cases.empty()) texts.push_back(std::move(text));
   }
   const std::vector<std::string> filler = FillerOf(documents);
   if (filler.empty()) return absl::InvalidArgumentError("text: it has no sentence to fill prompts with");

@@ -51,8 +51,9 @@ struct EvalTextOptions {
 // How many questions of one form are asked of prompts of `length` tokens.
 uint32_t CasesOf(uint32_t cases, uint32_t length, bool is_alone);
 
-// Each document is continued once, behind a context of one of its two longest lengths, in turn; about each kind of text
-// (forms/text_kinds.h) several are made, with other filler, names and values. `chat` may be null: then questions are
+// Each document is continued once, behind a context of one of the two longest lengths that it has tokens for, in turn;
+// one without a kind, which is somebody's own, behind each of them. About each kind of text (forms/text_kinds.h)
+// several are made, with other filler, names and values. `chat` may be null: then questions are
 // plain text. kInvalidArgument: a document that is not UTF-8, no document with a sentence to fill prompts with, or no
 // prompt fits.
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,

@@ -138,6 +138,16 @@ TEST_F(EvalTextsTest, EachDocumentIsContinuedOnceBehindOneOfTheLongestLengthsTha
   EXPECT_GE(all, 100);
 }
 
+TEST_F(EvalTextsTest, ATextOfOnesOwnIsContinuedBehindEachLength) {
+  const HeldOutDocument own{.name = "own", .text = HeldOutDocuments()[0].text};
+  const EvalTextOptions options{.lengths = {200, 300, 500, 100000}, .cases = 1, .context_length = 200000};
+  const EvalText text = MakeEvalTexts(options, {&own, 1}, *tokenizer_, chat_.get()).value()[0];
+  EXPECT_EQ(text.name, "text-own");
+  std::vector<uint32_t> lengths;
+  for (const EvalCase& made : text.cases) lengths.push_back(made.length);
+  EXPECT_EQ(lengths, (std::vector<uint32_t>{200, 300, 500}));
+}
+
 TEST_F(EvalTextsTest, WhatDoesNotFitIsLeftOut) {
   for (const EvalText& text : Make({.lengths = {800, 3000}, .cases = 5, .context_length = 2048})) {
     for (const EvalCase& made : text.cases) {
