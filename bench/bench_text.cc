@@ -10,7 +10,7 @@ namespace kedge {
 
 absl::StatusOr<BenchText> BenchText::Make(const Tokenizer& tokenizer) {
   std::vector<uint32_t> ids;
-  for (const HeldOutDocument& document : HeldOutDocuments()) {
+  for (const HeldOutDocument& document : CalibrationDocuments()) {
     KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> more, tokenizer.Encode(document.text));
     ids.insert(ids.end(), more.begin(), more.end());
   }

@@ -19,8 +19,8 @@
 #include "common/tokenizer/tokenizer.h"
 #include "eval/calibrate.h"
 #include "eval/calibration_prompts.h"
-#include "eval/eval_texts.h"
 #include "eval/held_out.h"
+#include "eval/prompt_text.h"
 
 namespace kedge {
 namespace {
@@ -33,7 +33,7 @@ absl::StatusOr<std::vector<CalibrationText>> MakeTexts(const ModelFiles& files, 
   CalibrationOptions options{.context_length = static_cast<uint32_t>(config.context_length)};
   KEDGE_ASSIGN_OR_RETURN(options.policy, ParsePolicy(kPolicy, names));
   const absl::StatusOr<std::unique_ptr<const ChatTemplate>> chat = ChatTemplate::Load(*files.base, tokenizer.get());
-  return MakeCalibrationTexts(options, FillerOf(HeldOutDocuments()), *tokenizer, chat.ok() ? chat->get() : nullptr);
+  return MakeCalibrationTexts(options, FillerOf(CalibrationDocuments()), *tokenizer, chat.ok() ? chat->get() : nullptr);
 }
 
 // For the longest prompt alone.

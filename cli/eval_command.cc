@@ -264,7 +264,9 @@ void AddEvalCommand(CLI::App* app, Action* action) {
       ->add_option("--policies", flags->policies,
                    absl::StrCat("policies, separated by semicolons; `full` is always there; ", kBaselineHelp))
       ->capture_default_str();
-  command->add_option("--cases", flags->cases, "questions of each form and prompt length")
+  command
+      ->add_option("--cases", flags->cases,
+                   "questions of each form at 1,000 tokens; half as many more at 500, fewer of longer prompts")
       ->check(WholeNumber(1, 1000))
       ->capture_default_str();
   command->add_option("--lengths", flags->lengths, "tokens of the prompts, separated by commas")

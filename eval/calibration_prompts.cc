@@ -14,8 +14,9 @@
 #include "common/anchor/salience.h"
 #include "common/base/status.h"
 #include "common/tokenizer/prompt_tokens.h"
-#include "eval/eval_texts.h"
-#include "eval/recall_cases.h"
+#include "eval/forms/random.h"
+#include "eval/forms/recall.h"
+#include "eval/prompt_text.h"
 
 namespace kedge {
 namespace {
@@ -27,9 +28,10 @@ class PromptMaker {
   PromptMaker(const CalibrationOptions& options, const Tokenizer& tokenizer)
       : options_(options), tokenizer_(tokenizer) {}
 
-  absl::StatusOr<CalibrationPrompt> Make(const RecallCase& recall, const ChatTemplate* chat) const {
-    CalibrationPrompt prompt{.form = absl::StrCat(chat == nullptr ? "plain-" : "", RecallFormName(recall.form))};
-    KEDGE_ASSIGN_OR_RETURN(const Continuation continuation, EncodeMessage(recall.message, tokenizer_, chat));
+  absl::StatusOr<CalibrationPrompt> Make(const Question& recall, const ChatTemplate* chat) const {
+    CalibrationPrompt prompt{.form = absl::StrCat(chat == nullptr ? "plain-" : "", recall.form)};
+    const std::string& said = *recall.chat.messages[0].content;
+    KEDGE_ASSIGN_OR_RETURN(const Continuation continuation, EncodeMessage(said, tokenizer_, chat));
     Content content{.ids = continuation.prompt, .prompt_length = static_cast<uint32_t>(continuation.prompt.size())};
     SetRows(continuation, options_.policy, &content);
 
@@ -39,7 +41,7 @@ class PromptMaker {
       tokens.push_back({id, text.size()});
       absl::StrAppend(&text, tokenizer_.TokenBytes(id));
     }
-    const size_t message = text.find(recall.message);
+    const size_t message = text.find(said);
     if (message == std::string::npos) return absl::InternalError("tokenizer: its tokens do not spell a prompt's text");
 
     const PromptOutline outline = OutlinePrompt(content);
@@ -55,10 +57,10 @@ class PromptMaker {
     KnownSequences& known = prompt.known;
     known.count = outline.sequences.size();
     known.last_may_ask = chat == nullptr;
-    known.question = sequences_of(recall.question);
+    known.question = sequences_of(recall.asked.bytes);
     std::vector<size_t> facts;
-    for (const ByteRange& fact : recall.facts) {
-      for (size_t sequence : sequences_of(fact)) facts.push_back(sequence);
+    for (const Passage& fact : recall.evidence) {
+      for (size_t sequence : sequences_of(fact.bytes)) facts.push_back(sequence);
     }
     for (size_t i = 0; i < known.count; ++i) {
       // What the policy keeps in any case is not chosen, and a first sequence would win by what all heads leave there.
@@ -75,6 +77,9 @@ class PromptMaker {
   const CalibrationOptions& options_;
   const Tokenizer& tokenizer_;
 };
+
+// The heads that come with Kedge were found on the prompts of these seeds.
+uint64_t SeedOf(uint32_t round, uint32_t text) { return ~Random(round * uint64_t{8} + text).Next(); }
 
 // Where the prompts stop being equal, or the first row that is looked at.
 uint32_t ForkOf(absl::Span<const CalibrationPrompt> prompts) {
@@ -117,9 +122,9 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
                                                                   const ChatTemplate* chat) {
   const PromptMaker maker(options, tokenizer);
   std::vector<CalibrationText> texts;
-  const auto add = [&](const RecallText& cases, const ChatTemplate* kind) -> absl::Status {
+  const auto add = [&](const std::vector<Question>& cases, const ChatTemplate* kind) -> absl::Status {
     CalibrationText text;
-    for (const RecallCase& made : cases) {
+    for (const Question& made : cases) {
       KEDGE_ASSIGN_OR_RETURN(CalibrationPrompt prompt, maker.Make(made, kind));
       if (prompt.ids.size() <= options.context_length) text.prompts.push_back(std::move(prompt));
     }
@@ -132,15 +137,16 @@ absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const Calibrat
   if (chat != nullptr) kinds.insert(kinds.begin(), chat);
   for (const ChatTemplate* kind : kinds) {
     for (uint32_t round = 0; round < options.rounds; ++round) {
-      const RecallOptions recall{.family = RecallFamily::kCalibration,
-                                 .seed = round,
-                                 // Room for the template, and for a sentence that ends late.
-                                 .tokens = std::min(options.tokens, options.context_length / 4 * 3),
-                                 .count_tokens = [&](absl::string_view text) { return CountTokens(tokenizer, text); },
-                                 .plain = kind == nullptr,
-                                 .filler = filler};
-      KEDGE_RETURN_IF_ERROR(add(MakeSeparateFacts(recall), kind));
-      KEDGE_RETURN_IF_ERROR(add(MakeCrowdedFacts(recall), kind));
+      TextOptions made_of{// Room for the template, and for a sentence that ends late.
+                          .tokens = std::min(options.tokens, options.context_length / 4 * 3),
+                          .count_tokens = [&](absl::string_view text) { return CountTokens(tokenizer, text); },
+                          .plain = kind == nullptr,
+                          .filler = filler};
+      const RecallTemplates& templates = TemplatesOf(RecallFamily::kCalibration);
+      made_of.seed = SeedOf(round, 1);
+      KEDGE_RETURN_IF_ERROR(add(MakeSeparateFacts(templates, made_of), kind));
+      made_of.seed = SeedOf(round, 2);
+      KEDGE_RETURN_IF_ERROR(add(MakeCrowdedFacts(templates, made_of), kind));
     }
   }
   if (texts.empty()) {

@@ -41,7 +41,7 @@ struct CalibrationOptions {
   uint32_t context_length = 0;  // of the model: what does not fit is left out
 };
 
-// Of the calibration family, with `filler` (recall_cases.h): chats, and plain texts, whose forms are named `plain-`.
+// Of the calibration family, with `filler` (forms/question.h): chats, and plain texts, whose forms are named `plain-`.
 // The same heads serve both. `chat` may be null: then there are plain texts alone. kInvalidArgument: nothing fits the
 // context; kInternal: the tokenizer does not spell out what it has encoded.
 absl::StatusOr<std::vector<CalibrationText>> MakeCalibrationTexts(const CalibrationOptions& options,

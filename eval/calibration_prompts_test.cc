@@ -12,7 +12,7 @@
 #include "common/testing/tiny_model.h"
 #include "common/tokenizer/policy_names.h"
 #include "eval/held_out.h"
-#include "eval/recall_cases.h"
+#include "eval/prompt_text.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -31,11 +31,8 @@ class CalibrationPromptsTest : public testing::Test {
         tokenizer_(Tokenizer::Load(*file_).value()),
         chat_(ChatTemplate::Load(*file_, tokenizer_.get()).value()),
         // Tokens of the tiny vocabulary are letters, mostly.
-        policy_(ParsePolicy("salient,longest=400", FindPolicyNames(*file_, *tokenizer_).value()).value()) {
-    for (const HeldOutDocument& document : HeldOutDocuments()) {
-      for (std::string& sentence : FillerSentences(document.text)) filler_.push_back(std::move(sentence));
-    }
-  }
+        policy_(ParsePolicy("salient,longest=400", FindPolicyNames(*file_, *tokenizer_).value()).value()),
+        filler_(FillerOf(CalibrationDocuments())) {}
 
   absl::StatusOr<std::vector<CalibrationText>> Make(uint32_t context_length, bool as_chat = true) {
     const CalibrationOptions options{.policy = policy_, .rounds = 2, .tokens = 1400, .context_length = context_length};
@@ -57,7 +54,7 @@ class CalibrationPromptsTest : public testing::Test {
   const std::unique_ptr<const Tokenizer> tokenizer_;
   const std::unique_ptr<const ChatTemplate> chat_;
   const Policy policy_;
-  std::vector<std::string> filler_;
+  const std::vector<std::string> filler_;
 };
 
 TEST_F(CalibrationPromptsTest, SequencesAreKnownForWhatTheyAre) {

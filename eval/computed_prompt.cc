@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "common/anchor/segment.h"
+#include "common/anchor/choose_sequences.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
@@ -158,8 +159,10 @@ absl::StatusOr<std::vector<ComputedPrompt>> ComputePrompts(const PrefixState& st
     ComputedPrompt& prompt = running.prompt;
     for (size_t i = 0; i < policies.size(); ++i) {
       if (!prompt.contents[i].NeedsChoice()) continue;
-      prompt.contents[i].salient =
-          running.choosers[i].has_value() ? running.choosers[i]->Choose() : prompt.sequence->content().salient;
+      Content& content = prompt.contents[i];
+      const std::optional<Salience>& chooser = running.choosers[i];
+      content.salient = chooser.has_value() ? ChooseSequences(content, chooser->outline(), chooser->Scores())
+                                            : prompt.sequence->content().salient;
     }
     computed.push_back(std::move(prompt));
   }

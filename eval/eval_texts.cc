@@ -6,29 +6,38 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "absl/strings/str_join.h"
 #include "common/base/status.h"
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/cut_strength.h"
+#include "eval/forms/text_kinds.h"
+#include "eval/prompt_text.h"
 #include "xxhash.h"
 
 namespace kedge {
 namespace {
 
-constexpr uint32_t kGivenTokens = 384;  // of a held-out text, scored after each context
+constexpr uint32_t kGivenTokens = 128;  // of a held-out text, scored after its context
 constexpr uint32_t kAnswerTokens = 24;  // for each thing asked
-constexpr uint32_t kCasesOfAText = 5;   // of one form (recall_cases.h)
 
-// One document: its beginning as a context of each length, and what follows.
-absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document,
+// The document's beginning as a context of one length, or of each where it is somebody's own, and what follows.
+// `number`: of the document, whose lengths take turns.
+absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const HeldOutDocument& document, size_t number,
                                       const Tokenizer& tokenizer) {
-  EvalText text{.name = absl::StrCat("text-", document.name), .kind = "documentation"};
+  const bool is_own = document.kind.empty();
+  EvalText text{
+      .name = is_own ? absl::StrCat("text-", document.name) : absl::StrCat("text-", document.kind, "-", document.name),
+      .kind = is_own ? kTextForm : std::string(document.kind)};
   KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, EncodePrompt(tokenizer, document.text));
+  const size_t most = std::min<size_t>(ids.size(), options.context_length);
+  std::vector<uint32_t> lengths;  // that there are tokens for
   for (uint32_t length : options.lengths) {
-    const size_t end = size_t{length} + kGivenTokens;
-    if (ids.size() < end || options.context_length < end) continue;
+    if (size_t{length} + kGivenTokens <= most) lengths.push_back(length);
+  }
+  if (!is_own && !lengths.empty())
+    lengths = {lengths[lengths.size() - 1 - number % std::min<size_t>(2, lengths.size())]};
+  for (uint32_t length : lengths) {
     Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
-                              .given = {ids.begin() + length, ids.begin() + end}};
+                              .given = {ids.begin() + length, ids.begin() + length + kGivenTokens}};
     continuation.cuts = FindCutStrengths(tokenizer, {.ids = continuation.prompt});
     text.cases.push_back(
         {.form = kTextForm, .length = length, .continuation = std::move(continuation), .fork = length - 1});
@@ -36,59 +45,68 @@ absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const Held
   return text;
 }
 
-class RecallTexts {
+class QuestionTexts {
  public:
-  RecallTexts(const EvalTextOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat,
-              absl::Span<const std::string> filler, std::vector<EvalText>* texts)
+  QuestionTexts(const EvalTextOptions& options, const Tokenizer& tokenizer, const ChatTemplate* chat,
+                absl::Span<const std::string> filler, std::vector<EvalText>* texts)
       : options_(options), tokenizer_(tokenizer), chat_(chat), filler_(filler), texts_(texts) {}
 
-  absl::Status AddOfLength(uint32_t length) {
-    for (uint32_t i = 0; i * kCasesOfAText < options_.cases; ++i) {
-      const uint32_t most = options_.cases - i * kCasesOfAText;
-      KEDGE_RETURN_IF_ERROR(Add("separate", length, i, MakeSeparateFacts(Recall(length, i)), most));
-      KEDGE_RETURN_IF_ERROR(Add("crowded", length, i, MakeCrowdedFacts(Recall(length, i)), most));
-    }
-    // About as many rows at each length, but not less than half the cases.
-    const uint64_t equal_rows = (uint64_t{options_.cases} * 1000 + length - 1) / length;
-    const uint64_t alone = std::max<uint64_t>(equal_rows, (options_.cases + 1) / 2);
-    for (uint32_t i = 0; i < alone; ++i) {
-      KEDGE_RETURN_IF_ERROR(Add("question-first", length, i, MakeQuestionFirst(Recall(length, i)), 1));
+  absl::Status Add(const TextKind& kind, uint32_t length) {
+    if (kind.is_chat && chat_ == nullptr) return absl::OkStatus();
+    const uint32_t cases = CasesOf(options_.cases, length, kind.is_alone);
+    for (uint32_t index = 0, asked = 0; asked < cases; ++index) {
+      const uint32_t of_a_form = std::min(kind.of_a_form, cases - asked);
+      asked += of_a_form;
+      KEDGE_RETURN_IF_ERROR(AddText(kind, length, index, of_a_form));
     }
     return absl::OkStatus();
   }
 
  private:
-  RecallOptions Recall(uint32_t length, uint32_t index) const {
-    return {.family = RecallFamily::kEvaluation,
-            .seed = uint64_t{length} * 1000 + index,
-            .tokens = length,
-            .count_tokens = [this](absl::string_view text) { return CountTokens(tokenizer_, text); },
-            .plain = chat_ == nullptr,
-            .filler = filler_};
-  }
-
-  // At most `most` cases of each form.
-  absl::Status Add(absl::string_view kind, uint32_t length, uint32_t index, const RecallText& recall, uint32_t most) {
-    EvalText text{.name = absl::StrCat(kind, "-", length, "-", index), .kind = "prose"};
-    uint32_t of_form = 0;
-    size_t shared = SIZE_MAX;  // ids that all prompts begin with; the last of each is its own
-    for (size_t i = 0; i < recall.size(); ++i) {
-      of_form = i > 0 && recall[i].form == recall[i - 1].form ? of_form + 1 : 0;
-      if (of_form >= most) continue;
-      EvalCase made{.form = RecallFormName(recall[i].form), .length = length, .answers = recall[i].answers};
-      made.expected = absl::StrJoin(made.answers, " and ");
-      Continuation& continuation = made.continuation;
-      KEDGE_ASSIGN_OR_RETURN(continuation, EncodeMessage(recall[i].message, tokenizer_, chat_));
-      continuation.max_new = kAnswerTokens * static_cast<uint32_t>(recall[i].answers.size());
-      if (continuation.prompt.size() + continuation.max_new > options_.context_length) continue;
-      text.cases.push_back(std::move(made));
-      const std::vector<uint32_t>& first = text.cases.front().continuation.prompt;
-      const std::vector<uint32_t>& ids = text.cases.back().continuation.prompt;
-      shared = std::min({shared, ids.size() - 1, first.size()});
+  absl::Status AddText(const TextKind& kind, uint32_t length, uint32_t index, uint32_t of_a_form) {
+    EvalText text{.name = absl::StrCat(kind.name, "-", length, "-", index), .kind = kind.name};
+    const TextOptions made_of{.seed = XXH3_64bits(text.name.data(), text.name.size()),
+                              .tokens = length,
+                              .count_tokens = [this](absl::string_view some) { return CountTokens(tokenizer_, some); },
+                              .plain = chat_ == nullptr,
+                              .filler = filler_};
+    const std::vector<Question> questions = kind.make(made_of);
+    for (const std::string& form : kind.forms) {
+      uint32_t left = of_a_form;
+      for (const Question& question : questions) {
+        if (question.form != form || left == 0) continue;
+        --left;
+        KEDGE_RETURN_IF_ERROR(AddCase(question, length, &text));
+      }
+    }
+    if (text.cases.empty()) return absl::OkStatus();
+    // Ids that all prompts begin with; the last of each is its own.
+    const std::vector<uint32_t>& first = text.cases[0].continuation.prompt;
+    size_t shared = first.size() - 1;
+    for (const EvalCase& made : text.cases) {
+      const std::vector<uint32_t>& ids = made.continuation.prompt;
+      shared = std::min(shared, ids.size() - 1);
       shared = std::mismatch(ids.begin(), ids.begin() + shared, first.begin()).first - ids.begin();
     }
     for (EvalCase& made : text.cases) made.fork = static_cast<uint32_t>(shared);
-    if (!text.cases.empty()) texts_->push_back(std::move(text));
+    texts_->push_back(std::move(text));
+    return absl::OkStatus();
+  }
+
+  absl::Status AddCase(const Question& question, uint32_t length, EvalText* text) {
+    KEDGE_ASSIGN_OR_RETURN(EncodedQuestion encoded, EncodeQuestion(question, tokenizer_, chat_));
+    EvalCase made{.form = question.form,
+                  .length = length,
+                  .continuation = std::move(encoded.continuation),
+                  .check = question.check,
+                  // A plain text goes on behind a word.
+                  .expected = absl::StrCat(chat_ == nullptr ? " " : "", question.expected),
+                  .evidence = std::move(encoded.evidence)};
+    const size_t ideal = CountTokens(tokenizer_, made.expected);
+    made.continuation.max_new = static_cast<uint32_t>(
+        std::max<size_t>(kAnswerTokens * question.check.answers.size(), ideal + kAnswerTokens / 2));
+    if (made.continuation.prompt.size() + made.continuation.max_new > options_.context_length) return absl::OkStatus();
+    text->cases.push_back(std::move(made));
     return absl::OkStatus();
   }
 
@@ -101,6 +119,13 @@ class RecallTexts {
 
 }  // namespace
 
+uint32_t CasesOf(uint32_t cases, uint32_t length, bool is_alone) {
+  if (is_alone) return length > 1000 ? 0 : (CasesOf(cases, length, false) + 1) / 2;
+  if (length <= 500) return (3 * cases + 1) / 2;
+  if (length <= 1000) return cases;
+  return std::max(1u, (length <= 2000 ? 2 : 1) * cases / 5);
+}
+
 Content EvalText::Prefix(const Policy& policy) const {
   const EvalCase& last = cases.back();
   const Continuation& continuation = last.continuation;
@@ -110,48 +135,20 @@ Content EvalText::Prefix(const Policy& policy) const {
   return content;
 }
 
-size_t CountTokens(const Tokenizer& tokenizer, absl::string_view text) {
-  const absl::StatusOr<std::vector<uint32_t>> ids = tokenizer.Encode(text);
-  return ids.ok() ? ids->size() : 0;
-}
-
-std::vector<std::string> FillerOf(absl::Span<const HeldOutDocument> documents) {
-  std::vector<std::string> filler;
-  for (const HeldOutDocument& document : documents) {
-    for (std::string& sentence : FillerSentences(document.text)) filler.push_back(std::move(sentence));
-  }
-  return filler;
-}
-
-absl::StatusOr<Continuation> EncodeMessage(const std::string& message, const Tokenizer& tokenizer,
-                                           const ChatTemplate* chat) {
-  PromptTokens prompt;
-  if (chat == nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(prompt.ids, EncodePrompt(tokenizer, message));
-  } else {
-    const Conversation conversation{.messages = {{.role = "user", .content = message}}};
-    KEDGE_ASSIGN_OR_RETURN(prompt, chat->Apply(conversation));
-  }
-  return Continuation{.prompt = prompt.ids,
-                      .no_anchor_positions = PositionsOf(prompt.no_anchor),
-                      .cuts = FindCutStrengths(tokenizer, prompt),
-                      .turn_begin = prompt.turn_begin,
-                      .user = std::move(prompt.user),
-                      .system = std::move(prompt.system)};
-}
-
 absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& options,
                                                     absl::Span<const HeldOutDocument> documents,
                                                     const Tokenizer& tokenizer, const ChatTemplate* chat) {
   std::vector<EvalText> texts;
-  for (const HeldOutDocument& document : documents) {
-    KEDGE_ASSIGN_OR_RETURN(EvalText contexts, MakeContexts(options, document, tokenizer));
-    if (!contexts.cases.empty()) texts.push_back(std::move(contexts));
+  for (size_t i = 0; i < documents.size(); ++i) {
+    KEDGE_ASSIGN_OR_RETURN(EvalText text, MakeContexts(options, documents[i], i, tokenizer));
+    if (!text.cases.empty()) texts.push_back(std::move(text));
   }
   const std::vector<std::string> filler = FillerOf(documents);
   if (filler.empty()) return absl::InvalidArgumentError("text: it has no sentence to fill prompts with");
-  RecallTexts recall(options, tokenizer, chat, filler, &texts);
-  for (uint32_t length : options.lengths) KEDGE_RETURN_IF_ERROR(recall.AddOfLength(length));
+  QuestionTexts questions(options, tokenizer, chat, filler, &texts);
+  for (uint32_t length : options.lengths) {
+    for (const TextKind& kind : TextKinds()) KEDGE_RETURN_IF_ERROR(questions.Add(kind, length));
+  }
   if (texts.empty()) {
     return absl::InvalidArgumentError(
         absl::StrCat("lengths: no prompt fits the model's context of ", options.context_length, " tokens"));
@@ -162,14 +159,34 @@ absl::StatusOr<std::vector<EvalText>> MakeEvalTexts(const EvalTextOptions& optio
 std::string HashOfTexts(absl::Span<const EvalText> texts) {
   uint64_t hash = 0;
   auto add = [&](const void* data, size_t bytes) { hash = XXH3_64bits_withSeed(data, bytes, hash); };
+  // With its length: where one text ends and the next begins is part of it.
+  auto add_text = [&](const std::string& text) {
+    const uint64_t size = text.size();
+    add(&size, sizeof(size));
+    add(text.data(), text.size());
+  };
+  auto add_ids = [&](const std::vector<uint32_t>& ids) {
+    const uint64_t size = ids.size();
+    add(&size, sizeof(size));
+    add(ids.data(), ids.size() * sizeof(uint32_t));
+  };
   for (const EvalText& text : texts) {
-    add(text.name.data(), text.name.size());
+    add_text(text.name);
+    add_text(text.kind);
     for (const EvalCase& made : text.cases) {
-      for (const std::vector<uint32_t>* ids : {&made.continuation.prompt, &made.continuation.given}) {
-        add(ids->data(), ids->size() * sizeof(uint32_t));
+      const Continuation& continuation = made.continuation;
+      add_text(made.form);
+      for (const auto* ids : {&continuation.prompt, &continuation.no_anchor_positions, &continuation.given})
+        add_ids(*ids);
+      add(continuation.cuts.data(), continuation.cuts.size() * sizeof(continuation.cuts[0]));
+      add_ids({made.length, made.fork, continuation.turn_begin, continuation.max_new, made.check.json});
+      for (const auto* words : {&made.check.answers, &made.check.forbidden}) {
+        add_ids({static_cast<uint32_t>(words->size())});
+        for (const std::string& word : *words) add_text(word);
       }
-      for (const std::string& answer : made.answers) add(answer.data(), answer.size());
-      add(made.expected.data(), made.expected.size());
+      add_text(made.check.last_word);
+      add_text(made.expected);
+      for (const PositionRange& range : made.evidence) add_ids({range.begin, range.end});
     }
   }
   return absl::StrFormat("%016x", hash);

@@ -159,7 +159,7 @@ class TextMeasurement {
     const uint32_t max_new = made.continuation.max_new;
     if (max_new == 0) return;
     auto answered = [this, &made, is_reference, reference, outcome](const std::vector<uint32_t>& ids) {
-      ScoreReply(options_.text_of(ids), made.answers, outcome);
+      ScoreReply(options_.text_of(ids), made.check, outcome);
       if (is_reference) reference->answer = ids;
       outcome->same = ids == reference->answer;
     };

@@ -29,7 +29,7 @@ std::vector<EvalText> Texts() {
   texts[1].name = "recall";
   for (uint32_t question : {5, 6}) {
     EvalCase made{
-        .form = question == 5 ? "single" : "pair", .length = 100, .answers = {"7"}, .expected = "7", .fork = 90};
+        .form = question == 5 ? "single" : "pair", .length = 100, .check = {.answers = {"7"}}, .expected = "7", .fork = 90};
     made.continuation = {.prompt = {ids.begin(), ids.begin() + 100}, .max_new = 12};
     made.continuation.prompt.push_back(question);
     texts[1].cases.push_back(made);

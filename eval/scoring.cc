@@ -5,7 +5,6 @@
 #include <cmath>
 
 #include "eval/agreement.h"
-#include "eval/recall_cases.h"
 
 namespace kedge {
 namespace {
@@ -24,11 +23,10 @@ void ScoreGiven(uint32_t id, absl::Span<const float> full_logprobs, absl::Span<c
   outcome->divergence += Millionths(Divergence(full_logprobs, logprobs));
 }
 
-void ScoreReply(const std::string& reply, absl::Span<const std::string> answers, Outcome* outcome) {
-  const auto found = std::count_if(answers.begin(), answers.end(),
-                                   [&](const std::string& answer) { return ContainsAnswer(reply, answer); });
-  outcome->right = found == static_cast<std::ptrdiff_t>(answers.size());
-  outcome->found = answers.empty() ? kMillion : static_cast<uint32_t>(found * kMillion / answers.size());
+void ScoreReply(absl::string_view reply, const ReplyCheck& check, Outcome* outcome) {
+  const ReplyFound found = FoundInReply(reply, check);
+  outcome->right = found.all;
+  outcome->found = static_cast<uint32_t>(std::lround(found.share * kMillion));
 }
 
 }  // namespace kedge

@@ -3,11 +3,12 @@
 #define KEDGE_EVAL_SCORING_H_
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "eval/measure.h"
+#include "eval/reply_check.h"
 
 namespace kedge {
 
@@ -20,8 +21,8 @@ struct Reference {
 // Adds what a policy says of an id of a given text, beside full attention: [vocab] each.
 void ScoreGiven(uint32_t id, absl::Span<const float> full_logprobs, absl::Span<const float> logprobs, Outcome* outcome);
 
-// How many of `answers` a reply contains (ContainsAnswer), of a case that asks for them: right if all.
-void ScoreReply(const std::string& reply, absl::Span<const std::string> answers, Outcome* outcome);
+// Judges a reply (FoundInReply).
+void ScoreReply(absl::string_view reply, const ReplyCheck& check, Outcome* outcome);
 
 }  // namespace kedge
 

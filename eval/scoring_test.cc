@@ -32,12 +32,12 @@ TEST(ScoringTest, WhatIsImpossibleIsAGreatLossAndNoOtherNumber) {
 TEST(ScoringTest, AReplyIsRightIfItHasAllThatWasAskedFor) {
   auto scored = [](const std::string& reply, const std::vector<std::string>& answers) {
     Outcome outcome;
-    ScoreReply(reply, answers, &outcome);
+    ScoreReply(reply, {.answers = answers}, &outcome);
     return std::make_pair(outcome.right, outcome.found);
   };
   EXPECT_EQ(scored("It is 4821.", {"4821"}), std::make_pair(true, 1000000u));
   EXPECT_EQ(scored("It is 48210.", {"4821"}), std::make_pair(false, 0u));
-  EXPECT_EQ(scored("4821 and 5", {"4821", "1234", "5"}), std::make_pair(false, 666666u));
+  EXPECT_EQ(scored("4821 and 5", {"4821", "1234", "5"}), std::make_pair(false, 666667u));
 }
 
 }  // namespace

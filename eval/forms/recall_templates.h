@@ -1,11 +1,10 @@
-// The words that recall cases are made of: a table of sentences, subjects and values for each family.
-#ifndef KEDGE_EVAL_RECALL_TEMPLATES_H_
-#define KEDGE_EVAL_RECALL_TEMPLATES_H_
+// The words that recall questions are made of. The two families have no subject, value or sentence in common, so that
+// what is fitted on one can be measured on the other.
+#ifndef KEDGE_EVAL_FORMS_RECALL_TEMPLATES_H_
+#define KEDGE_EVAL_FORMS_RECALL_TEMPLATES_H_
 
 #include <string>
 #include <vector>
-
-#include "eval/recall_cases.h"
 
 namespace kedge {
 
@@ -29,6 +28,11 @@ struct BlockKind {
   int digits = 4;
 };
 
+enum class RecallFamily {
+  kCalibration,  // to fit settings on
+  kEvaluation,   // to report
+};
+
 struct RecallTemplates {
   std::vector<FactKind> facts;  // at least eight
   std::vector<BlockKind> tables;
@@ -36,11 +40,13 @@ struct RecallTemplates {
   // `{t}`: the text, `{q}`: the question.
   std::string question_last;
   std::string question_first;
-  std::string begun;  // `{q}`: the beginning of the sentence
-  std::string pair;   // `{a}`, `{b}`: the two questions
+  std::string question_middle;
+  std::string begun;    // `{q}`: the beginning of the sentence
+  std::string pair;     // `{a}`, `{b}`: the two questions
+  std::string several;  // a list of questions follows; empty: none are asked so
 };
 const RecallTemplates& TemplatesOf(RecallFamily family);
 
 }  // namespace kedge
 
-#endif  // KEDGE_EVAL_RECALL_TEMPLATES_H_
+#endif  // KEDGE_EVAL_FORMS_RECALL_TEMPLATES_H_

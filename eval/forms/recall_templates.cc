@@ -1,8 +1,8 @@
 // Plain everyday sentences: a small model with full attention should be able to answer them. Values are numbers of
 // three digits or more, or words that filler text seldom has, so that a guess is not right by chance.
 //
-// Tested by recall_cases_test.cc (the families are disjoint, each list is long enough).
-#include "eval/recall_templates.h"
+// Tested by recall_test.cc (the families are disjoint, each list is long enough).
+#include "eval/forms/recall_templates.h"
 
 namespace kedge {
 namespace {
@@ -11,8 +11,12 @@ RecallTemplates Evaluation() {
   RecallTemplates templates;
   templates.question_last = "Here is a text.\n\n{t}\n\nAnswer from the text: {q}";
   templates.question_first = "{q} The answer is somewhere in this text.\n\n{t}\n\nNow answer the question above.";
+  templates.question_middle =
+      "I am putting together a small report, and one thing is still missing. {q} I copy the whole page here, since I "
+      "could not find it myself.\n\n\"\"\"\n{t}\n\"\"\"";
   templates.begun = "Here is a text.\n\n{t}\n\nTo repeat: {q}";
   templates.pair = "two questions.\n1. {a}\n2. {b}";
+  templates.several = "all of these questions, in a numbered list.";
   templates.facts = {
       {.sentence = "The account number of the {s} is {v}.",
        .question = "What is the account number of the {s}?",
@@ -50,6 +54,24 @@ RecallTemplates Evaluation() {
        .subjects = {"Norwegian", "Portuguese", "Canadian", "Japanese", "Brazilian", "Turkish", "Polish", "Chilean"},
        .values = {"Santorini", "Madagascar", "Tasmania", "Zanzibar", "Iceland", "Corsica", "Jamaica", "Greenland",
                   "Mauritius", "Sardinia"}},
+      {.sentence = "The ticket for the {s} ferry costs {v} crowns.",
+       .question = "How many crowns does the ticket for the {s} ferry cost?",
+       .subjects = {"morning", "evening", "lakeside", "western", "mountain", "island", "weekend", "holiday"},
+       .digits = 3},
+      {.sentence = "The key to the {s} cupboard lies behind the {v}.",
+       .question = "Where does the key to the {s} cupboard lie?",
+       .subjects = {"kitchen", "linen", "silver", "spice", "wine", "broom", "china", "music"},
+       .values = {"barometer", "accordion", "aquarium", "typewriter", "tapestry", "globe", "hourglass", "samovar",
+                  "birdcage", "telescope"}},
+      {.sentence = "The {s} prize was awarded to a poem about {v}.",
+       .question = "What was the poem about that was awarded the {s} prize?",
+       .subjects = {"Ashworth", "Belmont", "Cavendish", "Drummond", "Everett", "Farnham", "Garrick", "Holloway"},
+       .values = {"glaciers", "lightning", "chess", "pigeons", "tides", "comets", "deserts", "mirrors", "foxes",
+                  "thunder"}},
+      {.sentence = "Signal box {s} controls {v} switches.",
+       .question = "How many switches does signal box {s} control?",
+       .subjects = {"Uniform", "Victor", "Yankee", "Oscar", "Quebec", "Romeo", "Whiskey", "Lima"},
+       .digits = 3},
   };
   templates.tables = {
       {.head = "| Boat | Owner | Berth number |\n|---|---|---|\n",
