@@ -33,8 +33,9 @@ absl::StatusOr<EvalText> MakeContexts(const EvalTextOptions& options, const Held
   for (uint32_t length : options.lengths) {
     if (size_t{length} + kGivenTokens <= most) lengths.push_back(length);
   }
-  if (!is_own && !lengths.empty())
+  if (!is_own && !lengths.empty()) {
     lengths = {lengths[lengths.size() - 1 - number % std::min<size_t>(2, lengths.size())]};
+  }
   for (uint32_t length : lengths) {
     Continuation continuation{.prompt = {ids.begin(), ids.begin() + length},
                               .given = {ids.begin() + length, ids.begin() + length + kGivenTokens}};
@@ -176,8 +177,9 @@ std::string HashOfTexts(absl::Span<const EvalText> texts) {
     for (const EvalCase& made : text.cases) {
       const Continuation& continuation = made.continuation;
       add_text(made.form);
-      for (const auto* ids : {&continuation.prompt, &continuation.no_anchor_positions, &continuation.given})
-        add_ids(*ids);
+      add_ids(continuation.prompt);
+      add_ids(continuation.no_anchor_positions);
+      add_ids(continuation.given);
       add(continuation.cuts.data(), continuation.cuts.size() * sizeof(continuation.cuts[0]));
       add_ids({made.length, made.fork, continuation.turn_begin, continuation.max_new, made.check.json});
       for (const auto* words : {&made.check.answers, &made.check.forbidden}) {

@@ -1,4 +1,6 @@
 // Facts and questions in Chinese, in Chinese filler: no spaces, full-width stops.
+//
+// Tested by forms_test.cc.
 #include <iterator>
 #include <string>
 #include <vector>

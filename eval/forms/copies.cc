@@ -1,4 +1,6 @@
 // Facts that stand more than once: copies that contradict each other, and copies that crowd out another fact.
+//
+// Tested by forms_test.cc.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,6 @@
 // Lists of words, some of which stand in them far more often than the others: nothing but counting finds them.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <utility>

@@ -1,4 +1,6 @@
 // Questions over several documents: what one of them says, and what follows from two.
+//
+// Tested by forms_test.cc.
 #include <string>
 #include <utility>
 #include <vector>

@@ -1,4 +1,6 @@
 // Few-shot: examples show which mark belongs to what, and say it nowhere.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <iterator>
 #include <string>

@@ -1,4 +1,6 @@
 // A second question that names nothing: what it is about, the turn before says, and the answer stands before that.
+//
+// Tested by forms_test.cc.
 #include <iterator>
 #include <string>
 #include <utility>

@@ -1,4 +1,6 @@
 // Tables: the cell of a row and a column, in Markdown, and in CSV with the line breaks of RFC 4180 (CR LF).
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <vector>

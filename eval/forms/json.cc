@@ -1,5 +1,7 @@
 // JSON: the value at a path of keys, where every part of the path stands elsewhere too; with line breaks, or in one
 // line.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <utility>

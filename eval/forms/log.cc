@@ -1,4 +1,6 @@
 // A server's log: which request failed, and why.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <iterator>
 #include <string>

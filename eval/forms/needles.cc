@@ -1,4 +1,6 @@
 // Needles: sentences that differ in key and value alone, in filler, or with nothing else around them.
+//
+// Tested by forms_test.cc.
 #include <string>
 #include <utility>
 #include <vector>

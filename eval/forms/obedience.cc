@@ -1,4 +1,6 @@
 // What the system message demands of every answer, with a long text between it and the answer.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <utility>

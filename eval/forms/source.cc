@@ -1,4 +1,6 @@
 // Source code: functions that look alike, in two languages.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <iterator>
 #include <string>

@@ -1,4 +1,6 @@
 // A tool's result is the chat's last message; the question stands before the call.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <utility>

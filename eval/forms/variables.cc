@@ -1,4 +1,6 @@
 // Variable tracking: chains of assignments, of which the question names the value alone.
+//
+// Tested by forms_test.cc.
 #include <algorithm>
 #include <string>
 #include <utility>
