@@ -25,11 +25,11 @@ Measure& Measure::operator+=(const Measure& other) {
 }
 
 void AddCase(const Continuation& continuation, absl::Span<const std::string> answers, const Continued& full,
-             const Continued& other, size_t row_bytes, const TextOf& text_of, Measure* measure) {
+             const Continued& other, size_t f16_row_bytes, const TextOf& text_of, Measure* measure) {
   ++measure->cases;
   const uint64_t rows = continuation.prompt.size() - 1;
   measure->full_rows += rows;
-  measure->full_bytes += rows * row_bytes;
+  measure->full_bytes += rows * f16_row_bytes;
   measure->kept_rows += other.state_rows;
   measure->bytes += other.state_bytes;
   for (size_t i = 0; i < std::min(full.ids.size(), other.ids.size()); ++i) {

@@ -26,7 +26,7 @@ struct Measure {
   uint64_t kept_rows = 0;
   uint64_t full_rows = 0;   // n - 1 each
   uint64_t bytes = 0;       // as a segment, headers included
-  uint64_t full_bytes = 0;  // of the rows of a full cache
+  uint64_t full_bytes = 0;  // of the rows of a full cache in f16, whatever the KV type is
 
   Measure& operator+=(const Measure& other);
   friend bool operator==(const Measure&, const Measure&) = default;
@@ -35,10 +35,10 @@ struct Measure {
 // Ids as the text that a client would see.
 using TextOf = std::function<std::string(absl::Span<const uint32_t>)>;
 
-// Adds one case: what the policy and what full attention made of it. `answers`: empty for a given text. `row_bytes`: of
-// one row of the cache.
+// Adds one case: what the policy and what full attention made of it. `answers`: empty for a given text.
+// `f16_row_bytes`: of one row of the cache, were it in f16.
 void AddCase(const Continuation& continuation, absl::Span<const std::string> answers, const Continued& full,
-             const Continued& other, size_t row_bytes, const TextOf& text_of, Measure* measure);
+             const Continued& other, size_t f16_row_bytes, const TextOf& text_of, Measure* measure);
 
 }  // namespace kedge
 

@@ -23,7 +23,7 @@ TEST(MeasureTest, AGivenTextIsMeasuredEverywhere) {
   const Continued other{
       .ids = {1, 1, 0}, .logprobs = {Coin(0.75), Coin(0.25), Coin(0.25)}, .state_rows = 2, .state_bytes = 22};
   Measure measure;
-  AddCase(continuation, {}, full, other, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {}, full, other, /*f16_row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.cases, 1u);
   EXPECT_EQ(measure.positions, 3u);
   EXPECT_EQ(measure.agreeing, 1u);
@@ -42,17 +42,17 @@ TEST(MeasureTest, AnswersAreComparedUpToTheFirstIdThatDiffers) {
   const Continued full{.ids = {0, 1, 1}, .logprobs = {Coin(0.25), Coin(0.75), Coin(0.75)}};
   const Continued other{.ids = {0, 0, 0}, .logprobs = {Coin(0.25), Coin(0.25), Coin(0.01)}};
   Measure measure;
-  AddCase(continuation, {{"4821"}}, full, other, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {{"4821"}}, full, other, /*f16_row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.positions, 2u);
   EXPECT_EQ(measure.agreeing, 1u);
   EXPECT_EQ(measure.given, 0u);
   EXPECT_EQ(measure.right, 0u);
   EXPECT_EQ(measure.same, 0u);
-  AddCase(continuation, {{"4821"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {{"4821"}}, full, full, /*f16_row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.cases, 2u);
   EXPECT_EQ(measure.right, 1u);
   EXPECT_EQ(measure.same, 1u);
-  AddCase(continuation, {{"4821", "1234"}}, full, full, /*row_bytes=*/10, TextOfCoins, &measure);
+  AddCase(continuation, {{"4821", "1234"}}, full, full, /*f16_row_bytes=*/10, TextOfCoins, &measure);
   EXPECT_EQ(measure.right, 1u) << "one answer of two is not right";
 }
 

@@ -68,7 +68,8 @@ std::string ReportMarkdown(const EvalResults& results) {
   std::string report = absl::StrCat("Model ", settings.model, " (SHA-256 ", settings.fingerprint.substr(0, 12), "…), `",
                                     settings.numerics_class, "`, rows as ", settings.kv_type, ". ", text.given,
                                     " tokens of held-out text, ", recall.cases, " questions, prompts of ",
-                                    absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text, ".\n\n");
+                                    absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text,
+                                    ". Bytes are told of full rows in f16.\n\n");
 
   absl::StrAppend(&report, "**Summary**, all lengths together\n\n",
                   Table(policies,

@@ -162,7 +162,9 @@ class Evaluation {
                                      .length = made.length});
         record = results_->records.end() - 1;
       }
-      AddCase(made.continuation, made.answers, full[i], continued[i], device_->row_shape().row_bytes(), hooks_.text_of,
+      RowShape in_f16 = device_->row_shape();
+      in_f16.type = KvType::kF16;
+      AddCase(made.continuation, made.answers, full[i], continued[i], in_f16.row_bytes(), hooks_.text_of,
               &record->measure);
     }
   }

@@ -123,14 +123,13 @@ Written OnDevice(const TestStep& test, const std::vector<float>& frequencies, fl
 }
 
 TEST(Rotation, TurnedRowsGoToTheirPages) {
-  constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
   uint32_t seed = 700;
   for (const int head_dim : {8, 10, 12, 16, 24, 32, 64, 80, 128}) {
     for (const auto& [heads, kv_heads] :
          {std::pair(1, 1), std::pair(4, 2), std::pair(6, 2), std::pair(5, 1), std::pair(14, 2), std::pair(8, 1)}) {
       if (IsLeftOut(++seed)) continue;
       std::mt19937 random(seed);
-      const TestShape shape = {heads, kv_heads, head_dim, kTypes[seed % 3]};
+      const TestShape shape = {heads, kv_heads, head_dim, kKvTypes[seed % std::size(kKvTypes)]};
       SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
       const TestStep test = RandomStep(shape, 3, 8, random);
       const std::vector<float> frequencies =
@@ -149,12 +148,17 @@ TEST(Rotation, TurnedRowsGoToTheirPages) {
 // Infinities, NaN, and numbers that are too large for the type, in any head of keys and values, or in queries, where
 // they are no fault.
 TEST(Rotation, Faults) {
-  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (const KvType type : kKvTypes) {
     SCOPED_TRACE(KvTypeName(type));
     std::mt19937 random(3);
     TestStep test = RandomStep({4, 2, 16, type}, 1, 1, random);
-    const float too_large = type == KvType::kF16 ? 65520.0f : std::numeric_limits<float>::max();
-    const float fits = type == KvType::kF16 ? 65519.0f : type == KvType::kBF16 ? 3.38e38f : too_large;
+    const float too_large = type == KvType::kF16  ? 65520.0f
+                            : type == KvType::kQ8 ? 127 * 65505.0f
+                                                  : std::numeric_limits<float>::max();
+    const float fits = type == KvType::kF16    ? 65519.0f
+                       : type == KvType::kBF16 ? 3.38e38f
+                       : type == KvType::kQ8   ? 127 * 65504.0f
+                                               : too_large;
     test.plan.rows.clear();
     test.plan.tables = {{.recent = {1}, .kept = {2}}};
     const int columns = test.shape.kv_columns();
