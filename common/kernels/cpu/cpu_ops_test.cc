@@ -454,7 +454,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
         ops->AddNorm(rows, normed.get(), *b, *norm_vector, 1e-5f, *normed);
         ops->MatMul(rows, *normed,
                     {{query_matrix.get(), queries.get()}, {key_matrix.get(), keys.get(), bias.get()}});
-        ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, *keys, *pages);
+        ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, bias.get(), *keys, *pages);
         ops->GateUp(rows, *a, *query_matrix, *query_matrix, *gate, *up);
       } else {
         ops->RmsNorm(rows, *a, *norm_vector, 1e-5f, *normed);
@@ -465,6 +465,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
         ops->AddVector(rows, *bias, *keys);
         ops->Rope(*step, heads, rotation, *queries);
         ops->Rope(*step, kv_heads, rotation, *keys);
+        ops->AddVector(rows, *bias, *keys);
         ops->WriteKv(*step, 0, *keys, *keys, *pages);
         ops->MatMul(rows, *a, *query_matrix, *gate);
         ops->MatMul(rows, *a, *query_matrix, *up);

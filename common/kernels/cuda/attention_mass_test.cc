@@ -39,7 +39,7 @@ std::vector<uint32_t> Expected(const TestStep& test) {
 std::vector<uint32_t> Actual(const TestStep& test, std::optional<uint64_t> seed, size_t size) {
   StepOnDevice on(test, 0, seed);
   EXPECT_TRUE(TurnAndWrite(on.device.stream(), on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys,
-                           on.values, on.pages)
+                           nullptr, on.values, on.pages)
                   .ok());
   EXPECT_TRUE(GiveMass(on.device.stream(), on.step, kTestLayer, test.shape.heads,
                        on.arrays.MassQueriesAt(on.upload, kTestLayer), on.arrays.NumMassQueries(kTestLayer),

@@ -46,9 +46,9 @@ void ExpectBits(const TestStep& test, Manner manner, int padding, std::optional<
                 const std::vector<float>& expected) {
   StepOnDevice on(test, padding, seed);
   Stream& stream = on.device.stream();
-  ASSERT_TRUE(
-      TurnAndWrite(stream, on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys, on.values, on.pages)
-          .ok());
+  ASSERT_TRUE(TurnAndWrite(stream, on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys, nullptr,
+                           on.values, on.pages)
+                  .ok());
   const size_t operand_bytes = OperandBytes(on.step.num_rows, test.shape.query_columns());
   OperandRows out = {.floats = on.NewRows(test.shape.query_columns())};
   if (test.shape.query_columns() % 32 == 0) out.quantized = on.device.New<uint8_t>(operand_bytes);

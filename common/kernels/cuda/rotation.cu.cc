@@ -99,8 +99,8 @@ __device__ KvPair<T> RoundPair(float2 x) {
 // they are numbers is told of all of them.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys, FloatRows values,
-                    Pages pages) {
+    TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys,
+                    const float* key_shift, FloatRows values, Pages pages) {
   StartNext();
   WaitForPrevious();
   const float2* turns = reinterpret_cast<const float2*>(step.turns) + size_t{blockIdx.x} * pairs;
@@ -129,7 +129,12 @@ __global__ void __launch_bounds__(kThreads)
     if (is_there) {
       float2* at = pair_of(keys, head, pair);
       key = *at;
-      if (pair < pairs) *at = key = Turn(key, turns[pair]);
+      if (pair < pairs) key = Turn(key, turns[pair]);
+      if (key_shift != nullptr) {
+        const float* shift = key_shift + head * pages.head_dim + 2 * pair;
+        key = {key.x + shift[0], key.y + shift[1]};
+      }
+      *at = key;
       value = *pair_of(values, head, pair);
     }
     const KvPair<T> rounded_key = RoundPair<T>(key), rounded_value = RoundPair<T>(value);
@@ -163,14 +168,15 @@ absl::Status MakeTurns(Stream& stream, const Step& step, const Turning& turning)
 }
 
 absl::Status TurnAndWrite(Stream& stream, const Step& step, int layer, int heads, int pairs, const FloatRows& queries,
-                          const FloatRows& keys, const FloatRows& values, const Pages& pages) {
+                          const FloatRows& keys, const float* key_shift, const FloatRows& values, const Pages& pages) {
   if (step.num_rows == 0) return absl::OkStatus();
   const LaunchShape shape = {.grid = {static_cast<unsigned>(step.num_rows),
                                       1 + static_cast<unsigned>((heads * pairs + kThreads - 1) / kThreads)},
                              .block = {kThreads},
                              .early = true};
   return ForElement(pages.type, [&]<typename T>() {
-    return Launch(stream, shape, TurnAndWriteRow<T>, step, layer, heads, pairs, queries, keys, values, pages);
+    return Launch(stream, shape, TurnAndWriteRow<T>, step, layer, heads, pairs, queries, keys, key_shift, values,
+                  pages);
   });
 }
 
