@@ -69,7 +69,7 @@ std::string ReportMarkdown(const EvalResults& results) {
                                     settings.numerics_class, "`, rows as ", settings.kv_type, ". ", text.given,
                                     " tokens of held-out text, ", recall.cases, " questions, prompts of ",
                                     absl::StrJoin(settings.lengths, ", "), " tokens. Texts: ", settings.text,
-                                    ". Bytes are told of full rows in f16.\n\n");
+                                    ". Bytes: as shares of full rows in f16.\n\n");
 
   absl::StrAppend(&report, "**Summary**, all lengths together\n\n",
                   Table(policies,
