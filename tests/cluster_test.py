@@ -276,7 +276,7 @@ class RowsIn8BitsTest(unittest.TestCase):
     def test_a_cluster_gives_what_one_engine_gives_and_moves_half(self):
         ids = random_ids(200, 7)
         full_bytes = []
-        for flags in ((), ("--kv-type", "q8")):
+        for flags in (("--kv-type", "f16"), ("--kv-type", "q8")):
             with running(node_flags=NO_CACHE + flags) as c:
                 answer = c.stub.Generate(request(ids, policy="window", logprobs=1))
             full_bytes.append(answer.usage.full_bytes)

@@ -60,7 +60,7 @@ class ScoreTest(unittest.TestCase):
         q8 = self.result("--kv-type", "q8", policy="full")
         for arguments in (("--path", "steps", "--backend", "deferred"), ("--path", "split", "--split", "77")):
             self.assertEqual(q8["logprobs"], self.result("--kv-type", "q8", *arguments, policy="full")["logprobs"])
-        f16 = self.result(policy="full")
+        f16 = self.result("--kv-type", "f16", policy="full")
         self.assertLess(q8["full_bytes"], 0.6 * f16["full_bytes"])
         difference = [abs(a - b) for a, b in zip(q8["logprobs"], f16["logprobs"])]
         self.assertLess(sum(difference) / len(difference), 0.05)

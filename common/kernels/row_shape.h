@@ -21,7 +21,7 @@ enum class KvType : uint8_t {
 };
 inline constexpr KvType kKvTypes[] = {KvType::kF16, KvType::kF32, KvType::kBF16, KvType::kQ8};
 // Of programs that are not told another one.
-inline constexpr KvType kDefaultKvType = KvType::kF16;
+inline constexpr KvType kDefaultKvType = KvType::kQ8;
 const char* KvTypeName(KvType type);                         // "f32", "f16", "bf16", "q8"
 absl::StatusOr<KvType> ParseKvType(absl::string_view name);  // kInvalidArgument lists the names
 std::vector<std::string> KvTypeNames();
