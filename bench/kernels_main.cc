@@ -117,6 +117,7 @@ void Attention(benchmark::State& state, Context& context, KvType type, uint32_t 
   KEDGE_CHECK(pages.ok());
   StepPlan plan;
   double visible = 0;  // by all rows together
+  // As numbers of 8 bits, and scales of these, they do as well.
   const std::vector<uint8_t> page_bytes = RandomHalves(kPageRows * shape.row_bytes() / 2);
   for (uint32_t stream = 0; stream < streams; ++stream) {
     PageTables tables;
@@ -199,7 +200,7 @@ void Register(Context& context) {
       }
     }
   }
-  for (KvType type : {KvType::kF16, KvType::kBF16}) {
+  for (KvType type : {KvType::kF16, KvType::kBF16, KvType::kQ8}) {
     struct Shape {
       uint32_t streams, rows, before;
     };

@@ -76,11 +76,12 @@ std::string AnswerSummary(const Answer& answer) {
   if (answer.held_rows > 0) absl::StrAppendFormat(&summary, "; %u of them the decode node had", answer.held_rows);
   summary += "\n";
   if (answer.segment_bytes > 0 && answer.full_bytes > 0) {
-    absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache is %s (%.1f %%)",
+    absl::StrAppendFormat(&summary, "  bytes    %s moved; a full cache of such rows is %s (%.1f %%)",
                           WithCommas(answer.segment_bytes), WithCommas(answer.full_bytes),
                           100.0 * answer.segment_bytes / answer.full_bytes);
   } else {
-    absl::StrAppendFormat(&summary, "  bytes    none moved: the decode node %s the prompt; a full cache is %s",
+    absl::StrAppendFormat(&summary,
+                          "  bytes    none moved: the decode node %s the prompt; a full cache of such rows is %s",
                           answer.cached_tokens > 0 ? "had rows of" : "computed", WithCommas(answer.full_bytes));
   }
   absl::StrAppendFormat(&summary, "\n  time     %.3f s to the first token", absl::ToDoubleSeconds(answer.first_token));

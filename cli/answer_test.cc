@@ -67,7 +67,7 @@ TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
   std::string summary = AnswerSummary(SomeAnswer());
   EXPECT_THAT(summary, HasSubstr("1500 prompt, 3 output (stop)"));
   EXPECT_THAT(summary, HasSubstr("200 kept of 1500 (13.3 %), in 2 parts of the prompt"));
-  EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache is 34,560,000 (13.3 %)"));
+  EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache of such rows is 34,560,000 (13.3 %)"));
   EXPECT_THAT(summary, HasSubstr("0.250 s to the first token, then 4.0 tokens/s"));
   EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
 }

@@ -13,8 +13,8 @@ void AddEngineOptions(CLI::App* command, EngineOptions* options) {
   command->add_option("--model", options->model, kModelHelp)->type_name(kFileType);
   command->add_option("--adapter", options->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
       ->type_name(kFileType);
-  command->add_option("--kv-type", options->kv_type, "element type of keys and values")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+  command->add_option("--kv-type", options->kv_type, "type of keys and values")
+      ->check(CLI::IsMember(KvTypeNames()))
       ->capture_default_str();
   command->add_option("--backend", options->backend, kBackendHelp)
       ->check(CLI::IsMember(BackendNames()))

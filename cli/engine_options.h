@@ -7,6 +7,7 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "common/kernels/row_shape.h"
 #include "common/node/load_model.h"
 
 namespace kedge {
@@ -14,7 +15,7 @@ namespace kedge {
 struct EngineOptions {
   std::string model;  // empty: the default model
   std::string adapter;
-  std::string kv_type = "f16";
+  std::string kv_type = KvTypeName(kDefaultKvType);
   std::string backend = "cpu";
   std::optional<int> gpu;
   int threads = 0;  // 0: one per core

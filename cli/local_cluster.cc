@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/calibrate_model.h"
 #include "cli/client.h"
@@ -24,6 +25,7 @@
 #include "common/base/machine_limits.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
+#include "common/kernels/row_shape.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
 #include "common/rpc/flags.h"
@@ -76,8 +78,11 @@ void AddLocalClusterOptions(CLI::App* command, const std::string& port_help, Loc
       ->add_option("--chat-template", options->chat_template,
                    "File with a chat template in Jinja that takes the place of the model's (default: the model's)")
       ->type_name(kFileType);
-  command->add_option("--kv-type", options->kv_type, "Type of keys and values: f16, f32 or bf16 (default: f16)")
-      ->check(CLI::IsMember({"f16", "f32", "bf16"}).description(""))
+  command
+      ->add_option("--kv-type", options->kv_type,
+                   absl::StrCat("Type of keys and values: ", absl::StrJoin(KvTypeNames(), ", "),
+                                " (default: ", KvTypeName(kDefaultKvType), ")"))
+      ->check(CLI::IsMember(KvTypeNames()).description(""))
       ->type_name("TYPE");
   command->add_option("--backend", options->backend, absl::StrCat("Of all nodes: ", kBackendHelp))
       ->check(CLI::IsMember(BackendNames()))

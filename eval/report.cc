@@ -141,7 +141,8 @@ class Report {
                         settings.numerics_class, "`, rows as ", settings.kv_type, ". ", full.asked.cases,
                         " questions on ", texts.size(), " texts, ", full.continued.tokens, " tokens that continue ",
                         documents.size(), " documents, prompts of ", absl::StrJoin(settings.lengths, ", "),
-                        " tokens. Texts: ", settings.text, ".\n");
+                        " tokens. Texts: ", settings.text,
+                        ". Bytes: as shares of full rows in f16.\n");
   }
 
   std::string Summary() const {

@@ -29,7 +29,7 @@ struct RouterOptions {
   std::string model_name;     // empty: the model's own
   std::string chat_template;  // a file in the place of the model's chat template; empty: the model's
   std::string policy;         // default of requests; empty: the adapter's, else the model's, else the built-in one
-  std::string kv_type;        // what nodes must have (f16, bf16, f32); empty: the first node says
+  std::string kv_type;        // what nodes must have (a KvTypeName); empty: the first node says
   uint32_t default_max_tokens = 256;
   int parser_threads = 2;
 };

@@ -11,6 +11,7 @@
 #include "absl/time/time.h"
 #include "common/base/machine_limits.h"
 #include "common/base/version.h"
+#include "common/kernels/row_shape.h"
 #include "common/rpc/announce.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/log.h"
@@ -50,8 +51,8 @@ int main(int argc, char** argv) {
   app.add_option("--policy", options.policy,
                  "anchor policy of requests that name none (default: the adapter's, else the model's, else salient)");
   app.add_option("--kv-type", options.kv_type,
-                 "type of keys and values that nodes must have: f16, bf16 or f32 (default: the first node's)")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}));
+                 "type of keys and values that nodes must have (default: the first node's)")
+      ->check(CLI::IsMember(kedge::KvTypeNames()));
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
       ->check(kedge::WholeNumber(1, UINT32_MAX));

@@ -272,6 +272,25 @@ class ClusterTest(unittest.TestCase):
         self.assertEqual(tool("generate", "--router", self.c.address, "--nonsense").returncode, 2)
 
 
+class RowsIn8BitsTest(unittest.TestCase):
+    def test_a_cluster_gives_what_one_engine_gives_and_moves_half(self):
+        ids = random_ids(200, 7)
+        full_bytes = []
+        for flags in (("--kv-type", "f16"), ("--kv-type", "q8")):
+            with running(node_flags=NO_CACHE + flags) as c:
+                answer = c.stub.Generate(request(ids, policy="window", logprobs=1))
+            full_bytes.append(answer.usage.full_bytes)
+            self.assertGreater(answer.usage.segment_bytes, 0)
+            completion = answer.completions[0]
+            whole = ids + list(completion.token_ids)
+            result = tool("score", "--model", MODEL, "--policy", "window", "--path", "steps", "--generated-from",
+                          str(len(ids)), "--tokens", ",".join(map(str, whole)), "--format", "json", *flags)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            expected = json.loads(result.stdout)["logprobs"][len(ids) - 1:]
+            self.assertEqual([l.logprob for l in completion.logprobs], [ctypes.c_float(e).value for e in expected])
+        self.assertLess(full_bytes[1], 0.6 * full_bytes[0])
+
+
 class MediumModelTest(unittest.TestCase):
     """What takes a model of some size; times are compared with times of the same run alone."""
 

@@ -31,12 +31,12 @@ class Trail {
   BitsTrail after_;
 };
 
-// Row r of a frame of `count` rows, whose order is [layer][kv head][key, value][row][dim].
+// Row r of a frame of `count` rows, whose order is [layer][kv head][key, value][row].
 std::vector<uint8_t> RowOfFrame(const RowShape& shape, absl::Span<const uint8_t> frame, size_t count, size_t r) {
-  const size_t dim_bytes = shape.head_dim * KvTypeBytes(shape.type);
+  const size_t part_bytes = shape.part_bytes();
   std::vector<uint8_t> row;
-  for (size_t at = r * dim_bytes; at < frame.size(); at += count * dim_bytes) {
-    row.insert(row.end(), frame.begin() + at, frame.begin() + at + dim_bytes);
+  for (size_t at = r * part_bytes; at < frame.size(); at += count * part_bytes) {
+    row.insert(row.end(), frame.begin() + at, frame.begin() + at + part_bytes);
   }
   return row;
 }

@@ -138,7 +138,7 @@ class NumbersTest(unittest.TestCase):
             wait_for(lambda: c.reserved_rows() == 0, "rows back", 5)
 
     def test_values_that_f16_does_not_hold_name_the_flag(self):
-        with running(model=LOUD_MODEL) as c:
+        with running(model=LOUD_MODEL, flags=("--kv-type", "f16")) as c:
             self.assert_internal(c, request(ids=random_ids(40, 1)), "--kv-type bf16")
             self.assert_internal(c, request(ids=[30]), "--kv-type bf16")
         with running(model=LOUD_MODEL, flags=("--kv-type", "bf16")) as c:
@@ -146,7 +146,7 @@ class NumbersTest(unittest.TestCase):
 
     def test_scores_of_such_rows_are_errors(self):
         for model, ids in ((LOUD_MODEL, "30,31,32"), (DAMAGED_MODEL, "30,20,31")):
-            result = tool("score", "--model", model, "--policy", "full", "--tokens", ids)
+            result = tool("score", "--model", model, "--policy", "full", "--kv-type", "f16", "--tokens", ids)
             self.assertEqual(result.returncode, 1)
             self.assertIn("a key or value", result.stderr.decode())
             self.assertEqual(result.stdout, b"")

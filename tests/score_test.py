@@ -56,6 +56,15 @@ class ScoreTest(unittest.TestCase):
         self.assertLess(max(abs(a - b) for a, b in zip(cpu, reference)), 1e-4)
         self.assertNotEqual(cpu, self.result("--kv-type", "bf16")["logprobs"])
 
+    def test_rows_in_8_bits_agree_on_all_paths_and_are_half_as_large(self):
+        q8 = self.result("--kv-type", "q8", policy="full")
+        for arguments in (("--path", "steps", "--backend", "deferred"), ("--path", "split", "--split", "77")):
+            self.assertEqual(q8["logprobs"], self.result("--kv-type", "q8", *arguments, policy="full")["logprobs"])
+        f16 = self.result("--kv-type", "f16", policy="full")
+        self.assertLess(q8["full_bytes"], 0.6 * f16["full_bytes"])
+        difference = [abs(a - b) for a, b in zip(q8["logprobs"], f16["logprobs"])]
+        self.assertLess(sum(difference) / len(difference), 0.05)
+
     def test_full_bytes_and_kept_rows(self):
         full = self.result(policy="full")
         self.assertEqual(full["kept_rows"], 150)

@@ -85,9 +85,8 @@ TEST(SegmentHeader, RoundTripsAtRandom) {
     header.canonical_policy = std::string(random() % 900, '\0');
     header.numerics_class = std::string(random() % 20, '\xff');
     for (uint8_t& byte : header.chain) byte = random();
-    const KvType types[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
     header.shape = {static_cast<uint32_t>(1 + random() % 100), static_cast<uint32_t>(1 + random() % 64),
-                    static_cast<uint32_t>(1 + random() % 256), types[random() % 3]};
+                    static_cast<uint32_t>(1 + random() % 256), kKvTypes[random() % std::size(kKvTypes)]};
     const uint64_t widest = uint64_t{1} << (1 + random() % 24);  // of a gap between positions
     uint64_t position = random() % widest;
     for (uint64_t rows = random() % 100; rows > 0 && position < UINT32_MAX; --rows) {
@@ -179,7 +178,7 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(24, bytes("00000000")), "head dim: 0");
   ExpectDamage(ParseForged(16, bytes("ffff0000ffff0000ffff0000")), "shape: a row has");
   ExpectDamage(ParseForged(28, bytes("00")), "KV type: 0");
-  ExpectDamage(ParseForged(28, bytes("04")), "KV type: 4");
+  ExpectDamage(ParseForged(28, bytes("05")), "KV type: 5");
   ExpectDamage(ParseForged(30, bytes("01")), "reserved");
   ExpectDamage(ParseForged(64, bytes("e7030000")), "positions: 999 of row 4 is not below end");
   ExpectDamage(ParseForged(68, bytes("e9030000")), "recent begin: 1001 is above end");
@@ -351,6 +350,9 @@ TEST(FrameChecker, AFrameIsAtMostAMebibyteOrOneRow) {
   EXPECT_EQ(header.shape.row_bytes(), 23040u);
   EXPECT_EQ(RowsPerFrame(header.shape), 45u);
   EXPECT_LE(kFrameHeaderBytes + RowsPerFrame(header.shape) * header.shape.row_bytes(), kMaxFrameBytes);
+  header.shape.type = KvType::kQ8;  // 180 parts of 64 numbers and 2 scales
+  EXPECT_EQ(RowsPerFrame(header.shape), 85u);
+  header.shape.type = KvType::kF16;
   header.positions.clear();
   header.left_out.clear();
   for (uint32_t i = 0; i < 100; ++i) header.positions.push_back(i);

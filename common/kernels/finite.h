@@ -11,8 +11,11 @@
 
 namespace kedge {
 
-// Of `size` numbers of the type at `data`.
+// Of `size` numbers of the type at `data`; of kQ8 a part of a row, whose scales tell.
 inline bool AllFinite(KvType type, const void* data, size_t size) {
+  if (HasScales(type)) {
+    return AllFinite(KvType::kF16, static_cast<const uint8_t*>(data) + size, ScaleBlocks(static_cast<uint32_t>(size)));
+  }
   // Adding the lowest bit of the exponent carries into the sign bit, which was masked, if all bits of it are set.
   uint64_t exponent = 0x7f8000007f800000u, lowest = 0x0080000000800000u;
   if (type == KvType::kF16) exponent = 0x7c007c007c007c00u, lowest = 0x0400040004000400u;

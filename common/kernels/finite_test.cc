@@ -1,5 +1,6 @@
 #include "common/kernels/finite.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <vector>
@@ -36,6 +37,20 @@ TEST(FiniteTest, FindsOneAmongMany) {
       }
       floats[at] = 0;
       halves[at] = 0;
+    }
+  }
+}
+
+// Of rows in 8 bits, whose numbers are always some.
+TEST(FiniteTest, LooksAtAllScales) {
+  for (uint32_t size : {1u, 32u, 33u, 128u}) {
+    std::vector<uint8_t> part(KvPartBytes(KvType::kQ8, size), 0xff);
+    std::fill(part.begin() + size, part.end(), 0x3c);
+    EXPECT_TRUE(AllFinite(KvType::kQ8, part.data(), size));
+    for (size_t scale = size; scale < part.size(); scale += 2) {
+      part[scale + 1] = 0x7c;
+      EXPECT_FALSE(AllFinite(KvType::kQ8, part.data(), size));
+      part[scale + 1] = 0x3c;
     }
   }
 }

@@ -86,9 +86,11 @@ void HostOps::MatMul(int rows, const Activations& x, absl::Span<const Product> p
 }
 
 void HostOps::RopeAndWriteKv(const StepView& step, int layer, int heads, int kv_heads, const Rotation& rotation,
-                             Activations& queries, Activations& keys, const Activations& values, PageMemory& pages) {
+                             Activations& queries, Activations& keys, const WeightVector* key_shift,
+                             const Activations& values, PageMemory& pages) {
   Rope(step, heads, rotation, queries);
   Rope(step, kv_heads, rotation, keys);
+  if (key_shift != nullptr) AddVector(Cast(step).rows(), *key_shift, keys);
   WriteKv(step, layer, keys, values, pages);
 }
 

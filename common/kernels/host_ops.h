@@ -53,7 +53,8 @@ class HostOps : public Ops {
   void MatMul(int rows, const Activations& x, absl::Span<const Product> products) override;
   using Ops::MatMul;
   void RopeAndWriteKv(const StepView& step, int layer, int heads, int kv_heads, const Rotation& rotation,
-                      Activations& queries, Activations& keys, const Activations& values, PageMemory& pages) override;
+                      Activations& queries, Activations& keys, const WeightVector* key_shift, const Activations& values,
+                      PageMemory& pages) override;
   void AttentionMass(const StepView& step, int layer, int heads, const Activations& queries,
                      const PageMemory& pages) override;
   void GateUp(int rows, const Activations& x, const WeightMatrix& gate_weights, const WeightMatrix& up_weights,

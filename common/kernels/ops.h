@@ -172,11 +172,12 @@ class Ops {
     const WeightVector* inverse_frequencies;  // [rope_dim / 2]
     float magnitude;
   };
-  // Rotates queries [rows, heads * head_dim] and keys [rows, kv_heads * head_dim]; writes keys and values of one layer
-  // to R, and to K where kept_index >= 0.
+  // Rotates queries [rows, heads * head_dim] and keys [rows, kv_heads * head_dim] and adds key_shift [kv_heads *
+  // head_dim], where there is one, to the keys behind that; writes keys and values of one layer to R, and to K where
+  // kept_index >= 0.
   virtual void RopeAndWriteKv(const StepView& step, int layer, int heads, int kv_heads, const Rotation& rotation,
-                              Activations& queries, Activations& keys, const Activations& values,
-                              PageMemory& pages) = 0;
+                              Activations& queries, Activations& keys, const WeightVector* key_shift,
+                              const Activations& values, PageMemory& pages) = 0;
   // out[r] = attention of queries[r] [heads * head_dim] over the rows that its two spans show, scaled by
   // 1/sqrt(head_dim). Query head h reads KV head h * kv_heads / heads.
   virtual void Attention(const StepView& step, int layer, int heads, const Activations& queries,

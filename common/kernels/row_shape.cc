@@ -1,11 +1,10 @@
-// Names and sizes of KV element types. Tested by row_shape_test.cc.
+// Names of KV types. Tested by row_shape_test.cc.
 #include "common/kernels/row_shape.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace kedge {
-
-int KvTypeBytes(KvType type) { return type == KvType::kF32 ? 4 : 2; }
 
 const char* KvTypeName(KvType type) {
   switch (type) {
@@ -15,15 +14,24 @@ const char* KvTypeName(KvType type) {
       return "f16";
     case KvType::kBF16:
       return "bf16";
+    case KvType::kQ8:
+      return "q8";
   }
   return "unknown";
 }
 
 absl::StatusOr<KvType> ParseKvType(absl::string_view name) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (KvType type : kKvTypes) {
     if (name == KvTypeName(type)) return type;
   }
-  return absl::InvalidArgumentError(absl::StrCat("kv-type: \"", name, "\" is unknown; known are f16, bf16 and f32"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("kv-type: \"", name, "\" is unknown; known are ", absl::StrJoin(KvTypeNames(), ", ")));
+}
+
+std::vector<std::string> KvTypeNames() {
+  std::vector<std::string> names;
+  for (KvType type : kKvTypes) names.push_back(KvTypeName(type));
+  return names;
 }
 
 }  // namespace kedge

@@ -10,8 +10,15 @@ TEST(RowShapeTest, CountsBytesOfOneRow) {
   EXPECT_EQ(shape.row_bytes(), 23040u);
 }
 
+// 64 numbers and 2 scales; 80 and 3; 10 and 1.
+TEST(RowShapeTest, CountsScales) {
+  EXPECT_EQ((RowShape{.layers = 30, .kv_heads = 3, .head_dim = 64, .type = KvType::kQ8}.row_bytes()), 180u * 68);
+  EXPECT_EQ((RowShape{.layers = 1, .kv_heads = 1, .head_dim = 80, .type = KvType::kQ8}.part_bytes()), 86u);
+  EXPECT_EQ((RowShape{.layers = 1, .kv_heads = 1, .head_dim = 10, .type = KvType::kQ8}.part_bytes()), 12u);
+}
+
 TEST(KvTypeTest, NamesParseBack) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (KvType type : kKvTypes) {
     EXPECT_EQ(ParseKvType(KvTypeName(type)).value(), type);
   }
 }
@@ -19,7 +26,7 @@ TEST(KvTypeTest, NamesParseBack) {
 TEST(KvTypeTest, UnknownNameListsTheKnownOnes) {
   const absl::Status status = ParseKvType("int8").status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_NE(status.message().find("f16, bf16 and f32"), std::string::npos);
+  EXPECT_NE(status.message().find("f16, f32, bf16, q8"), std::string::npos);
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/kernels/dequantize.h"
+#include "common/model/key_shift.h"
 #include "common/model/rope.h"
 #include "common/model/transformer_future.h"
 
@@ -41,6 +42,7 @@ struct TransformerDevice::Layer {
   std::unique_ptr<WeightMatrix> key, value;            // [kv_heads * head_dim, hidden]
   std::unique_ptr<WeightVector> query_bias;            // [heads * head_dim]; null without biases, as the next two
   std::unique_ptr<WeightVector> key_bias, value_bias;  // [kv_heads * head_dim]
+  std::unique_ptr<WeightVector> key_shift;             // the same; null unless keys with biases go into 8 bits
   std::unique_ptr<WeightVector> query_norm, key_norm;  // [head_dim]; null without norms of heads
   std::unique_ptr<WeightMatrix> attention_out;         // [hidden, heads * head_dim]
   std::unique_ptr<WeightVector> ffn_norm;              // [hidden]
@@ -121,6 +123,7 @@ absl::Status TransformerDevice::LoadWeights() {
                                                                             .heads = config_.num_heads,
                                                                             .head_dim = config_.head_dim,
                                                                             .logit_columns = config_.vocab_size})));
+  KEDGE_ASSIGN_OR_RETURN(const RopeTable rope, LoadRotation());
   KEDGE_ASSIGN_OR_RETURN(embedding_, LoadMatrix("token_embd.weight"));
   for (int i = 0; i < config_.num_layers; ++i) {
     const std::string prefix = absl::StrCat("blk.", i, ".");
@@ -133,6 +136,12 @@ absl::Status TransformerDevice::LoadWeights() {
       KEDGE_ASSIGN_OR_RETURN(layer.query_bias, LoadTurnedVector(prefix + "attn_q.bias"));
       KEDGE_ASSIGN_OR_RETURN(layer.key_bias, LoadTurnedVector(prefix + "attn_k.bias"));
       KEDGE_ASSIGN_OR_RETURN(layer.value_bias, LoadVector(prefix + "attn_v.bias"));
+      if (HasScales(row_shape_.type)) {
+        const std::string name = prefix + "attn_k.bias";
+        KEDGE_ASSIGN_OR_RETURN(layer.key_shift,
+                               OfTensor(name, ops_->LoadVector(KeyShift(ReadTurnedVector(name), rope, config_.head_dim,
+                                                                        config_.context_length))));
+      }
     }
     if (config_.has_head_norms) {
       KEDGE_ASSIGN_OR_RETURN(layer.query_norm, LoadTurnedVector(prefix + "attn_q_norm.weight"));
@@ -149,7 +158,6 @@ absl::Status TransformerDevice::LoadWeights() {
   if (!config_.tied_output) {
     KEDGE_ASSIGN_OR_RETURN(output_, LoadMatrix("output.weight"));
   }
-  KEDGE_RETURN_IF_ERROR(LoadRotation());
   ops_->FinishLoading();
   return absl::OkStatus();
 }
@@ -198,13 +206,17 @@ absl::StatusOr<std::unique_ptr<WeightMatrix>> TransformerDevice::LoadTurnedMatri
   return matrix;
 }
 
-absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedVector(const std::string& name) {
+std::vector<float> TransformerDevice::ReadTurnedVector(const std::string& name) const {
   const std::vector<float> values = ReadVector(name);
   std::vector<float> turned(values.size());
   for (size_t i = 0; i < turned.size(); ++i) {
     turned[i] = values[config_.rope_halves ? TurnedOutput(config_, static_cast<int>(i)) : i];
   }
-  return OfTensor(name, ops_->LoadVector(turned));
+  return turned;
+}
+
+absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadTurnedVector(const std::string& name) {
+  return OfTensor(name, ops_->LoadVector(ReadTurnedVector(name)));
 }
 
 std::vector<float> TransformerDevice::ReadVector(const std::string& name) const {
@@ -219,13 +231,13 @@ absl::StatusOr<std::unique_ptr<WeightVector>> TransformerDevice::LoadVector(cons
   return OfTensor(name, ops_->LoadVector(ReadVector(name)));
 }
 
-absl::Status TransformerDevice::LoadRotation() {
+absl::StatusOr<RopeTable> TransformerDevice::LoadRotation() {
   std::vector<float> factors;
   if (const GgufTensor* tensor = weights_.FindTensor("rope_freqs.weight"); tensor != nullptr) {
     factors.resize(tensor->shape[0]);
     DequantizeWeights(tensor->type, tensor->data, absl::MakeSpan(factors));
   }
-  const RopeTable table = MakeRopeTable(config_.rope, factors);
+  RopeTable table = MakeRopeTable(config_.rope, factors);
   absl::StatusOr<std::unique_ptr<WeightVector>> frequencies = ops_->LoadVector(table.inverse_frequencies);
   if (!frequencies.ok()) {
     return OfField(absl::StrCat(weights_.base().name(), ": frequencies of the rotation"), frequencies.status());
@@ -233,7 +245,7 @@ absl::Status TransformerDevice::LoadRotation() {
   inverse_frequencies_ = *std::move(frequencies);
   rotation_ = {
       .head_dim = config_.head_dim, .inverse_frequencies = inverse_frequencies_.get(), .magnitude = table.magnitude};
-  return absl::OkStatus();
+  return table;
 }
 
 std::unique_ptr<StepFuture> TransformerDevice::Launch(StepPlan plan) {
@@ -267,8 +279,8 @@ void TransformerDevice::ForwardLayer(const StepView& step, int rows, int layer) 
                 {w.key.get(), b.key.get(), w.key_bias.get()},
                 {w.value.get(), b.value.get(), w.value_bias.get()}});
   if (config_.has_head_norms) NormHeads(rows, w);
-  ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key, *b.value,
-                       *pages_);
+  ops_->RopeAndWriteKv(step, layer, config_.num_heads, config_.num_kv_heads, rotation_, *b.query, *b.key,
+                       w.key_shift.get(), *b.value, *pages_);
   ops_->Attention(step, layer, config_.num_heads, *b.query, *pages_, *b.attention);
   ops_->AttentionMass(step, layer, config_.num_heads, *b.query, *pages_);
   ops_->MatMul(rows, *b.attention, *w.attention_out, *b.update);

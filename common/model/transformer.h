@@ -16,6 +16,7 @@
 #include "common/kernels/step.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
+#include "common/model/rope.h"
 
 namespace kedge {
 
@@ -68,7 +69,8 @@ class TransformerDevice final : public StepDevice {
   // Of queries or keys, with the outputs that are turned together side by side. A vector is of all heads, or of one.
   absl::StatusOr<std::unique_ptr<WeightMatrix>> LoadTurnedMatrix(const std::string& name);
   absl::StatusOr<std::unique_ptr<WeightVector>> LoadTurnedVector(const std::string& name);
-  absl::Status LoadRotation();
+  std::vector<float> ReadTurnedVector(const std::string& name) const;
+  absl::StatusOr<RopeTable> LoadRotation();
   absl::Status CheckPlan(const StepPlan& plan) const;
 
   void Forward(const StepView& step, int rows);

@@ -22,7 +22,7 @@ namespace kedge {
 struct DeviceOptions {
   // --- Change results ---
   std::string backend = "cpu";  // one of BackendNames()
-  KvType kv_type = KvType::kF16;
+  KvType kv_type = kDefaultKvType;
   // --- Change speed ---
   int device = 0;         // which GPU, of a backend that computes on one
   int sharers = 1;        // processes that share it, each with as much of its memory

@@ -19,6 +19,7 @@
 #include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/base/version.h"
+#include "common/kernels/row_shape.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
 #include "common/node/load_model.h"
@@ -46,7 +47,7 @@ struct Flags {
   std::string model;
   std::string adapter;
   std::string policy;
-  std::string kv_type = "f16";
+  std::string kv_type = KvTypeName(kDefaultKvType);
   std::string salience_heads;
   std::string log_level = "info";
   uint64_t kv_memory_mib = 0;
@@ -72,8 +73,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
       ->type_name(kFileType);
   app->add_option("--policy", flags->policy, "anchor policy; must be the router's, which refuses the node otherwise");
-  app->add_option("--kv-type", flags->kv_type, "element type of keys and values")
-      ->check(CLI::IsMember({"f16", "bf16", "f32"}))
+  app->add_option("--kv-type", flags->kv_type, "type of keys and values")
+      ->check(CLI::IsMember(KvTypeNames()))
       ->capture_default_str();
   app->add_option("--salience-heads", flags->salience_heads,
                   "heads by which policies with `salient` choose, as `kedge calibrate` prints them (default: what it "

@@ -176,11 +176,11 @@ std::vector<float> Attend(const float* query, int head_dim, const std::vector<Re
       for (int i = 0; i < head_dim; ++i) keys[i * kRows + row] = page.keys[row * head_dim + i];
     }
     float scores[kRows] = {}, weights[kRows];
-    scalar::Accumulate(KvType::kF16, 1, scaled.data(), head_dim, keys.data(), kRows, 0, head_dim, 0, kRows / 8, scores,
-                       kRows);
+    scalar::Accumulate(KvType::kF16, 1, scaled.data(), head_dim, keys.data(), kRows, 0, head_dim, 0, kRows / 8, nullptr,
+                       scores, kRows);
     scalar::SoftmaxPage(scores, page.begin, page.end, &state, weights, values.data(), head_dim);
     scalar::Accumulate(KvType::kF16, 1, weights, kRows, page.values, head_dim, page.begin, page.end, 0, head_dim / 8,
-                       values.data(), head_dim);
+                       nullptr, values.data(), head_dim);
   }
   const float inverse = 1.0f / state.sum;
   for (float& value : values) value *= inverse;

@@ -2,7 +2,8 @@
 // computed for the page alone and then joined to what came before, pages of K in ascending order of index first, then
 // pages of R in ascending order of position. So the bits follow from positions and indices, whatever memory the rows
 // lie in and however the prompt was cut. Rows outside the spans may be memory of an earlier owner: their scores are
-// replaced, not multiplied, and their values are not read. Tested by attention_test.cc.
+// replaced, not multiplied, and their values are not read. Scales of 8-bit rows count once for a block of numbers: with
+// the sum of a key's products, with the weight of a value's row. Tested by attention_test.cc.
 #include "common/kernels/cpu/attention.h"
 
 #include <algorithm>
@@ -10,6 +11,7 @@
 #include <limits>
 
 #include "common/base/check.h"
+#include "common/kernels/cpu/page_scores.h"
 
 namespace kedge {
 namespace {
@@ -67,8 +69,8 @@ void AttentionWorker::Start(size_t rows, int heads, const float* queries, size_t
   weights_.resize(rows * heads * kPageRows);
 }
 
-void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, size_t rows,
-                                 int heads, const CpuPages& pages) {
+void AttentionWorker::AttendPage(const CpuKernels& kernels, const CpuPages::Part& keys, const CpuPages::Part& values,
+                                 size_t rows, int heads, const CpuPages& pages) {
   const int head_dim = static_cast<int>(pages.shape().head_dim);
   const int stride = static_cast<int>(pages.value_stride());
   const auto sees = [&](size_t r) { return seen_[r].begin < seen_[r].end; };
@@ -79,13 +81,15 @@ void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys,
   if (first == end) return;
 
   KvType type = pages.shape().type;
-  const void* key_data = keys;
-  const void* value_data = values;
+  const void* key_data = keys.numbers;
+  const void* value_data = values.numbers;
+  const float* key_scales = LoadScales(kernels, keys.scales, pages.shape().head_dim, key_scales_);
+  const float* value_scales = LoadScales(kernels, values.scales, pages.shape().head_dim, value_scales_);
   if (type != KvType::kF32 && (end - first) * heads > kWorthConverting) {
     keys_.resize(head_dim * kPageRows);
     rows_.resize(kPageRows * stride);
-    kernels.from_kv(type, keys, static_cast<int>(keys_.size()), keys_.data());
-    kernels.from_kv(type, values, static_cast<int>(rows_.size()), rows_.data());
+    kernels.from_kv(type, key_data, static_cast<int>(keys_.size()), keys_.data());
+    kernels.from_kv(type, value_data, static_cast<int>(rows_.size()), rows_.data());
     type = KvType::kF32;
     key_data = keys_.data();
     value_data = rows_.data();
@@ -96,10 +100,16 @@ void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys,
     column = std::min(column, seen_[r].begin);
     column_end = std::max(column_end, seen_[r].end);
   }
-  std::fill(scores_.begin() + first * heads * kPageRows, scores_.begin() + end * heads * kPageRows, 0.0f);
-  kernels.accumulate(type, static_cast<int>(end - first) * heads, &queries_[first * heads * head_dim], head_dim,
-                     key_data, kPageRows, 0, head_dim, static_cast<int>(column / 8),
-                     static_cast<int>(column_end + 7) / 8, &scores_[first * heads * kPageRows], kPageRows);
+  ScorePage(kernels,
+            {.type = type,
+             .head_dim = head_dim,
+             .keys = key_data,
+             .scales = key_scales,
+             .queries = static_cast<int>(end - first) * heads,
+             .scaled = &queries_[first * heads * head_dim],
+             .block_begin = static_cast<int>(column / 8),
+             .block_end = static_cast<int>(column_end + 7) / 8},
+            &scores_[first * heads * kPageRows]);
   for (size_t r = first; r < end;) {
     size_t next = r + 1;  // rows that see the same go through the values together
     while (next < end && seen_[next] == seen_[r]) ++next;
@@ -109,10 +119,27 @@ void AttentionWorker::AttendPage(const CpuKernels& kernels, const uint8_t* keys,
         kernels.softmax_page(&scores_[q * kPageRows], seen_begin, seen_end, &states_[q], &weights_[q * kPageRows],
                              &values_[q * stride], stride);
       }
-      kernels.accumulate(type, static_cast<int>(next - r) * heads, &weights_[r * heads * kPageRows], kPageRows,
-                         value_data, stride, seen_begin, seen_end, 0, stride / 8, &values_[r * heads * stride], stride);
+      AddValues(kernels, type, value_data, value_scales, r * heads, (next - r) * heads, seen_[r], stride);
     }
     r = next;
+  }
+}
+
+void AttentionWorker::AddValues(const CpuKernels& kernels, KvType type, const void* values, const float* scales,
+                                size_t first, size_t count, Seen seen, int stride) {
+  const int queries = static_cast<int>(count);
+  const float* weights = &weights_[first * kPageRows];
+  const int block = scales == nullptr ? stride : static_cast<int>(kScaleBlock);
+  for (int column = 0; column < stride; column += block) {
+    if (scales != nullptr) {
+      scaled_weights_.resize(count * kPageRows);
+      kernels.scale_weights(scales + column / block * kPageRows, queries, &weights_[first * kPageRows],
+                            scaled_weights_.data());
+      weights = scaled_weights_.data();
+    }
+    kernels.accumulate(type, queries, weights, kPageRows, values, stride, static_cast<int>(seen.begin),
+                       static_cast<int>(seen.end), column / 8, std::min(column + block, stride) / 8, nullptr,
+                       &values_[first * stride], stride);
   }
 }
 

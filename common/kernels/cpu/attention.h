@@ -32,8 +32,11 @@ class AttentionWorker {
 
   void Start(size_t rows, int heads, const float* queries, size_t stride, const CpuPages& pages);
   // seen_ has what each row sees of the page.
-  void AttendPage(const CpuKernels& kernels, const uint8_t* keys, const uint8_t* values, size_t rows, int heads,
-                  const CpuPages& pages);
+  void AttendPage(const CpuKernels& kernels, const CpuPages::Part& keys, const CpuPages::Part& values, size_t rows,
+                  int heads, const CpuPages& pages);
+  // Adds the page's values, weighed, of queries [first, first + count), which all see the same.
+  void AddValues(const CpuKernels& kernels, KvType type, const void* values, const float* scales, size_t first,
+                 size_t count, Seen seen, int stride);
   void Finish(size_t rows, int heads, const CpuPages& pages, float* out, size_t stride) const;
 
   // A query is a head of a row: number row * heads + head.
@@ -44,6 +47,9 @@ class AttentionWorker {
   std::vector<float> weights_;        // [queries][kPageRows]
   std::vector<float> keys_;           // [head_dim][kPageRows]: the page's, where many queries read them
   std::vector<float> rows_;           // [kPageRows][value_stride]: its values
+  // Where the KV type has scales.
+  std::vector<float> key_scales_, value_scales_;  // [blocks][kPageRows]
+  std::vector<float> scaled_weights_;             // [queries][kPageRows], of one block
   Seen seen_[kAttentionRows];
 };
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "common/kernels/cpu/exp.h"
+#include "common/kernels/cpu/page_scores.h"
 
 namespace kedge {
 
@@ -18,11 +19,21 @@ void GiveMass(const CpuKernels& kernels, const PlanRow& row, const PageTables& t
   const int head_dim = static_cast<int>(pages.shape().head_dim);
   std::vector<float> scaled(query, query + head_dim);
   for (float& value : scaled) value *= 1.0f / std::sqrt(static_cast<float>(head_dim));
+  std::vector<float> key_scales;
   SoftmaxState state{-std::numeric_limits<float>::infinity(), 0.0f};
   const auto weigh_page = [&](PageId page, uint32_t begin, uint32_t end, float* weights) {
-    float scores[kPageRows] = {};
-    kernels.accumulate(pages.shape().type, 1, scaled.data(), head_dim, pages.Keys(page, layer, kv_head), kPageRows, 0,
-                       head_dim, 0, kPageRows / 8, scores, kPageRows);
+    float scores[kPageRows];
+    const CpuPages::Part keys = pages.Keys(page, layer, kv_head);
+    ScorePage(kernels,
+              {.type = pages.shape().type,
+               .head_dim = head_dim,
+               .keys = keys.numbers,
+               .scales = LoadScales(kernels, keys.scales, pages.shape().head_dim, key_scales),
+               .queries = 1,
+               .scaled = scaled.data(),
+               .block_begin = 0,
+               .block_end = kPageRows / 8},
+              scores);
     kernels.softmax_page(scores, static_cast<int>(begin), static_cast<int>(end), &state, weights, nullptr, 0);
   };
   float unused[kPageRows];

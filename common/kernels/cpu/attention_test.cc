@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -174,12 +175,11 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
 
 // All head sizes by all ratios; KV types take turns.
 std::vector<Layout> Layouts() {
-  constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
   std::vector<Layout> layouts;
   for (int head_dim : {8, 10, 16, 64, 80}) {
     for (auto [heads, kv_heads] :
          {std::pair(1, 1), std::pair(4, 4), std::pair(6, 2), std::pair(10, 2), std::pair(7, 1)}) {
-      layouts.push_back({heads, kv_heads, head_dim, kTypes[layouts.size() % 3]});
+      layouts.push_back({heads, kv_heads, head_dim, kKvTypes[layouts.size() % std::size(kKvTypes)]});
     }
   }
   return layouts;

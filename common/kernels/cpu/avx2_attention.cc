@@ -16,6 +16,9 @@ template <KvType kType>
 KEDGE_AVX2 inline __m256 LoadKv(const void* data, size_t index) {
   if constexpr (kType == KvType::kF32) {
     return _mm256_loadu_ps(static_cast<const float*>(data) + index);
+  } else if constexpr (kType == KvType::kQ8) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(static_cast<const int8_t*>(data) + index));
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
   } else {
     const __m128i halves =
         _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const uint16_t*>(data) + index));
@@ -27,12 +30,14 @@ KEDGE_AVX2 inline __m256 LoadKv(const void* data, size_t index) {
 // 8 * kBlocks columns.
 template <KvType kType, int kQueries, int kBlocks>
 KEDGE_AVX2 inline void AccumulateColumns(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                                         int end, size_t column, float* sums, size_t sums_stride) {
+                                         int end, size_t column, const float* scales, float* sums, size_t sums_stride) {
   __m256 sum[kQueries][kBlocks];
   KEDGE_UNROLL
   for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kBlocks; ++c) sum[q][c] = _mm256_loadu_ps(sums + q * sums_stride + column + 8 * c);
+    for (int c = 0; c < kBlocks; ++c) {
+      sum[q][c] = scales == nullptr ? _mm256_loadu_ps(sums + q * sums_stride + column + 8 * c) : _mm256_setzero_ps();
+    }
   }
   for (int i = begin; i < end; ++i) {
     __m256 row[kBlocks];
@@ -48,41 +53,51 @@ KEDGE_AVX2 inline void AccumulateColumns(const float* a, size_t a_stride, const 
   KEDGE_UNROLL
   for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kBlocks; ++c) _mm256_storeu_ps(sums + q * sums_stride + column + 8 * c, sum[q][c]);
+    for (int c = 0; c < kBlocks; ++c) {
+      float* const all = sums + q * sums_stride + column + 8 * c;
+      if (scales != nullptr) {
+        sum[q][c] = _mm256_fmadd_ps(_mm256_loadu_ps(scales + column + 8 * c), sum[q][c], _mm256_loadu_ps(all));
+      }
+      _mm256_storeu_ps(all, sum[q][c]);
+    }
   }
 }
 
 template <KvType kType, int kQueries>
 KEDGE_AVX2 void AccumulateQueries(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
-                                  int block_begin, int block_end, float* sums, size_t sums_stride) {
+                                  int block_begin, int block_end, const float* scales, float* sums,
+                                  size_t sums_stride) {
   int block = block_begin;
   for (; block + 2 <= block_end; block += 2) {
-    AccumulateColumns<kType, kQueries, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+    AccumulateColumns<kType, kQueries, 2>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, scales, sums,
+                                          sums_stride);
   }
   if (block < block_end) {
-    AccumulateColumns<kType, kQueries, 1>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, sums, sums_stride);
+    AccumulateColumns<kType, kQueries, 1>(a, a_stride, b, b_stride, begin, end, size_t(8) * block, scales, sums,
+                                          sums_stride);
   }
 }
 
 template <KvType kType>
 KEDGE_AVX2 void AccumulateType(int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                               int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+                               int end, int block_begin, int block_end, const float* scales, float* sums,
+                               size_t sums_stride) {
   int q = 0;
   for (; q + 4 <= queries; q += 4) {
-    AccumulateQueries<kType, 4>(a + q * a_stride, a_stride, b, b_stride, begin, end, block_begin, block_end,
+    AccumulateQueries<kType, 4>(a + q * a_stride, a_stride, b, b_stride, begin, end, block_begin, block_end, scales,
                                 sums + q * sums_stride, sums_stride);
   }
   a += q * a_stride;
   sums += q * sums_stride;
   switch (queries - q) {
     case 1:
-      return AccumulateQueries<kType, 1>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateQueries<kType, 1>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales, sums,
                                          sums_stride);
     case 2:
-      return AccumulateQueries<kType, 2>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateQueries<kType, 2>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales, sums,
                                          sums_stride);
     case 3:
-      return AccumulateQueries<kType, 3>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
+      return AccumulateQueries<kType, 3>(a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales, sums,
                                          sums_stride);
   }
 }
@@ -95,17 +110,21 @@ KEDGE_AVX2 void FromKvType(const void* data, int size, float* out) {
 }  // namespace
 
 KEDGE_AVX2 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
-                           int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+                           int begin, int end, int block_begin, int block_end, const float* scales, float* sums,
+                           size_t sums_stride) {
   switch (type) {
     case KvType::kF32:
-      return AccumulateType<KvType::kF32>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
-                                          sums_stride);
+      return AccumulateType<KvType::kF32>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales,
+                                          sums, sums_stride);
     case KvType::kF16:
-      return AccumulateType<KvType::kF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
-                                          sums_stride);
+      return AccumulateType<KvType::kF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales,
+                                          sums, sums_stride);
     case KvType::kBF16:
-      return AccumulateType<KvType::kBF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, sums,
-                                           sums_stride);
+      return AccumulateType<KvType::kBF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end,
+                                           scales, sums, sums_stride);
+    case KvType::kQ8:
+      return AccumulateType<KvType::kQ8>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales,
+                                         sums, sums_stride);
   }
 }
 
@@ -117,6 +136,20 @@ KEDGE_AVX2 void FromKv(KvType type, const void* data, int size, float* out) {
       return FromKvType<KvType::kF16>(data, size, out);
     case KvType::kBF16:
       return FromKvType<KvType::kBF16>(data, size, out);
+    case KvType::kQ8:
+      return FromKvType<KvType::kQ8>(data, size, out);
+  }
+}
+
+KEDGE_AVX2 void ScaleWeights(const float* scales, int queries, const float* weights, float* out) {
+  constexpr int kVectors = kPageRows / 8;
+  __m256 scale[kVectors];
+  KEDGE_UNROLL
+  for (int v = 0; v < kVectors; ++v) scale[v] = _mm256_loadu_ps(scales + 8 * v);
+  for (int q = 0; q < queries; ++q, weights += kPageRows, out += kPageRows) {
+    KEDGE_UNROLL
+    for (int v = 0; v < kVectors; ++v)
+      _mm256_storeu_ps(out + 8 * v, _mm256_mul_ps(_mm256_loadu_ps(weights + 8 * v), scale[v]));
   }
 }
 

@@ -9,6 +9,7 @@
 #include "common/kernels/cpu/avx2.h"
 #include "common/kernels/cpu/avx2_math.h"
 #include "common/kernels/cpu/scalar.h"
+#include "common/kernels/q8.h"
 
 namespace kedge::avx2 {
 
@@ -63,7 +64,55 @@ KEDGE_AVX2 void SwiGlu(const float* up, int size, float* gate) {
   scalar::SwiGlu(up + i, size - i, gate + i);
 }
 
+namespace {
+
+// RoundQ8, in whole blocks; the last one of a head that is no whole block goes through the scalar code.
+KEDGE_AVX2 void ToQ8(const float* x, int size, uint8_t* out) {
+  constexpr int kBlock = kScaleBlock, kVectors = kBlock / 8;
+  uint8_t* scales = out + size;
+  int i = 0;
+  for (; i + kBlock <= size; i += kBlock, scales += sizeof(uint16_t)) {
+    __m256 value[kVectors];
+    __m256i largest = _mm256_setzero_si256();
+    KEDGE_UNROLL
+    for (int v = 0; v < kVectors; ++v) {
+      value[v] = _mm256_loadu_ps(x + i + 8 * v);
+      const __m256i magnitude = _mm256_and_si256(_mm256_castps_si256(value[v]), _mm256_set1_epi32(0x7fffffff));
+      largest = _mm256_max_epu32(largest, magnitude);
+    }
+    __m128i four = _mm_max_epu32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
+    four = _mm_max_epu32(four, _mm_unpackhi_epi64(four, four));
+    four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 1));
+    const uint16_t scale = Q8Scale(static_cast<uint32_t>(_mm_cvtsi128_si32(four)));
+    std::memcpy(scales, &scale, sizeof(scale));
+    const float inverse = Q8Inverse(scale);
+    if (inverse == 0) {  // not times 0: infinities are no numbers then
+      std::memset(out + i, 0, kBlock);
+      continue;
+    }
+    __m256i rounded[kVectors];
+    KEDGE_UNROLL
+    for (int v = 0; v < kVectors; ++v) {  // to nearest even, as the thread is set to round
+      rounded[v] = _mm256_cvtps_epi32(_mm256_mul_ps(value[v], _mm256_set1_ps(inverse)));
+    }
+    KEDGE_UNROLL
+    for (int v = 0; v < kVectors; v += 2) {
+      const __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(rounded[v], rounded[v + 1]), 0xd8);
+      const __m128i bytes = _mm_packs_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i + 8 * v), bytes);
+    }
+  }
+  if (i == size) return;
+  uint8_t rest[KvPartBytes(KvType::kQ8, kBlock)];
+  RoundQ8(x + i, size - i, rest);
+  std::memcpy(out + i, rest, size - i);
+  std::memcpy(scales, rest + size - i, sizeof(uint16_t));
+}
+
+}  // namespace
+
 KEDGE_AVX2 void ToKv(KvType type, const float* x, int size, void* out) {
+  if (type == KvType::kQ8) return ToQ8(x, size, static_cast<uint8_t*>(out));
   // Bfloat16 is integer arithmetic, the same in scalar code, and F32 a copy.
   if (type != KvType::kF16) return scalar::ToKv(type, x, size, out);
   uint16_t* halves = static_cast<uint16_t*>(out);

@@ -15,12 +15,15 @@ namespace {
 // 16 * kVectors columns.
 template <Number kNumber, int kQueries, int kVectors>
 KEDGE_AVX512_INLINE void AccumulateColumns(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                                           int end, size_t column, float* sums, size_t sums_stride) {
+                                           int end, size_t column, const float* scales, float* sums,
+                                           size_t sums_stride) {
   __m512 sum[kQueries][kVectors];
   KEDGE_UNROLL
   for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kVectors; ++c) sum[q][c] = _mm512_loadu_ps(sums + q * sums_stride + column + 16 * c);
+    for (int c = 0; c < kVectors; ++c) {
+      sum[q][c] = scales == nullptr ? _mm512_loadu_ps(sums + q * sums_stride + column + 16 * c) : _mm512_setzero_ps();
+    }
   }
   for (int i = begin; i < end; ++i) {
     __m512 row[kVectors];
@@ -36,28 +39,36 @@ KEDGE_AVX512_INLINE void AccumulateColumns(const float* a, size_t a_stride, cons
   KEDGE_UNROLL
   for (int q = 0; q < kQueries; ++q) {
     KEDGE_UNROLL
-    for (int c = 0; c < kVectors; ++c) _mm512_storeu_ps(sums + q * sums_stride + column + 16 * c, sum[q][c]);
+    for (int c = 0; c < kVectors; ++c) {
+      float* const all = sums + q * sums_stride + column + 16 * c;
+      if (scales != nullptr) {
+        sum[q][c] = _mm512_fmadd_ps(_mm512_loadu_ps(scales + column + 16 * c), sum[q][c], _mm512_loadu_ps(all));
+      }
+      _mm512_storeu_ps(all, sum[q][c]);
+    }
   }
 }
 
 // Columns [column, column_end), in vectors of 16.
 template <Number kNumber, int kQueries>
 KEDGE_AVX512 void AccumulateQueries(const float* a, size_t a_stride, const void* b, size_t b_stride, int begin, int end,
-                                    size_t column, size_t column_end, float* sums, size_t sums_stride) {
+                                    size_t column, size_t column_end, const float* scales, float* sums,
+                                    size_t sums_stride) {
   for (; column + 32 <= column_end; column += 32) {
-    AccumulateColumns<kNumber, kQueries, 2>(a, a_stride, b, b_stride, begin, end, column, sums, sums_stride);
+    AccumulateColumns<kNumber, kQueries, 2>(a, a_stride, b, b_stride, begin, end, column, scales, sums, sums_stride);
   }
   if (column < column_end) {
-    AccumulateColumns<kNumber, kQueries, 1>(a, a_stride, b, b_stride, begin, end, column, sums, sums_stride);
+    AccumulateColumns<kNumber, kQueries, 1>(a, a_stride, b, b_stride, begin, end, column, scales, sums, sums_stride);
   }
 }
 
 template <Number kNumber>
 KEDGE_AVX512 void AccumulateNumbers(int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
-                                    int begin, int end, size_t column, size_t column_end, float* sums,
-                                    size_t sums_stride) {
+                                    int begin, int end, size_t column, size_t column_end, const float* scales,
+                                    float* sums, size_t sums_stride) {
   const auto some = [&]<int kQueries>() KEDGE_AVX512 {
-    AccumulateQueries<kNumber, kQueries>(a, a_stride, b, b_stride, begin, end, column, column_end, sums, sums_stride);
+    AccumulateQueries<kNumber, kQueries>(a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
+                                         sums_stride);
     a += kQueries * a_stride;
     sums += kQueries * sums_stride;
   };
@@ -79,25 +90,31 @@ KEDGE_AVX512 void AccumulateNumbers(int queries, const float* a, size_t a_stride
 }  // namespace
 
 KEDGE_AVX512 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
-                             int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+                             int begin, int end, int block_begin, int block_end, const float* scales, float* sums,
+                             size_t sums_stride) {
   const size_t column = size_t(8) * block_begin;
   const int vectors_end = block_begin + (block_end - block_begin) / 2 * 2;
   const size_t column_end = size_t(8) * vectors_end;
   switch (type) {
     case KvType::kF32:
-      AccumulateNumbers<Number::kF32>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, sums,
+      AccumulateNumbers<Number::kF32>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
                                       sums_stride);
       break;
     case KvType::kF16:
-      AccumulateNumbers<Number::kF16>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, sums,
+      AccumulateNumbers<Number::kF16>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
                                       sums_stride);
       break;
     case KvType::kBF16:
-      AccumulateNumbers<Number::kBF16>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, sums,
+      AccumulateNumbers<Number::kBF16>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
+                                       sums_stride);
+      break;
+    case KvType::kQ8:
+      AccumulateNumbers<Number::kInt8>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
                                        sums_stride);
   }
   if (vectors_end < block_end) {
-    avx2::Accumulate(type, queries, a, a_stride, b, b_stride, begin, end, vectors_end, block_end, sums, sums_stride);
+    avx2::Accumulate(type, queries, a, a_stride, b, b_stride, begin, end, vectors_end, block_end, scales, sums,
+                     sums_stride);
   }
 }
 
@@ -112,8 +129,20 @@ KEDGE_AVX512 void FromKv(KvType type, const void* data, int size, float* out) {
       break;
     case KvType::kBF16:
       for (; i + 16 <= size; i += 16) _mm512_storeu_ps(out + i, LoadNumbers<Number::kBF16>(data, i));
+      break;
+    case KvType::kQ8:
+      for (; i + 16 <= size; i += 16) _mm512_storeu_ps(out + i, LoadNumbers<Number::kInt8>(data, i));
   }
   if (i < size) avx2::FromKv(type, static_cast<const uint8_t*>(data) + i * KvTypeBytes(type), size - i, out + i);
+}
+
+KEDGE_AVX512 void ScaleWeights(const float* scales, int queries, const float* weights, float* out) {
+  static_assert(kPageRows == 32);
+  const __m512 low = _mm512_loadu_ps(scales), high = _mm512_loadu_ps(scales + 16);
+  for (int q = 0; q < queries; ++q, weights += kPageRows, out += kPageRows) {
+    _mm512_storeu_ps(out, _mm512_mul_ps(_mm512_loadu_ps(weights), low));
+    _mm512_storeu_ps(out + 16, _mm512_mul_ps(_mm512_loadu_ps(weights + 16), high));
+  }
 }
 
 KEDGE_AVX512 void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights,

@@ -13,12 +13,15 @@
 namespace kedge::avx512 {
 
 // 16 numbers of the KV type or of a float weight type.
-enum class Number { kF32, kF16, kBF16 };
+enum class Number { kF32, kF16, kBF16, kInt8 };
 
 template <Number kNumber>
 KEDGE_AVX512_INLINE __m512 LoadNumbers(const void* data, size_t index) {
   if constexpr (kNumber == Number::kF32) {
     return _mm512_loadu_ps(static_cast<const float*>(data) + index);
+  } else if constexpr (kNumber == Number::kInt8) {
+    const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(static_cast<const int8_t*>(data) + index));
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(bytes));
   } else {
     const __m256i halves =
         _mm256_loadu_si256(reinterpret_cast<const __m256i*>(static_cast<const uint16_t*>(data) + index));

@@ -165,14 +165,21 @@ class CpuOps final : public HostOps {
     const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int size = static_cast<int>(shape.kv_heads * shape.head_dim);
-    const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const size_t head_bytes = shape.part_bytes();
     ForEachRow(static_cast<int>(plan.rows.size()), 2 * size, [&](int r) {
-      thread_local std::vector<uint8_t> key, value;  // [kv_heads][head_dim] in the KV type
+      thread_local std::vector<uint8_t> key, value;  // parts, [kv_heads]
       key.resize(shape.kv_heads * head_bytes);
       value.resize(shape.kv_heads * head_bytes);
-      kernels_.to_kv(shape.type, Cast(keys).row(r), size, key.data());
-      kernels_.to_kv(shape.type, Cast(values).row(r), size, value.data());
-      if (!AllFinite(shape.type, key.data(), size) || !AllFinite(shape.type, value.data(), size)) {
+      bool is_finite = true;
+      for (uint32_t h = 0; h < shape.kv_heads; ++h) {
+        const auto round = [&](const float* x, uint8_t* out) {
+          kernels_.to_kv(shape.type, x, static_cast<int>(shape.head_dim), out);
+          is_finite &= AllFinite(shape.type, out, shape.head_dim);
+        };
+        round(Cast(keys).row(r) + h * shape.head_dim, &key[h * head_bytes]);
+        round(Cast(values).row(r) + h * shape.head_dim, &value[h * head_bytes]);
+      }
+      if (!is_finite) {
         absl::MutexLock lock(&faults_mutex_);
         Cast(step).results->outcome.faults.push_back({.row = static_cast<uint32_t>(r),
                            .layer = layer,
@@ -290,10 +297,10 @@ class CpuOps final : public HostOps {
   // Of one layer and KV head all rows are read before the first is written, and no other part reads those.
   void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
     const RowShape& shape = Cast(pages).shape();
-    const size_t head_bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const size_t head_bytes = shape.part_bytes();
     const int kv_heads = static_cast<int>(shape.kv_heads);
     ForEachRow(static_cast<int>(shape.layers) * kv_heads, 2 * from.size() * head_bytes, [&](int part) {
-      thread_local std::vector<uint8_t> held;  // [rows][key, value][head_dim]
+      thread_local std::vector<uint8_t> held;  // parts, [rows][key, value]
       held.resize(2 * from.size() * head_bytes);
       for (size_t i = 0; i < from.size(); ++i) {
         uint8_t* const row = &held[2 * i * head_bytes];
@@ -410,10 +417,10 @@ class CpuOps final : public HostOps {
   }
 
   // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads; a frame
-  // is [layer][kv head][key, value][row][dim].
+  // is [layer][kv head][key, value][row].
   template <typename Body>
   void ForEachPart(const RowShape& shape, size_t rows, Body body) {
-    const size_t bytes = size_t{shape.head_dim} * KvTypeBytes(shape.type);
+    const size_t bytes = shape.part_bytes();
     const int parts = static_cast<int>(shape.layers * shape.kv_heads);
     ForEachRow(parts, 2 * rows * bytes, [&](int part) {
       for (size_t row = 0; row < rows; ++row) {

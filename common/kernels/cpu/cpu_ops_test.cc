@@ -327,7 +327,7 @@ TEST(CpuOpsTest, EmbeddingsAreTheTablesRows) {
 // Rows go out and in in the order of a frame, whatever a backend's own layout is.
 TEST(CpuOpsTest, RowsTravelBetweenBackends) {
   std::mt19937 random(7);
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (KvType type : kKvTypes) {
     for (uint32_t head_dim : {8u, 10u, 64u}) {
       const RowShape shape{2, 3, head_dim, type};
       const std::vector<RowRef> from = {{0, 0}, {2, 31}, {1, 7}, {2, 0}};
@@ -390,7 +390,7 @@ TEST(CpuOpsTest, TokensAreChosenFromSomeRowsByAllThreads) {
 // As if through the host: rows that are written may have been copied elsewhere by the same call.
 TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
   std::mt19937 random(8);
-  for (KvType type : {KvType::kF32, KvType::kF16}) {
+  for (KvType type : kKvTypes) {
     const RowShape shape{2, 3, 10, type};
     for (const bool is_reference : {true, false}) {
       const std::unique_ptr<HostOps> ops = is_reference ? CreateReferenceOps() : CreateCpuOps({.threads = 2});
@@ -404,7 +404,7 @@ TEST(CpuOpsTest, RowsAreCopiedAsTheyWereBefore) {
       const std::vector<RowRef> from = {{0, 3}, {1, 9}, {0, 4}, {0, 7}, {0, 7}};
       const std::vector<RowRef> to = {{1, 9}, {0, 3}, {0, 5}, {1, 0}, {1, 31}};
       ops->CopyRows(*pages, from, to);
-      const size_t part = 10 * KvTypeBytes(type), rows = everywhere.size();
+      const size_t part = shape.part_bytes(), rows = everywhere.size();
       std::vector<uint8_t> expected = bytes;
       for (size_t at = 0; at < bytes.size(); at += rows * part) {
         for (size_t i = 0; i < from.size(); ++i) {
@@ -454,7 +454,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
         ops->AddNorm(rows, normed.get(), *b, *norm_vector, 1e-5f, *normed);
         ops->MatMul(rows, *normed,
                     {{query_matrix.get(), queries.get()}, {key_matrix.get(), keys.get(), bias.get()}});
-        ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, *keys, *pages);
+        ops->RopeAndWriteKv(*step, 0, heads, kv_heads, rotation, *queries, *keys, bias.get(), *keys, *pages);
         ops->GateUp(rows, *a, *query_matrix, *query_matrix, *gate, *up);
       } else {
         ops->RmsNorm(rows, *a, *norm_vector, 1e-5f, *normed);
@@ -465,6 +465,7 @@ TEST(CpuOpsTest, GroupsOfOperationsAreTheirParts) {
         ops->AddVector(rows, *bias, *keys);
         ops->Rope(*step, heads, rotation, *queries);
         ops->Rope(*step, kv_heads, rotation, *keys);
+        ops->AddVector(rows, *bias, *keys);
         ops->WriteKv(*step, 0, *keys, *keys, *pages);
         ops->MatMul(rows, *a, *query_matrix, *gate);
         ops->MatMul(rows, *a, *query_matrix, *up);

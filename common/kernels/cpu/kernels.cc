@@ -54,7 +54,7 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       scalar::Rope,          scalar::Add,
       scalar::SwiGlu,        scalar::ToKv,
       scalar::Accumulate,    scalar::FromKv,
-      scalar::SoftmaxPage,
+      scalar::ScaleWeights,  scalar::SoftmaxPage,
   };
   KEDGE_CHECK(IsAvailable(set));
 #if defined(__x86_64__)
@@ -64,7 +64,7 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       avx2::Rope,          avx2::Add,
       avx2::SwiGlu,        avx2::ToKv,
       avx2::Accumulate,    avx2::FromKv,
-      avx2::SoftmaxPage,
+      avx2::ScaleWeights,  avx2::SoftmaxPage,
   };
   static constexpr CpuKernels kAvx512VnniKernels = {
       avx2::QuantizeRow,
@@ -77,6 +77,7 @@ const CpuKernels& KernelsFor(InstructionSet set) {
       avx2::ToKv,
       avx512::Accumulate,
       avx512::FromKv,
+      avx512::ScaleWeights,
       avx512::SoftmaxPage,
   };
   static constexpr CpuKernels kAmxInt8Kernels = [] {

@@ -87,17 +87,22 @@ struct CpuKernels {
   void (*add)(const float* y, int size, float* x);
   // gate = (gate / (1 + exp(-gate))) * up.
   void (*swiglu)(const float* up, int size, float* gate);
-  // Rounds to the KV type.
+  // Rounds to the KV type: one part of a row (row_shape.h), or anything where the type has no scales.
   void (*to_kv)(KvType type, const float* x, int size, void* out);
 
   // --- Attention, one page at a time ---
   // sums[q][c] += a[q][i] * b[i][c] for q in [0, queries), for i in [begin, end) in ascending order and columns c in
-  // [8 * block_begin, 8 * block_end); b has the KV type, rows of b_stride elements. It computes scores (a: queries, b:
-  // keys, a column for each row of the page) and values (a: weights, b: values).
+  // [8 * block_begin, 8 * block_end); b has the KV type, rows of b_stride numbers, which count as they are where the
+  // type has scales. It computes scores (a: queries, b: keys, a column for each row of the page) and values (a:
+  // weights, b: values). With `scales` [columns] the products have a sum of their own, which begins with 0, and
+  // sums[q][c] += scales[c] * it, fused.
   void (*accumulate)(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride,
-                     int begin, int end, int block_begin, int block_end, float* sums, size_t sums_stride);
-  // out[i] = data[i], exactly. size is a multiple of 8.
+                     int begin, int end, int block_begin, int block_end, const float* scales, float* sums,
+                     size_t sums_stride);
+  // out[i] = data[i], exactly; without scales. size is a multiple of 8.
   void (*from_kv)(KvType type, const void* data, int size, float* out);
+  // out[q][j] = weights[q][j] * scales[j], for all rows j of a page, seen or not.
+  void (*scale_weights)(const float* scales, int queries, const float* weights, float* out);
   // Takes the scores of rows [begin, end) of a page into a softmax under way: weights[j] = exp(scores[j] - max) for
   // those rows, 0 for the others, with the new maximum; values [size] and the sum so far are scaled to it. The page's
   // weights are summed as (w[0..7] + w[8..15]) + (w[16..23] + w[24..31]), then joined like the lanes of the tree.

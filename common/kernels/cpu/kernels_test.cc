@@ -6,6 +6,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <random>
 #include <string>
@@ -25,7 +26,6 @@ namespace {
 constexpr TensorType kAllTypes[] = {TensorType::kF32,  TensorType::kF16,  TensorType::kBF16, TensorType::kQ8_0,
                                     TensorType::kQ4_0, TensorType::kQ4_1, TensorType::kQ5_0, TensorType::kQ5_1,
                                     TensorType::kQ4_K, TensorType::kQ5_K, TensorType::kQ6_K};
-constexpr KvType kKvTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
 
 std::vector<float> RandomFloats(std::mt19937& random, size_t count, float deviation = 1) {
   std::normal_distribution<float> normal(0, deviation);
@@ -186,25 +186,75 @@ TEST_P(VectorKernelsTest, KvRoundingHasTheSameBits) {
   }
 }
 
+// Of all sizes, blocks that are not whole among them, with the ends of what a scale holds, and what is no number.
+TEST_P(VectorKernelsTest, KvBlocksHaveTheSameBits) {
+  std::mt19937 random(9);
+  for (const int size : {2, 8, 10, 32, 34, 64, 80, 96, 128}) {
+    for (int round = 0; round < 200; ++round) {
+      std::vector<float> x = RandomFloats(random, size, std::exp2(static_cast<float>(round % 60) - 34));
+      if (round % 7 == 0) std::fill_n(x.begin(), std::min(size, 32), 0.0f);
+      constexpr float kOdd[] = {127 * 65504.0f,
+                                127 * 65505.0f,
+                                std::numeric_limits<float>::infinity(),
+                                -std::numeric_limits<float>::infinity(),
+                                std::numeric_limits<float>::quiet_NaN(),
+                                std::numeric_limits<float>::denorm_min()};
+      if (round % 5 == 0) x[random() % size] = kOdd[round / 5 % std::size(kOdd)];
+      std::vector<uint8_t> a(KvPartBytes(KvType::kQ8, size)), b(a);
+      Scalar().to_kv(KvType::kQ8, x.data(), size, a.data());
+      Vector().to_kv(KvType::kQ8, x.data(), size, b.data());
+      ASSERT_EQ(a, b) << size << " " << round;
+    }
+  }
+}
+
 TEST_P(VectorKernelsTest, AccumulateHasTheSameBits) {
   std::mt19937 random(5);
   for (KvType type : kKvTypes) {
     for (int columns : {8, 16, 24, 32, 64, 80}) {
+      const std::vector<float> all_scales = RandomFloats(random, columns);
       for (int heads = 1; heads <= 14; ++heads) {
+        const float* scales = heads % 2 == 0 ? nullptr : all_scales.data();
         const int begin = static_cast<int>(random() % 32);
         const int end = begin + 1 + static_cast<int>(random() % (32 - begin));
         const int block_begin = static_cast<int>(random() % (columns / 8));
         const std::vector<float> factors = RandomFloats(random, heads * 40);
-        std::vector<uint8_t> b(32 * columns * KvTypeBytes(type));
+        std::vector<uint8_t> b(KvPartBytes(type, 32 * columns));
         Scalar().to_kv(type, RandomFloats(random, 32 * columns).data(), 32 * columns, b.data());
         std::vector<float> x = RandomFloats(random, heads * columns), y = x;
         Scalar().accumulate(type, heads, factors.data(), 40, b.data(), columns, begin, end, block_begin, columns / 8,
-                            x.data(), columns);
+                            scales, x.data(), columns);
         Vector().accumulate(type, heads, factors.data(), 40, b.data(), columns, begin, end, block_begin, columns / 8,
-                            y.data(), columns);
+                            scales, y.data(), columns);
         ASSERT_TRUE(SameBits(x, y)) << KvTypeName(type) << " " << columns << " " << heads;
       }
     }
+  }
+}
+
+TEST_P(VectorKernelsTest, ScaledWeightsHaveTheSameBits) {
+  std::mt19937 random(10);
+  const std::vector<float> scales = RandomFloats(random, kPageRows);
+  for (int queries = 1; queries <= 5; ++queries) {
+    const std::vector<float> weights = RandomFloats(random, queries * kPageRows);
+    std::vector<float> a(weights.size()), b(a);
+    Scalar().scale_weights(scales.data(), queries, weights.data(), a.data());
+    Vector().scale_weights(scales.data(), queries, weights.data(), b.data());
+    EXPECT_TRUE(SameBits(a, b)) << queries;
+    EXPECT_EQ(a.back(), weights.back() * scales.back());
+  }
+}
+
+TEST_P(VectorKernelsTest, EveryNumberOf8BitsIsReadAlike) {
+  std::vector<int8_t> bytes;
+  for (int i = -128; i < 128; ++i) bytes.push_back(static_cast<int8_t>(i));
+  for (const int size : {256, 248}) {
+    std::vector<float> a(size), b(size);
+    Scalar().from_kv(KvType::kQ8, bytes.data(), size, a.data());
+    Vector().from_kv(KvType::kQ8, bytes.data(), size, b.data());
+    EXPECT_TRUE(SameBits(a, b));
+    EXPECT_EQ(a[0], -128);
+    EXPECT_EQ(a[247], 119);
   }
 }
 
@@ -216,8 +266,8 @@ TEST_P(VectorKernelsTest, EveryHalfIsReadAlike) {
     const float one = 1;
     std::vector<float> a(halves.size()), b(a);
     const int blocks = static_cast<int>(halves.size() / 8);
-    Scalar().accumulate(type, 1, &one, 1, halves.data(), 0, 0, 1, 0, blocks, a.data(), 0);
-    Vector().accumulate(type, 1, &one, 1, halves.data(), 0, 0, 1, 0, blocks, b.data(), 0);
+    Scalar().accumulate(type, 1, &one, 1, halves.data(), 0, 0, 1, 0, blocks, nullptr, a.data(), 0);
+    Vector().accumulate(type, 1, &one, 1, halves.data(), 0, 0, 1, 0, blocks, nullptr, b.data(), 0);
     EXPECT_TRUE(SameBits(a, b));
     const int size = static_cast<int>(halves.size()) - 8;
     Scalar().from_kv(type, halves.data(), size, a.data());

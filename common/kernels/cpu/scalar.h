@@ -18,8 +18,9 @@ void Add(const float* y, int size, float* x);
 void SwiGlu(const float* up, int size, float* gate);
 void ToKv(KvType type, const float* x, int size, void* out);
 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                int end, int block_begin, int block_end, float* sums, size_t sums_stride);
+                int end, int block_begin, int block_end, const float* scales, float* sums, size_t sums_stride);
 void FromKv(KvType type, const void* data, int size, float* out);
+void ScaleWeights(const float* scales, int queries, const float* weights, float* out);
 void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values, int size);
 
 }  // namespace kedge::scalar

@@ -17,6 +17,8 @@ float LoadKv(KvType type, const void* data, size_t index) {
       return FromHalf(static_cast<const uint16_t*>(data)[index]);
     case KvType::kBF16:
       return FromBFloat16(static_cast<const uint16_t*>(data)[index]);
+    case KvType::kQ8:
+      return static_cast<const int8_t*>(data)[index];
   }
   return 0;
 }
@@ -27,19 +29,24 @@ float Larger(float a, float b) { return a > b ? a : b; }
 }  // namespace
 
 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
-                int end, int block_begin, int block_end, float* sums, size_t sums_stride) {
+                int end, int block_begin, int block_end, const float* scales, float* sums, size_t sums_stride) {
   for (int q = 0; q < queries; ++q) {
-    for (int i = begin; i < end; ++i) {
-      for (int c = 8 * block_begin; c < 8 * block_end; ++c) {
-        float& sum = sums[q * sums_stride + c];
-        sum = std::fma(a[q * a_stride + i], LoadKv(type, b, i * b_stride + c), sum);
-      }
+    for (int c = 8 * block_begin; c < 8 * block_end; ++c) {
+      float& all = sums[q * sums_stride + c];
+      float sum = scales == nullptr ? all : 0;
+      for (int i = begin; i < end; ++i) sum = std::fma(a[q * a_stride + i], LoadKv(type, b, i * b_stride + c), sum);
+      all = scales == nullptr ? sum : std::fma(scales[c], sum, all);
     }
   }
 }
 
 void FromKv(KvType type, const void* data, int size, float* out) {
   for (int i = 0; i < size; ++i) out[i] = LoadKv(type, data, i);
+}
+
+void ScaleWeights(const float* scales, int queries, const float* weights, float* out) {
+  constexpr int kRows = kPageRows;
+  for (int i = 0; i < queries * kRows; ++i) out[i] = weights[i] * scales[i % kRows];
 }
 
 void SoftmaxPage(const float* scores, int begin, int end, SoftmaxState* state, float* weights, float* values,

@@ -5,6 +5,7 @@
 #include "common/kernels/cpu/exp.h"
 #include "common/kernels/cpu/scalar.h"
 #include "common/kernels/number_format.h"
+#include "common/kernels/q8.h"
 
 namespace kedge::scalar {
 
@@ -39,6 +40,7 @@ void ToKv(KvType type, const float* x, int size, void* out) {
     if (size > 0) std::memcpy(out, x, sizeof(float) * size);  // of nothing there may be no address
     return;
   }
+  if (type == KvType::kQ8) return RoundQ8(x, size, static_cast<uint8_t*>(out));
   uint16_t* halves = static_cast<uint16_t*>(out);
   for (int i = 0; i < size; ++i) halves[i] = type == KvType::kF16 ? ToHalf(x[i]) : ToBFloat16(x[i]);
 }

@@ -121,8 +121,9 @@ struct MassQuery {
 
 // --- KV rows ---
 
-// [page][layer][kv head][keys, values][kPageRows][stride] in the KV type; of a row head_dim elements have a meaning,
-// stride is the next multiple of 8.
+// [page][layer][kv head][keys, values], each [kPageRows][stride] numbers of the KV type and, where it has some, behind
+// them their scales, [kPageRows][blocks] halves. Of a row head_dim numbers have a meaning; stride is the next multiple
+// of 8, of kQ8 of 16, so that rows are aligned to 16 bytes.
 struct Pages {
   uint8_t* data = nullptr;
   KvType type = KvType::kF16;
@@ -130,11 +131,15 @@ struct Pages {
   int kv_heads = 0;
   int head_dim = 0;
 
-  __attribute__((always_inline)) constexpr int stride() const { return (head_dim + 7) / 8 * 8; }
+  __attribute__((always_inline)) constexpr int stride() const {
+    return type == KvType::kQ8 ? (head_dim + 15) / 16 * 16 : (head_dim + 7) / 8 * 8;
+  }
 };
 constexpr size_t PageBytes(const RowShape& shape) {
-  return size_t{2} * shape.layers * shape.kv_heads * kPageRows * ((shape.head_dim + 7) / 8 * 8) *
-         (shape.type == KvType::kF32 ? 4 : 2);
+  const Pages pages = {.type = shape.type, .head_dim = static_cast<int>(shape.head_dim)};
+  const size_t scales = HasScales(shape.type) ? ScaleBlocks(shape.head_dim) : 0;
+  return size_t{2} * shape.layers * shape.kv_heads * kPageRows *
+         (pages.stride() * KvTypeBytes(shape.type) + sizeof(uint16_t) * scales);
 }
 
 // What the checksum of a frame covers: 16 bytes of its header and the chain (common/anchor/FORMAT.md), then rows.

@@ -30,8 +30,8 @@ struct MassMemory {
 };
 // Behind it: the scaled query, [stride], and for each warp the keys of a page.
 template <typename T>
-constexpr size_t MassBytes(int stride, int warps) {
-  return sizeof(MassMemory) + stride * sizeof(float) + warps * kPageRows * KeyStride<T>(stride) * sizeof(T);
+constexpr size_t MassBytes(const Pages& pages, int warps) {
+  return sizeof(MassMemory) + pages.stride() * sizeof(float) + warps * KeyBytes<T>(pages.stride(), pages.head_dim);
 }
 
 // The number of the first range that does not end before or at the position.
@@ -68,11 +68,11 @@ __global__ void __launch_bounds__(32 * kMostWarps)
   const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, warps = blockDim.x / 32;
   const MassQuery query = wanted[blockIdx.x];
   const StepRow row = step.rows[query.row];
-  const int head_dim = pages.head_dim, stride = pages.stride(), key_stride = KeyStride<T>(stride);
+  const int head_dim = pages.head_dim, stride = pages.stride();
   const int kv_head = static_cast<int>(query.head) / groups.shared;
   MassMemory& memory = *reinterpret_cast<MassMemory*>(SharedMemory());
   float* scaled = reinterpret_cast<float*>(&memory + 1);
-  T* keys = reinterpret_cast<T*>(scaled + stride) + warp * static_cast<int>(kPageRows) * key_stride;
+  T* keys = reinterpret_cast<T*>(reinterpret_cast<uint8_t*>(scaled + stride) + warp * KeyBytes<T>(stride, head_dim));
   const float* from = queries.data + size_t{query.row} * queries.stride + query.head * head_dim;
   const float scale = QueryScale(head_dim);
   for (int i = threadIdx.x; i < head_dim; i += blockDim.x) scaled[QueryAt<1>(0, i)] = from[i] * scale;
@@ -89,11 +89,11 @@ __global__ void __launch_bounds__(32 * kMostWarps)
       if (warp < at_once) {
         place = PlaceOf(row, step.pages, first + warp);
         const SeenRows seen = SeenOf(row, place);
-        CopyRowsAsync(KeysOf<T>(pages, place.page, layer, kv_head), stride, seen, lane, 32, keys, key_stride);
+        CopyKeysAsync(KeysOf<T>(pages, place.page, layer, kv_head), stride, head_dim, seen, lane, 32, keys);
         CommitCopies();
         WaitForCopies<0>();
         __syncwarp();
-        ScoreKey(scaled, keys + lane * key_stride, head_dim, score);
+        ScoreKey(scaled, keys, stride, lane, head_dim, score);
         is_seen = lane >= seen.begin && lane < seen.end;
         const float page_max = LargestOfPage(is_seen ? score[0] : -INFINITY);
         if (lane == 0) memory.maxima[warp] = page_max;
@@ -141,11 +141,11 @@ absl::Status GiveMass(Stream& stream, const Step& step, int layer, int heads, co
   const HeadGroups groups = DivideHeads(heads, pages.kv_heads, heads);
   return ForElement(pages.type, [&]<typename T>() {
     int warps = kMostWarps;
-    while (warps > 1 && MassBytes<T>(pages.stride(), warps) > kMostSharedBytes) --warps;
+    while (warps > 1 && MassBytes<T>(pages, warps) > kMostSharedBytes) --warps;
     return Launch(stream,
                   {.grid = {static_cast<unsigned>(num_wanted)},
                    .block = {32 * static_cast<unsigned>(warps)},
-                   .shared_bytes = MassBytes<T>(pages.stride(), warps)},
+                   .shared_bytes = MassBytes<T>(pages, warps)},
                   GiveMassOf<T>, step, layer, groups, wanted, ends, queries, pages, mass);
   });
 }

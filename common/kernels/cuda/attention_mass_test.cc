@@ -1,5 +1,6 @@
 // Attention that is told is, to the integer, what the CPU tells.
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <utility>
@@ -38,7 +39,7 @@ std::vector<uint32_t> Expected(const TestStep& test) {
 std::vector<uint32_t> Actual(const TestStep& test, std::optional<uint64_t> seed, size_t size) {
   StepOnDevice on(test, 0, seed);
   EXPECT_TRUE(TurnAndWrite(on.device.stream(), on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys,
-                           on.values, on.pages)
+                           nullptr, on.values, on.pages)
                   .ok());
   EXPECT_TRUE(GiveMass(on.device.stream(), on.step, kTestLayer, test.shape.heads,
                        on.arrays.MassQueriesAt(on.upload, kTestLayer), on.arrays.NumMassQueries(kTestLayer),
@@ -50,7 +51,6 @@ std::vector<uint32_t> Actual(const TestStep& test, std::optional<uint64_t> seed,
 constexpr std::optional<uint64_t> kSeeds[] = {std::nullopt, 1, 2};
 
 TEST(AttentionMass, IsTheCpus) {
-  constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
   uint32_t seed = 900;
   size_t told = 0;
   for (const int head_dim : {8, 10, 12, 16, 24, 32, 64, 80, 128, 256}) {
@@ -58,7 +58,7 @@ TEST(AttentionMass, IsTheCpus) {
          {std::pair(1, 1), std::pair(4, 2), std::pair(6, 2), std::pair(5, 1), std::pair(7, 1), std::pair(16, 1)}) {
       if (IsLeftOut(++seed)) continue;
       std::mt19937 random(seed);
-      const TestShape shape = {heads, kv_heads, head_dim, kTypes[seed % 3]};
+      const TestShape shape = {heads, kv_heads, head_dim, kKvTypes[seed % std::size(kKvTypes)]};
       SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
       TestStep test = RandomStep(shape, 3, 6, random);
       WantMass(heads, seed % 2 == 0 ? 1 : 50, random, test.plan);

@@ -46,9 +46,9 @@ void ExpectBits(const TestStep& test, Manner manner, int padding, std::optional<
                 const std::vector<float>& expected) {
   StepOnDevice on(test, padding, seed);
   Stream& stream = on.device.stream();
-  ASSERT_TRUE(
-      TurnAndWrite(stream, on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys, on.values, on.pages)
-          .ok());
+  ASSERT_TRUE(TurnAndWrite(stream, on.step, kTestLayer, test.shape.heads, /*pairs=*/0, on.queries, on.keys, nullptr,
+                           on.values, on.pages)
+                  .ok());
   const size_t operand_bytes = OperandBytes(on.step.num_rows, test.shape.query_columns());
   OperandRows out = {.floats = on.NewRows(test.shape.query_columns())};
   if (test.shape.query_columns() % 32 == 0) out.quantized = on.device.New<uint8_t>(operand_bytes);
@@ -73,13 +73,12 @@ void ExpectBits(const TestStep& test, Manner manner, int padding, std::optional<
 
 // All widths; ratios and KV types take turns, and so do orders of the device.
 std::vector<TestShape> Shapes() {
-  constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
   constexpr std::pair<int, int> kHeads[] = {{1, 1}, {4, 2}, {3, 1}, {8, 2}, {5, 1}, {7, 1}, {8, 1}};
   std::vector<TestShape> shapes;
   for (const int head_dim : {8, 10, 12, 16, 24, 32, 64, 80, 96, 128, 256}) {
-    for (int i = 0; i < 4; ++i) {
+    for (int i = 0; i < 5; ++i) {
       const auto& [heads, kv_heads] = kHeads[shapes.size() % std::size(kHeads)];
-      shapes.push_back({heads, kv_heads, head_dim, kTypes[shapes.size() % 3]});
+      shapes.push_back({heads, kv_heads, head_dim, kKvTypes[shapes.size() % std::size(kKvTypes)]});
     }
   }
   shapes.push_back({20, 1, 16, KvType::kF16});  // more heads than a block takes
@@ -111,7 +110,7 @@ TEST(Attention, Tiles) {
 
 // More pages than one window of weights, and more rows than fill the device.
 TEST(Attention, ManyPagesAndManyRows) {
-  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (const KvType type : kKvTypes) {
     SCOPED_TRACE(KvTypeName(type));
     std::mt19937 random(7);
     TestStep test = RandomStep({4, 1, 16, type}, 1, 1, random);

@@ -186,14 +186,15 @@ class CudaOps final : public Ops {
   }
 
   void RopeAndWriteKv(const StepView& view, int layer, int heads, int kv_heads, const Rotation& rotation,
-                      Activations& queries, Activations& keys, const Activations& values, PageMemory& pages) override {
+                      Activations& queries, Activations& keys, const WeightVector* key_shift, const Activations& values,
+                      PageMemory& pages) override {
     const Step& step = Cast(view).step;
     const CudaVector& frequencies = Cast(*rotation.inverse_frequencies);
     if (!std::exchange(has_turns_, true)) {
       Queue(kernels_.make_turns, step, Turning{frequencies.data, frequencies.size, rotation.magnitude});
     }
     Queue(kernels_.turn_and_write, step, layer, heads, frequencies.size, Floats(queries), Floats(keys),
-                                 Cast(values).view.floats, Cast(pages).view);
+          key_shift == nullptr ? nullptr : Cast(*key_shift).data, Cast(values).view.floats, Cast(pages).view);
   }
 
   void Attention(const StepView& view, int layer, int heads, const Activations& queries, const PageMemory& pages,

@@ -63,10 +63,11 @@ struct Kernels {
   // --- Attention ---
   // Fills Step::turns (rotation.cu.cc).
   absl::Status (*make_turns)(Stream& stream, const Step& step, const Turning& turning);
-  // Turns queries and keys in place, and writes keys and values to R, and to K where kept_index >= 0; faults.
+  // Turns queries and keys in place, adds key_shift to keys, unless it is null, and writes keys and values to R, and to
+  // K where kept_index >= 0; faults.
   absl::Status (*turn_and_write)(Stream& stream, const Step& step, int layer, int heads, int pairs,
-                                 const FloatRows& queries, const FloatRows& keys, const FloatRows& values,
-                                 const Pages& pages);
+                                 const FloatRows& queries, const FloatRows& keys, const float* key_shift,
+                                 const FloatRows& values, const Pages& pages);
   // Ops::Attention, with the pages of each row divided among blocks of threads: for few rows. most_pages: no row sees
   // more, K and R together. scores: SplitScoresBytes, of no meaning before and after (split_attention.cu.cc).
   absl::Status (*attend_split)(Stream& stream, const DeviceProperties& device, const Step& step, int layer, int heads,

@@ -16,9 +16,11 @@ constexpr int kThreads = 256;
 constexpr int kParts = 4;  // of a thread
 
 struct PartShape {
-  int parts;       // of a row
-  int head_bytes;  // of a row in a part, in a frame
-  int row_bytes;   // the same in a page
+  int parts;         // of a row
+  int head_bytes;    // of a row in a part, in a frame: numbers, then scales
+  int number_bytes;  // of these the numbers
+  int row_bytes;     // those in a page, whose scales lie behind the numbers of all rows
+  __device__ int scale_bytes() const { return head_bytes - number_bytes; }
 };
 
 // A grid of (pieces of all rows, parts / kParts).
@@ -31,9 +33,12 @@ __global__ void __launch_bounds__(kThreads)
   const RowRef ref = rows[row];
   if (!to_frame && ref.page == kNoPage) return;
   const size_t in_row = i % pieces * sizeof(Piece);
-  const size_t in_page = size_t{ref.index} * shape.row_bytes + in_row, in_frame = row * shape.head_bytes + in_row;
+  const size_t number_bytes = shape.number_bytes, in_frame = row * shape.head_bytes + in_row;
+  const size_t in_page = in_row < number_bytes ? size_t{ref.index} * shape.row_bytes + in_row
+                                               : size_t{kPageRows} * shape.row_bytes +
+                                                     size_t{ref.index} * shape.scale_bytes() + (in_row - number_bytes);
   const auto paged = [&](int part) {
-    const size_t begin = (size_t{ref.page} * shape.parts + part) * kPageRows * shape.row_bytes;
+    const size_t begin = (size_t{ref.page} * shape.parts + part) * kPageRows * (shape.row_bytes + shape.scale_bytes());
     return reinterpret_cast<Piece*>(pages + begin + in_page);
   };
   const auto framed = [&](int part) {
@@ -54,8 +59,9 @@ __global__ void __launch_bounds__(kThreads)
 template <bool to_frame>
 absl::Status Move(Stream& stream, const Pages& pages, const RowRef* rows, int count, uint8_t* frame) {
   if (count == 0) return absl::OkStatus();
-  const int element = pages.type == KvType::kF32 ? 4 : 2;
-  const PartShape shape = {2 * pages.layers * pages.kv_heads, pages.head_dim * element, pages.stride() * element};
+  const int element = KvTypeBytes(pages.type);
+  const PartShape shape = {2 * pages.layers * pages.kv_heads, static_cast<int>(KvPartBytes(pages.type, pages.head_dim)),
+                           pages.head_dim * element, pages.stride() * element};
   const auto launch = [&]<typename Piece>() {
     const size_t threads = size_t(count) * (shape.head_bytes / sizeof(Piece));
     return Launch(stream,
@@ -65,7 +71,8 @@ absl::Status Move(Stream& stream, const Pages& pages, const RowRef* rows, int co
                   MoveRows<to_frame, Piece>, shape, pages.data, rows, count, frame);
   };
   // Rows of a frame lie one behind the other.
-  const size_t alignment = reinterpret_cast<uintptr_t>(frame) | static_cast<size_t>(shape.head_bytes);
+  const size_t alignment = reinterpret_cast<uintptr_t>(frame) | static_cast<size_t>(shape.head_bytes) |
+                           static_cast<size_t>(shape.number_bytes);
   if (alignment % 16 == 0) return launch.template operator()<uint4>();
   if (alignment % 8 == 0) return launch.template operator()<uint2>();
   if (alignment % 4 == 0) return launch.template operator()<uint32_t>();

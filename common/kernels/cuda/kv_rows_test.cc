@@ -15,17 +15,22 @@ namespace {
 constexpr uint32_t kPages = 5;
 constexpr std::optional<uint64_t> kSeeds[] = {std::nullopt, 1, 2};
 
-// Where a row's keys (part 2 * head) and values (+ 1) of a layer begin, by arrays.h.
-size_t ByteOf(const Pages& pages, RowRef row, int layer, int part) {
+// Where byte `at` of a row's keys (part 2 * head) or values (+ 1) of a layer lies, by arrays.h.
+size_t ByteOf(const Pages& pages, RowRef row, int layer, int part, size_t at) {
   const size_t heads = (size_t{row.page} * pages.layers + layer) * pages.kv_heads + part / 2;
-  return ((heads * 2 + part % 2) * kPageRows + row.index) * pages.stride() * KvTypeBytes(pages.type);
+  const size_t row_bytes = pages.stride() * KvTypeBytes(pages.type),
+               number_bytes = pages.head_dim * KvTypeBytes(pages.type);
+  const size_t scale_bytes = KvPartBytes(pages.type, pages.head_dim) - number_bytes;
+  const size_t begin = (heads * 2 + part % 2) * kPageRows * (row_bytes + scale_bytes);
+  if (at < number_bytes) return begin + row.index * row_bytes + at;
+  return begin + kPageRows * row_bytes + row.index * scale_bytes + at - number_bytes;
 }
 
 // Every size of what can be copied at once: head_dim 10 and 12 of both sizes of elements, and a frame that begins
 // anywhere.
 TEST(KvRows, GoAndCome) {
   uint32_t seed = 0;
-  for (const KvType type : {KvType::kF32, KvType::kF16}) {
+  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kQ8}) {
     for (const int head_dim : {8, 10, 12, 14, 64, 80, 128}) {
       for (const size_t offset : {0, 2, 4, 8}) {
         if (offset % KvTypeBytes(type) != 0) continue;
@@ -42,7 +47,7 @@ TEST(KvRows, GoAndCome) {
         std::shuffle(rows.begin(), rows.end(), random);
         rows.resize(1 + random() % 40);
         const int count = static_cast<int>(rows.size());
-        const size_t bytes = rows.size() * shape.row_bytes(), head_bytes = size_t(head_dim) * KvTypeBytes(type);
+        const size_t bytes = rows.size() * shape.row_bytes();
 
         pages.data = device.Upload(memory);
         uint8_t* frame = device.New<uint8_t>(offset + bytes) + offset;
@@ -52,8 +57,9 @@ TEST(KvRows, GoAndCome) {
         for (int layer = 0; layer < pages.layers; ++layer) {
           for (int part = 0; part < 2 * pages.kv_heads; ++part) {
             for (const RowRef& row : rows) {
-              ASSERT_EQ(std::memcmp(&gathered[at], &memory[ByteOf(pages, row, layer, part)], head_bytes), 0) << at;
-              at += head_bytes;
+              for (size_t i = 0; i < shape.part_bytes(); ++i, ++at) {
+                ASSERT_EQ(gathered[at], memory[ByteOf(pages, row, layer, part, i)]) << at;
+              }
             }
           }
         }
@@ -65,8 +71,10 @@ TEST(KvRows, GoAndCome) {
           if (row.page == kNoPage) continue;
           for (int layer = 0; layer < pages.layers; ++layer) {
             for (int part = 0; part < 2 * pages.kv_heads; ++part) {
-              const size_t byte = ByteOf(pages, row, layer, part);
-              std::memcpy(&expected[byte], &memory[byte], head_bytes);
+              for (size_t i = 0; i < shape.part_bytes(); ++i) {
+                const size_t byte = ByteOf(pages, row, layer, part, i);
+                expected[byte] = memory[byte];
+              }
             }
           }
         }

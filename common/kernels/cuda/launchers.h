@@ -27,7 +27,7 @@ absl::Status Multiply(Stream& stream, const DeviceProperties& device, int rows, 
 // rotation.cu.cc
 absl::Status MakeTurns(Stream& stream, const Step& step, const Turning& turning);
 absl::Status TurnAndWrite(Stream& stream, const Step& step, int layer, int heads, int pairs, const FloatRows& queries,
-                          const FloatRows& keys, const FloatRows& values, const Pages& pages);
+                          const FloatRows& keys, const float* key_shift, const FloatRows& values, const Pages& pages);
 
 // split_attention.cu.cc
 absl::Status AttendSplit(Stream& stream, const DeviceProperties& device, const Step& step, int layer, int heads,

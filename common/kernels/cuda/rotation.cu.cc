@@ -61,12 +61,46 @@ __device__ bool IsFinite(float2 pair) {
   return (__float_as_uint(pair.x) & kExponent) != kExponent && (__float_as_uint(pair.y) & kExponent) != kExponent;
 }
 
+// A pair as a page has it.
+template <typename T>
+struct KvPair {
+  PairOf<T> pair;
+  __half scale;  // where the type has some
+  bool is_finite;
+};
+
+// Where the type has scales, 16 neighbouring threads of a warp, from a multiple of 16 on, hold a block, or its first
+// pairs and zeros, and all of them call: the arithmetic of RoundQ8Block (common/kernels/q8.h).
+template <typename T>
+__device__ KvPair<T> RoundPair(float2 x) {
+  if constexpr (!kHasScales<T>) {
+    const PairOf<T> pair = Rounded<T>(x);
+    return {pair, {}, IsFinite(FloatsOf(pair))};
+  } else {
+    constexpr unsigned kMagnitude = 0x7fffffff, kInfinity = 0x7f800000;
+    constexpr uint16_t kHalfInfinity = 0x7c00, kHalfNan = 0x7e00;
+    const unsigned block = 0xffffu << threadIdx.x % 32 / 16 * 16;
+    unsigned largest = max(__float_as_uint(x.x) & kMagnitude, __float_as_uint(x.y) & kMagnitude);
+#pragma unroll
+    for (int m = 8; m > 0; m /= 2) largest = max(largest, __shfl_xor_sync(block, largest, m));
+    const float wanted = __uint_as_float(largest) / 127.0f;
+    uint16_t scale = __half_as_ushort(__float2half_rn(wanted));
+    if (__half2float(__ushort_as_half(scale)) < wanted) ++scale;
+    if (largest > kInfinity) scale = kHalfNan;
+    const bool is_finite = scale < kHalfInfinity;
+    if (scale == 0 || !is_finite) return {{}, __ushort_as_half(scale), is_finite};
+    const float inverse = 1.0f / __half2float(__ushort_as_half(scale));
+    const auto quant = [&](float value) { return static_cast<int8_t>(__float_as_uint(value * inverse + 12582912.0f)); };
+    return {{quant(x.x), quant(x.y)}, __ushort_as_half(scale), true};
+  }
+}
+
 // A grid of (rows, 1 + parts of the queries): the first block of a row has all its keys and values, because whether
 // they are numbers is told of all of them.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
-    TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys, FloatRows values,
-                    Pages pages) {
+    TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys,
+                    const float* key_shift, FloatRows values, Pages pages) {
   StartNext();
   WaitForPrevious();
   const float2* turns = reinterpret_cast<const float2*>(step.turns) + size_t{blockIdx.x} * pairs;
@@ -85,20 +119,36 @@ __global__ void __launch_bounds__(kThreads)
   const PageId recent = step.pages[row.recent_pages + row.position / kPageRows];
   const PageId kept = row.kept_index >= 0 ? step.pages[row.kept_pages + row.kept_index / kPageRows] : kNoPage;
   bool was_finite = true, is_finite = true;
-  const int head_pairs = pages.head_dim / 2;
-  for (int i = threadIdx.x; i < pages.kv_heads * head_pairs; i += kThreads) {
-    const int head = i / head_pairs, pair = i % head_pairs;
-    float2* at = pair_of(keys, head, pair);
-    float2 key = *at;
-    if (pair < pairs) *at = key = Turn(key, turns[pair]);
-    const float2 value = *pair_of(values, head, pair);
-    const PairOf<T> rounded_key = Rounded<T>(key), rounded_value = Rounded<T>(value);
+  const int head_pairs = pages.head_dim / 2, scales = ScalesOfRow<T>(pages.head_dim);
+  constexpr int kBlockPairs = kScaleBlock / 2;
+  const int lanes = kHasScales<T> ? scales * kBlockPairs : head_pairs;  // of a head: whole blocks
+  for (int i = threadIdx.x; i < pages.kv_heads * lanes; i += kThreads) {
+    const int head = i / lanes, pair = i % lanes;
+    const bool is_there = pair < head_pairs;
+    float2 key = {}, value = {};
+    if (is_there) {
+      float2* at = pair_of(keys, head, pair);
+      key = *at;
+      if (pair < pairs) key = Turn(key, turns[pair]);
+      if (key_shift != nullptr) {
+        const float* shift = key_shift + head * pages.head_dim + 2 * pair;
+        key = {key.x + shift[0], key.y + shift[1]};
+      }
+      *at = key;
+      value = *pair_of(values, head, pair);
+    }
+    const KvPair<T> rounded_key = RoundPair<T>(key), rounded_value = RoundPair<T>(value);
     was_finite &= IsFinite(key) && IsFinite(value);
-    is_finite &= IsFinite(FloatsOf(rounded_key)) && IsFinite(FloatsOf(rounded_value));
+    is_finite &= rounded_key.is_finite && rounded_value.is_finite;
     const auto store = [&](PageId page, uint32_t index) {
-      const uint32_t element = index * pages.stride() + 2 * pair;
-      *reinterpret_cast<PairOf<T>*>(KeysOf<T>(pages, page, layer, head) + element) = rounded_key;
-      *reinterpret_cast<PairOf<T>*>(ValuesOf<T>(pages, page, layer, head) + element) = rounded_value;
+      const auto store_part = [&](T* numbers, const KvPair<T>& rounded) {
+        if (is_there) *reinterpret_cast<PairOf<T>*>(numbers + index * pages.stride() + 2 * pair) = rounded.pair;
+        if (kHasScales<T> && pair % kBlockPairs == 0) {
+          ScalesBehind(numbers, pages.stride())[index * scales + pair / kBlockPairs] = rounded.scale;
+        }
+      };
+      store_part(KeysOf<T>(pages, page, layer, head), rounded_key);
+      store_part(ValuesOf<T>(pages, page, layer, head), rounded_value);
     };
     store(recent, row.position % kPageRows);
     if (row.kept_index >= 0) store(kept, row.kept_index % kPageRows);
@@ -118,14 +168,15 @@ absl::Status MakeTurns(Stream& stream, const Step& step, const Turning& turning)
 }
 
 absl::Status TurnAndWrite(Stream& stream, const Step& step, int layer, int heads, int pairs, const FloatRows& queries,
-                          const FloatRows& keys, const FloatRows& values, const Pages& pages) {
+                          const FloatRows& keys, const float* key_shift, const FloatRows& values, const Pages& pages) {
   if (step.num_rows == 0) return absl::OkStatus();
   const LaunchShape shape = {.grid = {static_cast<unsigned>(step.num_rows),
                                       1 + static_cast<unsigned>((heads * pairs + kThreads - 1) / kThreads)},
                              .block = {kThreads},
                              .early = true};
   return ForElement(pages.type, [&]<typename T>() {
-    return Launch(stream, shape, TurnAndWriteRow<T>, step, layer, heads, pairs, queries, keys, values, pages);
+    return Launch(stream, shape, TurnAndWriteRow<T>, step, layer, heads, pairs, queries, keys, key_shift, values,
+                  pages);
   });
 }
 

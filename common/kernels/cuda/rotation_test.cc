@@ -82,13 +82,16 @@ struct Written {
 
 constexpr int kLayersInTurn[] = {1, 0};  // the least one of a fault is not the first
 
-Written OnCpu(const TestStep& test, const std::vector<float>& frequencies, float magnitude) {
+// shift: of keys; empty: none.
+Written OnCpu(const TestStep& test, const std::vector<float>& frequencies, float magnitude,
+              const std::vector<float>& shift) {
   StepOnCpu cpu(test);
   const std::unique_ptr<WeightVector> vector = *cpu.ops->LoadVector(frequencies);
+  const std::unique_ptr<WeightVector> key_shift = shift.empty() ? nullptr : *cpu.ops->LoadVector(shift);
   const Ops::Rotation rotation = {test.shape.head_dim, vector.get(), magnitude};
   for (const int layer : kLayersInTurn) {
     cpu.ops->RopeAndWriteKv(*cpu.step, layer, test.shape.heads, test.shape.kv_heads, rotation, *cpu.queries, *cpu.keys,
-                            *cpu.values, *cpu.pages);
+                            key_shift.get(), *cpu.values, *cpu.pages);
   }
   const int rows = static_cast<int>(test.plan.rows.size());
   Written out = {.queries = Download(*cpu.ops, *cpu.queries, rows, test.shape.query_columns()),
@@ -103,17 +106,18 @@ Written OnCpu(const TestStep& test, const std::vector<float>& frequencies, float
   return out;
 }
 
-Written OnDevice(const TestStep& test, const std::vector<float>& frequencies, float magnitude, int padding,
-                 std::optional<uint64_t> seed) {
+Written OnDevice(const TestStep& test, const std::vector<float>& frequencies, float magnitude,
+                 const std::vector<float>& shift, int padding, std::optional<uint64_t> seed) {
   StepOnDevice on(test, padding, seed);
   const int pairs = static_cast<int>(frequencies.size());
   on.step.turns = on.device.New<float>(size_t(on.step.num_rows) * pairs * 2);
   EXPECT_TRUE(MakeTurns(on.device.stream(), on.step,
                         {.inverse_frequencies = on.device.Upload(frequencies), .pairs = pairs, .magnitude = magnitude})
                   .ok());
+  const float* key_shift = shift.empty() ? nullptr : on.device.Upload(shift);
   for (const int layer : kLayersInTurn) {
     EXPECT_TRUE(TurnAndWrite(on.device.stream(), on.step, layer, test.shape.heads, pairs, on.queries, on.keys,
-                             on.values, on.pages)
+                             key_shift, on.values, on.pages)
                     .ok());
   }
   return {.queries = on.DownloadRows(on.queries),
@@ -123,21 +127,21 @@ Written OnDevice(const TestStep& test, const std::vector<float>& frequencies, fl
 }
 
 TEST(Rotation, TurnedRowsGoToTheirPages) {
-  constexpr KvType kTypes[] = {KvType::kF32, KvType::kF16, KvType::kBF16};
   uint32_t seed = 700;
   for (const int head_dim : {8, 10, 12, 16, 24, 32, 64, 80, 128}) {
     for (const auto& [heads, kv_heads] :
          {std::pair(1, 1), std::pair(4, 2), std::pair(6, 2), std::pair(5, 1), std::pair(14, 2), std::pair(8, 1)}) {
       if (IsLeftOut(++seed)) continue;
       std::mt19937 random(seed);
-      const TestShape shape = {heads, kv_heads, head_dim, kTypes[seed % 3]};
+      const TestShape shape = {heads, kv_heads, head_dim, kKvTypes[seed % std::size(kKvTypes)]};
       SCOPED_TRACE(testing::Message() << "seed " << seed << ": " << shape);
       const TestStep test = RandomStep(shape, 3, 8, random);
       const std::vector<float> frequencies =
           Frequencies(seed % 2 == 0 ? head_dim / 2 : 1 + static_cast<int>(random() % (head_dim / 2)));
       const float magnitude = seed % 4 == 0 ? 1.2f : 1.0f;
-      const Written expected = OnCpu(test, frequencies, magnitude);
-      const Written actual = OnDevice(test, frequencies, magnitude, seed % 5, kSeeds[seed % 3]);
+      const std::vector<float> shift = RandomFloats(random, seed % 3 == 0 ? shape.kv_columns() : 0);
+      const Written expected = OnCpu(test, frequencies, magnitude, shift);
+      const Written actual = OnDevice(test, frequencies, magnitude, shift, seed % 5, kSeeds[seed % 3]);
       ASSERT_TRUE(SameNumbers(actual.queries, expected.queries));
       ASSERT_TRUE(SameNumbers(actual.keys, expected.keys));
       ASSERT_EQ(actual.frame, expected.frame);
@@ -149,12 +153,17 @@ TEST(Rotation, TurnedRowsGoToTheirPages) {
 // Infinities, NaN, and numbers that are too large for the type, in any head of keys and values, or in queries, where
 // they are no fault.
 TEST(Rotation, Faults) {
-  for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (const KvType type : kKvTypes) {
     SCOPED_TRACE(KvTypeName(type));
     std::mt19937 random(3);
     TestStep test = RandomStep({4, 2, 16, type}, 1, 1, random);
-    const float too_large = type == KvType::kF16 ? 65520.0f : std::numeric_limits<float>::max();
-    const float fits = type == KvType::kF16 ? 65519.0f : type == KvType::kBF16 ? 3.38e38f : too_large;
+    const float too_large = type == KvType::kF16  ? 65520.0f
+                            : type == KvType::kQ8 ? 127 * 65505.0f
+                                                  : std::numeric_limits<float>::max();
+    const float fits = type == KvType::kF16    ? 65519.0f
+                       : type == KvType::kBF16 ? 3.38e38f
+                       : type == KvType::kQ8   ? 127 * 65504.0f
+                                               : too_large;
     test.plan.rows.clear();
     test.plan.tables = {{.recent = {1}, .kept = {2}}};
     const int columns = test.shape.kv_columns();
@@ -179,9 +188,9 @@ TEST(Rotation, Faults) {
     const size_t rows = test.plan.rows.size();
     test.queries = std::vector<float>(rows * test.shape.query_columns(), kInfinity);
     const std::vector<float> frequencies = Frequencies(4);  // the latter half of a head stays
-    const Written expected = OnCpu(test, frequencies, 1);
+    const Written expected = OnCpu(test, frequencies, 1, {});
     for (const std::optional<uint64_t> seed : kSeeds) {
-      EXPECT_EQ(OnDevice(test, frequencies, 1, 0, seed).faults, expected.faults);
+      EXPECT_EQ(OnDevice(test, frequencies, 1, {}, 0, seed).faults, expected.faults);
     }
     const uint32_t overflow = type == KvType::kF32 ? kNoFault : 1;
     EXPECT_EQ(expected.faults, std::vector<uint32_t>({kNoFault, overflow, overflow, kNoFault, 0, 0, 0, kNoFault}));
@@ -191,7 +200,7 @@ TEST(Rotation, Faults) {
 TEST(Rotation, NothingOfNoRows) {
   TestDevice device(std::nullopt);
   EXPECT_TRUE(MakeTurns(device.stream(), {}, {.pairs = 4}).ok());
-  EXPECT_TRUE(TurnAndWrite(device.stream(), {}, 0, 1, 4, {}, {}, {}, {}).ok());
+  EXPECT_TRUE(TurnAndWrite(device.stream(), {}, 0, 1, 4, {}, {}, nullptr, {}, {}).ok());
 }
 
 }  // namespace

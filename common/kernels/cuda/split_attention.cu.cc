@@ -31,11 +31,6 @@ __device__ float* ScoresOf(float* scores, const StepRow& row, int heads, int hea
 
 // --- Scores ---
 
-template <typename T>
-size_t KeyBytes(const Pages& pages) {  // of a page, for one warp
-  return size_t{kPageRows} * KeyStride<T>(pages.stride()) * sizeof(T);
-}
-
 // A grid of (parts, groups of heads, rows); kHeads is no less than a group. Warps take pages in turn.
 template <typename T, int kHeads>
 __global__ void __launch_bounds__(32 * kMostWarps, 1)
@@ -47,9 +42,10 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1)
   const uint32_t seen_pages = SeenPages(row);
   if (blockIdx.x * warps >= seen_pages) return;
   const HeadGroup group = GroupOf(groups, blockIdx.y);
-  const int stride = pages.stride(), key_stride = KeyStride<T>(stride);
+  const int stride = pages.stride();
   float* scaled = reinterpret_cast<float*>(SharedMemory());
-  T* keys = reinterpret_cast<T*>(scaled + kHeads * stride) + warp * static_cast<int>(kPageRows) * key_stride;
+  uint8_t* const all_keys = reinterpret_cast<uint8_t*>(scaled + kHeads * stride);
+  T* keys = reinterpret_cast<T*>(all_keys + warp * KeyBytes<T>(stride, pages.head_dim));
   const float* query = queries.data + size_t{blockIdx.z} * queries.stride + group.first * pages.head_dim;
   const float scale = QueryScale(pages.head_dim);
 #pragma unroll
@@ -62,13 +58,13 @@ __global__ void __launch_bounds__(32 * kMostWarps, 1)
   __syncthreads();
   for (uint32_t i = blockIdx.x * warps + warp; i < seen_pages; i += gridDim.x * warps) {
     const PagePlace place = PlaceOf(row, step.pages, i);
-    CopyRowsAsync(KeysOf<T>(pages, place.page, layer, group.kv_head), stride, SeenOf(row, place), lane, 32, keys,
-                  key_stride);
+    CopyKeysAsync(KeysOf<T>(pages, place.page, layer, group.kv_head), stride, pages.head_dim, SeenOf(row, place), lane,
+                  32, keys);
     CommitCopies();
     WaitForCopies<0>();
     __syncwarp();
     float of_row[kHeads];
-    ScoreKey(scaled, keys + lane * key_stride, pages.head_dim, of_row);
+    ScoreKey(scaled, keys, stride, lane, pages.head_dim, of_row);
 #pragma unroll
     for (int head = 0; head < kHeads; ++head) {
       if (head >= group.count) break;
@@ -91,6 +87,7 @@ struct ValueMemory {
   float corrections[kMostHeads][kWindow];  // what they were before, then the correction
   float page_sums[kMostHeads][kWindow];
   Softmax softmax[kMostHeads];
+  __half scales[kStages][kHasScales<T> ? kPageRows * ScaleBlocks(kMostHeadDim) : 1];  // of the values
   float weights[1][kWindow][kPageRows];  // [heads]; in the end their values, [heads][kColumns]
 };
 template <typename T>
@@ -115,7 +112,10 @@ __global__ void __launch_bounds__(32 * kMostHeads, 1)
     if (index < seen_pages) {
       constexpr int kPiece = 16 / sizeof(T), kPieces = kColumns / kPiece;
       const SeenRows seen = SeenOf(row, next);
-      const T* values = ValuesOf<T>(pages, next.page, layer, group.kv_head) + first_column;
+      T* const page_values = ValuesOf<T>(pages, next.page, layer, group.kv_head);
+      CopyScalesAsync<T>(ScalesBehind(page_values, pages.stride()), pages.head_dim, thread, blockDim.x,
+                         memory.scales[index % kStages]);
+      const T* values = page_values + first_column;
       const int width = pages.stride() - first_column;
       for (int i = seen.begin * kPieces + thread; i < seen.end * kPieces; i += blockDim.x) {
         const int in_page = i / kPieces, piece = i % kPieces * kPiece;
@@ -183,6 +183,10 @@ __global__ void __launch_bounds__(32 * kMostHeads, 1)
       load(first + page + kStages - 1);
       if (first_head >= group.count) continue;
       const T(*values)[kColumns] = memory.values[(first + page) % kStages];
+      // Of the lane's columns, of row 0; what lies behind the head does the last block's again.
+      const int row_scales = ScalesOfRow<T>(pages.head_dim);
+      const __half* scales = memory.scales[(first + page) % kStages] +
+                             min((first_column + 2 * lane) / static_cast<int>(kScaleBlock), max(row_scales - 1, 0));
       const float* weights[kHeads];
 #pragma unroll
       for (int h = 0; h < kHeads; ++h) {
@@ -196,7 +200,9 @@ __global__ void __launch_bounds__(32 * kMostHeads, 1)
         const float2 pair = LoadPair(&values[in_page][2 * lane]);
 #pragma unroll
         for (int h = 0; h < kHeads; ++h) {
-          sums[h] = {__fmaf_rn(weight[h], pair.x, sums[h].x), __fmaf_rn(weight[h], pair.y, sums[h].y)};
+          float scaled = weight[h];
+          if constexpr (kHasScales<T>) scaled *= __half2float(scales[in_page * row_scales]);
+          sums[h] = {__fmaf_rn(scaled, pair.x, sums[h].x), __fmaf_rn(scaled, pair.y, sums[h].y)};
         }
       };
       const auto add_one = [&](int in_page) {
@@ -263,7 +269,7 @@ absl::Status AttendSplit(Stream& stream, const DeviceProperties& device, const S
       // A page a block as long as that does not fill the device; no more blocks than fill it a few times.
       int warps = size_t(group_rows) * most_pages < 4 * size_t(device.multiprocessors) ? 1 : kMostWarps;
       const size_t query_bytes = size_t{kHeads} * pages.stride() * sizeof(float);
-      const auto bytes = [&] { return query_bytes + warps * KeyBytes<T>(pages); };
+      const auto bytes = [&] { return query_bytes + warps * KeyBytes<T>(pages.stride(), pages.head_dim); };
       while (warps > 1 && bytes() > static_cast<size_t>(device.shared_bytes)) --warps;
       const int parts = std::min((most_pages + warps - 1) / warps, 1 + 16 * device.multiprocessors / group_rows);
       return Launch(stream,

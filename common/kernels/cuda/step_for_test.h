@@ -58,8 +58,10 @@ inline std::vector<float> RandomFloats(std::mt19937& random, size_t count) {
 // Of so many rows, in the order of a frame.
 inline std::vector<uint8_t> RandomFrame(std::mt19937& random, const RowShape& shape, size_t rows) {
   std::vector<uint8_t> frame(rows * shape.row_bytes());
-  const std::vector<float> values = RandomFloats(random, frame.size() / KvTypeBytes(shape.type));
-  scalar::ToKv(shape.type, values.data(), static_cast<int>(values.size()), frame.data());
+  for (size_t at = 0; at < frame.size(); at += shape.part_bytes()) {
+    const std::vector<float> values = RandomFloats(random, shape.head_dim);
+    scalar::ToKv(shape.type, values.data(), static_cast<int>(values.size()), &frame[at]);
+  }
   return frame;
 }
 

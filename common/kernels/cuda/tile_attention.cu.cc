@@ -26,16 +26,22 @@ constexpr int kQueries = 8;    // of a warp
 constexpr int kThreadsOfHead = kTileRows / kQueries * 32;
 constexpr int kMostPairs = kMostHeadDim / 64;  // of a lane
 
-// Of keys, [kPageRows][KeyStride], and values, [kPageRows][stride].
+// Of keys, and values, [kPageRows][stride], both with their scales.
 template <typename T>
-constexpr size_t StageBytes(int stride) {
-  return kPageRows * (KeyStride<T>(stride) + stride) * sizeof(T);
+constexpr size_t StageBytes(int stride, int head_dim) {
+  return KeyBytes<T>(stride, head_dim) + kPageRows * (stride * sizeof(T) + ScalesOfRow<T>(head_dim) * sizeof(__half));
+}
+// So often are weights there: once, or times the scales of each block of the head.
+template <typename T>
+__device__ constexpr int WeightCopies(int head_dim) {
+  return kHasScales<T> ? ScalesOfRow<T>(head_dim) : 1;
 }
 // The tile's rows, then for each query of a full tile stride floats and kPageRows weights, then the stages.
 template <typename T>
-constexpr size_t TileBytes(int heads, int stride, int stages) {
+constexpr size_t TileBytes(int heads, int stride, int head_dim, int stages) {
   const size_t queries = kTileRows * heads;
-  return kTileRows * sizeof(StepRow) + queries * (stride + kPageRows) * sizeof(float) + stages * StageBytes<T>(stride);
+  return kTileRows * sizeof(StepRow) + queries * (stride + kPageRows * WeightCopies<T>(head_dim)) * sizeof(float) +
+         stages * StageBytes<T>(stride, head_dim);
 }
 
 // A bit for each row of a page.
@@ -44,10 +50,12 @@ __device__ uint32_t MaskOf(SeenRows seen) {
 }
 
 // Takes the rows of a page that each query sees into the sums of the values. all_seen: all queries see all rows.
+// weights: [copies][kQueries][kPageRows].
 template <bool all_seen, typename T, int pairs>
 __device__ void AddValues(const T* values, int stride, const int (&columns)[pairs], const float* weights,
                           const uint32_t (&seen)[kQueries], float2 (&sums)[kQueries][pairs]) {
   constexpr int kRows = pairs < 4 ? 4 : 2;  // at once
+  constexpr int kCopies = kHasScales<T> ? pairs : 1;  // that a lane reads
   for (int row = 0; row < static_cast<int>(kPageRows); row += kRows) {
     float2 of_rows[kRows][pairs];
 #pragma unroll
@@ -57,19 +65,25 @@ __device__ void AddValues(const T* values, int stride, const int (&columns)[pair
     }
 #pragma unroll
     for (int q = 0; q < kQueries; ++q) {
-      float of_query[4];
-      if constexpr (kRows == 4) {
-        *reinterpret_cast<float4*>(of_query) = *reinterpret_cast<const float4*>(weights + q * kPageRows + row);
-      } else {
-        *reinterpret_cast<float2*>(of_query) = *reinterpret_cast<const float2*>(weights + q * kPageRows + row);
+      float4 of_query[kCopies];
+#pragma unroll
+      for (int k = 0; k < kCopies; ++k) {
+        const int copy = kHasScales<T> ? columns[k] / static_cast<int>(kScaleBlock) : 0;
+        const float* from = weights + (copy * kQueries + q) * static_cast<int>(kPageRows) + row;
+        if constexpr (kRows == 4) {
+          of_query[k] = *reinterpret_cast<const float4*>(from);
+        } else {
+          *reinterpret_cast<float2*>(&of_query[k]) = *reinterpret_cast<const float2*>(from);
+        }
       }
 #pragma unroll
       for (int i = 0; i < kRows; ++i) {
         if (!all_seen && (seen[q] >> (row + i) & 1) == 0) continue;
 #pragma unroll
         for (int p = 0; p < pairs; ++p) {
-          sums[q][p] = {__fmaf_rn(of_query[i], of_rows[i][p].x, sums[q][p].x),
-                        __fmaf_rn(of_query[i], of_rows[i][p].y, sums[q][p].y)};
+          const float weight = reinterpret_cast<const float*>(&of_query[kHasScales<T> ? p : 0])[i];
+          sums[q][p] = {__fmaf_rn(weight, of_rows[i][p].x, sums[q][p].x),
+                        __fmaf_rn(weight, of_rows[i][p].y, sums[q][p].y)};
         }
       }
     }
@@ -84,13 +98,16 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
   const int thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
   const RowTile tile = tiles[gridDim.x - 1 - blockIdx.x];  // a prompt's last rows see the most: they begin first
   const HeadGroup group = GroupOf(groups, blockIdx.y);
-  const int head_dim = pages.head_dim, stride = pages.stride(), key_stride = KeyStride<T>(stride);
+  const int head_dim = pages.head_dim, stride = pages.stride(), copies = WeightCopies<T>(head_dim);
   StepRow* rows = reinterpret_cast<StepRow*>(SharedMemory());
   float* all_queries = reinterpret_cast<float*>(rows + kTileRows);
   float* all_weights = all_queries + static_cast<int>(kTileRows) * groups.size * stride;
-  uint8_t* all_stages = reinterpret_cast<uint8_t*>(all_weights + kTileRows * groups.size * kPageRows);
+  uint8_t* all_stages = reinterpret_cast<uint8_t*>(all_weights + kTileRows * groups.size * kPageRows * copies);
   const auto keys_of = [&](int index) {
-    return reinterpret_cast<T*>(all_stages + index % stages * StageBytes<T>(stride));
+    return reinterpret_cast<T*>(all_stages + index % stages * StageBytes<T>(stride, head_dim));
+  };
+  const auto values_behind = [&](T* keys) {
+    return reinterpret_cast<T*>(reinterpret_cast<uint8_t*>(keys) + KeyBytes<T>(stride, head_dim));
   };
 
   StepRow any = step.rows[tile.begin];  // sees all that any of the rows sees
@@ -104,11 +121,13 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
   PagePlace next = PlaceOf(any, step.pages, 0);  // one page ahead: who loads does not wait for its id
   const auto load = [&](int index) {
     if (index < seen_pages) {
-      const T* from = KeysOf<T>(pages, next.page, layer, group.kv_head);
-      T* to = keys_of(index);
+      T *const keys = keys_of(index), *const values = values_behind(keys);
+      T* const from = ValuesOf<T>(pages, next.page, layer, group.kv_head);
       const SeenRows seen = SeenOf(any, next);
-      CopyRowsAsync(from, stride, seen, thread, blockDim.x, to, key_stride);
-      CopyRowsAsync(from + kPageRows * stride, stride, seen, thread, blockDim.x, to + kPageRows * key_stride, stride);
+      CopyKeysAsync(KeysOf<T>(pages, next.page, layer, group.kv_head), stride, head_dim, seen, thread, blockDim.x,
+                    keys);
+      CopyRowsAsync(from, stride, seen, thread, blockDim.x, values, stride);
+      CopyScalesAsync<T>(ScalesBehind(from, stride), head_dim, thread, blockDim.x, ScalesBehind(values, stride));
       if (index + 1 < seen_pages) next = PlaceOf(any, step.pages, index + 1);
     }
     CommitCopies();
@@ -122,7 +141,7 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
   const auto row_of = [&](int q) { return min((first_query + q) / group.count, static_cast<int>(tile.count) - 1); };
   const auto column_of = [&](int q) { return (group.first + (first_query + q) % group.count) * head_dim; };
   float* scaled = all_queries + first_query * stride;  // by QueryAt; in the end the values
-  float* weights = all_weights + first_query * static_cast<int>(kPageRows);
+  float* weights = all_weights + first_query * static_cast<int>(kPageRows) * copies;
   const float scale = QueryScale(head_dim);
   uint32_t packed_rows = 0;  // four bits each
 #pragma unroll
@@ -154,23 +173,27 @@ __global__ void __launch_bounds__(kMostHeads* kThreadsOfHead, pairs < kMostPairs
       seen_by_any |= seen[q];
     }
     if (here > 0 && seen_by_any != 0) {
-      const T* keys = keys_of(index);
-      const T* values = keys + static_cast<int>(kPageRows) * key_stride;
+      T *const keys = keys_of(index), *const values = values_behind(keys);
       float scores[kQueries];
-      ScoreKey(scaled, keys + lane * key_stride, head_dim, scores);
+      ScoreKey(scaled, keys, stride, lane, head_dim, scores);
 #pragma unroll
       for (int q = 0; q < kQueries; ++q) {
         if (seen[q] == 0) continue;
-        const float correction =
-            TakePage(scores[q], (seen[q] >> lane & 1) != 0, softmax[q], weights[q * kPageRows + lane]);
+        float weight;
+        const float correction = TakePage(scores[q], (seen[q] >> lane & 1) != 0, softmax[q], weight);
+        for (int copy = 0; copy < copies; ++copy) {
+          float& at = weights[(copy * kQueries + q) * static_cast<int>(kPageRows) + lane];
+          at = weight;
+          if constexpr (kHasScales<T>) at *= __half2float(ScalesBehind(values, stride)[lane * copies + copy]);
+        }
 #pragma unroll
         for (int p = 0; p < pairs; ++p) sums[q][p] = {sums[q][p].x * correction, sums[q][p].y * correction};
       }
       __syncwarp();
       if (seen_by_all == ~0u) {
-        AddValues<true>(values, stride, columns, weights, seen, sums);
+        AddValues<true, T>(values, stride, columns, weights, seen, sums);
       } else {
-        AddValues<false>(values, stride, columns, weights, seen, sums);
+        AddValues<false, T>(values, stride, columns, weights, seen, sums);
       }
     }
     if (stages == 1) {
@@ -199,7 +222,7 @@ absl::Status LaunchTiles(Stream& stream, const Step& step, int layer, int heads,
                          const FloatRows& queries, const Pages& pages, const OperandRows& out) {
   int most = kMostHeads, stages = 2;
   HeadGroups groups = DivideHeads(heads, pages.kv_heads, most);
-  const auto bytes = [&] { return TileBytes<T>(groups.size, pages.stride(), stages); };
+  const auto bytes = [&] { return TileBytes<T>(groups.size, pages.stride(), pages.head_dim, stages); };
   while (bytes() > kMostSharedBytes && (most > 1 || stages > 1)) {
     if (stages == 1) groups = DivideHeads(heads, pages.kv_heads, --most);
     stages = 3 - stages;

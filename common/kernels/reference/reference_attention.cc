@@ -11,6 +11,7 @@
 
 #include "common/base/check.h"
 #include "common/kernels/number_format.h"
+#include "common/kernels/q8.h"
 
 namespace kedge {
 
@@ -32,11 +33,12 @@ const uint8_t* ReferencePages::Row(RowRef row) const {
 }
 
 size_t ReferencePages::PartOffset(int layer, int kv_head, int part) const {
-  return ((size_t(layer) * shape_.kv_heads + kv_head) * 2 + part) * shape_.head_dim * KvTypeBytes(shape_.type);
+  return ((size_t(layer) * shape_.kv_heads + kv_head) * 2 + part) * shape_.part_bytes();
 }
 
 void ReferencePages::StorePart(RowRef row, int layer, int kv_head, int part, const float* values) {
   uint8_t* bytes = Row(row) + PartOffset(layer, kv_head, part);
+  if (shape_.type == KvType::kQ8) return RoundQ8(values, static_cast<int>(shape_.head_dim), bytes);
   for (uint32_t d = 0; d < shape_.head_dim; ++d) {
     if (shape_.type == KvType::kF32) {
       std::memcpy(bytes + 4 * d, &values[d], 4);
@@ -53,6 +55,9 @@ std::vector<float> ReferencePages::LoadPart(RowRef row, int layer, int kv_head, 
   for (uint32_t d = 0; d < shape_.head_dim; ++d) {
     if (shape_.type == KvType::kF32) {
       std::memcpy(&values[d], bytes + 4 * d, 4);
+    } else if (shape_.type == KvType::kQ8) {
+      const float scale = FromHalf(Q8ScaleAt(bytes, shape_.head_dim, d / kScaleBlock));
+      values[d] = scale * static_cast<float>(static_cast<int8_t>(bytes[d]));
     } else {
       uint16_t bits;
       std::memcpy(&bits, bytes + 2 * d, 2);

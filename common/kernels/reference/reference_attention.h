@@ -11,7 +11,7 @@
 
 namespace kedge {
 
-// Rows one after another, each [layer][kv head][key, value][dim] in the KV type: a row's own bytes of a frame.
+// Rows one after another, each [layer][kv head][key, value] in the KV type: a row's own bytes of a frame.
 // Thread-compatible.
 class ReferencePages final : public PageMemory {
  public:

@@ -224,11 +224,11 @@ class ReferenceOps final : public HostOps {
   }
 
   // Calls copy(row, offset in the row, offset in the frame, bytes) for each key and value vector. A frame is
-  // [layer][kv head][key, value][row][dim], a row the same without [row].
+  // [layer][kv head][key, value][row], a row the same without [row].
   template <typename Copy>
   static void ForEachPart(const RowShape& shape, absl::Span<const RowRef> rows, Copy copy) {
     const size_t parts = size_t{2} * shape.layers * shape.kv_heads;
-    const size_t bytes = shape.row_bytes() / parts;
+    const size_t bytes = shape.part_bytes();
     for (size_t part = 0; part < parts; ++part) {
       for (size_t row = 0; row < rows.size(); ++row) {
         copy(row, part * bytes, (part * rows.size() + row) * bytes, bytes);

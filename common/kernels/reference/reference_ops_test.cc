@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "common/kernels/number_format.h"
 #include "common/kernels/testing.h"
 #include "gtest/gtest.h"
 
@@ -118,9 +119,10 @@ TEST_F(ReferenceOpsTest, AttentionSeesExactlyTheSpans) {
   Expect(*out, 16, {20, 1, 0, 0, 0, 0, 0, 0, 20, 1, 0, 0, 0, 0, 0, 0});
 }
 
-// 1 + 2^-11 is halfway between two halves, 1 + 2^-8 between two bfloat16: both round to 1.
+// 1 + 2^-11 is halfway between two halves, 1 + 2^-8 between two bfloat16: both round to 1. 127 steps of the least half
+// above 1 / 127 are more.
 TEST_F(ReferenceOpsTest, KeysAndValuesAreRoundedToTheKvType) {
-  for (KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16}) {
+  for (KvType type : kKvTypes) {
     const RowShape shape{1, 1, 8, type};
     const auto pages = *ops_->NewPages(shape, 1);
     StepPlan plan;
@@ -133,7 +135,8 @@ TEST_F(ReferenceOpsTest, KeysAndValuesAreRoundedToTheKvType) {
     ops_->Attention(*ops_->Begin(plan), 0, 1, *Upload(std::vector<float>(8), 8), *pages, *out);
     std::vector<float> result(8);
     ops_->CopyToHost(1, *out, absl::MakeSpan(result));
-    EXPECT_EQ(result[0], type == KvType::kF32 ? value : 1) << KvTypeName(type);
+    const float expected = type == KvType::kF32 ? value : type == KvType::kQ8 ? 127 * FromHalf(0x2009) : 1;
+    EXPECT_EQ(result[0], expected) << KvTypeName(type);
   }
 }
 

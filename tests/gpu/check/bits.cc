@@ -105,7 +105,7 @@ class Checker {
         const std::shared_ptr<const GgufFile> file,
         GgufFile::Parse(absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()), "tiny"));
     Findings findings;
-    for (const KvType kv_type : {KvType::kF16, KvType::kF32, KvType::kBF16}) {
+    for (const KvType kv_type : kKvTypes) {
       const std::string name = KvTypeName(kv_type);
       const std::vector<std::string>& wanted = options_.kv_types;
       if (!wanted.empty() && std::find(wanted.begin(), wanted.end(), name) == wanted.end()) continue;

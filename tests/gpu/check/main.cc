@@ -4,6 +4,9 @@
 #include <string>
 
 #include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/kernels/row_shape.h"
 #include "tests/gpu/check/bits.h"
 #include "tests/gpu/check/speed.h"
 
@@ -41,9 +44,10 @@ int Main(int argc, char** argv) {
   bits_command->add_option("--expect", bits.expect, "file that has the hashes of the CPU")->type_name("FILE");
   bits_command->add_flag("--beside-cpu", bits.beside, "compare with the cpu backend too, which says which row differs");
   bits_command->add_option("--models", bits.models, "their numbers, from 1 on (default: all)")->delimiter(',');
-  bits_command->add_option("--kv-types", bits.kv_types, "f16, f32, bf16 (default: all)")
+  bits_command
+      ->add_option("--kv-types", bits.kv_types, absl::StrCat(absl::StrJoin(KvTypeNames(), ", "), " (default: all)"))
       ->delimiter(',')
-      ->check(CLI::IsMember({"f16", "f32", "bf16"}));
+      ->check(CLI::IsMember(KvTypeNames()));
 
   SpeedOptions speed;
   CLI::App* const speed_command =

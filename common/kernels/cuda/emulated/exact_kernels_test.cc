@@ -173,10 +173,11 @@ std::vector<float> AttendOnCpu(const float* query, const std::vector<__half>& pa
     uint16_t keys[kHeadDim * kRows];  // [dim][row], as CpuPages has them
     for (int i = 0; i < kRows * kHeadDim; ++i) keys[i % kHeadDim * kRows + i / kHeadDim] = rows[i].bits;
     float scores[kRows] = {}, weights[kRows];
-    scalar::Accumulate(KvType::kF16, 1, scaled.data(), kHeadDim, keys, kRows, 0, kHeadDim, 0, kRows / 8, scores, kRows);
+    scalar::Accumulate(KvType::kF16, 1, scaled.data(), kHeadDim, keys, kRows, 0, kHeadDim, 0, kRows / 8, nullptr,
+                       scores, kRows);
     scalar::SoftmaxPage(scores, 0, ends[page], &state, weights, values.data(), kHeadDim);
     scalar::Accumulate(KvType::kF16, 1, weights, kRows, rows + kRows * kHeadDim, kHeadDim, 0, ends[page], 0,
-                       kHeadDim / 8, values.data(), kHeadDim);
+                       kHeadDim / 8, nullptr, values.data(), kHeadDim);
   }
   for (float& value : values) value *= 1.0f / state.sum;
   return values;
