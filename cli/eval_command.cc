@@ -48,7 +48,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kDefaultPolicies[] =
-    "full; anchors=sentence; anchors=sentence,sinks=4,recent=64,view=all; streaming; sep; window; "
+    "full; anchors=sentence; streaming; window; "
     "salient,salient=0.05; salient; salient,salient=0.1; salient,salient=0.25; "
     "salient@random; salient@bm25; salient@streaming; salient@snapkv; salient@chunkkv; salient@oracle; full@int8; "
     "full@int4; full@int2";
