@@ -257,6 +257,7 @@ int RunEvalCommand(const EvalFlags& flags) {
 
 void AddEvalCommand(CLI::App* app, Action* action) {
   auto flags = std::make_shared<EvalFlags>();
+  flags->engine.kv_type = KvTypeName(KvType::kF16);  // what all shares are told of; baselines round it
   CLI::App* command = app->add_subcommand(
       "eval", "What anchor policies cost: perplexity, exact recall, agreement with full attention, bytes; no servers");
   AddEngineOptions(command, &flags->engine);

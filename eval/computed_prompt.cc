@@ -5,8 +5,8 @@
 #include <optional>
 #include <utility>
 
-#include "common/anchor/segment.h"
 #include "common/anchor/choose_sequences.h"
+#include "common/anchor/segment.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"

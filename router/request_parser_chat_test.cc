@@ -101,6 +101,7 @@ TEST_F(ChatRequestTest, ABegunAnswerIsContinued) {
   chat_->set_continue_final_message(true);
   EXPECT_EQ(Prompt(), "<|im_start|>user:Hi.<|im_end|><|im_start|>assistant:It is");
   EXPECT_EQ(ParseOk(request_).turn_begin, 3u);  // of the question
+  EXPECT_EQ(ParseOk(request_).user.at(0).begin, 3u);
   chat_->set_add_generation_prompt(true);
   ExpectRefused(request_, "messages.continue_final_message: excludes add_generation_prompt");
 }

@@ -164,18 +164,18 @@ TEST_P(EqualityTest, CompanyInTheBatchChangesNothing) {
 // they were, on every machine. A change here is a new numerics class.
 TEST_P(EqualityTest, BitsAreThoseOfTheNumericsClass) {
   constexpr uint64_t kGolden[][4] = {
-      {0x2d03f3f67d81fcdeu, 0xd844dee941bae949u, 0x25512d9551b8d571u, 0x6f585f894ae12f17u},
-      {0x183c0799d573cd89u, 0xf6712f238f7d6740u, 0xc75de83f4ad66a3fu, 0x8973ff2710e680cfu},
-      {0xfa50b575e2ca12ebu, 0x30b7cdeba5e7684fu, 0x6c8d7ccf5c5db658u, 0x5a6a39f15e122001u},
-      {0x679fb36e74c67f75u, 0x35fb7ed245088c2cu, 0xe6b2cb64ad37c1f9u, 0xfa067ab08f6b3efbu},
-      {0x1defb4a9134099deu, 0xebcf7b2adf50e5ceu, 0x7fc812a53be85847u, 0xdcc100252428ae42u},
-      {0x8b795d3a3793dc7cu, 0xff10af56116147beu, 0xbcbce7cea5375c77u, 0x1da154a18572f370u},
-      {0xf2b4d3733a1f748au, 0xf44c34a09eafb5edu, 0x5cfb34462aeaa866u, 0xeda9e5abd8971b39u},
-      {0xa837a4415fb6727du, 0x435cdcb7607f8840u, 0x1c6c5dba67c52640u, 0xe99d0104cf7232b9u},
-      {0x315193f0b0c8ded1u, 0x1338ae265651a787u, 0x94f8754556e31c07u, 0x0184e3483583e520u},
-      {0x1e1fd80fba92e8e2u, 0x3c78c6264ae2aa5bu, 0x5514a7edbba59816u, 0x2a8471458aeb5705u},
-      {0x6e60df0477dd73f1u, 0x8c27fbcd28025fb8u, 0x7ae77e361a4606abu, 0xbb8f38744918a664u},
-      {0xe6ee750597eb1a72u, 0xce7728b457eae89eu, 0x158e53f8113fd720u, 0x6d6629bd9799bbf5u},
+      {0xf9d74f2631a93cd4u, 0xca2d1b6c977e77c7u, 0xa4c1d101f67cf29au, 0x43aab7243a3a7a2cu},
+      {0x8bca7cbebb0f05dcu, 0x487d707e0f1fe9e1u, 0x302bbb25134453d1u, 0x2b5cc00ed6d948eeu},
+      {0xe078d4c95af891fdu, 0x0a1c1502219ebd84u, 0x3caca9592c3fa70eu, 0x00cd09576a54abb4u},
+      {0xf98ae36eaf35e771u, 0x763c25aec6e5155du, 0xffa21029369f992eu, 0x6709f15e2e8db0acu},
+      {0x5e0cb3ca580921dbu, 0xca199ccf27cbdef0u, 0x34a300a1f985b282u, 0xf0aff5fd905996aau},
+      {0xe146b3eb8f5956f2u, 0xdc6c66be47aaa018u, 0x7ef584429b5ac280u, 0x9041d4747c856bc2u},
+      {0x0817abfcce238410u, 0xb65fbbfa62d99847u, 0x61f1aca6fe94cae4u, 0xf6958faa1ae3a46bu},
+      {0x7bd6fe9215a6f621u, 0x865fea37863c34d7u, 0xefd221adc6878d45u, 0x18b9a7cdc35f96c7u},
+      {0xf3e482438d319e3fu, 0x465593c9e362290au, 0x7cca36016253c6beu, 0x226a4edc20e036c8u},
+      {0x72dc4dd4dcee5f22u, 0x448a26f2eea2375bu, 0xd04fb9d61b1017ecu, 0xcd1678c9c353ab12u},
+      {0xd4ff9d081ee70729u, 0x5fabe8fecb637381u, 0x5ec9f788da6d8acfu, 0x7c47c2e65794e8c1u},
+      {0xec83be5026b1e2a5u, 0xbf7868bc4167c299u, 0x613132f2ef33127du, 0x16fcd44dc2fdcd7au},
   };  // [model][kKvTypes]
   for (const std::string& backend : BackendsOfTheClass()) {
     for (size_t type = 0; type < std::size(kKvTypes); ++type) {

@@ -405,7 +405,18 @@ TEST(ChatTemplateTest, PiecesOfAMessageAreKnown) {
   EXPECT_EQ(prompt.messages[0], (std::vector<PositionRange>{{1, 2}, {4, 5}}));
   EXPECT_EQ(prompt.messages[1], (std::vector<PositionRange>{{7, 8}, {9, 10}, {11, 12}}));
   EXPECT_TRUE(prompt.messages[2].empty());
-  EXPECT_EQ(prompt.turn_begin, 7u);  // the last message of which there are tokens
+  EXPECT_EQ(prompt.turn_begin, 1u);  // the user's last message of which there are tokens
+  EXPECT_EQ(prompt.user, prompt.messages[0]);
+}
+
+TEST(ChatTemplateTest, WhatTheUserAndTheSystemMessageSayIsKnown) {
+  const Chat chat = MakeChat(ChatVocabulary("{% for message in messages %}[{{ message.content }}]{% endfor %}"));
+  const PromptTokens prompt = Apply(
+      chat, {{"system", "s"}, {"user", "ab"}, {"assistant", "c"}, {"user", "d"}, {"assistant", "e"}, {"tool", "f"}});
+  ASSERT_EQ(Show(chat, prompt).text, "[s][ab][c][d][e][f]");
+  EXPECT_EQ(prompt.system, (std::vector<PositionRange>{{1, 2}}));
+  EXPECT_EQ(prompt.user, (std::vector<PositionRange>{{4, 6}, {11, 12}}));
+  EXPECT_EQ(prompt.turn_begin, 11u) << "a tool's result asks nothing";
 }
 
 TEST(ChatTemplateTest, TheTokenThatBeginsEveryPromptIsThereOnce) {
