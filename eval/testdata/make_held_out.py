@@ -10,6 +10,7 @@ came about.
 import pathlib
 import re
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -47,6 +48,7 @@ DATA = {"zone1970": "usr/share/zoneinfo/zone1970.tab", "tzdata": "usr/share/zone
         "timezonesets-america": "usr/share/postgresql/15/timezonesets/America.txt",
         "system_constraints": "usr/share/postgresql/15/system_constraints.sql",
         "postgres.bki": "usr/share/postgresql/15/postgres.bki"}
+OWN_COMMIT = "b2b00542efd21c9e040beb2cc1cea9dac0735783"  # files of this project change; these do not
 OWN_DATA = {"fidelity": "docs/fidelity/results.json", "cuts": "common/tokenizer/testdata/cuts.json",
             "vocabulary_vectors": "common/tokenizer/testdata/vocabulary_vectors.json",
             "chat_vectors": "common/tokenizer/testdata/chat_vectors.json", "performance": "docs/performance.md"}
@@ -102,7 +104,7 @@ def data(unpacked):
         package = "tzdata" if "zoneinfo" in file else "postgresql-15"
         yield name, (unpacked / package / file).read_text(encoding="utf-8")
     for name, file in OWN_DATA.items():
-        yield "kedge-" + name, (ROOT / file).read_text(encoding="utf-8")
+        yield "kedge-" + name, subprocess.check_output(["git", "show", f"{OWN_COMMIT}:{file}"], cwd=ROOT, encoding="utf-8")
 
 
 def main():
