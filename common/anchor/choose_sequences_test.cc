@@ -33,7 +33,8 @@ std::vector<PositionRange> Sequences(std::vector<uint32_t> numbers) {
 }
 
 TEST(ChooseSequences, ByScoreAndThenTheLatest) {
-  // 40 rows for what matters, joined where they are neighbours; then number 98, of which nine rows lie before the window.
+  // 30 rows for what matters, joined where they are neighbours; then number 98, of which nine rows lie before the
+  // window, and those before it.
   EXPECT_EQ(Chosen(Prompt(60), {{90, 3200}, {30, 900}, {31, 100}, {50, 99}}),
             (std::vector<PositionRange>{{300, 320}, {900, 910}, {960, 990}}));
 }

@@ -103,7 +103,7 @@ class Salience {
   std::vector<size_t> opening_;  // sequences at the last turn's begin
   PositionRange pointer_rows_;
   PositionRange observed_;
-  std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without pointers: the most of all
+  std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without any: the most of all
   SalienceLinks links_;            // of the retrieval heads
   std::vector<uint32_t> back_;     // [retrieval heads][sequences]: the most mass that a row of it gives to `opening_`
 };
