@@ -62,17 +62,13 @@ std::vector<size_t> InOrderOfWords(const Content& content, absl::Span<const Posi
   return RankByBm25(texts, QueryOf(content, sequences, own_begin, text_of));
 }
 
-bool Overlap(const PositionRange& a, const PositionRange& b) { return a.begin < b.end && b.begin < a.end; }
-
 // First the sequences that overlap with `first`, then those that overlap with `second`.
 std::vector<size_t> Overlapping(absl::Span<const PositionRange> sequences, absl::Span<const PositionRange> first,
                                 absl::Span<const PositionRange> second) {
   std::vector<size_t> order;
   for (absl::Span<const PositionRange> wanted : {first, second}) {
     for (size_t i = 0; i < sequences.size(); ++i) {
-      const bool is_wanted = std::any_of(wanted.begin(), wanted.end(),
-                                         [&](const PositionRange& range) { return Overlap(range, sequences[i]); });
-      if (is_wanted && std::find(order.begin(), order.end(), i) == order.end()) order.push_back(i);
+      if (Overlaps(sequences[i], wanted) && std::find(order.begin(), order.end(), i) == order.end()) order.push_back(i);
     }
   }
   return order;
@@ -88,15 +84,15 @@ std::vector<PositionRange> LatestRows(const PromptOutline& outline, uint32_t bud
 
 // Whole sequences in this order, as many as there is room for.
 std::vector<PositionRange> Fill(const PromptOutline& outline, absl::Span<const size_t> order, uint32_t budget) {
-  std::vector<bool> chosen(outline.kept.size());
+  std::vector<PositionRange> chosen;
   for (size_t i : order) {
     const PositionRange& sequence = outline.sequences[i];
     const uint32_t charge = outline.Charge(sequence);
     if (charge == 0 || charge > budget) continue;  // a smaller one may still fit
     budget -= charge;
-    std::fill(chosen.begin() + sequence.begin, chosen.begin() + sequence.end, true);
+    chosen.push_back(sequence);
   }
-  return RangesOf(PositionsOf(chosen));
+  return UnionOf(std::move(chosen));
 }
 
 }  // namespace

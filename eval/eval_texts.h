@@ -17,7 +17,7 @@
 
 namespace kedge {
 
-inline constexpr char kTextForm[] = "text";  // of what is continued, beside the QuestionForms (forms/text_kinds.h)
+inline constexpr char kTextForm[] = "text";  // of what is continued, beside the forms of TextKinds (forms/text_kinds.h)
 
 struct EvalCase {
   std::string form;

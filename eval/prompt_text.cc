@@ -63,19 +63,17 @@ std::vector<PositionRange> TokensOf(const Question& question, const PromptTokens
     begins.push_back(begin);
     if (begin != std::string::npos) from = begin + message.content->size();
   }
-  std::vector<bool> needed(prompt.ids.size());
-  const auto need = [&](const PositionRange& range) {
-    std::fill(needed.begin() + range.begin, needed.begin() + range.end, true);
-  };
+  std::vector<PositionRange> needed;
   for (const Passage& passage : question.evidence) {
     const size_t begin = begins[passage.message];
     if (begin != std::string::npos) {
-      need(TokensOfBytes(tokens, text.size(), begin + passage.bytes.begin, begin + passage.bytes.end));
+      needed.push_back(TokensOfBytes(tokens, text.size(), begin + passage.bytes.begin, begin + passage.bytes.end));
     } else if (passage.message < prompt.messages.size()) {
-      for (const PositionRange& range : prompt.messages[passage.message]) need(range);
+      const std::vector<PositionRange>& message = prompt.messages[passage.message];
+      needed.insert(needed.end(), message.begin(), message.end());
     }
   }
-  return RangesOf(PositionsOf(needed));
+  return UnionOf(std::move(needed));
 }
 
 }  // namespace

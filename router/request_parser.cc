@@ -256,20 +256,16 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
     if (!encoded.ok()) return InField("text", encoded.status());
     text = {.offsets = CharacterOffsets(request.text()), .tokens = *std::move(encoded)};
   }
-  std::vector<bool> pinned(tokens.ids.size());
+  std::vector<PositionRange> pinned;
   for (int i = 0; i < spans.size(); ++i) {
     KEDGE_ASSIGN_OR_RETURN(
         const std::vector<PositionRange> ranges,
         PinnedTokens(spans[i], request, tokens, inserts, text, absl::StrCat("cache_options.pinned[", i, "]")));
-    for (const PositionRange& range : ranges) {
-      std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
-    }
+    pinned.insert(pinned.end(), ranges.begin(), ranges.end());
   }
-  if (parsed->chooses) {  // no choice knows that an answer may need them
-    for (const PositionRange& range : tokens.tools)
-      std::fill(pinned.begin() + range.begin, pinned.begin() + range.end, true);
-  }
-  parsed->pinned = RangesOf(PositionsOf(pinned));
+  // No choice knows that an answer may need them.
+  if (parsed->chooses) pinned.insert(pinned.end(), tokens.tools.begin(), tokens.tools.end());
+  parsed->pinned = UnionOf(std::move(pinned));
   return absl::OkStatus();
 }
 

@@ -2,17 +2,17 @@
 #include "common/anchor/choose_sequences.h"
 
 #include <algorithm>
-#include <numeric>
 #include <set>
+#include <utility>
 
 #include "common/base/check.h"
 
 namespace kedge {
 namespace {
 
-constexpr uint32_t kSystemShare = 3;     // one part in so many of the least budget
-constexpr uint64_t kLeastShare = 32;     // of the best score
-constexpr uint64_t kHeldTenths = 9;      // of all scores, where the budget is adaptive
+constexpr uint32_t kSystemShare = 3;  // one part in so many of the least budget
+constexpr uint64_t kLeastShare = 32;  // of the best score
+constexpr uint64_t kHeldTenths = 9;   // of all scores, where the budget is adaptive
 
 class Chooser {
  public:
@@ -35,7 +35,7 @@ class Chooser {
     TakeSystem();
     TakeByScore();
     for (auto i = candidates_.rbegin(); i != candidates_.rend(); ++i) TryToTake(*i, budget_.least);
-    return Ranges();
+    return UnionOf(std::move(ranges_));
   }
 
  private:
@@ -43,6 +43,7 @@ class Chooser {
   bool TryToTake(size_t i, uint32_t most) {
     if (chosen_[i] || used_ + charges_[i] > most) return false;
     chosen_[i] = true;
+    ranges_.push_back(outline_.sequences[i]);
     used_ += charges_[i];
     held_ += scores_[i];
     return true;
@@ -70,17 +71,6 @@ class Chooser {
     }
   }
 
-  std::vector<PositionRange> Ranges() const {
-    std::vector<PositionRange> ranges;
-    for (size_t i = 0; i < chosen_.size(); ++i) {
-      if (!chosen_[i]) continue;
-      const PositionRange& sequence = outline_.sequences[i];
-      if (ranges.empty() || ranges.back().end != sequence.begin) ranges.push_back({sequence.begin, sequence.begin});
-      ranges.back().end = sequence.end;
-    }
-    return ranges;
-  }
-
   const Content& content_;
   const PromptOutline& outline_;
   const absl::Span<const uint64_t> scores_;
@@ -88,6 +78,7 @@ class Chooser {
   std::vector<uint32_t> charges_;   // [sequences]
   std::vector<size_t> candidates_;  // ascending
   std::vector<bool> chosen_;        // [sequences]
+  std::vector<PositionRange> ranges_;  // of the chosen
   uint32_t used_ = 0;
   uint64_t held_ = 0, all_ = 0;  // scores
 };

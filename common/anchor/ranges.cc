@@ -32,6 +32,18 @@ bool Overlaps(const PositionRange& range, absl::Span<const PositionRange> ranges
   return first != ranges.end() && first->begin < range.end;
 }
 
+std::vector<PositionRange> UnionOf(std::vector<PositionRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(),
+            [](const PositionRange& a, const PositionRange& b) { return a.begin < b.begin; });
+  std::vector<PositionRange> joined;
+  for (const PositionRange& range : ranges) {
+    if (range.begin >= range.end) continue;
+    if (joined.empty() || joined.back().end < range.begin) joined.push_back(range);
+    joined.back().end = std::max(joined.back().end, range.end);
+  }
+  return joined;
+}
+
 std::vector<PositionRange> RangesBefore(uint32_t end, absl::Span<const PositionRange> ranges) {
   std::vector<PositionRange> before;
   for (const PositionRange& range : ranges) {

@@ -27,6 +27,9 @@ bool Contains(absl::Span<const PositionRange> ranges, uint32_t position);
 // Whether the two have a position in common. REQUIRES: the ranges are in order.
 bool Overlaps(const PositionRange& range, absl::Span<const PositionRange> ranges);
 
+// The fewest ranges that have exactly the positions of these, which may overlap and be empty, in any order.
+std::vector<PositionRange> UnionOf(std::vector<PositionRange> ranges);
+
 // The ranges as far as they lie before `end`.
 std::vector<PositionRange> RangesBefore(uint32_t end, absl::Span<const PositionRange> ranges);
 

@@ -47,6 +47,13 @@ TEST(Ranges, OverlapWhereTheyShareAPosition) {
   EXPECT_FALSE(Overlaps({10, 12}, ranges));
 }
 
+TEST(Ranges, AUnionHasEachPositionOnce) {
+  EXPECT_EQ(UnionOf({{9, 11}, {3, 5}, {4, 4}, {5, 7}, {10, 10}, {3, 4}}),
+            (std::vector<PositionRange>{{3, 7}, {9, 11}}));
+  EXPECT_EQ(UnionOf({{0, 9}, {2, 4}, {9, 10}}), (std::vector<PositionRange>{{0, 10}}));
+  EXPECT_TRUE(UnionOf({{4, 4}}).empty());
+}
+
 TEST(Ranges, EndBeforeAPosition) {
   const std::vector<PositionRange> ranges = {{3, 5}, {9, 11}};
   EXPECT_EQ(RangesBefore(11, ranges), ranges);

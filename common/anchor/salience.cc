@@ -58,10 +58,10 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
       may_ask_(MayAsk(content, outline_.sequences)),
+      latest_end_(LatestEnd(content, heads)),
       links_(num_pointers_ > 0 ? outline_.sequences.size() : 0, heads.retrieval.size()) {
   const uint32_t end = content.prompt_length - 1;
-  pointer_rows_ = {end - std::min(end, kPointerRows), end};
-  observed_ = {knows_heads() ? 0 : end - std::min(end, kLastRows), end};
+  observed_ = {knows_heads() ? 0 : latest_end_, end};
   const size_t count = outline_.sequences.size();
   for (size_t i = 0; knows_heads() && i + 1 < count; ++i) {  // the last one may not have ended yet
     const PositionRange& sequence = outline_.sequences[i];
@@ -72,6 +72,11 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   }
   pointed_.resize(count);
   back_.resize(num_retrieval() * count);
+}
+
+uint32_t Salience::LatestEnd(const Content& content, const SalienceHeads& heads) {
+  const uint32_t end = content.prompt_length - 1;
+  return end - std::min(end, heads.pointers.empty() ? kLastRows : kPointerRows);
 }
 
 std::vector<uint32_t> Salience::SequenceEnds() const {
@@ -91,7 +96,7 @@ void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> ma
     return;
   }
   if (head < num_pointers_) {
-    if (position < pointer_rows_.begin) return;
+    if (position < latest_end_) return;
     for (size_t i = 0; i < mass.size(); ++i) pointed_[i] += mass[i];
     return;
   }
@@ -140,7 +145,7 @@ EarlierSalience Salience::Before(uint32_t end) const {
 }
 
 bool Salience::CanTake(const EarlierSalience& earlier) const {
-  if (earlier.end > latest_end()) return false;
+  if (earlier.end > latest_end_) return false;
   if (!knows_heads() || earlier.end == 0) return true;
   return earlier.sequences == SequencesBefore(earlier.end) &&
          (!LooksBackBefore(earlier.end) || earlier.opening == Opening());

@@ -79,7 +79,7 @@ class Salience {
   // REQUIRES: CanTake.
   void Take(const EarlierSalience& earlier);
   // No state at a later end can be taken (CanTake).
-  uint32_t latest_end() const { return knows_heads() ? pointer_rows_.begin : observed_.begin; }
+  static uint32_t LatestEnd(const Content& content, const SalienceHeads& heads);
 
   // The score of each of outline().sequences, in parts of kMassOne.
   std::vector<uint64_t> Scores() const;
@@ -101,7 +101,7 @@ class Salience {
   size_t num_heads_;             // pointers included
   std::vector<bool> may_ask_;    // [sequences]
   std::vector<size_t> opening_;  // sequences at the last turn's begin
-  PositionRange pointer_rows_;
+  uint32_t latest_end_;
   PositionRange observed_;
   std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without any: the most of all
   SalienceLinks links_;            // of the retrieval heads

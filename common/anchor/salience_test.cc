@@ -168,7 +168,7 @@ TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
       once.Add(position, kRetrieval, Look(position, to, mass));
     }
   }
-  EXPECT_EQ(once.latest_end(), 1000 - Salience::kPointerRows);
+  EXPECT_EQ(Salience::LatestEnd(whole, kKnown), 1000 - Salience::kPointerRows);
   twice.Take(earlier.Before(606));
   for (Salience* salience : {&once, &twice}) {
     salience->Add(607, kRetrieval, Look(607, 1, 600));

@@ -112,7 +112,7 @@ uint32_t PrefixCache::LatestResume(const Content& content, uint32_t most) const 
   most = std::min(most, SharedEnd(content, device_->roles_agree()));
   if (!content.policy.prefill_full) return most;
   most = std::min(most, std::max(content.prompt_length, 2u) - 2);
-  return content.NeedsChoice() ? std::min(most, Salience(content, *heads_).latest_end()) : most;
+  return content.NeedsChoice() ? std::min(most, Salience::LatestEnd(content, *heads_)) : most;
 }
 
 std::optional<CachedPrefix> PrefixCache::Find(const Content& content, uint32_t most) {
@@ -169,7 +169,7 @@ std::unique_ptr<PrefixComputation> PrefixCache::Start(Sequence* sequence, const 
   const Content& content = sequence->content();
   // A whole page: whoever goes on there copies nothing, and the rows behind it are enough for a step of their own.
   const uint32_t choice_begin =
-      content.NeedsChoice() ? Salience(content, *heads_).latest_end() / kPageRows * kPageRows : 0;
+      content.NeedsChoice() ? Salience::LatestEnd(content, *heads_) / kPageRows * kPageRows : 0;
   std::vector<uint32_t> ends;
   for (uint32_t at = sequence->position() + 1; at <= end; ++at) {
     const bool begins = at >= kLeastBegin && (at == content.turn_begin || at == choice_begin);

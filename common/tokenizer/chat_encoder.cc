@@ -58,13 +58,11 @@ class ChatEncoder {
 
   // Templates may write messages in another order than that of the request, and two may share a token.
   std::vector<PositionRange> PartsOf(const std::vector<size_t>& messages) const {
-    std::vector<bool> parts(prompt_.ids.size());
+    std::vector<PositionRange> parts;
     for (const size_t i : messages) {
-      for (const PositionRange& range : prompt_.messages[i]) {
-        std::fill(parts.begin() + range.begin, parts.begin() + range.end, true);
-      }
+      parts.insert(parts.end(), prompt_.messages[i].begin(), prompt_.messages[i].end());
     }
-    return RangesOf(PositionsOf(parts));
+    return UnionOf(std::move(parts));
   }
 
   absl::string_view TextOf(ByteSpan span) const {

@@ -57,10 +57,4 @@ absl::Span<const TextKind> TextKinds() {
   return *kKinds;
 }
 
-std::vector<std::string> QuestionForms() {
-  std::vector<std::string> forms;
-  for (const TextKind& kind : TextKinds()) forms.insert(forms.end(), kind.forms.begin(), kind.forms.end());
-  return forms;
-}
-
 }  // namespace kedge

@@ -24,9 +24,6 @@ struct TextKind {
 // Lives as long as the program.
 absl::Span<const TextKind> TextKinds();
 
-// Of all kinds, in their order.
-std::vector<std::string> QuestionForms();
-
 }  // namespace kedge
 
 #endif  // KEDGE_EVAL_FORMS_TEXT_KINDS_H_
