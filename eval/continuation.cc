@@ -14,7 +14,9 @@ void SetRows(const Continuation& continuation, const Policy& policy, Content* co
   content->system = RangesBefore(content->prompt_length, continuation.system);
   (policy.text_anchors ? content->sequence_ends : content->no_anchor_positions) =
       policy.text_anchors ? FindSequenceEnds(continuation.cuts, policy.longest) : continuation.no_anchor_positions;
-  for (std::vector<uint32_t>* positions : {&content->sequence_ends, &content->no_anchor_positions}) {
+  content->question_marks = continuation.question_marks;
+  for (std::vector<uint32_t>* positions :
+       {&content->sequence_ends, &content->no_anchor_positions, &content->question_marks}) {
     std::erase_if(*positions, [&](uint32_t position) { return position >= content->ids.size(); });
   }
 }

@@ -15,9 +15,10 @@ struct Continuation {
   std::vector<uint32_t> prompt;               // n ids
   std::vector<uint32_t> no_anchor_positions;  // of the prompt
   std::vector<CutStrength> cuts;              // of the prompt: where `anchors=text` ends its sequences
-  uint32_t turn_begin = 0;                    // Content::turn_begin, user and system
+  uint32_t turn_begin = 0;                    // Content::turn_begin, user, system and question_marks
   std::vector<PositionRange> user;
   std::vector<PositionRange> system;
+  std::vector<uint32_t> question_marks;
   std::vector<uint32_t> given;                // the text that follows it; empty: a greedy answer
   uint32_t max_new = 0;                       // of a greedy answer, its end included; 0 with a given text
 };

@@ -9,6 +9,7 @@
 #include "common/tokenizer/anchored_text.h"
 #include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/prompt_tokens.h"
+#include "common/tokenizer/question_marks.h"
 #include "eval/forms/haystack.h"
 
 namespace kedge {
@@ -20,7 +21,8 @@ Continuation ContinuationOf(const PromptTokens& prompt, const Tokenizer& tokeniz
           .cuts = FindCutStrengths(tokenizer, prompt),
           .turn_begin = prompt.turn_begin,
           .user = prompt.user,
-          .system = prompt.system};
+          .system = prompt.system,
+          .question_marks = FindQuestionMarks(tokenizer, prompt)};
 }
 
 // The chat without tools: calls become what the assistant says, results come from `role`.

@@ -116,7 +116,9 @@ class Evaluation {
 MeasuredPolicy MeasuredPolicyOf(const EvalPolicy& policy, const SalienceHeads& heads) {
   return {.name = policy.text,
           .canonical = policy.Canonical(),
-          .heads = policy.policy.salient_millionths > 0 ? SalienceHeadsText(heads) : ""};
+          .heads = policy.policy.salient_millionths > 0
+                       ? absl::StrCat("choice=", kSalienceVersion, ",", SalienceHeadsText(heads))
+                       : ""};
 }
 
 bool IsMeasured(const EvalResults& results, const EvalText& text, const EvalPolicy& policy,

@@ -193,6 +193,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->set_turn_begin(request_.turn_begin);
   RangesToProto(request_.user, content->mutable_user());
   RangesToProto(request_.system, content->mutable_system());
+  content->mutable_question_marks()->Add(request_.question_marks.begin(), request_.question_marks.end());
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

@@ -267,6 +267,7 @@ TEST_F(RequestFlowTest, AChoiceIsMadeOnceAndGivenToEveryOtherCall) {
   request_.turn_begin = 1;
   request_.user = {{1, 3}};
   request_.system = {{0, 1}};
+  request_.question_marks = {2};
   request_.output_prompt_pieces = true;
   Start();
   ASSERT_EQ(caller_.calls.size(), 1u);  // the others wait for its choice
@@ -275,6 +276,7 @@ TEST_F(RequestFlowTest, AChoiceIsMadeOnceAndGivenToEveryOtherCall) {
   EXPECT_EQ(caller_.calls[0]->request.content().turn_begin(), 1u);
   EXPECT_EQ(caller_.calls[0]->request.content().user(0).end(), 3u);
   EXPECT_EQ(caller_.calls[0]->request.content().system(0).end(), 1u);
+  EXPECT_EQ(caller_.calls[0]->request.content().question_marks(0), 2u);
 
   EndCall(0, absl::UnavailableError("gone"));  // before it told one: the next call is free to choose
   ASSERT_EQ(caller_.calls.size(), 2u);

@@ -21,6 +21,7 @@
 #include "common/tokenizer/conversation.h"
 #include "common/tokenizer/cut_strength.h"
 #include "common/tokenizer/policy_names.h"
+#include "common/tokenizer/question_marks.h"
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
 #include "router/chat_request.h"
@@ -338,6 +339,7 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
   KEDGE_RETURN_IF_ERROR(CheckFits(tokens.ids.size(), /*or_more=*/false, field));
   KEDGE_RETURN_IF_ERROR(ParsePinned(request, tokens, parsed));
   parsed->turn_begin = tokens.turn_begin;
+  if (parsed->chooses) parsed->question_marks = FindQuestionMarks(*model_->tokenizer, tokens);
   parsed->user = std::move(tokens.user);
   parsed->system = std::move(tokens.system);
   if (policy.text_anchors) {

@@ -24,6 +24,7 @@ struct RouterRequest {
   uint32_t turn_begin = 0;                    // where the last message of a chat's user begins
   std::vector<PositionRange> user;            // of a chat: what its user says,
   std::vector<PositionRange> system;          // and what its system message says
+  std::vector<uint32_t> question_marks;       // of `user`: tokens at which a question ends
   std::string policy;                         // canonical
   bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.

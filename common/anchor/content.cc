@@ -68,6 +68,8 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.pinned, content.prompt_length, "pinned"));
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.user, content.prompt_length, "user"));
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.system, content.prompt_length, "system"));
+  KEDGE_RETURN_IF_ERROR(
+      CheckPositions(content.question_marks, content.prompt_length, "prompt's length", "question_marks"));
   if (!content.salient.has_value()) return absl::OkStatus();
   if (content.policy.salient_millionths == 0) {
     return absl::InvalidArgumentError("salient: is given, and the policy chooses no salient sequences");

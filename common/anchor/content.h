@@ -27,6 +27,7 @@ struct Content {
   // message says.
   std::vector<PositionRange> user;
   std::vector<PositionRange> system;
+  std::vector<uint32_t> question_marks;  // tokens of `user` at which a question ends, ascending
   Policy policy;
   // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
   // made once and travels with the request: whoever goes on with it keeps the same rows.

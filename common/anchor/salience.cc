@@ -2,23 +2,23 @@
 // over their tokens: averages let sequences of one or two tokens win.
 //
 // 1. Asking. A prompt's very last rows belong to the chat template, and there the pointer heads look at what is asked:
-//    a sequence's share of their mass is its weight, and the question itself is kept for that; a long sentence, which
-//    may merely stand beside it, for less. In a chat only its user asks, in whichever message: what a tool or a
-//    document says is no question.
+//    a sequence's share of their mass is its weight. Where the user's questions end with a question mark, these have
+//    half of all weight, in equal parts; what opens the last message of the user has some in any case. In a chat only
+//    its user asks, in whichever message: what a tool or a document says is no question. What asks is kept for its
+//    weight; a long sentence, which may merely stand beside it, for less.
 // 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one row of a
 //    sequence gives, times the weight of that sequence; the mean over the heads.
 // 3. Looking back. Where the question stands before the text, none of its rows looks at the answer, but rows of the
-//    answer look at the question: the largest mass that a row of the sequence gives to the sequences that open the last
-//    message of the user; the mean over the heads, and an eighth of it, because text looks at its beginning for other
-//    reasons too. What opens that message gets the most that any sequence got by it.
+//    answer look at the question: the largest mass that one row gives to a sequence, times its weight; the mean over
+//    the heads, and a quarter of it, because text looks back for other reasons too.
 // 4. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
 //    what follows a sequence that answers or looks back, as long as all together are few rows, gets two fifths of its
-//    score, and four fifths of that for each line further on.
+//    score, and nine tenths of that for each line further on.
 //
 // A model without known heads has no pointers: the last rows ask, and the maximum over all heads is taken.
 //
-// The weights and row counts were found with prompts of 22 forms on SmolLM2-135M-Instruct and Qwen2.5-Coder-0.5B
-// (docs/fidelity.md tells what they bring on others). Tested by salience_test.cc.
+// The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
+// Qwen2.5-Coder-0.5B (docs/fidelity.md tells what they bring on others). Tested by salience_test.cc.
 #include "common/anchor/salience.h"
 
 #include <algorithm>
@@ -29,15 +29,17 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kOpeningRows = 20;         // of the last turn, in which a question before the text is looked for
-constexpr uint32_t kLeastOpening = 4;         // rows of a sequence that asks something
-constexpr uint32_t kAskingRows = 8;           // a longer sequence is kept for so many parts of its rows of its weight
-constexpr uint64_t kLookingBackShare = 8;
-constexpr uint32_t kBesideRows = 32;  // of a sequence and those that follow it
+constexpr uint32_t kOpeningRows = 20;   // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kLeastOpening = 4;   // rows of a sequence that asks something
+constexpr uint64_t kOpeningWeight = kMassOne / 20;
+constexpr uint64_t kFewQuestions = 8;   // more than so many marks are of a text, and have less of the weight
+constexpr uint32_t kAskingRows = 8;     // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint64_t kLookingBackShare = 4;
+constexpr uint32_t kBesideRows = 64;    // of a sequence and those that follow it
 
 // What stands behind `i`, and then behind that.
 uint64_t FirstBeside(uint64_t score) { return score * 2 / 5; }
-uint64_t NextBeside(uint64_t score) { return score * 4 / 5; }
+uint64_t NextBeside(uint64_t score) { return score * 9 / 10; }
 
 // Neither the first sequence asks, which takes what attention has to spare, nor, in a chat, the open one, which is the
 // template's, nor what its user does not say.
@@ -51,6 +53,19 @@ std::vector<bool> MayAsk(const Content& content, const std::vector<PositionRange
   return may_ask;
 }
 
+// Sequences that a question mark closes, of those that may ask.
+std::vector<size_t> Questions(const Content& content, const std::vector<PositionRange>& sequences,
+                              const std::vector<bool>& may_ask) {
+  std::vector<size_t> questions;
+  auto mark = content.question_marks.begin();
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const auto end = std::lower_bound(mark, content.question_marks.end(), sequences[i].end);
+    if (mark != end && may_ask[i]) questions.push_back(i);
+    mark = end;
+  }
+  return questions;
+}
+
 }  // namespace
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
@@ -58,6 +73,7 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
       may_ask_(MayAsk(content, outline_.sequences)),
+      questions_(Questions(content, outline_.sequences, may_ask_)),
       latest_end_(LatestEnd(content, heads)),
       links_(num_pointers_ > 0 ? outline_.sequences.size() : 0, heads.retrieval.size()) {
   const uint32_t end = content.prompt_length - 1;
@@ -65,13 +81,12 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   const size_t count = outline_.sequences.size();
   for (size_t i = 0; knows_heads() && i + 1 < count; ++i) {  // the last one may not have ended yet
     const PositionRange& sequence = outline_.sequences[i];
-    if (sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
+    if (may_ask_[i] && sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
         sequence.end - sequence.begin >= kLeastOpening) {
       opening_.push_back(i);
     }
   }
   pointed_.resize(count);
-  back_.resize(num_retrieval() * count);
 }
 
 uint32_t Salience::LatestEnd(const Content& content, const SalienceHeads& heads) {
@@ -100,19 +115,7 @@ void Salience::Add(uint32_t position, size_t head, absl::Span<const uint32_t> ma
     for (size_t i = 0; i < mass.size(); ++i) pointed_[i] += mass[i];
     return;
   }
-  const size_t retrieval = head - num_pointers_;
-  links_.Add(own, retrieval, mass);
-  if (opening_.empty() || position < sequences[opening_.back()].end) return;
-  uint32_t to_opening = 0;
-  for (size_t i : opening_) to_opening += mass[i];
-  uint32_t& most = back_[retrieval * sequences.size() + own];
-  most = std::max(most, to_opening);
-}
-
-std::vector<PositionRange> Salience::Opening() const {
-  std::vector<PositionRange> opening;
-  for (size_t i : opening_) opening.push_back(outline_.sequences[i]);
-  return opening;
+  links_.Add(own, head - num_pointers_, mass);
 }
 
 std::vector<PositionRange> Salience::SequencesBefore(uint32_t end) const {
@@ -124,21 +127,11 @@ std::vector<PositionRange> Salience::SequencesBefore(uint32_t end) const {
   return before;
 }
 
-bool Salience::LooksBackBefore(uint32_t end) const {
-  return !opening_.empty() && end > outline_.sequences[opening_.back()].end;
-}
-
 EarlierSalience Salience::Before(uint32_t end) const {
   EarlierSalience earlier{.end = end};
   if (!knows_heads()) return earlier;
   earlier.sequences = SequencesBefore(end);
-  earlier.opening = Opening();
-  const size_t count = outline_.sequences.size(), before = earlier.sequences.size();
-  for (size_t head = 0; head < num_retrieval(); ++head) {
-    const auto back = back_.begin() + head * count;
-    earlier.back.insert(earlier.back.end(), back, back + before);
-  }
-  for (size_t from = 0; from < before; ++from) {
+  for (size_t from = 0; from < earlier.sequences.size(); ++from) {
     for (size_t head = 0; head < num_retrieval(); ++head) earlier.links.push_back(links_.Of(from, head));
   }
   return earlier;
@@ -146,23 +139,18 @@ EarlierSalience Salience::Before(uint32_t end) const {
 
 bool Salience::CanTake(const EarlierSalience& earlier) const {
   if (earlier.end > latest_end_) return false;
-  if (!knows_heads() || earlier.end == 0) return true;
-  return earlier.sequences == SequencesBefore(earlier.end) &&
-         (!LooksBackBefore(earlier.end) || earlier.opening == Opening());
+  return !knows_heads() || earlier.end == 0 || earlier.sequences == SequencesBefore(earlier.end);
 }
 
 void Salience::Take(const EarlierSalience& earlier) {
   KEDGE_CHECK(CanTake(earlier));
   if (!knows_heads()) return;
   // The last sequence before `end` may go on in this prompt: its rows so far count all the same.
-  const size_t count = outline_.sequences.size(), before = earlier.sequences.size();
-  KEDGE_CHECK(earlier.back.size() == num_retrieval() * before && earlier.links.size() == earlier.back.size());
-  for (size_t head = 0; head < num_retrieval(); ++head) {
-    for (size_t i = 0; i < before; ++i) {
-      links_.Merge(i, head, earlier.links[i * num_retrieval() + head]);
-      if (!LooksBackBefore(earlier.end)) continue;
-      uint32_t& most = back_[head * count + i];
-      most = std::max(most, earlier.back[head * before + i]);
+  const size_t before = earlier.sequences.size();
+  KEDGE_CHECK(earlier.links.size() == num_retrieval() * before);
+  for (size_t from = 0; from < before; ++from) {
+    for (size_t head = 0; head < num_retrieval(); ++head) {
+      links_.Merge(from, head, earlier.links[from * num_retrieval() + head]);
     }
   }
 }
@@ -173,48 +161,44 @@ std::vector<uint64_t> Salience::Asking() const {
   for (size_t i = 0; i < asking.size(); ++i) asking[i] *= may_ask_[i];
   const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});
   for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
+  if (const uint64_t count = questions_.size(); count > 0) {
+    const uint64_t share = kMassOne / 2 * kFewQuestions / std::max(kFewQuestions, count);
+    for (uint64_t& weight : asking) weight = weight * (kMassOne - share) / kMassOne;
+    for (const size_t i : questions_) asking[i] += share / count;
+  }
+  for (const size_t i : opening_) asking[i] = std::max(asking[i], kOpeningWeight);
   return asking;
 }
 
-std::vector<uint64_t> Salience::Answering(const std::vector<uint64_t>& asking) const {
+std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
   const size_t count = outline_.sequences.size();
-  std::vector<uint64_t> answering(count);
+  std::vector<uint64_t> answering(count), looking_back(count);
   for (size_t head = 0; head < num_retrieval(); ++head) {
-    std::vector<uint64_t> largest(count);
+    std::vector<uint64_t> answers(count), looks(count);  // the largest
     for (size_t from = 0; from < count; ++from) {
       for (const SalienceLink& link : links_.Of(from, head)) {
-        largest[link.to] = std::max(largest[link.to], asking[from] * link.mass / kMassOne);
+        answers[link.to] = std::max(answers[link.to], asking[from] * link.mass / kMassOne);
+        looks[from] = std::max(looks[from], asking[link.to] * link.mass / kMassOne);
       }
     }
-    for (size_t i = 0; i < count; ++i) answering[i] += largest[i];
+    for (size_t i = 0; i < count; ++i) {
+      answering[i] += answers[i];
+      looking_back[i] += looks[i];
+    }
   }
-  for (uint64_t& score : answering) score /= num_retrieval();
-  return answering;
-}
-
-std::vector<uint64_t> Salience::LookingBack() const {
-  const size_t count = outline_.sequences.size();
-  std::vector<uint64_t> back(count);
-  if (opening_.empty()) return back;
-  uint64_t most = 0;
-  for (size_t i = opening_.back() + 1; i < count; ++i) {
-    if (!IsCandidate(i)) continue;
-    for (size_t head = 0; head < num_retrieval(); ++head) back[i] += back_[head * count + i];
-    back[i] /= num_retrieval();
-    most = std::max(most, back[i]);
+  std::vector<uint64_t> evidence(count);
+  for (size_t i = 0; i < count; ++i) {
+    evidence[i] = std::max(answering[i], looking_back[i] / kLookingBackShare) / num_retrieval();
   }
-  for (size_t i : opening_) back[i] = most;
-  return back;
+  return evidence;
 }
 
 std::vector<uint64_t> Salience::Scores() const {
   if (!knows_heads()) return pointed_;
   const std::vector<PositionRange>& sequences = outline_.sequences;
   const size_t count = sequences.size();
-  const std::vector<uint64_t> asking = Asking(), looking_back = LookingBack();
+  const std::vector<uint64_t> asking = Asking(), evidence = Evidence(asking);
   const auto rows = [&](size_t i) { return sequences[i].end - sequences[i].begin; };
-  std::vector<uint64_t> evidence = Answering(asking);
-  for (size_t i = 0; i < count; ++i) evidence[i] = std::max(evidence[i], looking_back[i] / kLookingBackShare);
   std::vector<uint64_t> scores = evidence;
   for (size_t i = 0; i < count; ++i) {
     scores[i] = std::max(scores[i], asking[i] * kAskingRows / std::max(kAskingRows, rows(i)));

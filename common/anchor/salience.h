@@ -20,6 +20,9 @@
 
 namespace kedge {
 
+// Raised with every change by which other rows are chosen: figures of an older choice say nothing of this one.
+inline constexpr uint32_t kSalienceVersion = 2;
+
 // The heads of a model that show where a prompt's end looks.
 struct SalienceHeads {
   std::vector<HeadRef> pointers;   // look from the prompt's last rows at what is asked; may be none
@@ -44,8 +47,6 @@ absl::Status CheckChoosable(const Content& content, const SalienceHeads& heads);
 struct EarlierSalience {
   uint32_t end = 0;
   std::vector<PositionRange> sequences;  // that begin before `end`, as far as these rows go
-  std::vector<PositionRange> opening;    // of them, those that open the last turn
-  std::vector<uint32_t> back;            // [retrieval heads][sequences]: Salience::back_
   std::vector<std::vector<SalienceLink>> links;  // [sequences][retrieval heads]: Salience::links_
 };
 
@@ -73,8 +74,7 @@ class Salience {
   // What was added so far. REQUIRES: observed rows before `end` were added, and none from there on.
   EarlierSalience Before(uint32_t end) const;
   // Whether a choice here is the same if `earlier` is taken and its rows, which are those of this prompt, are not
-  // added: they are of the same sequences, and where they look back, they look at the same ones; and none is of those
-  // that have their turn at the end.
+  // added: they are of the same sequences, and none is of those that have their turn at the end.
   bool CanTake(const EarlierSalience& earlier) const;
   // REQUIRES: CanTake.
   void Take(const EarlierSalience& earlier);
@@ -89,23 +89,20 @@ class Salience {
   bool knows_heads() const { return num_pointers_ > 0; }
   size_t num_retrieval() const { return num_heads_ - num_pointers_; }
   std::vector<uint64_t> Asking() const;
-  std::vector<uint64_t> Answering(const std::vector<uint64_t>& asking) const;
-  std::vector<uint64_t> LookingBack() const;
-  std::vector<PositionRange> Opening() const;
+  // By what answers what asks, before or behind it.
+  std::vector<uint64_t> Evidence(const std::vector<uint64_t>& asking) const;
   std::vector<PositionRange> SequencesBefore(uint32_t end) const;
-  bool LooksBackBefore(uint32_t end) const;
-  bool IsCandidate(size_t sequence) const { return outline_.Charge(outline_.sequences[sequence]) > 0; }
 
   PromptOutline outline_;
   size_t num_pointers_;
   size_t num_heads_;             // pointers included
   std::vector<bool> may_ask_;    // [sequences]
+  std::vector<size_t> questions_;  // sequences that a question mark closes, of these
   std::vector<size_t> opening_;  // sequences at the last turn's begin
   uint32_t latest_end_;
   PositionRange observed_;
   std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without any: the most of all
   SalienceLinks links_;            // of the retrieval heads
-  std::vector<uint32_t> back_;     // [retrieval heads][sequences]: the most mass that a row of it gives to `opening_`
 };
 
 }  // namespace kedge

@@ -57,8 +57,9 @@ TEST(Salience, WhatAsksAndWhatItsRowsLookAtAndWhatStandsBesideThat) {
   EXPECT_EQ(scores[91], 0u) << "nothing stands beside a question";
   EXPECT_EQ(scores[30], kMassOne / 2);
   EXPECT_EQ(scores[31], kMassOne / 2 * 2 / 5);
-  EXPECT_EQ(scores[32], kMassOne / 2 * 2 / 5 * 4 / 5);
-  EXPECT_EQ(scores[33], 0u) << "more than 32 rows in all";
+  EXPECT_EQ(scores[32], kMassOne / 2 * 2 / 5 * 9 / 10);
+  EXPECT_GT(scores[35], 0u);
+  EXPECT_EQ(scores[36], 0u) << "more than 64 rows in all";
   EXPECT_EQ(scores[29], 0u);
   EXPECT_EQ(scores[40], kMassOne / 5);
   EXPECT_EQ(scores[60], 0u);
@@ -124,7 +125,7 @@ TEST(Salience, InAChatNeitherTheFirstNorTheOpenSequenceAsks) {
   salience.Add(999, kPointer, Look(999, 0, 900000));
   salience.Add(998, kPointer, Look(998, 99, 900000));
   salience.Add(995, kRetrieval, Look(995, 30, 1000));
-  for (uint64_t score : salience.Scores()) EXPECT_EQ(score, 0u);
+  for (const size_t i : {0, 30, 99}) EXPECT_EQ(salience.Scores()[i], 0u);
 }
 
 TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
@@ -142,18 +143,60 @@ TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
   }
 }
 
-TEST(Salience, WhereTheQuestionStandsFirstTheAnswersRowsLookBackAtIt) {
+TEST(Salience, WhatAQuestionMarkClosesHasHalfOfTheWeight) {
+  Content content = Prompt(50);
+  content.turn_begin = 200;
+  content.user = {{200, 900}};
+  content.question_marks = {419, 612, 955};  // the last one is none of the user's
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 80, 1000));
+  salience.Add(415, kRetrieval, Look(415, 30, kMassOne));
+  salience.Add(615, kRetrieval, Look(615, 35, kMassOne));
+  salience.Add(805, kRetrieval, Look(805, 50, kMassOne));
+  const std::vector<uint64_t> scores = salience.Scores();
+  EXPECT_EQ(scores[41], kMassOne / 4 * 8 / 10);
+  EXPECT_EQ(scores[61], kMassOne / 4 * 8 / 10);
+  EXPECT_EQ(scores[80], kMassOne / 2 * 8 / 10);
+  EXPECT_EQ(scores[95], 0u);
+  EXPECT_EQ(scores[30], kMassOne / 4);
+  EXPECT_EQ(scores[35], kMassOne / 4);
+  EXPECT_EQ(scores[50], kMassOne / 2);
+}
+
+TEST(Salience, ManyQuestionMarksAreOfATextAndHaveLess) {
+  Content content = Prompt(50);
+  content.turn_begin = 200;
+  content.user = {{200, 900}};
+  for (uint32_t i = 0; i < 16; ++i) content.question_marks.push_back(309 + 10 * i);
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 80, 1000));
+  EXPECT_EQ(salience.Scores()[80], kMassOne * 3 / 4 * 8 / 10);
+  EXPECT_EQ(salience.Scores()[30], kMassOne / 4 / 16 * 8 / 10);
+}
+
+TEST(Salience, TheAnswersRowsLookBackAtAQuestionBeforeThem) {
+  Content content = Prompt(50);
+  content.turn_begin = 100;
+  content.user = {{100, 990}};
+  content.question_marks = {408};
+  Salience salience(content, kKnown);
+  salience.Add(505, kRetrieval, Look(505, 40, kMassOne / 2));
+  salience.Add(705, kRetrieval, Look(705, 20, kMassOne));  // asks nothing
+  EXPECT_EQ(salience.Scores()[50], kMassOne / 4 / 4);
+  EXPECT_EQ(salience.Scores()[51], kMassOne / 4 / 4 * 2 / 5);
+  EXPECT_EQ(salience.Scores()[70], 0u);
+}
+
+TEST(Salience, WhatOpensTheLastTurnAsksALittleInAnyCase) {
   Content content = Prompt(50);
   content.turn_begin = 100;
   Salience salience(content, kKnown);
-  salience.Add(505, kRetrieval, Look(505, 10, 8000));  // sequences 10 and 11 open the turn
-  salience.Add(605, kRetrieval, Look(605, 11, 4000));
-  salience.Add(705, kRetrieval, Look(705, 20, 800000));  // not where the turn begins
-  EXPECT_EQ(salience.Scores()[50], 1000u);
-  EXPECT_EQ(salience.Scores()[51], 400u);
-  EXPECT_EQ(salience.Scores()[60], 500u);
-  EXPECT_EQ(salience.Scores()[70], 0u);
-  EXPECT_EQ(salience.Scores()[10], 1000u);
+  salience.Add(505, kRetrieval, Look(505, 10, kMassOne));  // sequences 10 and 11 open the turn
+  salience.Add(605, kRetrieval, Look(605, 12, kMassOne));
+  constexpr uint64_t kWeight = kMassOne / 20;
+  EXPECT_EQ(salience.Scores()[10], kWeight * 8 / 10);
+  EXPECT_EQ(salience.Scores()[50], kWeight / 4);
+  EXPECT_EQ(salience.Scores()[60], 0u);
 }
 
 TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
@@ -181,10 +224,8 @@ TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
   late.end = 1000 - Salience::kPointerRows + 1;
   EXPECT_FALSE(once.CanTake(late)) << "the last rows have their turn at the end";
   EXPECT_FALSE(once.CanTake({.end = 606})) << "of other sequences";
-  Content another = whole;  // its rows look back at another turn's opening
+  Content another = whole;  // what asks is asked at the end
   another.turn_begin = 300;
-  EXPECT_FALSE(Salience(another, kKnown).CanTake(earlier.Before(606)));
-  another.turn_begin = 700;  // and here they do not yet
   EXPECT_TRUE(Salience(another, kKnown).CanTake(earlier.Before(606)));
 }
 

@@ -14,6 +14,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
                         .turn_begin = 1,
                         .user = {{0, 1}},
                         .system = {{1, 2}},
+                        .question_marks = {2},
                         .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3},
                         .salient = {{}}};
   const absl::StatusOr<Content> back = ContentFromProto(ContentToProto(content, "print"));
@@ -26,6 +27,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   EXPECT_EQ(back->turn_begin, 1u);
   EXPECT_EQ(back->user, content.user);
   EXPECT_EQ(back->system, content.system);
+  EXPECT_EQ(back->question_marks, content.question_marks);
   EXPECT_EQ(back->policy, content.policy);
   EXPECT_EQ(back->salient, content.salient);  // a choice of nothing is not the same as none
   EXPECT_FALSE(ContentFromProto(ContentToProto({.policy = content.policy}, "print"))->salient.has_value());
