@@ -15,6 +15,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/error_reason.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/request_id.h"
 #include "common/rpc/status.h"
@@ -135,7 +136,7 @@ template <typename Service>
 class Exchange : public ResponseSink {
  public:
   Exchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request)
-      : service_(service), context_(context), request_(request), arrival_(service->environment_->clock->Now()) {}
+      : context_(context), service_(service), request_(request), arrival_(service->environment_->clock->Now()) {}
 
   // The last statement of the derived constructor.
   void Begin() {
@@ -144,7 +145,10 @@ class Exchange : public ResponseSink {
       request_id_ = *std::move(id);
       context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     }
-    if (!service_->Began(end_)) return FinishRpc(absl::UnavailableError("the server is shutting down"));
+    if (!service_->Began(end_)) {
+      return FinishRpc(
+          Refusal(absl::UnavailableError("the server is shutting down"), kShuttingDown, absl::Seconds(1)));
+    }
     service_->executor_->Post([this] { ParseAndStart(); });
   }
 
@@ -175,6 +179,8 @@ class Exchange : public ResponseSink {
   void CancelRpc() { context_->TryCancel(); }
   void Ended() { service_->Ended(end_); }
 
+  grpc::CallbackServerContext* const context_;
+
  private:
   void ParseAndStart() {
     if (absl::Status reason = end_->reason(); !reason.ok()) return FinishRpc(reason);
@@ -189,7 +195,6 @@ class Exchange : public ResponseSink {
   }
 
   Service* const service_;
-  grpc::CallbackServerContext* const context_;
   const GenerateRequest* const request_;  // valid until OnDone
   const absl::Time arrival_;
   std::string request_id_;  // empty if the client's was malformed
@@ -222,7 +227,7 @@ class UnaryExchange : public Exchange<Service>, public grpc::ServerUnaryReactor 
       response_->mutable_provenance()->Swap(merged_.mutable_provenance());
       response_->mutable_prompt_pieces()->Swap(merged_.mutable_prompt_pieces());
     }
-    grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status));
+    grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status, this->context_));
   }
 
   void OnCancel() override { this->CancelFlow(); }
@@ -269,7 +274,7 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
   void FinishRpc(const absl::Status& status) override {
     {
       absl::MutexLock lock(&write_mutex_);
-      final_status_ = ToGrpcStatus(status);
+      final_status_ = ToGrpcStatus(status, this->context_);
       finishing_ = true;
       if (writing_) return;  // OnWriteDone ends the RPC
     }

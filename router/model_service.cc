@@ -54,10 +54,10 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const inference::v1::TokenizeRequest* request,
                                inference::v1::TokenizeResponse* response) override {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    executor_->Post([this, reactor, request, response] {
+    executor_->Post([this, context, reactor, request, response] {
       const absl::StatusOr<std::vector<uint32_t>> ids = parser_->Tokenize(*request);
       if (ids.ok()) response->mutable_token_ids()->Add(ids->begin(), ids->end());
-      reactor->Finish(ToGrpcStatus(ids.status()));
+      reactor->Finish(ToGrpcStatus(ids.status(), context));
     });
     return reactor;
   }
@@ -65,8 +65,8 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
   ServerUnaryReactor* Detokenize(CallbackServerContext* context, const inference::v1::DetokenizeRequest* request,
                                  inference::v1::DetokenizeResponse* response) override {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    executor_->Post([this, reactor, request, response] {
-      reactor->Finish(ToGrpcStatus(TextOf(*request, response->mutable_text())));
+    executor_->Post([this, context, reactor, request, response] {
+      reactor->Finish(ToGrpcStatus(TextOf(*request, response->mutable_text()), context));
     });
     return reactor;
   }
@@ -74,7 +74,7 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
  private:
   static ServerUnaryReactor* Answer(CallbackServerContext* context, const absl::Status& status) {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status));
+    reactor->Finish(ToGrpcStatus(status, context));
     return reactor;
   }
 

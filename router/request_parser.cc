@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/error_reason.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "common/model/config.h"
@@ -281,7 +282,7 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
     return absl::InvalidArgumentError(absl::StrCat("messages: are too much for a context of ", model_->context_length,
                                                    " tokens (", chat.status().message(), ")"));
   }
-  if (!chat.ok()) return chat.status();
+  if (!chat.ok()) return WithField(chat.status(), "messages");
   KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(*chat, insert.has_value()), /*or_more=*/true, "messages"));
   return model_->chat_template->Encode(*chat, insert);
 }

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "common/base/error_reason.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/model_files.h"
@@ -112,7 +113,8 @@ void Router::Drain(absl::Duration timeout) {
   inference_service_->StartDraining();
   if (!inference_service_->WaitUntilIdle(timeout)) {
     inference_service_->EndAll(
-        absl::UnavailableError("the router is shutting down, and has ended this answer before it was complete"));
+        Refusal(absl::UnavailableError("the router is shutting down, and has ended this answer before it was complete"),
+                kShuttingDown, absl::Seconds(1)));
     inference_service_->WaitUntilIdle(kEndGrace);
   }
   // The short grace is for refusals that are just on their way.

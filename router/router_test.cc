@@ -12,9 +12,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "common/base/error_reason.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/registrar.h"
+#include "common/rpc/status.h"
 #include "common/testing/tiny_model.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -573,6 +575,26 @@ TEST_F(RouterTest, DrainEndsWhatTakesLongerAndSaysWhy) {
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
     EXPECT_EQ(status.error_message(), "the router is shutting down, and has ended this answer before it was complete");
   }
+}
+
+TEST_F(RouterTest, ErrorsSayWhyAndWhichFieldAndWhenToTryAgain) {
+  grpc::ClientContext context;
+  GenerateResponse response;
+  GenerateRequest request = Request();
+  request.mutable_sampling_params()->add_stop("");
+  const absl::Status wrong = FromGrpcStatus(stub_->Generate(&context, request, &response));
+  EXPECT_EQ(ReasonOf(wrong), "INVALID_FIELD");
+  EXPECT_EQ(FieldOf(wrong), "sampling_params.stop[0]");
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 0u);
+
+  grpc::ClientContext stream_context;
+  std::string text;
+  const absl::Status no_node = FromGrpcStatus(Stream(&stream_context, Request(), &text));
+  EXPECT_EQ(ReasonOf(no_node), kNoNode);
+  EXPECT_EQ(RetryAfter(no_node), absl::Seconds(1));
+  const auto push_back = stream_context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
+  ASSERT_NE(push_back, stream_context.GetServerTrailingMetadata().end());
+  EXPECT_EQ(push_back->second, "1000");
 }
 
 TEST_F(RouterTest, ManyClientsAtOnceGetWholeAnswers) {
