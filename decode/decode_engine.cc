@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "common/anchor/tracker.h"
+#include "common/base/error_reason.h"
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
 #include "common/transfer/frame_sums.h"
@@ -108,8 +109,10 @@ absl::StatusOr<uint32_t> DecodeEngine::PagesOf(const DecodeJob& job, uint32_t fi
   const uint32_t pages =
       PagesFor(job.content, first, device_->max_rows(), std::min(more, options_.context_length - size));
   if (pages <= pool_.num_pages()) return pages;
-  return absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
-                                                   " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows));
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
+                                                " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows)),
+      kKvMemoryTooSmall);
 }
 
 // Whether the state before the last id is to be asked for, unless rows of it are stored here.
@@ -137,8 +140,10 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   }
   Admit();
   if (session.state == Session::State::kWaiting && stats().waiting > options_.max_waiting) {
-    End(std::prev(sessions_.end()), absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
-                                                                              " requests wait for KV memory already")));
+    End(std::prev(sessions_.end()),
+        WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
+                                                                 " requests wait for KV memory already")),
+                       absl::Seconds(1)));
     return 0;
   }
   return next_id_ - 1;

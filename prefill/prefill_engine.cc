@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/error_reason.h"
 #include "common/base/status.h"
 #include "spdlog/spdlog.h"
 
@@ -67,10 +68,14 @@ PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<St
   const uint32_t pages = status.ok() ? PagesFor(request.content, 0, device_->max_rows(), 0) : 0;
   const uint64_t tokens_ahead = stats().waiting_tokens;
   if (status.ok() && pages > pool_.num_pages()) {
-    status = absl::ResourceExhaustedError(absl::StrCat("KV memory: the request needs ", uint64_t{pages} * kPageRows,
-                                                       " rows, this node has ", pool_.num_pages() * kPageRows));
+    status = WithReason(
+        absl::ResourceExhaustedError(absl::StrCat("KV memory: the request needs ", uint64_t{pages} * kPageRows,
+                                                  " rows, this node has ", pool_.num_pages() * kPageRows)),
+        kKvMemoryTooSmall);
   } else if (status.ok() && !jobs_.empty() && tokens_ahead > options_.max_waiting_tokens) {
-    status = absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead, " tokens wait already"));
+    status = WithRetryAfter(
+        absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead, " tokens wait already")),
+        absl::Seconds(1));
   }
   if (!status.ok()) {
     sink->Send({StateEnded{std::move(status)}});

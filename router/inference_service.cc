@@ -1,7 +1,8 @@
-// An Exchange is one RPC: it parses the request, owns the flow and is its sink. Its two kinds differ in what becomes of
-// messages: GenerateStream writes one at a time, and merges those that come meanwhile into the next; Generate merges
-// them all. Both end with exactly one Finish, after which gRPC may delete them at any moment: each method that may
-// bring that about does so with its last statement.
+// An Exchange is one RPC: it takes the request's bytes, has them parsed, owns the flow and is its sink. The methods are
+// raw: bytes are bounded before they are parsed, and let go of when they have been. Its two kinds differ in what
+// becomes of messages: GenerateStream writes one at a time, and merges those that come meanwhile into the next;
+// Generate merges them all. Both end with exactly one Finish, after which gRPC may delete them at any moment: each
+// method that may bring that about does so with its last statement.
 //
 // Tested by router_test.cc.
 #include "router/inference_service.h"
@@ -15,6 +16,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/error_reason.h"
+#include "common/base/status.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/request_id.h"
 #include "common/rpc/status.h"
@@ -33,6 +36,8 @@ using inference::v1::GenerateStreamResponse;
 
 // A client that lets so much pile up does not read. (gRPC itself takes a few MiB more before writes are slow.)
 constexpr size_t kMaxPendingBytes = 4 << 20;
+
+constexpr size_t kMaxMetadataId = 1024;  // longer ones are refused by the parser
 
 constexpr char kClientGone[] = "the client has gone, or its deadline has passed";
 
@@ -77,15 +82,18 @@ class RequestEnd {
   std::shared_ptr<RequestFlow> flow_ ABSL_GUARDED_BY(mutex_);
 };
 
-class InferenceService::Impl : public inference::v1::InferenceService::CallbackService {
- public:
-  Impl(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
-      : parser_(parser), environment_(environment), executor_(executor) {}
+using RawService = inference::v1::InferenceService::WithRawCallbackMethod_Generate<
+    inference::v1::InferenceService::WithRawCallbackMethod_GenerateStream<inference::v1::InferenceService::Service>>;
 
-  grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const GenerateRequest* request,
-                                     GenerateResponse* response) override;
-  grpc::ServerWriteReactor<GenerateStreamResponse>* GenerateStream(grpc::CallbackServerContext* context,
-                                                                   const GenerateRequest* request) override;
+class InferenceService::Impl : public RawService {
+ public:
+  Impl(const RequestParser* parser, const FlowEnvironment* environment, RequestIntake* intake)
+      : parser_(parser), environment_(environment), intake_(intake) {}
+
+  grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                     grpc::ByteBuffer* response) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* GenerateStream(grpc::CallbackServerContext* context,
+                                                             const grpc::ByteBuffer* request) override;
 
   // An RPC begins; returns false if it must be refused. Ended() follows in both cases.
   bool Began(const std::shared_ptr<RequestEnd>& rpc) {
@@ -118,7 +126,7 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
 
   const RequestParser* const parser_;
   const FlowEnvironment* const environment_;
-  Executor* const executor_;
+  RequestIntake* const intake_;
 
  private:
   using LiveRpcs = std::set<std::shared_ptr<RequestEnd>>;
@@ -134,18 +142,31 @@ namespace {
 template <typename Service>
 class Exchange : public ResponseSink {
  public:
-  Exchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request)
-      : service_(service), context_(context), request_(request), arrival_(service->environment_->clock->Now()) {}
+  Exchange(Service* service, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request)
+      : context_(context),
+        service_(service),
+        bytes_(TakeBytes(request)),
+        arrival_(service->environment_->clock->Now()) {}
 
   // The last statement of the derived constructor.
   void Begin() {
     // Chosen before anything else: a refusal carries it too. A malformed one is the parser's to refuse.
-    if (absl::StatusOr<std::string> id = ChooseRequestId(request_->request_id(), RequestIdOf(*context_)); id.ok()) {
+    grpc::ProtoBufferReader reader(&bytes_);
+    const std::string own_id = EarlyString(GenerateRequest::kRequestIdFieldNumber, &reader, kMaxMetadataId);
+    if (absl::StatusOr<std::string> id = ChooseRequestId(own_id, RequestIdOf(*context_)); id.ok()) {
       request_id_ = *std::move(id);
       context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     }
-    if (!service_->Began(end_)) return FinishRpc(absl::UnavailableError("the server is shutting down"));
-    service_->executor_->Post([this] { ParseAndStart(); });
+    if (!service_->Began(end_)) {
+      return FinishRpc(Refusal(absl::UnavailableError("the server is shutting down"), kShuttingDown, absl::Seconds(1)));
+    }
+    const uint64_t size = bytes_.Length();
+    absl::StatusOr<ByteBudget::Hold> hold = service_->intake_->budget.Admit(size);
+    if (!hold.ok()) return FinishRpc(hold.status());
+    hold_ = *std::move(hold);
+    const absl::Status queued =
+        service_->intake_->queue.Post({this, size, /*generates=*/true, [this] { ParseAndStart(); }});
+    if (!queued.ok()) FinishRpc(queued);
   }
 
   void Finish(const absl::Status& status, const ServedBy& served_by) final {
@@ -170,17 +191,28 @@ class Exchange : public ResponseSink {
   virtual void FinishRpc(const absl::Status& status) = 0;
 
   // The RPC was cancelled, or its deadline has passed.
-  void CancelFlow() { end_->Set(absl::CancelledError(kClientGone)); }
+  void CancelFlow() {
+    end_->Set(absl::CancelledError(kClientGone));
+    if (service_->intake_->queue.Drop(this)) FinishRpc(end_->reason());
+  }
+  // Ends the flow with `reason`.
+  void EndFlow(const absl::Status& reason) { end_->Set(reason); }
+  // Counts `bytes` of the answer that wait beside the request. Not OK: there is no memory for them. One call at a time.
+  absl::Status HoldAnswer(uint64_t bytes) { return hold_.Resize(request_bytes_ + bytes); }
   // OnCancel follows.
   void CancelRpc() { context_->TryCancel(); }
   void Ended() { service_->Ended(end_); }
 
+  grpc::CallbackServerContext* const context_;
+
  private:
   void ParseAndStart() {
     if (absl::Status reason = end_->reason(); !reason.ok()) return FinishRpc(reason);
-    absl::StatusOr<RouterRequest> parsed =
-        service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
+    absl::StatusOr<RouterRequest> parsed = Parse();
     if (!parsed.ok()) return FinishRpc(parsed.status());
+    // Its ids, and those of each completion's call: as they are, and as bytes.
+    request_bytes_ = parsed->prompt_ids.size() * sizeof(uint32_t) * (1 + 2 * parsed->n);
+    if (const absl::Status status = HoldAnswer(0); !status.ok()) return FinishRpc(status);
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
                                                                   DeadlineFrom(context_->deadline()), this);
@@ -188,9 +220,18 @@ class Exchange : public ResponseSink {
     flow->Start();
   }
 
+  // Nothing but what it returns is left of the bytes.
+  absl::StatusOr<RouterRequest> Parse() {
+    KEDGE_RETURN_IF_ERROR(hold_.Resize(kReadingFactor * bytes_.Length()));
+    GenerateRequest request;
+    KEDGE_RETURN_IF_ERROR(ReadRequest(service_->intake_->limits, std::exchange(bytes_, {}), &request));
+    return service_->parser_->Parse(request, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
+  }
+
   Service* const service_;
-  grpc::CallbackServerContext* const context_;
-  const GenerateRequest* const request_;  // valid until OnDone
+  grpc::ByteBuffer bytes_;  // until they are parsed
+  ByteBudget::Hold hold_;
+  uint64_t request_bytes_ = 0;  // of `hold_`, what is no answer
   const absl::Time arrival_;
   std::string request_id_;  // empty if the client's was malformed
   const std::shared_ptr<RequestEnd> end_ = std::make_shared<RequestEnd>();
@@ -199,30 +240,36 @@ class Exchange : public ResponseSink {
 template <typename Service>
 class UnaryExchange : public Exchange<Service>, public grpc::ServerUnaryReactor {
  public:
-  UnaryExchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request,
-                GenerateResponse* response)
+  UnaryExchange(Service* service, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                grpc::ByteBuffer* response)
       : Exchange<Service>(service, context, request), response_(response) {
     this->Begin();
   }
 
-  void Message(GenerateStreamResponse message) override { MergeResponse(std::move(message), &merged_); }
+  void Message(GenerateStreamResponse message) override {
+    merged_bytes_ += message.ByteSizeLong();
+    MergeResponse(std::move(message), &merged_);
+    if (const absl::Status status = this->HoldAnswer(merged_bytes_); !status.ok()) this->EndFlow(status);
+  }
 
  private:
   void SendMetadata() override { StartSendInitialMetadata(); }
 
   void FinishRpc(const absl::Status& status) override {
     if (status.ok()) {
-      response_->set_request_id(merged_.request_id());
-      response_->set_model(merged_.model());
-      response_->mutable_completions()->Swap(merged_.mutable_completions());
-      std::sort(response_->mutable_completions()->begin(), response_->mutable_completions()->end(),
+      GenerateResponse response;
+      response.set_request_id(merged_.request_id());
+      response.set_model(merged_.model());
+      response.mutable_completions()->Swap(merged_.mutable_completions());
+      std::sort(response.mutable_completions()->begin(), response.mutable_completions()->end(),
                 [](const auto& a, const auto& b) { return a.index() < b.index(); });
-      response_->mutable_usage()->Swap(merged_.mutable_usage());
-      response_->mutable_timings()->Swap(merged_.mutable_timings());
-      response_->mutable_provenance()->Swap(merged_.mutable_provenance());
-      response_->mutable_prompt_pieces()->Swap(merged_.mutable_prompt_pieces());
+      response.mutable_usage()->Swap(merged_.mutable_usage());
+      response.mutable_timings()->Swap(merged_.mutable_timings());
+      response.mutable_provenance()->Swap(merged_.mutable_provenance());
+      response.mutable_prompt_pieces()->Swap(merged_.mutable_prompt_pieces());
+      *response_ = ToBytes(response);
     }
-    grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status));
+    grpc::ServerUnaryReactor::Finish(ToGrpcStatus(status, this->context_));
   }
 
   void OnCancel() override { this->CancelFlow(); }
@@ -231,14 +278,15 @@ class UnaryExchange : public Exchange<Service>, public grpc::ServerUnaryReactor 
     delete this;
   }
 
-  GenerateResponse* const response_;
+  grpc::ByteBuffer* const response_;
   GenerateStreamResponse merged_;
+  uint64_t merged_bytes_ = 0;
 };
 
 template <typename Service>
-class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor<GenerateStreamResponse> {
+class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  StreamExchange(Service* service, grpc::CallbackServerContext* context, const GenerateRequest* request)
+  StreamExchange(Service* service, grpc::CallbackServerContext* context, const grpc::ByteBuffer* request)
       : Exchange<Service>(service, context, request) {
     this->Begin();
   }
@@ -251,11 +299,11 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
       if (writing_) {
         pending_bytes_ += message.ByteSizeLong();
         MergeResponse(std::move(message), &pending_);
-        if (pending_bytes_ <= kMaxPendingBytes) return;
+        if (pending_bytes_ <= kMaxPendingBytes && this->HoldAnswer(pending_bytes_).ok()) return;
         too_slow = broken_ = true;
       } else {
         writing_ = true;
-        current_ = std::move(message);
+        current_ = ToBytes(message);
       }
     }
     // A status would have to wait behind the data that the client does not read.
@@ -269,11 +317,11 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
   void FinishRpc(const absl::Status& status) override {
     {
       absl::MutexLock lock(&write_mutex_);
-      final_status_ = ToGrpcStatus(status);
+      final_status_ = ToGrpcStatus(status, this->context_);
       finishing_ = true;
       if (writing_) return;  // OnWriteDone ends the RPC
     }
-    grpc::ServerWriteReactor<GenerateStreamResponse>::Finish(final_status_);
+    grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(final_status_);
   }
 
   void OnWriteDone(bool ok) override {
@@ -285,16 +333,17 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
       write = pending_bytes_ > 0 && !broken_;
       finish = finishing_;
       if (write) {
-        current_ = std::move(pending_);
+        current_ = ToBytes(pending_);
         pending_.Clear();
         pending_bytes_ = 0;
+        (void)this->HoldAnswer(0);  // less: always OK
       } else {
         writing_ = false;
       }
     }
     if (write && finish) return StartWriteAndFinish(&current_, grpc::WriteOptions(), final_status_);
     if (write) return StartWrite(&current_);
-    if (finish) grpc::ServerWriteReactor<GenerateStreamResponse>::Finish(final_status_);
+    if (finish) grpc::ServerWriteReactor<grpc::ByteBuffer>::Finish(final_status_);
   }
 
   void OnCancel() override { this->CancelFlow(); }
@@ -304,7 +353,7 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
   }
 
   absl::Mutex write_mutex_;
-  GenerateStreamResponse current_;  // being written while writing_
+  grpc::ByteBuffer current_;  // being written while writing_
   bool writing_ ABSL_GUARDED_BY(write_mutex_) = false;
   GenerateStreamResponse pending_ ABSL_GUARDED_BY(write_mutex_);
   size_t pending_bytes_ ABSL_GUARDED_BY(write_mutex_) = 0;
@@ -316,17 +365,19 @@ class StreamExchange : public Exchange<Service>, public grpc::ServerWriteReactor
 }  // namespace
 
 grpc::ServerUnaryReactor* InferenceService::Impl::Generate(grpc::CallbackServerContext* context,
-                                                           const GenerateRequest* request, GenerateResponse* response) {
+                                                           const grpc::ByteBuffer* request,
+                                                           grpc::ByteBuffer* response) {
   return new UnaryExchange<Impl>(this, context, request, response);
 }
 
-grpc::ServerWriteReactor<GenerateStreamResponse>* InferenceService::Impl::GenerateStream(
-    grpc::CallbackServerContext* context, const GenerateRequest* request) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* InferenceService::Impl::GenerateStream(grpc::CallbackServerContext* context,
+                                                                                   const grpc::ByteBuffer* request) {
   return new StreamExchange<Impl>(this, context, request);
 }
 
-InferenceService::InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
-    : impl_(std::make_unique<Impl>(parser, environment, executor)) {}
+InferenceService::InferenceService(const RequestParser* parser, const FlowEnvironment* environment,
+                                   RequestIntake* intake)
+    : impl_(std::make_unique<Impl>(parser, environment, intake)) {}
 
 InferenceService::~InferenceService() = default;
 

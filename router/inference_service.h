@@ -5,8 +5,8 @@
 #include <memory>
 
 #include "absl/time/time.h"
-#include "common/base/executor.h"
 #include "router/request_flow.h"
+#include "router/request_intake.h"
 #include "router/request_parser.h"
 
 namespace grpc {
@@ -15,11 +15,12 @@ class Service;
 
 namespace kedge {
 
-// Each RPC is parsed on the executor and then lives as a RequestFlow; its cancellation cancels the flow. Thread-safe.
+// Each RPC is parsed on a thread of the intake and then lives as a RequestFlow; its cancellation cancels the flow.
+// Thread-safe.
 class InferenceService {
  public:
   // All must outlive this.
-  InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor);
+  InferenceService(const RequestParser* parser, const FlowEnvironment* environment, RequestIntake* intake);
   // REQUIRES: the server has shut down.
   ~InferenceService();
 

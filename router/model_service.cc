@@ -1,8 +1,11 @@
-// Work that takes time linear in its input runs on the executor; request and response live until the RPC is done.
+// Work that takes time linear in its input runs on the intake's threads; a call that is cancelled while it waits there
+// goes at once.
 //
 // Tested by router_test.cc.
 #include "router/model_service.h"
 
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,12 +22,73 @@ namespace {
 
 using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
+using inference::v1::DetokenizeRequest;
+using inference::v1::DetokenizeResponse;
+using inference::v1::TokenizeRequest;
+using inference::v1::TokenizeResponse;
 
-class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
+// One call that reads its bytes on the intake's threads. Owned by gRPC: lives until OnDone.
+template <typename Request, typename Response>
+class ReadingCall : public ServerUnaryReactor {
+ public:
+  // Answers the request.
+  using Answer = std::function<absl::Status(const Request&, Response*)>;
+
+  ReadingCall(RequestIntake* intake, CallbackServerContext* context, const grpc::ByteBuffer* request,
+              grpc::ByteBuffer* response, Answer answer)
+      : intake_(intake),
+        context_(context),
+        bytes_(TakeBytes(request)),
+        response_(response),
+        answer_(std::move(answer)) {
+    const uint64_t size = bytes_.Length();
+    absl::StatusOr<ByteBudget::Hold> hold = intake_->budget.Admit(size);
+    if (!hold.ok()) {
+      End(hold.status());
+      return;
+    }
+    hold_ = *std::move(hold);
+    const absl::Status queued = intake_->queue.Post({this, size, /*generates=*/false, [this] { End(Read()); }});
+    if (!queued.ok()) End(queued);
+  }
+
+ private:
+  absl::Status Read() {
+    KEDGE_RETURN_IF_ERROR(hold_.Resize(kReadingFactor * bytes_.Length()));
+    Request request;
+    KEDGE_RETURN_IF_ERROR(ReadRequest(intake_->limits, std::exchange(bytes_, {}), &request));
+    Response response;
+    KEDGE_RETURN_IF_ERROR(answer_(request, &response));
+    *response_ = ToBytes(response);
+    return absl::OkStatus();
+  }
+
+  // The last that touches this.
+  void End(const absl::Status& status) { Finish(ToGrpcStatus(status, context_)); }
+
+  void OnCancel() override {
+    if (intake_->queue.Drop(this)) End(absl::CancelledError("the client has gone, or its deadline has passed"));
+  }
+  void OnDone() override { delete this; }
+
+  RequestIntake* const intake_;
+  CallbackServerContext* const context_;
+  grpc::ByteBuffer bytes_;  // until they are parsed
+  ByteBudget::Hold hold_;
+  grpc::ByteBuffer* const response_;
+  const Answer answer_;
+};
+
+using PublicService = inference::v1::ModelService;
+using RawService = PublicService::WithRawCallbackMethod_Tokenize<
+    PublicService::WithRawCallbackMethod_Detokenize<PublicService::WithCallbackMethod_ListModels<
+        PublicService::WithCallbackMethod_GetModelInfo<PublicService::Service>>>>;
+
+class ModelServiceImpl : public RawService {
  public:
   ModelServiceImpl(const RouterModel* model, const RequestParser* parser, const NodeRegistry* registry,
-                   Executor* executor)
-      : model_(model), parser_(parser), registry_(registry), executor_(executor) {}
+                   RequestIntake* intake)
+      : model_(model), parser_(parser), registry_(registry), intake_(intake) {}
 
   ServerUnaryReactor* ListModels(CallbackServerContext* context, const inference::v1::ListModelsRequest*,
                                  inference::v1::ListModelsResponse* response) override {
@@ -51,34 +115,32 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
     return Answer(context, absl::OkStatus());
   }
 
-  ServerUnaryReactor* Tokenize(CallbackServerContext* context, const inference::v1::TokenizeRequest* request,
-                               inference::v1::TokenizeResponse* response) override {
-    ServerUnaryReactor* const reactor = context->DefaultReactor();
-    executor_->Post([this, reactor, request, response] {
-      const absl::StatusOr<std::vector<uint32_t>> ids = parser_->Tokenize(*request);
-      if (ids.ok()) response->mutable_token_ids()->Add(ids->begin(), ids->end());
-      reactor->Finish(ToGrpcStatus(ids.status()));
-    });
-    return reactor;
+  ServerUnaryReactor* Tokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
+                               grpc::ByteBuffer* response) override {
+    return new ReadingCall<TokenizeRequest, TokenizeResponse>(
+        intake_, context, request, response, [this](const TokenizeRequest& tokenize, TokenizeResponse* tokens) {
+          KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, parser_->Tokenize(tokenize));
+          tokens->mutable_token_ids()->Add(ids.begin(), ids.end());
+          return absl::OkStatus();
+        });
   }
 
-  ServerUnaryReactor* Detokenize(CallbackServerContext* context, const inference::v1::DetokenizeRequest* request,
-                                 inference::v1::DetokenizeResponse* response) override {
-    ServerUnaryReactor* const reactor = context->DefaultReactor();
-    executor_->Post([this, reactor, request, response] {
-      reactor->Finish(ToGrpcStatus(TextOf(*request, response->mutable_text())));
-    });
-    return reactor;
+  ServerUnaryReactor* Detokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override {
+    return new ReadingCall<DetokenizeRequest, DetokenizeResponse>(
+        intake_, context, request, response, [this](const DetokenizeRequest& detokenize, DetokenizeResponse* text) {
+          return TextOf(detokenize, text->mutable_text());
+        });
   }
 
  private:
   static ServerUnaryReactor* Answer(CallbackServerContext* context, const absl::Status& status) {
     ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status));
+    reactor->Finish(ToGrpcStatus(status, context));
     return reactor;
   }
 
-  absl::Status TextOf(const inference::v1::DetokenizeRequest& request, std::string* text) const {
+  absl::Status TextOf(const DetokenizeRequest& request, std::string* text) const {
     KEDGE_RETURN_IF_ERROR(parser_->CheckModel(request.model()));
     Detokenizer detokenizer(model_->tokenizer.get(),
                             !request.has_skip_special_tokens() || request.skip_special_tokens(),
@@ -89,6 +151,10 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
                                                        " is out of range; the vocabulary has ", model_->vocab_size));
       }
       *text += detokenizer.Push(request.token_ids(i));
+      if (text->size() > kMaxTextBytes) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("token_ids: up to token_ids[", i, "] they are more than ", kMaxTextBytes, " bytes of text"));
+      }
     }
     *text += detokenizer.Finish();
     return absl::OkStatus();
@@ -97,14 +163,14 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
   const RouterModel* const model_;
   const RequestParser* const parser_;
   const NodeRegistry* const registry_;
-  Executor* const executor_;
+  RequestIntake* const intake_;
 };
 
 }  // namespace
 
 std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, Executor* executor) {
-  return std::make_unique<ModelServiceImpl>(model, parser, registry, executor);
+                                               const NodeRegistry* registry, RequestIntake* intake) {
+  return std::make_unique<ModelServiceImpl>(model, parser, registry, intake);
 }
 
 }  // namespace kedge

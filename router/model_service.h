@@ -4,16 +4,16 @@
 
 #include <memory>
 
-#include "common/base/executor.h"
 #include "grpcpp/impl/service_type.h"
 #include "router/node_registry.h"
+#include "router/request_intake.h"
 #include "router/request_parser.h"
 
 namespace kedge {
 
 // All must outlive the service.
 std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, Executor* executor);
+                                               const NodeRegistry* registry, RequestIntake* intake);
 
 }  // namespace kedge
 

@@ -16,6 +16,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/anchor/policy.h"
+#include "common/base/error_reason.h"
 #include "common/rpc/ranges.h"
 
 namespace kedge {
@@ -46,7 +47,7 @@ absl::Status FinalStatus(const std::string& node_id, const absl::Status& status)
       code == absl::StatusCode::kCancelled) {
     code = absl::StatusCode::kUnavailable;
   }
-  return absl::Status(code, absl::StrCat("decode node ", node_id, ": ", status.message()));
+  return WithDetailsOf(absl::Status(code, absl::StrCat("decode node ", node_id, ": ", status.message())), status);
 }
 
 void AddOnce(const std::string& id, std::vector<std::string>* ids) {
@@ -121,7 +122,9 @@ void RequestFlow::PlaceCall(Run& run) {
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
-    if (waited) return Finish(absl::UnavailableError("no decode node is ready"));
+    if (waited) {
+      return Finish(Refusal(absl::UnavailableError("no decode node is ready"), kNoNode, absl::Seconds(1)));
+    }
   } else if (waited || absl::IsResourceExhausted(run.last_error) || !MayComeToPlace(cluster, query)) {
     return Finish(run.last_error);
   }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_join.h"
 #include "common/anchor/policy.h"
+#include "common/base/error_reason.h"
 #include "gtest/gtest.h"
 #include "router/request_flow_testing.h"
 
@@ -225,7 +226,8 @@ TEST_F(RequestFlowTest, WaitsForANodeAndThenSaysThatThereIsNone) {
   EXPECT_FALSE(sink_.status.has_value());
   Advance(absl::Milliseconds(600));
   ASSERT_TRUE(sink_.status.has_value());
-  EXPECT_EQ(*sink_.status, absl::UnavailableError("no decode node is ready"));
+  EXPECT_EQ(*sink_.status,
+            Refusal(absl::UnavailableError("no decode node is ready"), kNoNode, absl::Seconds(1)));
 
   sink_ = FakeSink();
   Start();

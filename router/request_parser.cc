@@ -8,10 +8,12 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/error_reason.h"
 #include "common/base/status.h"
 #include "common/base/utf8.h"
 #include "common/model/config.h"
@@ -25,12 +27,13 @@
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
 #include "router/chat_request.h"
+#include "router/request_limits.h"
 
 namespace kedge {
 namespace {
 
 constexpr uint32_t kMaxCompletions = 16;
-constexpr int kMaxStopStrings = 16;
+constexpr size_t kMaxNameBytes = 256;
 constexpr uint32_t kMaxLogprobs = 20;
 // A chat template takes some hundred steps for a message, which is tens of tokens; and it is rendered twice at least.
 constexpr int64_t kTemplateSteps = 1'000'000;
@@ -65,10 +68,29 @@ absl::StatusOr<std::string> ChooseName(const std::string& wanted, const std::str
       "--model-name: is needed, as neither general.name nor the file's name is valid UTF-8");
 }
 
+size_t CountCharacters(absl::string_view utf8) {
+  return static_cast<size_t>(
+      std::count_if(utf8.begin(), utf8.end(), [](char c) { return (static_cast<uint8_t>(c) & 0xC0) != 0x80; }));
+}
+
+// Where these characters begin, in ascending order, and each once; the text's size stands for the one after the last.
+// (A list of all of them would be eight times the text.) REQUIRES: text is valid UTF-8, and has them.
+std::map<uint32_t, size_t> CharacterOffsets(absl::string_view text, std::vector<uint32_t> characters) {
+  std::sort(characters.begin(), characters.end());
+  std::map<uint32_t, size_t> offsets;
+  uint32_t at_character = 0;
+  size_t at = 0;
+  for (const uint32_t character : characters) {
+    for (; at_character < character; ++at_character) at += ReadCharacter(text.substr(at)).length;
+    offsets[character] = at;
+  }
+  return offsets;
+}
+
 // The byte offsets of the spans' ends. REQUIRES: text is valid UTF-8.
 absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const AnchorSpans& spans) {
-  const std::vector<size_t> offsets = CharacterOffsets(text);
-  std::vector<size_t> ends;
+  const size_t characters = CountCharacters(text);
+  std::vector<uint32_t> span_ends;
   uint32_t last = 0;  // where the span before ends
   for (int i = 0; i < spans.size(); ++i) {
     const uint32_t begin = spans[i].begin(), end = spans[i].end();
@@ -80,14 +102,23 @@ absl::StatusOr<std::vector<size_t>> FindSpanEnds(absl::string_view text, const A
     if (end <= begin) {
       return absl::InvalidArgumentError(absl::StrCat(field, ".end: is ", end, "; must be above begin, ", begin));
     }
-    if (end >= offsets.size()) {
+    if (end > characters) {
       return absl::InvalidArgumentError(
-          absl::StrCat(field, ".end: is ", end, "; the text has ", offsets.size() - 1, " code points"));
+          absl::StrCat(field, ".end: is ", end, "; the text has ", characters, " code points"));
     }
-    ends.push_back(offsets[end]);
+    span_ends.push_back(end);
     last = end;
   }
+  std::vector<size_t> ends;
+  for (const auto& [character, offset] : CharacterOffsets(text, span_ends)) ends.push_back(offset);
   return ends;
+}
+
+// Of Tokenize's text.
+absl::Status CheckListed(size_t tokens) {
+  if (tokens <= kMaxListedTokens) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("text: has more than ", kMaxListedTokens, " tokens, which are all that are listed"));
 }
 
 absl::StatusOr<std::unique_ptr<const ChatTemplate>> ReadChatTemplate(const std::string& path, const GgufFile& file,
@@ -144,6 +175,9 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
 
 absl::Status RequestParser::CheckModel(absl::string_view model) const {
   if (model.empty() || model == model_->name) return absl::OkStatus();
+  if (model.size() > kMaxNameBytes) {
+    return absl::NotFoundError(absl::StrCat("model: there is none with a name of ", model.size(), " bytes"));
+  }
   return absl::NotFoundError(
       absl::StrCat("model: there is no \"", Printable(model), "\"; served is \"", model_->name, "\""));
 }
@@ -200,8 +234,8 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeText(absl::string_view text,
 
 // A text prompt as pins see it. Made once for a request: there may be as many pins as the text has characters.
 struct RequestParser::PinnedText {
-  std::vector<size_t> offsets;    // CharacterOffsets
-  std::vector<TextToken> tokens;  // without the one that begins every prompt
+  std::map<uint32_t, size_t> offsets;  // of the pins' characters
+  std::vector<TextToken> tokens;       // without the one that begins every prompt
 };
 
 absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inference::v1::PinnedSpan& span,
@@ -232,12 +266,12 @@ absl::StatusOr<std::vector<PositionRange>> RequestParser::PinnedTokens(const inf
             absl::StrCat(field, ".text: cannot be told from the text under a policy that inserts anchors into it"));
       }
       const uint32_t begin = span.text().begin(), end = span.text().end();
-      if (begin >= end || end >= text.offsets.size()) {
+      if (begin >= end || !text.offsets.contains(end)) {
         return absl::InvalidArgumentError(
             absl::StrCat(field, ".text: [", begin, ", ", end, ") is empty or goes beyond the text"));
       }
       const PositionRange range =
-          TokensOfBytes(text.tokens, request.text().size(), text.offsets[begin], text.offsets[end]);
+          TokensOfBytes(text.tokens, request.text().size(), text.offsets.at(begin), text.offsets.at(end));
       const auto before = static_cast<uint32_t>(tokens.ids.size() - text.tokens.size());
       return std::vector<PositionRange>{{before + range.begin, before + range.end}};
     }
@@ -255,7 +289,14 @@ absl::Status RequestParser::ParsePinned(const inference::v1::GenerateRequest& re
   if (request.has_text() && !inserts && !spans.empty()) {
     absl::StatusOr<std::vector<TextToken>> encoded = model_->tokenizer->EncodeWithOffsets(request.text());
     if (!encoded.ok()) return InField("text", encoded.status());
-    text = {.offsets = CharacterOffsets(request.text()), .tokens = *std::move(encoded)};
+    const size_t size = CountCharacters(request.text());
+    std::vector<uint32_t> characters;
+    for (const inference::v1::PinnedSpan& span : spans) {
+      for (const uint32_t character : {span.text().begin(), span.text().end()}) {
+        if (character <= size) characters.push_back(character);
+      }
+    }
+    text = {.offsets = CharacterOffsets(request.text(), std::move(characters)), .tokens = *std::move(encoded)};
   }
   std::vector<PositionRange> pinned;
   for (int i = 0; i < spans.size(); ++i) {
@@ -282,7 +323,7 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
     return absl::InvalidArgumentError(absl::StrCat("messages: are too much for a context of ", model_->context_length,
                                                    " tokens (", chat.status().message(), ")"));
   }
-  if (!chat.ok()) return chat.status();
+  if (!chat.ok()) return WithField(chat.status(), "messages");
   KEDGE_RETURN_IF_ERROR(CheckFits(LeastTokens(*chat, insert.has_value()), /*or_more=*/true, "messages"));
   return model_->chat_template->Encode(*chat, insert);
 }
@@ -290,9 +331,11 @@ absl::StatusOr<PromptTokens> RequestParser::TokenizeMessages(const inference::v1
 absl::StatusOr<std::vector<uint32_t>> RequestParser::Tokenize(const inference::v1::TokenizeRequest& request) const {
   KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
   absl::StatusOr<PromptTokens> tokens = absl::InvalidArgumentError("prompt: one of text and messages is required");
-  if (request.has_text()) tokens = TokenizeText(request.text(), model_->policy.insert, {});
-  if (request.has_messages()) tokens = TokenizeMessages(request.messages(), model_->policy.insert);
+  const std::optional<uint32_t> insert = model_->policy.insert;
+  if (request.has_text()) tokens = TokenizeText(request.text(), insert, {});
+  if (request.has_messages()) tokens = TokenizeMessages(request.messages(), insert);
   if (!tokens.ok()) return tokens.status();
+  KEDGE_RETURN_IF_ERROR(CheckListed(tokens->ids.size()));
   return std::move(tokens->ids);
 }
 
@@ -320,6 +363,7 @@ absl::Status RequestParser::ParsePrompt(const inference::v1::GenerateRequest& re
     case inference::v1::GenerateRequest::kTokenIds: {
       field = "token_ids";
       const auto& ids = request.token_ids().ids();
+      KEDGE_RETURN_IF_ERROR(CheckFits(static_cast<size_t>(ids.size()), /*or_more=*/false, field));
       for (int i = 0; i < ids.size(); ++i) {
         KEDGE_RETURN_IF_ERROR(CheckTokenId(ids[i], absl::StrCat("token_ids.ids[", i, "]")));
       }
@@ -403,7 +447,7 @@ absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& p
                                                    "; must be at most max_tokens, ", parsed->max_tokens,
                                                    params.has_max_tokens() ? "" : " by default"));
   }
-  if (params.stop_size() > kMaxStopStrings) {
+  if (params.stop_size() > static_cast<int>(kMaxStopStrings)) {
     return absl::InvalidArgumentError(absl::StrCat("sampling_params.stop: has ", params.stop_size(),
                                                    " strings; at most ", kMaxStopStrings, " are allowed"));
   }
@@ -411,8 +455,12 @@ absl::Status RequestParser::ParseSampling(const inference::v1::SamplingParams& p
     if (params.stop(i).empty()) {
       return absl::InvalidArgumentError(absl::StrCat("sampling_params.stop[", i, "]: is empty"));
     }
-    parsed->stop.push_back(params.stop(i));
+    if (params.stop(i).size() > kMaxStopBytes) {
+      return absl::InvalidArgumentError(absl::StrCat("sampling_params.stop[", i, "]: has ", params.stop(i).size(),
+                                                     " bytes; at most ", kMaxStopBytes, " are allowed"));
+    }
   }
+  parsed->stop = std::vector<std::string>(params.stop().begin(), params.stop().end());
   if (!params.ignore_eos()) parsed->end_ids = model_->tokenizer->end_ids();
   for (int i = 0; i < params.stop_token_ids_size(); ++i) {
     KEDGE_RETURN_IF_ERROR(

@@ -90,7 +90,8 @@ TEST_F(RequestParserTest, TakesEveryField) {
   EXPECT_EQ(parsed.repetition_penalty, 1.5f);
   EXPECT_EQ(parsed.max_tokens, 7u);
   EXPECT_EQ(parsed.min_tokens, 7u);
-  EXPECT_EQ(parsed.stop, std::vector<std::string>{"x"});
+  ASSERT_EQ(parsed.stop.size(), 1u);
+  EXPECT_EQ(parsed.stop[0], "x");
   EXPECT_EQ(parsed.end_ids, (std::vector<uint32_t>{20, 300}));
   EXPECT_TRUE(parsed.include_stop_str_in_output);
   EXPECT_EQ(parsed.seed, UINT64_MAX);

@@ -7,6 +7,7 @@
 #include <random>
 #include <utility>
 
+#include "common/base/error_reason.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/model_files.h"
@@ -46,11 +47,11 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type,
                                                      std::move(fingerprint));
-  router->parser_executor_ = std::make_unique<Executor>(options.parser_threads);
+  router->intake_ =
+      std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);
   router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());
 
-  Executor* const parsing = router->parser_executor_.get();
   Executor* const timers = router->timer_executor_.get();
   router->environment_ = {
       .clock = &router->clock_,
@@ -63,9 +64,9 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
                             std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
       .draw_seed = DrawSeed};
   router->inference_service_ =
-      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, parsing);
+      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, router->intake_.get());
   router->model_service_ =
-      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), parsing);
+      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), router->intake_.get());
   router->cluster_service_ = NewClusterService(router->registry_.get());
   router->registry_service_ = NewRegistryService(router->registry_.get());
 
@@ -91,7 +92,7 @@ Router::~Router() {
   model_service_.reset();
   inference_service_.reset();
   caller_.reset();  // waits for the calls
-  parser_executor_.reset();
+  intake_.reset();
   timer_executor_.reset();  // drops timers of flows
 }
 
@@ -112,7 +113,8 @@ void Router::Drain(absl::Duration timeout) {
   inference_service_->StartDraining();
   if (!inference_service_->WaitUntilIdle(timeout)) {
     inference_service_->EndAll(
-        absl::UnavailableError("the router is shutting down, and has ended this answer before it was complete"));
+        Refusal(absl::UnavailableError("the router is shutting down, and has ended this answer before it was complete"),
+                kShuttingDown, absl::Seconds(1)));
     inference_service_->WaitUntilIdle(kEndGrace);
   }
   // The short grace is for refusals that are just on their way.

@@ -31,7 +31,10 @@ struct RouterOptions {
   std::string policy;         // default of requests; empty: the adapter's, else the model's, else the built-in one
   std::string kv_type;        // what nodes must have (a KvTypeName); empty: the first node says
   uint32_t default_max_tokens = 256;
-  int parser_threads = 2;
+  int parser_threads = 2;  // that may read long requests
+  // Bytes of what clients sent and have not been answered, and of what they have not taken: at 80 % requests are
+  // refused.
+  uint64_t request_memory = 256 << 20;
 };
 
 // Serves from Start until Drain or destruction. Thread-safe.
@@ -56,8 +59,7 @@ class Router {
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
   PrefixMemory prefixes_;
-  // Two: long prompts must not delay the timers, which see to requests under way.
-  std::unique_ptr<Executor> parser_executor_;
+  std::unique_ptr<RequestIntake> intake_;
   std::unique_ptr<Executor> timer_executor_;
   std::unique_ptr<DecodeCallerGrpc> caller_;
   FlowEnvironment environment_;

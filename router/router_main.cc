@@ -1,4 +1,5 @@
 // kedge-router: flags in, a Router until SIGINT or SIGTERM. Exit status 0: ended in order; 1: failed; 2: usage.
+#include <algorithm>
 #include <climits>
 #include <cstdint>
 #include <iostream>
@@ -19,6 +20,12 @@
 #include "router/router.h"
 #include "spdlog/spdlog.h"
 
+namespace {
+
+constexpr uint64_t kMostMib = uint64_t{1} << 30;
+
+}  // namespace
+
 int main(int argc, char** argv) {
   // Debian builds Abseil with its search for deadlocks on. It notes the order of all locks, gRPC's among them: a tenth
   // of what a token costs here.
@@ -28,6 +35,7 @@ int main(int argc, char** argv) {
   kedge::RouterOptions options;
   std::string log_level = "info";
   double drain_timeout = 5.0;
+  uint64_t request_memory_mib = std::clamp<uint64_t>(kedge::UsableMachine().memory_bytes / 16 >> 20, 64, 1024);
   bool die_with_parent = false;
   int announce_file = -1;
   CLI::App app{
@@ -56,6 +64,10 @@ int main(int argc, char** argv) {
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
       ->check(kedge::WholeNumber(1, UINT32_MAX));
+  app.add_option("--request-memory", request_memory_mib,
+                 "MiB for what clients sent and have not been answered, and for what they have not taken; requests are "
+                 "refused at 80 % (default: a sixteenth of the memory that this process may use, 64 to 1024)")
+      ->check(kedge::WholeNumber(1, kMostMib));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
       ->capture_default_str()
       ->check(kedge::Number(0, 86400));
@@ -83,6 +95,7 @@ int main(int argc, char** argv) {
     return 1;
   }
 
+  options.request_memory = request_memory_mib << 20;
   auto router = kedge::Router::Start(options);
   if (!router.ok()) {
     const std::string message(router.status().message());

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "common/anchor/ranges.h"
+#include "router/stop_matcher.h"
 
 namespace kedge {
 
@@ -46,7 +47,7 @@ struct RouterRequest {
   uint32_t max_tokens = 1;        // at least 1; prompt and answer together fit the context
   uint32_t min_tokens = 0;        // at most max_tokens
   std::vector<uint32_t> end_ids;  // sorted, each once
-  std::vector<std::string> stop;
+  StopStrings stop;
   bool include_stop_str_in_output = false;
 
   // What to return.

@@ -12,9 +12,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "common/base/error_reason.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/registrar.h"
+#include "common/rpc/status.h"
 #include "common/testing/tiny_model.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -402,8 +404,8 @@ TEST_F(RouterTest, AnswersBadInputWithAStatusAndGoesOn) {
     void* tag = nullptr;
     bool ok = false;
     ASSERT_TRUE(queue.Next(&tag, &ok));
-    EXPECT_FALSE(status.ok());
-    EXPECT_NE(status.error_code(), StatusCode::UNAVAILABLE) << status.error_message();
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT);
+    EXPECT_EQ(status.error_message(), "the request is not a GenerateRequest, or a string in it is not UTF-8");
   }
 
   grpc::ClientContext context;
@@ -572,6 +574,83 @@ TEST_F(RouterTest, DrainEndsWhatTakesLongerAndSaysWhy) {
   for (const grpc::Status& status : {stream_status, unary_status}) {
     EXPECT_EQ(status.error_code(), StatusCode::UNAVAILABLE);
     EXPECT_EQ(status.error_message(), "the router is shutting down, and has ended this answer before it was complete");
+  }
+}
+
+TEST_F(RouterTest, ErrorsSayWhyAndWhichFieldAndWhenToTryAgain) {
+  grpc::ClientContext context;
+  GenerateResponse response;
+  GenerateRequest request = Request();
+  request.mutable_sampling_params()->add_stop("");
+  const absl::Status wrong = FromGrpcStatus(stub_->Generate(&context, request, &response));
+  EXPECT_EQ(ReasonOf(wrong), "INVALID_FIELD");
+  EXPECT_EQ(FieldOf(wrong), "sampling_params.stop[0]");
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 0u);
+
+  grpc::ClientContext stream_context;
+  std::string text;
+  const absl::Status no_node = FromGrpcStatus(Stream(&stream_context, Request(), &text));
+  EXPECT_EQ(ReasonOf(no_node), kNoNode);
+  EXPECT_EQ(RetryAfter(no_node), absl::Seconds(1));
+  const auto push_back = stream_context.GetServerTrailingMetadata().find("grpc-retry-pushback-ms");
+  ASSERT_NE(push_back, stream_context.GetServerTrailingMetadata().end());
+  EXPECT_EQ(push_back->second, "1000");
+}
+
+TEST_F(RouterTest, WhatIsTooMuchIsRefusedBeforeItIsRead) {
+  const auto refusal = [&](const GenerateRequest& request) {
+    grpc::ClientContext context;
+    GenerateResponse response;
+    const absl::Status status = FromGrpcStatus(stub_->Generate(&context, request, &response));
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
+    EXPECT_NE(FieldOf(status), "");
+    return std::string(status.message());
+  };
+  GenerateRequest request;
+  for (int i = 0; i < 20'000; ++i) request.mutable_messages()->add_messages();
+  EXPECT_EQ(refusal(request), "messages.messages: has more than 16384 elements");
+  for (int i = 0; i < 513; ++i) request.mutable_token_ids()->add_ids(1);
+  EXPECT_EQ(refusal(request), "token_ids.ids: has more than 512 elements");
+  request = Request();
+  request.mutable_sampling_params()->add_stop(std::string(1025, 'x'));
+  EXPECT_EQ(refusal(request), "sampling_params.stop[0]: has 1025 bytes; at most 1024 are allowed");
+
+  auto models = inference::v1::ModelService::NewStub(channel_);
+  inference::v1::DetokenizeRequest detokenize;
+  const Tokenizer& tokenizer = *router_->model().tokenizer;
+  uint32_t longest = 0;
+  for (uint32_t id = 0; id < static_cast<uint32_t>(tokenizer.vocab_size()); ++id) {
+    if (tokenizer.TokenBytes(id).size() > tokenizer.TokenBytes(longest).size()) longest = id;
+  }
+  detokenize.set_skip_special_tokens(false);
+  detokenize.mutable_token_ids()->Resize(1 << 18, longest);
+  for (const std::string expected : {"token_ids: up to token_ids[", "token_ids: has more than 262144 elements"}) {
+    grpc::ClientContext context;
+    inference::v1::DetokenizeResponse text;
+    const grpc::Status status = models->Detokenize(&context, detokenize, &text);
+    EXPECT_EQ(status.error_message().substr(0, expected.size()), expected);
+    detokenize.add_token_ids(1);
+  }
+}
+
+TEST_F(RouterTest, RefusesWhatDoesNotFitTheMemoryForRequests) {
+  auto small = Router::Start(
+      {.listen = "127.0.0.1:0", .model_path = testing::TempDir() + "/router_test.gguf", .request_memory = 1'000'000});
+  ASSERT_TRUE(small.ok()) << small.status();
+  auto models = inference::v1::ModelService::NewStub(NewChannel((*small)->address()));
+  for (const size_t size : {70'000, 90'000, 810'000}) {
+    grpc::ClientContext context;
+    inference::v1::TokenizeRequest request;
+    request.set_text(std::string(size, 'x'));
+    inference::v1::TokenizeResponse response;
+    const absl::Status status = FromGrpcStatus(models->Tokenize(&context, request, &response));
+    if (size < 80'000) {
+      EXPECT_TRUE(status.ok()) << status;  // and what it held is free again
+    } else {
+      EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+      EXPECT_EQ(ReasonOf(status), kMemoryFull);
+      EXPECT_TRUE(RetryAfter(status).has_value());
+    }
   }
 }
 

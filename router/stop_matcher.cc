@@ -12,34 +12,36 @@
 
 namespace kedge {
 
-StopMatcher::StopMatcher(std::vector<std::string> stop, bool include_in_output)
-    : include_in_output_(include_in_output) {
-  for (std::string& text : stop) {
+StopStrings::StopStrings(std::vector<std::string> strings) {
+  auto patterns = std::make_shared<std::vector<Pattern>>();
+  for (std::string& text : strings) {
     KEDGE_CHECK(!text.empty());
     Pattern pattern{std::move(text)};
     pattern.fallback.assign(pattern.text.size() + 1, 0);
-    size_t length = 0;
+    uint32_t length = 0;
     for (size_t i = 1; i < pattern.text.size(); ++i) {
       while (length > 0 && pattern.text[i] != pattern.text[length]) length = pattern.fallback[length];
       if (pattern.text[i] == pattern.text[length]) ++length;
       pattern.fallback[i + 1] = length;
     }
-    patterns_.push_back(std::move(pattern));
+    patterns->push_back(std::move(pattern));
   }
+  patterns_ = std::move(patterns);
 }
+
+StopMatcher::StopMatcher(StopStrings stop, bool include_in_output)
+    : stop_(std::move(stop)), include_in_output_(include_in_output), lengths_(stop_.size(), 0) {}
 
 std::string StopMatcher::Push(absl::string_view piece) {
   KEDGE_CHECK(!matched());
-  if (patterns_.empty()) return std::string(piece);
+  if (stop_.empty()) return std::string(piece);
   for (size_t i = 0; i < piece.size(); ++i) {
-    for (size_t p = 0; p < patterns_.size(); ++p) {
-      Pattern& pattern = patterns_[p];
-      while (pattern.length > 0 && piece[i] != pattern.text[pattern.length]) {
-        pattern.length = pattern.fallback[pattern.length];
-      }
-      if (piece[i] == pattern.text[pattern.length]) ++pattern.length;
-      if (pattern.length == pattern.text.size() &&
-          (!matched() || pattern.text.size() > matched_string().size())) {
+    for (size_t p = 0; p < stop_.size(); ++p) {
+      const StopStrings::Pattern& pattern = (*stop_.patterns_)[p];
+      uint32_t& length = lengths_[p];
+      while (length > 0 && piece[i] != pattern.text[length]) length = pattern.fallback[length];
+      if (piece[i] == pattern.text[length]) ++length;
+      if (length == pattern.text.size() && (!matched() || pattern.text.size() > matched_string().size())) {
         matched_ = p;
       }
     }
@@ -50,8 +52,7 @@ std::string StopMatcher::Push(absl::string_view piece) {
     }
   }
   held_.append(piece.data(), piece.size());
-  size_t keep = 0;
-  for (const Pattern& pattern : patterns_) keep = std::max(keep, pattern.length);
+  const size_t keep = *std::max_element(lengths_.begin(), lengths_.end());
   std::string certain = held_.substr(0, held_.size() - keep);
   held_.erase(0, held_.size() - keep);
   return certain;
