@@ -4,25 +4,20 @@
 // Tested by status_test.cc.
 #include "common/rpc/status.h"
 
-#include <string>
+#include "common/base/utf8.h"
 
 namespace kedge {
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  std::string message(status.message());
-  if (message.size() > kMaxStatusMessage) {
-    size_t end = kMaxStatusMessage - 3;
-    while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xC0) == 0x80) --end;  // not inside a character
-    message.resize(end);
-    message += "...";
-  }
-  return grpc::Status(static_cast<grpc::StatusCode>(status.code()), message);
+  return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
+                      PrintableLine(status.message(), kMaxStatusMessage));
 }
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  return absl::Status(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      PrintableLine(status.error_message(), kMaxStatusMessage));
 }
 
 }  // namespace kedge
