@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
 #include "common/anchor/policy.h"
+#include "common/base/utf8.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -100,7 +101,7 @@ std::string MarkedPrompt(const Answer& answer, bool colours) {
   std::string marked;
   for (const PromptPart& part : answer.prompt_pieces) {
     if (colours) {
-      absl::StrAppend(&marked, part.kept ? "\x1b[1m" : "\x1b[2m", part.text, "\x1b[0m");
+      absl::StrAppend(&marked, part.kept ? "\x1b[1m" : "\x1b[2m", ForTerminal(part.text), "\x1b[0m");
     } else {
       absl::StrAppend(&marked, part.kept ? "[[" : "", part.text, part.kept ? "]]" : "");
     }

@@ -43,6 +43,7 @@ class Dialogue {
         call_(std::move(call)),
         system_(options.system),
         on_terminal_(isatty(STDIN_FILENO)),
+        raw_output_(options.sampling.raw_output),
         chat_(options.chat.conversation) {}
 
   absl::Status CheckModel() {
@@ -117,9 +118,9 @@ class Dialogue {
     answering_ = true;
     absl::StatusOr<kedge::Answer> answer = client_.Generate(
         call_,
-        [&written](absl::string_view text) {
+        [&written, this](absl::string_view text) {
           written.append(text.data(), text.size());
-          return WriteOut(text);
+          return WriteAnswer(text, raw_output_);
         },
         [this] { return stop_answer_.load(); });
     answering_ = false;
@@ -141,6 +142,7 @@ class Dialogue {
   GenerateCall call_;
   const std::string system_;
   const bool on_terminal_;
+  const bool raw_output_;
   Conversation chat_;
   std::atomic<bool> answering_ = false;
   std::atomic<bool> stop_answer_ = false;

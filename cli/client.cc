@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "cli/chat_proto.h"
 #include "common/base/status.h"
+#include "common/base/utf8.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -102,7 +103,7 @@ std::string RoleName(v1::NodeRole role) {
 std::string Metadata(const grpc::ClientContext& context, const char* key) {
   const auto& trailers = context.GetServerTrailingMetadata();
   auto found = trailers.find(key);
-  return found == trailers.end() ? "" : std::string(found->second.data(), found->second.size());
+  return found == trailers.end() ? "" : Printable(absl::string_view(found->second.data(), found->second.size()));
 }
 
 // One message of the stream into the answer so far. Returns the new text.
@@ -126,7 +127,7 @@ std::string Merge(const v1::GenerateStreamResponse& message, Answer* answer) {
     answer->full_bytes = usage.full_bytes();
   }
   if (message.has_provenance()) {
-    answer->policy = message.provenance().policy();
+    answer->policy = Printable(message.provenance().policy());
     for (const v1::TokenRange& range : message.provenance().kept_ranges()) {
       answer->kept_ranges.push_back({range.begin(), range.end()});
     }
@@ -175,11 +176,11 @@ absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout
   KEDGE_RETURN_IF_ERROR(FromGrpcStatus(impl_->cluster->ListNodes(&context, v1::ListNodesRequest(), &response)));
   std::vector<NodeStatus> nodes;
   for (const v1::Node& node : response.nodes()) {
-    nodes.push_back({.id = node.node_id(),
+    nodes.push_back({.id = Printable(node.node_id()),
                      .role = RoleName(node.role()),
-                     .address = node.address(),
+                     .address = Printable(node.address()),
                      .ready = node.ready(),
-                     .numerics_class = node.numerics_class(),
+                     .numerics_class = Printable(node.numerics_class()),
                      .engine_steps = node.engine_steps(),
                      .running_requests = node.running_requests(),
                      .waiting_requests = node.waiting_requests(),
@@ -196,12 +197,12 @@ absl::StatusOr<ModelInfo> Client::GetModelInfo(absl::Duration timeout) {
   SetTimeout(timeout, &context);
   v1::GetModelInfoResponse response;
   KEDGE_RETURN_IF_ERROR(FromGrpcStatus(impl_->models->GetModelInfo(&context, v1::GetModelInfoRequest(), &response)));
-  return ModelInfo{.model = response.model(),
-                   .fingerprint = response.fingerprint(),
+  return ModelInfo{.model = Printable(response.model()),
+                   .fingerprint = Printable(response.fingerprint()),
                    .context_length = response.context_length(),
                    .chat_template = response.chat_template(),
-                   .chat_template_error = response.chat_template_error(),
-                   .default_policy = response.default_policy()};
+                   .chat_template_error = Printable(response.chat_template_error()),
+                   .default_policy = Printable(response.default_policy())};
 }
 
 absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::function<bool(absl::string_view)>& on_text,

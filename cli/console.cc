@@ -10,6 +10,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/utf8.h"
 
 namespace kedge {
 namespace {
@@ -35,5 +36,9 @@ void SayError(const absl::Status& status) {
 void WriteErr(absl::string_view text) { WriteAll(STDERR_FILENO, text); }
 
 bool WriteOut(absl::string_view text) { return WriteAll(STDOUT_FILENO, text); }
+
+bool WriteAnswer(absl::string_view text, bool raw) {
+  return raw || !isatty(STDOUT_FILENO) ? WriteOut(text) : WriteOut(ForTerminal(text));
+}
 
 }  // namespace kedge

@@ -19,6 +19,10 @@ void WriteErr(absl::string_view text);
 // Writes all of `text` to stdout at once, past any buffer. False when nobody reads it any more.
 bool WriteOut(absl::string_view text);
 
+// The same for what a model wrote: where stdout is a terminal, without control characters (ForTerminal), which could do
+// as they please with it; unless it is wanted `raw`.
+bool WriteAnswer(absl::string_view text, bool raw);
+
 }  // namespace kedge
 
 #endif  // KEDGE_CLI_CONSOLE_H_

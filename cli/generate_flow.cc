@@ -42,7 +42,7 @@ absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions
   bool at_line_start = true;
   auto on_text = [&](absl::string_view text) {
     at_line_start = absl::EndsWith(text, "\n");
-    if (format == AnswerFormat::kText) readable = WriteOut(text);
+    if (format == AnswerFormat::kText) readable = WriteAnswer(text, sampling.raw_output);
     return readable;
   };
   signals->SetHandler([client](int) { client->Cancel(); });
@@ -52,7 +52,7 @@ absl::Status GenerateAndPrint(const PromptOptions& prompt, const SamplingOptions
   if (!readable) return absl::CancelledError("nobody reads the answer any more");
   if (absl::IsCancelled(answer.status()) && signals->stopped()) return absl::CancelledError("stopped by a signal");
   if (!answer.ok()) return NameFlag(answer.status());
-  if (format == AnswerFormat::kJson) WriteOut(AnswerJson(*answer) + "\n");
+  if (format == AnswerFormat::kJson) WriteAnswer(AnswerJson(*answer) + "\n", sampling.raw_output);
   if (prompt.show_kept) WriteErr(MarkedPrompt(*answer, isatty(STDERR_FILENO)) + "\n");
   const std::string summary = AnswerSummary(*answer);
   Say(absl::StrCat("done\n", absl::StripSuffix(summary, "\n")));

@@ -61,6 +61,8 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
       ->check(CheckTokenList)
       ->type_name("IDS");
   command->add_flag("--ignore-eos", call->ignore_eos, "Go on after the end-of-sequence token");
+  command->add_flag("--raw-output", options->raw_output,
+                    "Write the answer as it is on a terminal too, where control characters are replaced otherwise");
   command->add_option("--timeout", options->timeout_seconds, "Give up after this many seconds")
       ->check(Number(0.001, 1e6))
       ->type_name("SECONDS");

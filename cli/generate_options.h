@@ -20,6 +20,7 @@ struct SamplingOptions {
   GenerateCall call;  // all but the prompt; the strings below are not yet in it
   std::string stop_token_ids;
   double timeout_seconds = 0;  // 0: none
+  bool raw_output = false;     // the answer as it is, on a terminal too
 };
 void AddSamplingOptions(CLI::App* command, SamplingOptions* options);
 

@@ -5,7 +5,6 @@
 #include "decode/decode_engine.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -80,26 +79,7 @@ absl::Status DecodeEngine::Check(const DecodeJob& job) const {
     return absl::InvalidArgumentError(absl::StrCat("prompt_length: ", job.content.prompt_length, " is more than the ",
                                                    job.content.ids.size(), " ids"));
   }
-  const SamplingParams& sampling = job.sampling;
-  for (const auto& [name, value] : {std::pair{"temperature", sampling.temperature},
-                                    {"top_p", sampling.top_p},
-                                    {"min_p", sampling.min_p},
-                                    {"frequency_penalty", sampling.frequency_penalty},
-                                    {"presence_penalty", sampling.presence_penalty},
-                                    {"repetition_penalty", sampling.repetition_penalty}}) {
-    if (!std::isfinite(value)) return absl::InvalidArgumentError(absl::StrCat("sampling.", name, ": is not finite"));
-  }
-  if (sampling.repetition_penalty <= 0)
-    return absl::InvalidArgumentError("sampling.repetition_penalty: is not above 0");
-  for (const auto& [id, bias] : sampling.logit_bias) {
-    if (!std::isfinite(bias)) {
-      return absl::InvalidArgumentError(absl::StrCat("sampling.logit_bias[", id, "]: is not finite"));
-    }
-  }
-  if (!std::is_sorted(sampling.end_ids.begin(), sampling.end_ids.end())) {
-    return absl::InvalidArgumentError("sampling.end_ids: are not sorted");
-  }
-  return absl::OkStatus();
+  return CheckSampling(job.sampling, device_->vocab_size());
 }
 
 absl::StatusOr<uint32_t> DecodeEngine::PagesOf(const DecodeJob& job, uint32_t first) const {

@@ -3,15 +3,40 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status.h"
 #include "common/rpc/convert.h"
+#include "common/rpc/node_name.h"
 #include "common/rpc/ranges.h"
+#include "common/rpc/request_id.h"
 
 namespace kedge {
 
 using node::v1::DecodeResponse;
 
+namespace {
+
+constexpr int kMaxCandidates = 64;
+
+absl::Status CheckCandidates(const node::v1::DecodeRequest& request) {
+  if (request.prefill_candidates_size() > kMaxCandidates) {
+    return absl::InvalidArgumentError(absl::StrCat("prefill_candidates: are ", request.prefill_candidates_size(),
+                                                   "; at most ", kMaxCandidates, " are allowed"));
+  }
+  for (int i = 0; i < request.prefill_candidates_size(); ++i) {
+    const node::v1::PrefillCandidate& candidate = request.prefill_candidates(i);
+    const std::string field = absl::StrCat("prefill_candidates[", i, "]");
+    KEDGE_RETURN_IF_ERROR(CheckNodeName(candidate.node_id(), absl::StrCat(field, ".node_id")));
+    KEDGE_RETURN_IF_ERROR(CheckNodeAddress(candidate.address(), absl::StrCat(field, ".address")));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<DecodeJob> DecodeJobFromProto(const node::v1::DecodeRequest& request, absl::Time deadline) {
+  KEDGE_RETURN_IF_ERROR(CheckRequestId(request.request_id(), "request_id"));
+  KEDGE_RETURN_IF_ERROR(CheckCandidates(request));
   KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(request.content()));
   DecodeJob job{.request_id = request.request_id(),
                 .content = std::move(content),

@@ -59,6 +59,7 @@ absl::Status PrefillEngine::Check(const StateRequest& request) const {
         absl::StrCat("kv_type: this node's rows are ", type, ", not ", request.kv_type));
   }
   KEDGE_RETURN_IF_ERROR(CheckContent(request.content, device_->vocab_size(), options_.context_length));
+  if (request.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
   KEDGE_RETURN_IF_ERROR(CheckHeld(request.held, request.content));
   return CheckChoosable(request.content, options_.salience_heads);
 }

@@ -4,12 +4,10 @@
 #include <memory>
 #include <utility>
 
-#include "common/base/status.h"
-#include "common/rpc/convert.h"
-#include "common/rpc/ranges.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "common/transfer/state_message.h"
+#include "common/transfer/state_request.h"
 
 namespace kedge {
 namespace {
@@ -38,14 +36,9 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
   grpc::Slice slice;
   node::v1::PrefillRequest proto;
   if (!buffer.DumpToSingleSlice(&slice).ok() || !proto.ParseFromArray(slice.begin(), static_cast<int>(slice.size()))) {
-    return absl::InternalError("prefill request: is not a message");
+    return absl::InvalidArgumentError("prefill request: is not a message");
   }
-  KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(proto.content()));
-  return StateRequest{.request_id = proto.request_id(),
-                      .content = std::move(content),
-                      .fingerprint = proto.content().fingerprint(),
-                      .kv_type = proto.kv_type(),
-                      .held = RangesFromProto(proto.held())};
+  return StateRequestFromProto(proto);
 }
 
 }  // namespace

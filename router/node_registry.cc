@@ -10,19 +10,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status.h"
-#include "common/rpc/protocol.h"
+#include "router/node_info.h"
 
 namespace kedge {
 namespace {
-
-// Ids are lists with commas in metadata, and stand in logs.
-absl::Status CheckNodeId(const std::string& id) {
-  const bool printable = std::all_of(id.begin(), id.end(), [](char c) { return c > 0x20 && c < 0x7F && c != ','; });
-  if (id.empty() || id.size() > 128 || !printable) {
-    return absl::InvalidArgumentError("node_id: must be 1 to 128 printable ASCII characters without space and comma");
-  }
-  return absl::OkStatus();
-}
 
 absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::string_view cluster) {
   if (node == cluster) return absl::OkStatus();
@@ -57,15 +48,7 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
 }
 
 absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
-  KEDGE_RETURN_IF_ERROR(
-      CheckSame("protocol_version", absl::StrCat(info.protocol_version()), absl::StrCat(kProtocolVersion)));
-  KEDGE_RETURN_IF_ERROR(CheckNodeId(info.node_id()));
-  if (info.role() != node::v1::ROLE_PREFILL && info.role() != node::v1::ROLE_DECODE) {
-    return absl::InvalidArgumentError("role: must be ROLE_PREFILL or ROLE_DECODE");
-  }
-  if (info.address().empty()) return absl::InvalidArgumentError("address: is empty");
-  if (info.fingerprint().empty()) return absl::InvalidArgumentError("fingerprint: is empty");
-  if (info.numerics_class().empty()) return absl::InvalidArgumentError("numerics_class: is empty");
+  KEDGE_RETURN_IF_ERROR(CheckNodeInfo(info));
 
   absl::MutexLock lock(&mutex_);
   const absl::Time now = clock_->Now();

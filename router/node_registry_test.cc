@@ -120,7 +120,7 @@ TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting)
 
   other = Info("b");
   other.set_policy("canonical");
-  other.set_numerics_class("another machine's");  // allowed
+  other.set_numerics_class("another-machine's");  // allowed
   const absl::StatusOr<uint64_t> second = registry_.Register(other);
   ASSERT_TRUE(second.ok()) << second.status();
 

@@ -13,6 +13,7 @@
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "kedge/node/v1/node.grpc.pb.h"
+#include "router/node_info.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -36,6 +37,10 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
   absl::Status TakeInfo() {
     if (!request_.has_info()) return absl::InvalidArgumentError("info: must be the first message");
     const node::v1::NodeInfo& info = request_.info();
+    if (const absl::Status status = CheckNodeInfo(info); !status.ok()) {  // before any of it stands in the log
+      spdlog::warn("refused a node: {}", status.ToString());
+      return status;
+    }
     const absl::StatusOr<uint64_t> registration = registry_->Register(info);
     if (!registration.ok()) {
       spdlog::warn("refused node {} at {}: {}", info.node_id(), info.address(), registration.status().ToString());

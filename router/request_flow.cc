@@ -142,6 +142,7 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   run.call_numerics_class = node.numerics_class;
   run.call_start = environment_->clock->Now();
   run.ids_at_start = run.assembler.ids().size();
+  run.has_prefilled = false;
   run.decode_assignment = environment_->registry->Assign(node.registration, query.tokens);
   // Noted before anything is there: who comes next with the same beginning waits for it at the same node.
   environment_->prefixes->Note(prefixes, node.registration);
@@ -225,12 +226,14 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
 
 void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message) {
   if (sink_ == nullptr || run.call_number != call_number) return;
+  if (const absl::Status status = CheckAnswer(message, AskedOf(run)); !status.ok()) return CallFailed(run, status);
   AddOnce(run.node_id, &served_by_.decode_nodes);
-  if (message.has_prefilled()) TakePrefilled(run, message.prefilled());
-  absl::Status status = TakeTokens(run, message);
-  if (status.ok() && message.has_finished() && !run.assembler.finished()) {
-    status = TakeFinished(run, message.finished());
+  if (message.has_prefilled()) {
+    TakePrefilled(run, message.prefilled());
+    if (sink_ == nullptr) return;  // the calls that had waited for it could not be made
   }
+  TakeTokens(run, message);
+  if (message.has_finished() && !run.assembler.finished()) TakeFinished(run, message.finished());
   if (run.assembler.finished()) {
     if (run.index == 0) {
       last_token_time_ = environment_->clock->Now();
@@ -238,13 +241,25 @@ void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::Deco
     }
     if (decode_has_answers_) environment_->prefixes->Note(Prefixes(run), run.registration);
     EndCall(run, !message.has_finished());
+    if (request_.chooses && !salient_.has_value()) PlaceAll();  // it needed none; nobody waits for it any more
+    if (sink_ == nullptr) return;
   }
   Emit(run);
-  if (!status.ok()) return CallFailed(run, status);
   if (AllFinished()) Finish(absl::OkStatus());
 }
 
+AskedFor RequestFlow::AskedOf(const Run& run) const {
+  return {.request = &request_,
+          .vocab_size = environment_->vocab_size > 0 ? environment_->vocab_size
+                                                     : static_cast<uint32_t>(environment_->tokenizer->vocab_size()),
+          .given = run.assembler.ids().size(),
+          .given_at_start = run.ids_at_start,
+          .has_prefilled = run.has_prefilled,
+          .chosen = salient_};
+}
+
 void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) {
+  run.has_prefilled = true;
   run.prefill_assignment.Release();
   if (!prefilled.numerics_class().empty()) run.call_numerics_class = prefilled.numerics_class();
   if (!prefilled.prefill_node().empty()) AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
@@ -270,23 +285,10 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
   }
 }
 
-absl::Status RequestFlow::TakeTokens(Run& run, const node::v1::DecodeResponse& message) {
-  if (message.tokens().empty()) return absl::OkStatus();
-  const uint32_t vocab_size = environment_->vocab_size > 0
-                                  ? environment_->vocab_size
-                                  : static_cast<uint32_t>(environment_->tokenizer->vocab_size());
-  const size_t have = run.assembler.ids().size();
-  if (message.first_index() > have) {
-    return absl::DataLossError(absl::StrCat("sent token ", message.first_index(), " after ", have, " tokens"));
-  }
-  for (size_t i = have - message.first_index(); i < static_cast<size_t>(message.tokens_size()); ++i) {
-    const node::v1::Token& token = message.tokens(static_cast<int>(i));
-    if (token.id() >= vocab_size) {
-      return absl::DataLossError(absl::StrCat("sent token id ", token.id(), ", which the vocabulary does not have"));
-    }
-    if (run.assembler.ids().size() >= request_.max_tokens) {
-      return absl::DataLossError(absl::StrCat("sent more than the ", request_.max_tokens, " tokens asked for"));
-    }
+void RequestFlow::TakeTokens(Run& run, const node::v1::DecodeResponse& message) {
+  if (message.tokens().empty()) return;
+  for (size_t i = run.assembler.ids().size() - message.first_index(); i < static_cast<size_t>(message.tokens_size());
+       ++i) {
     if (run.numerics_class.empty()) {
       run.numerics_class = run.call_numerics_class;
     } else if (run.numerics_class != run.call_numerics_class) {
@@ -294,22 +296,16 @@ absl::Status RequestFlow::TakeTokens(Run& run, const node::v1::DecodeResponse& m
       run.numerics_class = run.call_numerics_class;
     }
     if (run.index == 0) first_token_time_ = std::min(first_token_time_, environment_->clock->Now());
-    run.assembler.Push(token);
+    run.assembler.Push(message.tokens(static_cast<int>(i)));
     if (run.assembler.finished()) break;  // a stop string
   }
-  return absl::OkStatus();
 }
 
-absl::Status RequestFlow::TakeFinished(Run& run, const node::v1::Finished& finished) {
-  switch (finished.reason()) {
-    case node::v1::END_REASON_END_ID:
-      run.assembler.FinishAtEndId(finished.end_id());
-      return absl::OkStatus();
-    case node::v1::END_REASON_LENGTH:
-      run.assembler.FinishAtLength();
-      return absl::OkStatus();
-    default:
-      return absl::InternalError("ended the answer for no reason");
+void RequestFlow::TakeFinished(Run& run, const node::v1::Finished& finished) {
+  if (finished.reason() == node::v1::END_REASON_END_ID) {
+    run.assembler.FinishAtEndId(finished.end_id());
+  } else {
+    run.assembler.FinishAtLength();
   }
 }
 

@@ -16,6 +16,7 @@
 #include "common/tokenizer/tokenizer.h"
 #include "kedge/inference/v1/inference.pb.h"
 #include "kedge/node/v1/node.pb.h"
+#include "router/answer_check.h"
 #include "router/completion.h"
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
@@ -101,6 +102,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     uint64_t registration = 0;
     absl::Time call_start;
     size_t ids_at_start = 0;
+    bool has_prefilled = false;
     NodeRegistry::Assignment decode_assignment;
     NodeRegistry::Assignment prefill_assignment;  // of the prompt, at the first candidate
   };
@@ -118,8 +120,10 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
   void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
   void PlaceAll();
-  absl::Status TakeTokens(Run& run, const node::v1::DecodeResponse& message);
-  absl::Status TakeFinished(Run& run, const node::v1::Finished& finished);
+  // REQUIRES: CheckAnswer found nothing wrong.
+  void TakeTokens(Run& run, const node::v1::DecodeResponse& message);
+  void TakeFinished(Run& run, const node::v1::Finished& finished);
+  AskedFor AskedOf(const Run& run) const;
   void CallFailed(Run& run, const absl::Status& status);
   void EndCall(Run& run, bool cancel);
   void Emit(Run& run);

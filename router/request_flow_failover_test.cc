@@ -98,14 +98,16 @@ TEST_F(RequestFlowFailoverTest, DoesNotTrustANode) {
   request_.max_tokens = 2;
   request_.output_token_ids = true;
   Start();
-  SendTokens(0, 0, {30, 100000});  // no such id: what came before counts
+  SendTokens(0, 0, {30});
+  SendTokens(0, 1, {31, 100000});  // no such id: nothing of that message counts
   ASSERT_EQ(caller_.calls.size(), 2u);
   EXPECT_EQ(absl::StrJoin(caller_.calls[1]->request.content().ids(), ","), "20,21,22,30");
   DecodeResponse message;
   message.mutable_finished();  // no reason
   caller_.calls[1]->events.on_message(message);
   ASSERT_EQ(caller_.calls.size(), 3u);
-  SendTokens(2, 1, {31, 32});  // more than asked for
+  SendTokens(2, 1, {31});
+  SendTokens(2, 2, {32});  // more than asked for
   ASSERT_TRUE(sink_.status.has_value());
   EXPECT_TRUE(sink_.status->ok());
   EXPECT_EQ(absl::StrJoin(sink_.First().token_ids(), ","), "30,31");

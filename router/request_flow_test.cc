@@ -347,6 +347,7 @@ TEST_F(RequestFlowTest, AReducedPromptComesBackToTheNodeThatWasSentIt) {
   policy.prefill_full = true;
   request_.policy = CanonicalPolicy(policy);
   request_.prompt_ids = std::vector<uint32_t>(3 * kPrefixBlock, 20);
+  request_.max_tokens = 3 * kPrefixBlock;
   {
     const NodeRegistry::Assignment busy = registry_.Assign(registry_.Snapshot().nodes[0].registration, 1);
     Start();
@@ -386,6 +387,45 @@ TEST_F(RequestFlowTest, CachedTokensAreThoseThatNoCompletionHadToHaveComputed) {
   prefilled(0, 2);
   prefilled(1, 1);
   EXPECT_EQ(sink_.messages.back().usage().cached_tokens(), 1u);
+}
+
+// The calls that wait for a choice can't be made when it comes too late: the flow ends within the message that tells it.
+TEST_F(RequestFlowTest, AChoiceThatComesAfterTheDeadlineEndsTheRequest) {
+  AddNode("d1");
+  request_.chooses = true;
+  request_.n = 2;
+  Start(clock_.Now() + absl::Seconds(5));
+  ASSERT_EQ(caller_.calls.size(), 1u);
+  clock_.Advance(absl::Seconds(6));
+  DecodeResponse message = TokensMessage(0, {30});
+  message.mutable_prefilled()->mutable_salient();
+  caller_.calls[0]->events.on_message(message);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(RequestFlowTest, AnAnswerThatNeededNoChoiceHoldsNobodyUp) {
+  AddNode("d1");
+  request_.chooses = true;
+  request_.n = 2;
+  Start();
+  SendFinished(0, node::v1::END_REASON_LENGTH);
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  SendFinished(1, node::v1::END_REASON_LENGTH);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_TRUE(sink_.status->ok()) << *sink_.status;
+}
+
+// What a node says of itself becomes metadata, which gRPC ends the process for if it is malformed.
+TEST_F(RequestFlowTest, NamesThatAreNoneGoNoFurther) {
+  AddNode("d1");
+  Start();
+  DecodeResponse message;
+  message.mutable_prefilled()->set_prefill_node("p\n1");
+  caller_.calls[0]->events.on_message(message);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kDataLoss);
+  EXPECT_TRUE(sink_.served_by.prefill_nodes.empty());
 }
 
 }  // namespace

@@ -146,6 +146,7 @@ class RouterTest : public testing::Test {
       first.mutable_prefilled()->set_row_bytes(100);
       first.mutable_prefilled()->set_segment_bytes(350);
       first.mutable_prefilled()->set_numerics_class("cpu");
+      first.mutable_prefilled()->mutable_salient();  // the default policy wants a choice
       writer->Write(first);
       for (size_t i = static_cast<size_t>(request.content().ids_size()) - request.content().prompt_length();
            i < answer.size(); ++i) {

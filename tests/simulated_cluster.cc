@@ -12,6 +12,7 @@
 #include "common/kv/page_pool.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/protocol.h"
+#include "common/transfer/state_request.h"
 #include "decode/decode_messages.h"
 #include "spdlog/spdlog.h"
 
@@ -88,6 +89,7 @@ class SimulatedCluster::Source : public StateSource {
       cluster_->Post([link] { link->Deliver({StateEnded{absl::UnavailableError("connection refused")}}); });
       return std::make_unique<Call>(this, link, address, 0, 0);
     }
+    if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(StateRequestToProto(request));
     const int call = next_call_++;
     node->on_death[call] = [link](absl::Status status) { link->Deliver({StateEnded{std::move(status)}}); };
     const PrefillEngine::JobId job = node->engine->Add(request, std::make_shared<Sink>(cluster_, link));
@@ -185,12 +187,14 @@ class SimulatedCluster::Caller : public DecodeCaller {
     }
     const int call = next_call_++;
     node->on_death[call] = [link](absl::Status status) { link->Done(status); };
+    if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(request);
     absl::StatusOr<DecodeJob> job = DecodeJobFromProto(request, deadline);
     KEDGE_CHECK(job.ok());
     auto sink = std::make_shared<DecodeMessageSink>(
         DecodeMessageSink::Output{
             .message =
                 [this, link](node::v1::DecodeResponse response) {
+                  if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(response);
                   cluster_->Post([link, response = std::move(response)] {
                     if (link->open) link->events.on_message(response);
                   });
@@ -280,7 +284,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
-    node->registration = registry_.Register(info).value();
+    node->registration = Register(info);
     prefill_.push_back(std::move(node));
   }
   for (int i = 0; i < options.decode_nodes; ++i) {
@@ -301,7 +305,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
     info.set_role(node::v1::ROLE_DECODE);
     info.set_node_id(node->address);
     info.set_address(node->address);
-    node->registration = registry_.Register(info).value();
+    node->registration = Register(info);
     decode_.push_back(std::move(node));
   }
   Heartbeats();
@@ -318,14 +322,32 @@ std::shared_ptr<RequestFlow> SimulatedCluster::Start(RouterRequest request, Simu
   return flow;
 }
 
+uint64_t SimulatedCluster::Register(const node::v1::NodeInfo& info) {
+  if (options_.on_message != nullptr) {
+    node::v1::RegisterRequest message;
+    *message.mutable_info() = info;
+    options_.on_message(message);
+  }
+  return registry_.Register(info).value();
+}
+
+void SimulatedCluster::Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat) {
+  if (options_.on_message != nullptr) {
+    node::v1::RegisterRequest message;
+    *message.mutable_heartbeat() = heartbeat;
+    options_.on_message(message);
+  }
+  registry_.Heartbeat(registration, heartbeat);
+}
+
 void SimulatedCluster::Heartbeats() {
   for (auto& node : prefill_) {
     if (node->engine == nullptr) continue;
-    registry_.Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+    Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
   }
   for (auto& node : decode_) {
     if (node->engine == nullptr) continue;
-    registry_.Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+    Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
   }
 }
 

@@ -51,6 +51,8 @@ struct SimulationOptions {
   bool deferred = false;
   uint32_t undecided = 0;
   Faults faults;
+  // Sees what its processes say to one another, as it would go over the wire; may be null.
+  std::function<void(const google::protobuf::Message&)> on_message;
 };
 
 // What one request's client saw.
@@ -103,6 +105,8 @@ class SimulatedCluster {
 
   void Post(std::function<void()> closure) { queue_.push_back(std::move(closure)); }
   void Heartbeats();
+  void Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
+  uint64_t Register(const node::v1::NodeInfo& info);
   bool Odds(uint32_t one_in) { return one_in > 0 && random_() % one_in == 0; }
 
   const SimulationOptions options_;

@@ -74,8 +74,10 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
   if (content.policy.salient_millionths == 0) {
     return absl::InvalidArgumentError("salient: is given, and the policy chooses no salient sequences");
   }
-  const uint32_t reduced = std::max(content.prompt_length, 1u) - 1;
-  KEDGE_RETURN_IF_ERROR(CheckRanges(*content.salient, reduced, "salient"));
+  if (content.prompt_length == 0) {
+    return absl::InvalidArgumentError("salient: is given, and there is no prompt to choose from");
+  }
+  KEDGE_RETURN_IF_ERROR(CheckRanges(*content.salient, content.prompt_length - 1, "salient"));
   const PromptOutline outline = OutlinePrompt(content);
   uint64_t charged = 0;
   for (const PositionRange& range : *content.salient) charged += outline.Charge(range);

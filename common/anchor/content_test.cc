@@ -45,6 +45,9 @@ TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {
   EXPECT_EQ(error(), "");
   content.salient = {{180, 200}};  // the prompt's last row is not for choosing
   EXPECT_EQ(error().find("salient[0]"), 0u);
+  content.salient->clear();
+  content.prompt_length = 0;
+  EXPECT_EQ(error(), "salient: is given, and there is no prompt to choose from");
 }
 
 }  // namespace

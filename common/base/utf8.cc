@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/check.h"
 
@@ -74,31 +75,56 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   return std::nullopt;
 }
 
-std::string Printable(absl::string_view bytes) {
-  // Control characters (C0, DEL, C1), separators of lines, and what turns the direction of the text behind it.
-  const auto is_control = [](char32_t c) {
-    return c < 0x20 || (c >= 0x7F && c < 0xA0) || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
-  };
+namespace {
+
+bool IsControl(char32_t c) { return c < 0x20 || (c >= 0x7F && c < 0xA0); }
+
+// Separators of lines, and what turns the direction of the text behind it.
+bool IsLayout(char32_t c) {
+  return c == 0x61C || c == 0x200E || c == 0x200F || (c >= 0x2028 && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+// One character, or bytes that are none, as Printable shows it.
+std::string Shown(absl::string_view part, Utf8Head::Kind kind) {
   std::string shown;
+  if (kind != Utf8Head::Kind::kCharacter) {
+    for (const char byte : part) absl::StrAppendFormat(&shown, "\\x%02x", static_cast<uint8_t>(byte));
+    return shown;
+  }
+  const char32_t character = ReadCharacter(part).code_point;
+  if (character == '\n') return "\\n";
+  if (character == '\t') return "\\t";
+  if (!IsControl(character) && !IsLayout(character)) return std::string(part);
+  const auto code = static_cast<uint32_t>(character);
+  return code < 0x100 ? absl::StrFormat("\\x%02x", code) : absl::StrFormat("\\u%04x", code);
+}
+
+}  // namespace
+
+std::string Printable(absl::string_view bytes) { return PrintableLine(bytes, std::string::npos); }
+
+std::string PrintableLine(absl::string_view bytes, size_t most) {
+  std::string line;
+  size_t whole = 0;  // of it, so much leaves room for the dots
   while (!bytes.empty()) {
     const Utf8Head head = ReadUtf8(bytes);
-    const absl::string_view part = bytes.substr(0, head.length);
+    line += Shown(bytes.substr(0, head.length), head.kind);
     bytes.remove_prefix(head.length);
-    if (head.kind != Utf8Head::Kind::kCharacter) {
-      for (const char byte : part) absl::StrAppendFormat(&shown, "\\x%02x", static_cast<uint8_t>(byte));
-      continue;
-    }
-    const char32_t character = ReadCharacter(part).code_point;
-    if (character == '\n') {
-      shown += "\\n";
-    } else if (character == '\t') {
-      shown += "\\t";
-    } else if (is_control(character)) {
-      const auto code = static_cast<uint32_t>(character);
-      shown += code < 0x100 ? absl::StrFormat("\\x%02x", code) : absl::StrFormat("\\u%04x", code);
-    } else {
-      shown.append(part.data(), part.size());
-    }
+    if (line.size() > most) return line.substr(0, whole) + "...";
+    if (line.size() <= most - 3) whole = line.size();
+  }
+  return line;
+}
+
+std::string ForTerminal(absl::string_view text) {
+  std::string shown;
+  while (!text.empty()) {
+    const Utf8Head head = ReadUtf8(text);
+    const absl::string_view part = text.substr(0, head.length);
+    text.remove_prefix(head.length);
+    const bool is_shown = head.kind == Utf8Head::Kind::kCharacter &&
+                          (part == "\n" || part == "\t" || !IsControl(ReadCharacter(part).code_point));
+    absl::StrAppend(&shown, is_shown ? part : kReplacementCharacter);
   }
   return shown;
 }

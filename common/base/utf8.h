@@ -51,6 +51,13 @@ std::optional<size_t> FindInvalidUtf8(absl::string_view text);
 // characters and bytes that are no UTF-8 as escapes (\n, \x1b, \u2028), all else as it is.
 std::string Printable(absl::string_view bytes);
 
+// The same, at most `most` bytes of it: what is longer ends with "...". REQUIRES: most >= 3.
+std::string PrintableLine(absl::string_view bytes, size_t most);
+
+// Text as a terminal may have it: with U+FFFD for each control character (C0 but line feed and tab, DEL, C1) and for
+// bytes that are no UTF-8.
+std::string ForTerminal(absl::string_view text);
+
 // `text` without the white space at its begin, at its end, at both. REQUIRES: text is valid UTF-8.
 absl::string_view StripWhiteSpaceLeft(absl::string_view text);
 absl::string_view StripWhiteSpaceRight(absl::string_view text);

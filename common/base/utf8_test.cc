@@ -93,10 +93,29 @@ TEST(Utf8Test, KnowsWhiteSpace) {
 TEST(Utf8Test, WhatIsPrintableIsOneLineOfText) {
   EXPECT_EQ(Printable("h\u00E9 \U0001F600 \"\\"), "h\u00E9 \U0001F600 \"\\");
   EXPECT_EQ(Printable(absl::string_view("a\nb\tc\r\x1b[31m\0\x7f", 13)), "a\\nb\\tc\\x0d\\x1b[31m\\x00\\x7f");
-  EXPECT_EQ(Printable("\u009B\u2028\u202E\u2066"), "\\x9b\\u2028\\u202e\\u2066");
+  EXPECT_EQ(Printable("\u009B\u2028\u202E\u2066\u200F"), "\\x9b\\u2028\\u202e\\u2066\\u200f");
   EXPECT_EQ(Printable("a\xFF\xE2\x82"
                       "b"),
             "a\\xff\\xe2\\x82b");
+}
+
+TEST(Utf8Test, LinesAreCutBetweenWhatTheyShow) {
+  EXPECT_EQ(PrintableLine("abcdef", 6), "abcdef");
+  EXPECT_EQ(PrintableLine("abcdefg", 6), "abc...");
+  EXPECT_EQ(PrintableLine("ab\x1b[2J and more", 8), "ab...");  // no half an escape
+  EXPECT_EQ(PrintableLine("\u20AC\u20AC\u20AC", 8), "\u20AC...");
+  EXPECT_EQ(PrintableLine("\x1b\x1b", 3), "...");
+  EXPECT_EQ(PrintableLine(std::string(10000, '\n'), 100).size(), 99u);
+}
+
+TEST(Utf8Test, ATerminalGetsTextWithoutControls) {
+  EXPECT_EQ(ForTerminal("a\n\tb \u20AC"), "a\n\tb \u20AC");
+  EXPECT_EQ(ForTerminal("\x1b]0;owned\x07\r\u009B2J\x7f"), "\uFFFD]0;owned\uFFFD\uFFFD\uFFFD2J\uFFFD");
+  EXPECT_EQ(ForTerminal("a\xff"
+                        "b"),
+            "a\uFFFD"
+            "b");
+  EXPECT_EQ(ForTerminal(absl::string_view("\0", 1)), "\uFFFD");
 }
 
 TEST(Utf8Test, StripsWhiteSpaceAsPythonDoes) {

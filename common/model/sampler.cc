@@ -3,9 +3,12 @@
 #include "common/model/sampler.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "common/kernels/choose_token.h"
 #include "common/kernels/elementary.h"
 
@@ -95,6 +98,41 @@ bool Adjusts(const SamplingParams& params, uint32_t position) {
 }
 
 }  // namespace
+
+absl::Status CheckSampling(const SamplingParams& params, uint32_t vocab_size) {
+  const auto error = [](const auto&... parts) {
+    return absl::InvalidArgumentError(absl::StrCat("sampling.", parts...));
+  };
+  const struct {
+    absl::string_view name;
+    float value;
+    bool in_range;
+    absl::string_view range;
+  } numbers[] = {
+      {"temperature", params.temperature, params.temperature >= 0, "at least 0"},
+      {"top_p", params.top_p, params.top_p > 0 && params.top_p <= 1, "in (0, 1]"},
+      {"min_p", params.min_p, params.min_p >= 0 && params.min_p <= 1, "in [0, 1]"},
+      {"frequency_penalty", params.frequency_penalty, true, "finite"},
+      {"presence_penalty", params.presence_penalty, true, "finite"},
+      {"repetition_penalty", params.repetition_penalty, params.repetition_penalty > 0, "above 0"},
+  };
+  for (const auto& [name, value, in_range, range] : numbers) {
+    if (!std::isfinite(value) || !in_range) return error(name, ": is ", value, "; must be ", range);
+  }
+  for (const auto& [id, bias] : params.logit_bias) {
+    if (id >= vocab_size) {
+      return error("logit_bias[", id, "]: the id is not below the vocabulary's size ", vocab_size);
+    }
+    if (!std::isfinite(bias)) return error("logit_bias[", id, "]: is not finite");
+  }
+  for (size_t i = 1; i < params.end_ids.size(); ++i) {
+    if (params.end_ids[i] <= params.end_ids[i - 1]) return error("end_ids[", i, "]: is not above the one before");
+  }
+  if (params.logprobs.value_or(0) > kMaxLogprobs) {
+    return error("logprobs: is ", *params.logprobs, "; must be at most ", kMaxLogprobs);
+  }
+  return absl::OkStatus();
+}
 
 bool SamplingParams::IsEndId(uint32_t id) const { return std::binary_search(end_ids.begin(), end_ids.end(), id); }
 

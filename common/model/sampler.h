@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "common/kernels/step.h"  // TokenChoice
 
@@ -31,6 +32,13 @@ struct SamplingParams {
 
   bool IsEndId(uint32_t id) const;
 };
+
+// kInvalidArgument names the field ("sampling.top_p: ...") and the value unless all of them are what SampleToken can
+// work with, and the lists no longer than they can be of use.
+absl::Status CheckSampling(const SamplingParams& params, uint32_t vocab_size);
+
+// Most log probabilities that may be asked for.
+inline constexpr uint32_t kMaxLogprobs = 20;
 
 // Of the unmodified logits.
 struct Logprob {

@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numeric>
 #include <random>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -115,6 +118,31 @@ TEST(SamplerTest, LogprobsAreOfTheUnmodifiedLogits) {
   EXPECT_NEAR(token.logprob->logprob, -2.407606, 1e-5);
   EXPECT_EQ(token.logprob->top_ids, (std::vector<uint32_t>{2, 1}));
   EXPECT_NEAR(token.logprob->top_logprobs[0], -0.407606, 1e-5);
+}
+
+TEST(SamplerTest, WhatCannotBeWorkedWithIsNamed) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  EXPECT_TRUE(CheckSampling({.logit_bias = {{9, -1e30f}}, .end_ids = {1, 3}, .logprobs = kMaxLogprobs}, 10).ok());
+  const std::pair<std::string, SamplingParams> wrong[] = {
+      {"temperature: is -1", {.temperature = -1}},
+      {"temperature: is nan", {.temperature = nan}},
+      {"temperature: is inf", {.temperature = infinity}},
+      {"top_p: is 0", {.top_p = 0}},
+      {"top_p: is 1.5", {.top_p = 1.5f}},
+      {"min_p: is -0.5", {.min_p = -0.5f}},
+      {"frequency_penalty: is nan", {.frequency_penalty = nan}},
+      {"presence_penalty: is inf", {.presence_penalty = infinity}},
+      {"repetition_penalty: is 0", {.repetition_penalty = 0}},
+      {"logit_bias[10]: the id", {.logit_bias = {{10, 1.0f}}}},
+      {"logit_bias[1]: is not finite", {.logit_bias = {{1, nan}}}},
+      {"end_ids[1]", {.end_ids = {3, 3}}},
+      {"logprobs: is 21", {.logprobs = 21}},
+  };
+  for (const auto& [message, params] : wrong) {
+    const absl::Status status = CheckSampling(params, 10);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_EQ(status.message().find("sampling." + message), 0u) << status;
+  }
 }
 
 TEST(SamplerTest, ProbabilitiesSumToOne) {

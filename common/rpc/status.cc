@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/error_reason.h"
+#include "common/base/utf8.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "grpcpp/server_context.h"
@@ -21,19 +22,11 @@ namespace {
 constexpr char kDomain[] = "kedge";
 constexpr size_t kMaxField = 256;
 
-// Cut at a character.
-std::string Cut(absl::string_view text, size_t limit) {
-  if (text.size() <= limit) return std::string(text);
-  size_t end = limit - 3;
-  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;  // not inside a character
-  return absl::StrCat(text.substr(0, end), "...");
-}
-
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (status.ok()) return grpc::Status::OK;
-  const std::string message = Cut(status.message(), kMaxStatusMessage);
+  const std::string message = PrintableLine(status.message(), kMaxStatusMessage);
   google::rpc::Status details;
   details.set_code(static_cast<int>(status.code()));
   details.set_message(message);
@@ -45,7 +38,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (const std::string field = FieldOf(status); absl::IsInvalidArgument(status) && !field.empty()) {
     google::rpc::BadRequest bad;
     google::rpc::BadRequest::FieldViolation* violation = bad.add_field_violations();
-    violation->set_field(Cut(field, kMaxField));
+    violation->set_field(PrintableLine(field, kMaxField));
     absl::string_view description = message;
     if (absl::ConsumePrefix(&description, field)) absl::ConsumePrefix(&description, ": ");
     violation->set_description(std::string(description));
@@ -70,7 +63,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status, grpc::ServerContextBase* c
 
 absl::Status FromGrpcStatus(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
+  absl::Status result(static_cast<absl::StatusCode>(status.error_code()),
+                      PrintableLine(status.error_message(), kMaxStatusMessage));
   google::rpc::Status details;
   if (status.error_details().empty() || !details.ParseFromString(status.error_details())) return result;
   for (const google::protobuf::Any& detail : details.details()) {
@@ -79,10 +73,11 @@ absl::Status FromGrpcStatus(const grpc::Status& status) {
     google::rpc::RetryInfo retry;
     if (detail.UnpackTo(&info)) {
       if (info.domain() == kDomain && info.reason() != DefaultReason(result.code())) {
-        result = WithReason(result, info.reason());
+        result = WithReason(result, PrintableLine(info.reason(), kMaxField));
       }
     } else if (detail.UnpackTo(&bad) && !bad.field_violations().empty()) {
-      if (const std::string& field = bad.field_violations(0).field(); field != FieldOf(result)) {
+      const std::string field = PrintableLine(bad.field_violations(0).field(), kMaxField);
+      if (field != FieldOf(result)) {
         result = WithField(result, field);
       }
     } else if (detail.UnpackTo(&retry)) {

@@ -14,7 +14,8 @@ class ServerContextBase;
 
 namespace kedge {
 
-// Messages travel in metadata, which clients bound (8 KiB by default): longer ones are cut at a character.
+// Messages travel in metadata, which clients bound (8 KiB by default): longer ones are cut at a character. In both
+// directions they become one printable line (PrintableLine): they may repeat what came from outside.
 inline constexpr size_t kMaxStatusMessage = 1024;
 
 grpc::Status ToGrpcStatus(const absl::Status& status);

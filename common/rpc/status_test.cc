@@ -98,5 +98,13 @@ TEST(RpcStatusTest, EveryReasonIsInTheProto) {
   }
 }
 
+TEST(RpcStatusTest, MessagesAreOnePrintableLine) {
+  EXPECT_EQ(ToGrpcStatus(absl::InternalError("a\nb\x1b[2J")).error_message(), "a\\nb\\x1b[2J");
+  const std::string long_text(1 << 20, '\x07');
+  const absl::Status status = FromGrpcStatus(grpc::Status(grpc::StatusCode::INTERNAL, "\x1b]0;owned" + long_text));
+  EXPECT_EQ(status.message().find("\\x1b]0;owned\\x07"), 0u);
+  EXPECT_LE(status.message().size(), kMaxStatusMessage);
+}
+
 }  // namespace
 }  // namespace kedge

@@ -1,5 +1,6 @@
-// A small mutating driver, for plain compilers: x_test [runs [seed]]. The seed is drawn anew for each start and
-// printed, so every start tests other inputs and a failure can be repeated. Each input is copied to a heap block of
+// A small mutating driver, for plain compilers: x_test [runs [seed]], or x_test --seeds DIR, which writes the seeds as
+// files. KEDGE_FUZZ_RUNS in the environment goes before `runs`. The seed is drawn anew for each start and printed, so
+// every start tests other inputs and a failure can be repeated. Each input is copied to a heap block of
 // exactly its size, so that AddressSanitizer sees a read past the end.
 //
 // The allocator is replaced here by one that refuses large blocks: a decoder that allocates what a damaged length asks
@@ -12,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <memory>
 #include <new>
 #include <random>
@@ -88,6 +90,27 @@ void Mutate(Random& random, std::string& input, const std::vector<std::string>& 
   }
 }
 
+// Returns whether it could.
+bool MutateAsTargetDoes(Random& random, std::string& input) {
+  if (LLVMFuzzerCustomMutator == nullptr) return false;
+  const size_t size = input.size();
+  std::string room = input;
+  room.resize(2 * size + 4096);
+  const size_t changed = LLVMFuzzerCustomMutator(reinterpret_cast<uint8_t*>(room.data()), size, room.size(),
+                                                 static_cast<unsigned int>(random()));
+  if (changed == 0) return false;
+  input = room.substr(0, changed);
+  return true;
+}
+
+int WriteSeeds(const std::string& folder) {
+  int number = 0;
+  for (const std::string& seed : FuzzSeeds()) {
+    std::ofstream(folder + "/seed-" + std::to_string(number++), std::ios::binary) << seed;
+  }
+  return number > 0 ? 0 : 1;
+}
+
 void Feed(const std::string& input) {
   const std::unique_ptr<uint8_t[]> exact(new uint8_t[input.size()]);
   std::copy(input.begin(), input.end(), exact.get());
@@ -108,7 +131,9 @@ void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 int main(int argc, char** argv) {
-  const uint64_t runs = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : kDefaultRuns;
+  if (argc == 3 && std::string(argv[1]) == "--seeds") return WriteSeeds(argv[2]);
+  uint64_t runs = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : kDefaultRuns;
+  if (const char* text = std::getenv("KEDGE_FUZZ_RUNS")) runs = std::strtoull(text, nullptr, 10);
   const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : std::random_device()();
   std::printf("%llu runs, seed %llu (repeat: %s %llu %llu)\n", static_cast<unsigned long long>(runs),
               static_cast<unsigned long long>(seed), argv[0], static_cast<unsigned long long>(runs),
@@ -125,7 +150,9 @@ int main(int argc, char** argv) {
   Random random(seed);
   for (uint64_t run = 0; run < runs; ++run) {
     std::string input = seeds[Below(random, seeds.size())];
-    Mutate(random, input, seeds);
+    // A message with odd fields, that once more with odd bytes, or odd bytes alone.
+    const bool changed = Below(random, 2) == 0 && MutateAsTargetDoes(random, input);
+    if (!changed || Below(random, 8) == 0) Mutate(random, input, seeds);
     Feed(input);
   }
   return 0;

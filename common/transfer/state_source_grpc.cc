@@ -5,11 +5,10 @@
 #include <utility>
 
 #include "common/rpc/channel.h"
-#include "common/rpc/convert.h"
 #include "common/rpc/deadline.h"
-#include "common/rpc/ranges.h"
 #include "common/rpc/status.h"
 #include "common/transfer/state_message.h"
+#include "common/transfer/state_request.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 
@@ -41,12 +40,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
 
   void Start(const StateRequest& request, absl::Time deadline, std::shared_ptr<FetchReactor> self) {
     self_ = std::move(self);
-    node::v1::PrefillRequest proto;
-    proto.set_request_id(request.request_id);
-    *proto.mutable_content() = ContentToProto(request.content, request.fingerprint);
-    proto.set_kv_type(request.kv_type);
-    RangesToProto(request.held, proto.mutable_held());
-    const grpc::Slice slice(proto.SerializeAsString());
+    const grpc::Slice slice(StateRequestToProto(request).SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
     context_.set_deadline(DeadlineTo(deadline));
     stub_.PrepareBidiStreamingCall(&context_, kMethod, {}, this);

@@ -1,0 +1,32 @@
+// Tested by state_request_test.cc and, with bytes from outside, by tests/node_fuzzer.cc.
+#include "common/transfer/state_request.h"
+
+#include <utility>
+
+#include "common/base/status.h"
+#include "common/rpc/convert.h"
+#include "common/rpc/ranges.h"
+#include "common/rpc/request_id.h"
+
+namespace kedge {
+
+node::v1::PrefillRequest StateRequestToProto(const StateRequest& request) {
+  node::v1::PrefillRequest proto;
+  proto.set_request_id(request.request_id);
+  *proto.mutable_content() = ContentToProto(request.content, request.fingerprint);
+  proto.set_kv_type(request.kv_type);
+  RangesToProto(request.held, proto.mutable_held());
+  return proto;
+}
+
+absl::StatusOr<StateRequest> StateRequestFromProto(const node::v1::PrefillRequest& proto) {
+  KEDGE_RETURN_IF_ERROR(CheckRequestId(proto.request_id(), "request_id"));
+  KEDGE_ASSIGN_OR_RETURN(Content content, ContentFromProto(proto.content()));
+  return StateRequest{.request_id = proto.request_id(),
+                      .content = std::move(content),
+                      .fingerprint = proto.content().fingerprint(),
+                      .kv_type = proto.kv_type(),
+                      .held = RangesFromProto(proto.held())};
+}
+
+}  // namespace kedge
