@@ -178,8 +178,9 @@ class Exchange : public ResponseSink {
  private:
   void ParseAndStart() {
     if (absl::Status reason = end_->reason(); !reason.ok()) return FinishRpc(reason);
+    const std::string tenant;  // of the client: none, as long as clients have no keys
     absl::StatusOr<RouterRequest> parsed =
-        service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
+        service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_, tenant);
     if (!parsed.ok()) return FinishRpc(parsed.status());
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,

@@ -174,7 +174,7 @@ void RequestFlow::WatchCall(Run& run, uint64_t call_number) {
 std::vector<uint64_t> RequestFlow::Prefixes(const Run& run) const {
   std::vector<uint32_t> ids = request_.prompt_ids;
   ids.insert(ids.end(), run.assembler.ids().begin(), run.assembler.ids().end());
-  return PrefixHashes(request_.policy, ids);
+  return PrefixHashes(request_.policy, request_.cache_domain, ids);
 }
 
 node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,
@@ -193,6 +193,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->set_turn_begin(request_.turn_begin);
   RangesToProto(request_.user, content->mutable_user());
   RangesToProto(request_.system, content->mutable_system());
+  content->set_cache_domain(request_.cache_domain);
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

@@ -25,6 +25,7 @@ struct RouterRequest {
   std::vector<PositionRange> user;            // of a chat: what its user says,
   std::vector<PositionRange> system;          // and what its system message says
   std::string policy;                         // canonical
+  std::string cache_domain;                   // cache_domain.h: with whose rows this request's may be shared
   bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
   std::optional<uint32_t> hidden_id;

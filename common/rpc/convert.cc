@@ -17,6 +17,7 @@ absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
                   .turn_begin = proto.turn_begin()};
   content.user = RangesFromProto(proto.user());
   content.system = RangesFromProto(proto.system());
+  content.cache_domain = proto.cache_domain();
   if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
   if (proto.policy().empty()) return absl::InvalidArgumentError("content.policy: is empty");
   absl::StatusOr<Policy> policy = ParsePolicy(proto.policy(), {});
@@ -39,6 +40,7 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   proto.set_turn_begin(content.turn_begin);
   RangesToProto(content.user, proto.mutable_user());
   RangesToProto(content.system, proto.mutable_system());
+  proto.set_cache_domain(content.cache_domain);
   if (content.salient.has_value()) RangesToProto(*content.salient, proto.mutable_salient()->mutable_ranges());
   return proto;
 }

@@ -7,7 +7,7 @@
 namespace kedge {
 
 // Raised with every change that an older node would misread. Checked when a node registers.
-inline constexpr uint32_t kProtocolVersion = 4;
+inline constexpr uint32_t kProtocolVersion = 5;
 
 }  // namespace kedge
 
