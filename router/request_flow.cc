@@ -117,7 +117,7 @@ void RequestFlow::PlaceCall(Run& run) {
   const std::vector<uint64_t> prefixes = Prefixes(run);
   const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(prefixes)};
   const std::optional<Placement> placement = Place(cluster, query);
-  if (placement.has_value()) return StartCall(run, *placement, query, prefixes, cluster.fingerprint);
+  if (placement.has_value()) return StartCall(run, *placement, query, prefixes);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
@@ -130,7 +130,7 @@ void RequestFlow::PlaceCall(Run& run) {
 }
 
 void RequestFlow::StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
-                            absl::Span<const uint64_t> prefixes, const std::string& fingerprint) {
+                            absl::Span<const uint64_t> prefixes) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
   run.call_number = next_call_number_++;
@@ -155,8 +155,7 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   events.on_done = [self = shared_from_this(), &run, number = run.call_number](const absl::Status& status) {
     self->strand_.Post([self, &run, number, status] { self->OnDone(run, number, status); });
   };
-  run.call =
-      environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_, std::move(events));
+  run.call = environment_->caller->Start(node, MakeDecodeRequest(run, placement), deadline_, std::move(events));
   WatchCall(run, run.call_number);
 }
 
@@ -177,8 +176,7 @@ std::vector<uint64_t> RequestFlow::Prefixes(const Run& run) const {
   return PrefixHashes(request_.policy, request_.cache_domain, ids);
 }
 
-node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,
-                                                       const std::string& fingerprint) const {
+node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement) const {
   node::v1::DecodeRequest decode;
   decode.set_request_id(request_.request_id);
   node::v1::Content* content = decode.mutable_content();
@@ -188,7 +186,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(), request_.no_anchor_positions.end());
   content->mutable_sequence_ends()->Add(request_.sequence_ends.begin(), request_.sequence_ends.end());
   content->set_policy(request_.policy);
-  content->set_fingerprint(fingerprint);
+  content->set_fingerprint(environment_->registry->fingerprint());
   RangesToProto(request_.pinned, content->mutable_pinned());
   content->set_turn_begin(request_.turn_begin);
   RangesToProto(request_.user, content->mutable_user());
