@@ -61,6 +61,7 @@ v1::GenerateRequest ToRequest(const GenerateCall& call) {
   request.mutable_output_options()->set_logprobs(0);
   request.mutable_output_options()->set_prompt_pieces(call.prompt_pieces);
   request.mutable_cache_options()->set_policy(call.policy);
+  request.mutable_cache_options()->set_cache_salt(call.cache_salt);
   for (const Pin& pin : call.pins) {
     v1::PinnedSpan* span = request.mutable_cache_options()->add_pinned();
     if (pin.message.has_value()) {

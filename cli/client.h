@@ -38,6 +38,7 @@ struct Pin {
 struct GenerateCall {
   Prompt prompt;
   std::string policy;
+  std::string cache_salt;  // rows in caches are shared with requests of the same one
   std::vector<Pin> pins;
   bool prompt_pieces = false;          // Answer::prompt_pieces
   std::vector<TextSpan> anchor_spans;  // of a plain text: where insert=ID puts anchors; empty: between sentences

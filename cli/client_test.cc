@@ -193,7 +193,7 @@ TEST_F(ClientTest, WhatIsUnsetStaysUnset) {
 }
 
 TEST_F(ClientTest, EveryOptionArrives) {
-  GenerateCall call = {.prompt = std::vector<uint32_t>{3, 4}, .policy = "full", .request_id = "r1"};
+  GenerateCall call = {.prompt = std::vector<uint32_t>{3, 4}, .policy = "full", .cache_salt = "pepper", .request_id = "r1"};
   call.temperature = 0.5f;
   call.top_p = 0.25f;
   call.top_k = 7;
@@ -216,6 +216,7 @@ TEST_F(ClientTest, EveryOptionArrives) {
   want.mutable_token_ids()->add_ids(3);
   want.mutable_token_ids()->add_ids(4);
   want.mutable_cache_options()->set_policy("full");
+  want.mutable_cache_options()->set_cache_salt("pepper");
   want.mutable_output_options()->set_token_ids(true);
   want.mutable_output_options()->set_logprobs(0);
   v1::SamplingParams* sampling = want.mutable_sampling_params();

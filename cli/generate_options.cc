@@ -67,6 +67,10 @@ void AddSamplingOptions(CLI::App* command, SamplingOptions* options) {
       ->check(Number(0.001, 1e6))
       ->type_name("SECONDS");
   command->add_option("--request-id", call->request_id, "Name of the request, for logs");
+  command
+      ->add_option("--cache-salt", call->cache_salt,
+                   "Share cached rows only with requests of the same salt (default: with those that have none)")
+      ->type_name("TEXT");
 }
 
 void AddPromptOptions(CLI::App* command, PromptOptions* options) {
@@ -216,6 +220,7 @@ absl::Status NameFlag(const absl::Status& refusal) {
       {"messages.messages", "--messages"},
       {"messages.tools", "--tools"},
       {"cache_options.policy", "--policy"},
+      {"cache_options.cache_salt", "--cache-salt"},
       {"cache_options.pinned", "--pin"},
       {"cache_options.anchor_spans", "--anchor-span"},
   };

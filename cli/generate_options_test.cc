@@ -267,6 +267,7 @@ TEST(GenerateOptionsTest, ARefusalNamesTheFlagOfItsField) {
   EXPECT_EQ(named("cache_options.anchor_spans: the policy inserts no anchors"),
             "--anchor-span: the policy inserts no anchors");
   EXPECT_EQ(named("cache_options.policy: unknown key"), "--policy: unknown key");
+  EXPECT_EQ(named("cache_options.cache_salt: has 300 bytes"), "--cache-salt: has 300 bytes");
   EXPECT_EQ(named("token_ids.ids[1]: token id 9 is out of range"), "--tokens[1]: token id 9 is out of range");
   EXPECT_EQ(named("messages.messages[1].role: is empty"), "--messages[1].role: is empty");
   EXPECT_EQ(named("messages.tools[0].name: is empty"), "--tools[0].name: is empty");

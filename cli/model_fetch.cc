@@ -33,6 +33,7 @@
 #include "cli/progress.h"
 #include "cli/wheel.h"
 #include "common/base/cache_dir.h"
+#include "common/base/file_mark.h"
 #include "common/base/status.h"
 
 namespace kedge {
@@ -42,15 +43,18 @@ namespace fs = std::filesystem;
 
 constexpr absl::Duration kLockPoll = absl::Milliseconds(50);
 
-// "SIZE MTIME_NS": what FILE.verified must say for the check by SHA-256 to be spared.
-std::string FileMark(const struct stat& info) {
-  return absl::StrCat(info.st_size, " ", info.st_mtim.tv_sec * int64_t{1000000000} + info.st_mtim.tv_nsec);
+// What FILE.verified must say for the check by SHA-256 to be spared is the file's mark.
+bool IsMarked(const std::string& path) {
+  const absl::StatusOr<std::string> mark = FileMark(path);
+  std::ostringstream remembered;
+  remembered << std::ifstream(path + ".verified").rdbuf();
+  return mark.ok() && remembered.str() == *mark;
 }
 
-bool IsMarked(const std::string& path, const struct stat& info) {
-  std::ostringstream mark;
-  mark << std::ifstream(path + ".verified").rdbuf();
-  return mark.str() == FileMark(info);
+// If it can't be written, the next start checks again.
+void MarkVerified(const std::string& path) {
+  const absl::StatusOr<std::string> mark = FileMark(path);
+  if (mark.ok()) std::ofstream(path + ".verified") << *mark;
 }
 
 // True: whole. False: damaged. kNotFound: not there.
@@ -58,10 +62,10 @@ absl::StatusOr<bool> IsWhole(const ModelSource& source, const std::string& path)
   struct stat info;
   if (stat(path.c_str(), &info) != 0) return absl::NotFoundError(path);
   if (static_cast<uint64_t>(info.st_size) != source.size) return false;
-  if (IsMarked(path, info)) return true;
+  if (IsMarked(path)) return true;
   KEDGE_ASSIGN_OR_RETURN(const std::string sha256, FileSha256(path));
   if (sha256 != source.sha256) return false;
-  std::ofstream(path + ".verified") << FileMark(info);  // if it can't be written, the next start checks again
+  MarkVerified(path);
   return true;
 }
 
@@ -168,15 +172,14 @@ absl::Status Fetch(const ModelSource& source, const std::string& cache_dir, cons
                        absl::StrCat("what came has SHA-256 ", sha256, ", not ", source.sha256, ", and was removed"));
   }
   const int file = open(partial.c_str(), O_RDONLY | O_CLOEXEC);
-  struct stat info;
   if (file >= 0) {
     fsync(file);  // the name must not outlive a power failure that the bytes don't
     close(file);
   }
-  if (stat(partial.c_str(), &info) != 0 || rename(partial.c_str(), path.c_str()) != 0) {
+  if (rename(partial.c_str(), path.c_str()) != 0) {
     return absl::UnavailableError(absl::StrCat(path, ": ", strerror(errno)));
   }
-  std::ofstream(path + ".verified") << FileMark(info);  // rename keeps the time of modification
+  MarkVerified(path);
   Say(absl::StrCat("the model is there: ", path));
   return absl::OkStatus();
 }
@@ -241,7 +244,7 @@ std::string CacheState(const ModelSource& source, const std::string& cache_dir) 
   struct stat info;
   if (stat(path.c_str(), &info) == 0) {
     if (static_cast<uint64_t>(info.st_size) != source.size) return "damaged";
-    return IsMarked(path, info) ? "here" : "here, not checked yet";
+    return IsMarked(path) ? "here" : "here, not checked yet";
   }
   const size_t pieces = WholePieces(source, SizeOr0(path + ".partial"));
   return pieces == 0 ? "not here" : absl::StrCat(pieces, " of ", source.pieces.size(), " parts");

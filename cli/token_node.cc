@@ -99,13 +99,13 @@ absl::StatusOr<std::unique_ptr<TokenNode>> TokenNode::Start(std::vector<uint32_t
 
 const std::string& TokenNode::address() const { return impl_->server->address(); }
 
-void TokenNode::Register(const std::string& router) {
+void TokenNode::Register(const std::string& router, const std::string& fingerprint) {
   RegistrarOptions options{.routers = {router}};
   options.info.set_protocol_version(kProtocolVersion);
   options.info.set_node_id("tokens");
   options.info.set_role(node::v1::ROLE_DECODE);
   options.info.set_address(address());
-  options.info.set_fingerprint("none");
+  options.info.set_fingerprint(fingerprint);
   options.info.set_numerics_class("none");
   options.info.set_kv_type("f16");
   options.heartbeat = [turns = &impl_->turns] {

@@ -27,8 +27,8 @@ class TokenNode {
 
   // HOST:PORT.
   const std::string& address() const;
-  // Registers with the router at HOST:PORT, as the nodes do, and stays registered.
-  void Register(const std::string& router);
+  // Registers with the router at HOST:PORT, as the nodes do, as one of the model of this fingerprint; stays registered.
+  void Register(const std::string& router, const std::string& fingerprint);
 
   // Waits for calls "0" to "streams - 1". kDeadlineExceeded says how many have come.
   absl::Status WaitForStreams(uint32_t streams, absl::Duration timeout);

@@ -35,7 +35,6 @@ struct NodeSnapshot {
 };
 
 struct ClusterSnapshot {
-  std::string fingerprint;  // empty while no node is registered
   std::vector<NodeSnapshot> nodes;  // by id
 };
 

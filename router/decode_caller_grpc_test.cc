@@ -14,7 +14,7 @@ namespace {
 
 TEST(DecodeCallerGrpcTest, ForgetsTheChannelsOfNodesThatHaveLeft) {
   RealClock clock;
-  NodeRegistry registry(&clock, "");
+  NodeRegistry registry(&clock, "print", "");
   DecodeCallerGrpc caller(&registry);
   // Each life of a node has another port; nobody listens on any of them.
   const auto call = [&](const std::string& id, int port) {

@@ -225,7 +225,8 @@ class Exchange : public ResponseSink {
     KEDGE_RETURN_IF_ERROR(hold_.Resize(kReadingFactor * bytes_.Length()));
     GenerateRequest request;
     KEDGE_RETURN_IF_ERROR(ReadRequest(service_->intake_->limits, std::exchange(bytes_, {}), &request));
-    return service_->parser_->Parse(request, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
+    const std::string tenant;  // of the client: none, as long as clients have no keys
+    return service_->parser_->Parse(request, request_id_.empty() ? RequestIdOf(*context_) : request_id_, tenant);
   }
 
   Service* const service_;

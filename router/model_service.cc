@@ -101,7 +101,7 @@ class ModelServiceImpl : public RawService {
     const absl::Status status = parser_->CheckModel(request->model());
     if (!status.ok()) return Answer(context, status);
     response->set_model(model_->name);
-    response->set_fingerprint(registry_->Snapshot().fingerprint);
+    response->set_fingerprint(registry_->fingerprint());
     response->set_context_length(model_->context_length);
     response->set_vocab_size(model_->vocab_size);
     for (const uint32_t id : model_->tokenizer->end_ids()) response->add_end_token_ids(id);

@@ -23,21 +23,18 @@ absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::
 
 }  // namespace
 
-NodeRegistry::NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type, std::string fingerprint)
+NodeRegistry::NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type)
     : clock_(clock),
+      fingerprint_(std::move(fingerprint)),
       default_policy_(std::move(default_policy)),
-      kv_type_(std::move(kv_type)),
-      fingerprint_(std::move(fingerprint)) {}
+      kv_type_(std::move(kv_type)) {}
 
 absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) const {
   if (!info.policy().empty()) KEDGE_RETURN_IF_ERROR(CheckSame("policy", info.policy(), default_policy_));
   if (!kv_type_.empty()) KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), kv_type_));
-  if (!fingerprint_.empty()) {
-    KEDGE_RETURN_IF_ERROR(CheckSame("fingerprint of model and adapter", info.fingerprint(), fingerprint_));
-  }
+  KEDGE_RETURN_IF_ERROR(CheckSame("fingerprint of model and adapter", info.fingerprint(), fingerprint_));
   for (const auto& [registration, node] : nodes_) {
     if (node.info.node_id() == info.node_id()) continue;  // is about to be replaced
-    KEDGE_RETURN_IF_ERROR(CheckSame("model fingerprint", info.fingerprint(), node.info.fingerprint()));
     KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), node.info.kv_type()));
     KEDGE_RETURN_IF_ERROR(
         CheckSame("row_bytes", absl::StrCat(info.row_bytes()), absl::StrCat(node.info.row_bytes())));
@@ -95,7 +92,6 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
   ClusterSnapshot snapshot;
   absl::MutexLock lock(&mutex_);
   for (const auto& [registration, node] : nodes_) {
-    snapshot.fingerprint = node.info.fingerprint();
     NodeSnapshot copy;
     copy.node_id = node.info.node_id();
     copy.registration = registration;

@@ -24,12 +24,12 @@ class NodeRegistry {
   static constexpr absl::Duration kHeartbeatLimit = absl::Seconds(2);
   static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
 
-  // `clock` must outlive this. `default_policy`: canonical; a node that was given one must have the same. `kv_type` and
-  // `fingerprint`: what the nodes' must be; empty: the first node says.
-  NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type = "", std::string fingerprint = "");
+  // `clock` must outlive this. `fingerprint`: of the model that this router serves; no node has another, whoever comes
+  // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must be;
+  // empty: the first node says.
+  NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "");
 
-  // Takes a node in and returns its registration. The first node says which content the cluster has; it is forgotten
-  // with the last node. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
+  // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
   // differs from the cluster's. kAlreadyExists: a node of this id is alive; one that is not is replaced.
   absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
   // Returns false if the registration was replaced.
@@ -37,6 +37,7 @@ class NodeRegistry {
   // Nothing happens if the registration was replaced.
   void Remove(uint64_t registration);
 
+  const std::string& fingerprint() const { return fingerprint_; }
   ClusterSnapshot Snapshot() const;
   // Whether the node's stream is open while its heartbeats or its engine stand still: it hangs, and calls to it should
   // be given up. False for a node that has left, whose calls may still run to their end.
@@ -77,9 +78,9 @@ class NodeRegistry {
   bool IsReady(const Node& node) const;
 
   const Clock* const clock_;
+  const std::string fingerprint_;
   const std::string default_policy_;
   const std::string kv_type_;
-  const std::string fingerprint_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -35,7 +35,7 @@ class NodeRegistryTest : public testing::Test {
   }
 
   SimulatedClock clock_;
-  NodeRegistry registry_{&clock_, "canonical"};
+  NodeRegistry registry_{&clock_, "f1", "canonical"};
 };
 
 TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
@@ -51,7 +51,6 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   heartbeat.set_held_rows(9);
   EXPECT_TRUE(registry_.Heartbeat(b, heartbeat));
   const ClusterSnapshot snapshot = registry_.Snapshot();
-  EXPECT_EQ(snapshot.fingerprint, "f1");
   ASSERT_EQ(snapshot.nodes.size(), 2u);
   EXPECT_EQ(snapshot.nodes[0].node_id, "a");
   EXPECT_EQ(snapshot.nodes[0].role, NodeRole::kPrefill);
@@ -101,7 +100,7 @@ TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting)
   const uint64_t first = *registry_.Register(Info("a"));
   node::v1::NodeInfo other = Info("b");
   other.set_fingerprint("f2");
-  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "model fingerprint");
+  ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "fingerprint of model and adapter");
   other = Info("b");
   other.set_kv_type("f32");
   ExpectRefused(other, absl::StatusCode::kFailedPrecondition, "kv_type");
@@ -124,31 +123,30 @@ TEST_F(NodeRegistryTest, RefusesNodesThatDifferFromTheClusterAndNamesTheSetting)
   const absl::StatusOr<uint64_t> second = registry_.Register(other);
   ASSERT_TRUE(second.ok()) << second.status();
 
-  // The content is that of the nodes: when the last one has gone another may come.
+  // What the nodes have in common is theirs: when the last one has gone another may come. The model is the router's.
   registry_.Remove(first);
   registry_.Remove(*second);
-  EXPECT_EQ(registry_.Snapshot().fingerprint, "");
   other = Info("c");
-  other.set_fingerprint("f2");
+  other.set_kv_type("f32");
   EXPECT_TRUE(registry_.Register(other).ok());
-  EXPECT_EQ(registry_.Snapshot().fingerprint, "f2");
+}
+
+// Whoever comes first: a router that learnt its model from a node would serve that one's.
+TEST_F(NodeRegistryTest, NoNodeSaysWhichModelIsServed) {
+  node::v1::NodeInfo info = Info("a");
+  info.set_fingerprint("f2");
+  EXPECT_EQ(registry_.Register(info).status(),
+            absl::FailedPreconditionError("fingerprint of model and adapter: the node's is f2, the cluster's is f1"));
+  EXPECT_EQ(registry_.fingerprint(), "f1");
+  EXPECT_TRUE(registry_.Register(Info("a")).ok());
 }
 
 TEST_F(NodeRegistryTest, RefusesNodesOfAnotherKvTypeThanItWasGiven) {
-  NodeRegistry registry(&clock_, "canonical", "bf16");
+  NodeRegistry registry(&clock_, "f1", "canonical", "bf16");
   EXPECT_EQ(registry.Register(Info("a")).status(),
             absl::FailedPreconditionError("kv_type: the node's is f16, the cluster's is bf16"));
   node::v1::NodeInfo info = Info("a");
   info.set_kv_type("bf16");
-  EXPECT_TRUE(registry.Register(info).ok());
-}
-
-TEST_F(NodeRegistryTest, RefusesNodesOfAnotherFingerprintThanItWasGiven) {
-  NodeRegistry registry(&clock_, "canonical", "", "f2");
-  node::v1::NodeInfo info = Info("a");
-  EXPECT_EQ(registry.Register(info).status(),
-            absl::FailedPreconditionError("fingerprint of model and adapter: the node's is f1, the cluster's is f2"));
-  info.set_fingerprint("f2");
   EXPECT_TRUE(registry.Register(info).ok());
 }
 
@@ -183,7 +181,7 @@ TEST_F(NodeRegistryTest, ReplacesANodeOfTheSameIdOnlyWhenItIsSilent) {
   ExpectRefused(Info("a"), absl::StatusCode::kAlreadyExists, "node_id");
   clock_.Advance(NodeRegistry::kHeartbeatLimit);
   node::v1::NodeInfo changed = Info("a");
-  changed.set_fingerprint("f2");  // the only node: it may change the content
+  changed.set_kv_type("f32");  // the only node: it may change the type
   const uint64_t fresh = *registry_.Register(changed);
   EXPECT_NE(fresh, old);
   EXPECT_FALSE(registry_.Heartbeat(old, Beat(1)));

@@ -8,9 +8,10 @@
 
 namespace kedge {
 
-std::vector<uint64_t> PrefixHashes(const std::string& policy, absl::Span<const uint32_t> ids) {
+std::vector<uint64_t> PrefixHashes(const std::string& policy, const std::string& cache_domain,
+                                   absl::Span<const uint32_t> ids) {
   std::vector<uint64_t> prefixes;
-  uint64_t hash = absl::HashOf(policy);
+  uint64_t hash = absl::HashOf(policy, cache_domain);
   for (size_t begin = 0; begin + kPrefixBlock <= ids.size(); begin += kPrefixBlock) {
     hash = absl::HashOf(hash, ids.subspan(begin, kPrefixBlock));
     prefixes.push_back(hash);

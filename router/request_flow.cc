@@ -118,7 +118,7 @@ void RequestFlow::PlaceCall(Run& run) {
   const std::vector<uint64_t> prefixes = Prefixes(run);
   const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(prefixes)};
   const std::optional<Placement> placement = Place(cluster, query);
-  if (placement.has_value()) return StartCall(run, *placement, query, prefixes, cluster.fingerprint);
+  if (placement.has_value()) return StartCall(run, *placement, query, prefixes);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
@@ -133,7 +133,7 @@ void RequestFlow::PlaceCall(Run& run) {
 }
 
 void RequestFlow::StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
-                            absl::Span<const uint64_t> prefixes, const std::string& fingerprint) {
+                            absl::Span<const uint64_t> prefixes) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
   run.call_number = next_call_number_++;
@@ -159,8 +159,7 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   events.on_done = [self = shared_from_this(), &run, number = run.call_number](const absl::Status& status) {
     self->strand_.Post([self, &run, number, status] { self->OnDone(run, number, status); });
   };
-  run.call =
-      environment_->caller->Start(node, MakeDecodeRequest(run, placement, fingerprint), deadline_, std::move(events));
+  run.call = environment_->caller->Start(node, MakeDecodeRequest(run, placement), deadline_, std::move(events));
   WatchCall(run, run.call_number);
 }
 
@@ -178,11 +177,10 @@ void RequestFlow::WatchCall(Run& run, uint64_t call_number) {
 std::vector<uint64_t> RequestFlow::Prefixes(const Run& run) const {
   std::vector<uint32_t> ids = request_.prompt_ids;
   ids.insert(ids.end(), run.assembler.ids().begin(), run.assembler.ids().end());
-  return PrefixHashes(request_.policy, ids);
+  return PrefixHashes(request_.policy, request_.cache_domain, ids);
 }
 
-node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement,
-                                                       const std::string& fingerprint) const {
+node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Placement& placement) const {
   node::v1::DecodeRequest decode;
   decode.set_request_id(request_.request_id);
   node::v1::Content* content = decode.mutable_content();
@@ -192,12 +190,13 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   content->mutable_no_anchor_positions()->Add(request_.no_anchor_positions.begin(), request_.no_anchor_positions.end());
   content->mutable_sequence_ends()->Add(request_.sequence_ends.begin(), request_.sequence_ends.end());
   content->set_policy(request_.policy);
-  content->set_fingerprint(fingerprint);
+  content->set_fingerprint(environment_->registry->fingerprint());
   RangesToProto(request_.pinned, content->mutable_pinned());
   content->set_turn_begin(request_.turn_begin);
   RangesToProto(request_.user, content->mutable_user());
   RangesToProto(request_.system, content->mutable_system());
   content->mutable_question_marks()->Add(request_.question_marks.begin(), request_.question_marks.end());
+  content->set_cache_domain(request_.cache_domain);
   if (salient_.has_value()) *content->mutable_salient() = *salient_;
 
   node::v1::Sampling* sampling = decode.mutable_sampling();

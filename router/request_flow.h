@@ -115,7 +115,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void WatchCall(Run& run, uint64_t call_number);
   // `prefixes`: of the text so far.
   void StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
-                 absl::Span<const uint64_t> prefixes, const std::string& fingerprint);
+                 absl::Span<const uint64_t> prefixes);
   void OnMessage(Run& run, uint64_t call_number, const node::v1::DecodeResponse& message);
   void OnDone(Run& run, uint64_t call_number, const absl::Status& status);
   void TakePrefilled(Run& run, const node::v1::Prefilled& prefilled);
@@ -132,8 +132,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
 
   // Of the text so far.
   std::vector<uint64_t> Prefixes(const Run& run) const;
-  node::v1::DecodeRequest MakeDecodeRequest(const Run& run, const Placement& placement,
-                                            const std::string& fingerprint) const;
+  node::v1::DecodeRequest MakeDecodeRequest(const Run& run, const Placement& placement) const;
   void FillPromptUsage(inference::v1::Usage* usage) const;
   void FillSummary(inference::v1::GenerateStreamResponse* message) const;
   void FillPromptPieces(inference::v1::GenerateStreamResponse* message) const;

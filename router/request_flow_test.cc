@@ -321,7 +321,7 @@ TEST_F(RequestFlowTest, GoesWhereTheTextBeganAndItsAnswerWasWritten) {
   request_.policy = CanonicalPolicy({.recent = 50});
   request_.prompt_ids = std::vector<uint32_t>(3 * kPrefixBlock, 20);
   request_.n = 2;
-  prefixes_.Note(PrefixHashes(request_.policy, request_.prompt_ids), p2);
+  prefixes_.Note(PrefixHashes(request_.policy, request_.cache_domain, request_.prompt_ids), p2);
   Start();
   ASSERT_EQ(caller_.calls.size(), 2u);
   EXPECT_EQ(caller_.calls[0]->node.node_id, "d1");
@@ -363,10 +363,33 @@ TEST_F(RequestFlowTest, AReducedPromptComesBackToTheNodeThatWasSentIt) {
   EXPECT_EQ(sink_.messages.back().usage().held_rows(), 35u);
 
   request_.prompt_ids.insert(request_.prompt_ids.end(), 3 * kPrefixBlock, 21);  // the answer, and the next turn
-  const std::vector<HeldPrefix> held = prefixes_.Find(PrefixHashes(request_.policy, request_.prompt_ids));
+  const std::vector<HeldPrefix> held =
+      prefixes_.Find(PrefixHashes(request_.policy, request_.cache_domain, request_.prompt_ids));
   ASSERT_EQ(held.size(), 1u);
   EXPECT_EQ(held[0].registration, d2);
   EXPECT_EQ(held[0].tokens, 3 * kPrefixBlock);
+  sink_ = FakeSink();
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_EQ(caller_.calls[1]->node.node_id, "d2");
+}
+
+// The node is told the domain, and no other domain's rows draw a request to a node.
+TEST_F(RequestFlowTest, ADomainGoesWithTheRequestAndIsAPlaceOfItsOwn) {
+  AddNode("d1");
+  const uint64_t d2 = AddNode("d2");
+  request_.policy = CanonicalPolicy({.recent = 50});
+  request_.prompt_ids = std::vector<uint32_t>(3 * kPrefixBlock, 20);
+  request_.cache_domain = "domain";
+  prefixes_.Note(PrefixHashes(request_.policy, "another", request_.prompt_ids), d2);
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 1u);
+  EXPECT_EQ(caller_.calls[0]->node.node_id, "d1");
+  EXPECT_EQ(caller_.calls[0]->request.content().cache_domain(), "domain");
+  SendFinished(0);
+  // Where its own rows are: d1 has them by now, and is busy.
+  const NodeRegistry::Assignment busy = registry_.Assign(registry_.Snapshot().nodes[0].registration, 1);
+  request_.cache_domain = "another";
   sink_ = FakeSink();
   Start();
   ASSERT_EQ(caller_.calls.size(), 2u);

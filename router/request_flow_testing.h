@@ -166,7 +166,7 @@ class RequestFlowTest : public testing::Test {
   std::shared_ptr<const GgufFile> file_;
   std::unique_ptr<const Tokenizer> tokenizer_;
   SimulatedClock clock_;
-  NodeRegistry registry_{&clock_, "canonical"};
+  NodeRegistry registry_{&clock_, "print", "canonical"};
   PrefixMemory prefixes_;
   FakeCaller caller_;
   FlowEnvironment environment_;

@@ -26,6 +26,7 @@
 #include "common/tokenizer/question_marks.h"
 #include "common/tokenizer/sentence_splitter.h"
 #include "common/tokenizer/sequence_ends.h"
+#include "router/cache_domain.h"
 #include "router/chat_request.h"
 #include "router/request_limits.h"
 
@@ -508,7 +509,8 @@ absl::Status RequestParser::ParseOutput(const inference::v1::OutputOptions& opti
 }
 
 absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::GenerateRequest& request,
-                                                   absl::string_view metadata_request_id) const {
+                                                   absl::string_view metadata_request_id,
+                                                   absl::string_view tenant) const {
   RouterRequest parsed;
   KEDGE_ASSIGN_OR_RETURN(parsed.request_id, ChooseRequestId(request.request_id(), metadata_request_id));
   KEDGE_RETURN_IF_ERROR(CheckModel(request.model()));
@@ -523,6 +525,12 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
     policy = *std::move(own);
     parsed.policy = CanonicalPolicy(policy);
   }
+  if (request.cache_options().cache_salt().size() > kMaxCacheSalt) {
+    return absl::InvalidArgumentError(absl::StrCat("cache_options.cache_salt: has ",
+                                                   request.cache_options().cache_salt().size(),
+                                                   " bytes; at most ", kMaxCacheSalt, " are allowed"));
+  }
+  parsed.cache_domain = CacheDomain(tenant, request.cache_options().cache_salt());
   parsed.chooses = policy.salient_millionths > 0;
   parsed.hidden_id = policy.insert;
   KEDGE_RETURN_IF_ERROR(ParsePrompt(request, policy, &parsed));

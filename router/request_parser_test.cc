@@ -16,6 +16,7 @@
 #include "common/testing/tiny_model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "router/cache_domain.h"
 #include "router/request_parser_testing.h"
 
 namespace kedge {
@@ -165,6 +166,16 @@ TEST_F(RequestParserTest, RefusesOtherWrongFields) {
   request.set_request_id("a\nb");
   ExpectRefused(request, "request_id: ");
   EXPECT_EQ(parser_.Parse(TextRequest(), "from metadata")->request_id, "from metadata");
+}
+
+TEST_F(RequestParserTest, TenantAndSaltMakeTheCacheDomain) {
+  GenerateRequest request = TextRequest();
+  EXPECT_EQ(parser_.Parse(request, "")->cache_domain, "");
+  EXPECT_EQ(parser_.Parse(request, "", "acme")->cache_domain, CacheDomain("acme", ""));
+  request.mutable_cache_options()->set_cache_salt(std::string(256, 's'));
+  EXPECT_EQ(parser_.Parse(request, "", "acme")->cache_domain, CacheDomain("acme", std::string(256, 's')));
+  request.mutable_cache_options()->mutable_cache_salt()->push_back('s');
+  ExpectRefused(request, "cache_options.cache_salt: has 257 bytes");
 }
 
 TEST_F(RequestParserTest, RefusesEmptyPromptsAndTokenIdsOutOfRange) {

@@ -15,6 +15,7 @@
 #include "router/cluster_service.h"
 #include "router/model_service.h"
 #include "router/registry_service.h"
+#include "spdlog/spdlog.h"
 
 namespace kedge {
 namespace {
@@ -38,15 +39,12 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   const ModelFiles files = *std::move(opened);
   KEDGE_ASSIGN_OR_RETURN(router->model_, LoadRouterModel(files, options.model_name, options.policy,
                                                          options.default_max_tokens, options.chat_template));
-  // The nodes say which model the cluster has. But a node whose adapter was forgotten would answer, under a policy that
-  // its weights were not trained for.
-  std::string fingerprint;
-  if (files.adapter != nullptr) {
-    KEDGE_ASSIGN_OR_RETURN(fingerprint, ModelFingerprint(files));
-  }
+  // Of all bytes, though only metadata are read here: what the cluster serves is what this router was given.
+  KEDGE_ASSIGN_OR_RETURN(std::string fingerprint,
+                         ModelFingerprint(files, [](const std::string& line) { spdlog::warn("{}", line); }));
   router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
-  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, router->model_->default_policy, options.kv_type,
-                                                     std::move(fingerprint));
+  router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, std::move(fingerprint),
+                                                     router->model_->default_policy, options.kv_type);
   router->intake_ =
       std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);

@@ -24,8 +24,8 @@ inline constexpr char kInferenceServiceName[] = "kedge.inference.v1.InferenceSer
 
 struct RouterOptions {
   std::string listen = "127.0.0.1:50051";
-  std::string model_path;     // GGUF; only its metadata are read
-  std::string adapter_path;   // GGUF, a LoRA adapter for it; empty: none. With one, nodes must have the very same files
+  std::string model_path;     // GGUF; its metadata are used, and all of it is hashed: nodes must have the very same file
+  std::string adapter_path;   // GGUF, a LoRA adapter for it; empty: none. Of it too
   std::string model_name;     // empty: the model's own
   std::string chat_template;  // a file in the place of the model's chat template; empty: the model's
   std::string policy;         // default of requests; empty: the adapter's, else the model's, else the built-in one

@@ -46,7 +46,7 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
       ->check(kedge::ListenAddress())
       ->capture_default_str();
-  app.add_option("--model", options.model_path, "GGUF file; the router reads its metadata and vocabulary")
+  app.add_option("--model", options.model_path, "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--adapter", options.adapter_path,

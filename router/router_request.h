@@ -27,6 +27,7 @@ struct RouterRequest {
   std::vector<PositionRange> system;          // and what its system message says
   std::vector<uint32_t> question_marks;       // of `user`: tokens at which a question ends
   std::string policy;                         // canonical
+  std::string cache_domain;                   // cache_domain.h: with whose rows this request's may be shared
   bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.
   std::optional<uint32_t> hidden_id;

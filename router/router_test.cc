@@ -13,6 +13,8 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/base/error_reason.h"
+#include "common/model/config.h"
+#include "common/model/gguf.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/registrar.h"
@@ -37,6 +39,16 @@ using inference::v1::GenerateResponse;
 using inference::v1::GenerateStreamResponse;
 using node::v1::DecodeRequest;
 using node::v1::DecodeResponse;
+
+// Of the model that the router of the tests serves.
+const std::string& Fingerprint() {
+  static const auto* const fingerprint = new std::string([] {
+    const std::string bytes = MakeTinyModel({});
+    const auto* data = reinterpret_cast<const uint8_t*>(bytes.data());
+    return *ModelFingerprint(**GgufFile::Parse(absl::MakeConstSpan(data, bytes.size()), "tiny"), "");
+  }());
+  return *fingerprint;
+}
 
 bool Await(const std::function<bool()>& condition) {
   const absl::Time limit = absl::Now() + absl::Seconds(10);
@@ -65,7 +77,7 @@ class FakeDecodeNode : public node::v1::DecodeService::Service {
     options.info.set_node_id(id_);
     options.info.set_role(node::v1::ROLE_DECODE);
     options.info.set_address(server_->address());
-    options.info.set_fingerprint("print");
+    options.info.set_fingerprint(Fingerprint());
     options.info.set_numerics_class("cpu");
     options.info.set_kv_type("f16");
     options.info.set_row_bytes(100);
@@ -438,7 +450,7 @@ TEST_F(RouterTest, ShowsNodesAndModel) {
     grpc::ClientContext context;
     inference::v1::GetModelInfoResponse response;
     ASSERT_TRUE(models->GetModelInfo(&context, {}, &response).ok());
-    EXPECT_EQ(response.fingerprint(), "print");
+    EXPECT_EQ(response.fingerprint(), Fingerprint());
     EXPECT_EQ(response.context_length(), 512u);
     EXPECT_EQ(response.vocab_size(), static_cast<uint32_t>(kTinyVocabularySize));
     EXPECT_EQ(response.chat_template(), router_->model().chat_template->source());
@@ -495,8 +507,6 @@ TEST_F(RouterTest, HealthFollowsTheDecodeNodes) {
 }
 
 TEST_F(RouterTest, RefusesANodeOfAnotherModelAndNamesTheSetting) {
-  FakeDecodeNode node("d1", router_->address(), Answer());
-  AwaitReady(1);
   auto registry = node::v1::RegistryService::NewStub(channel_);
   grpc::ClientContext context;
   auto stream = registry->Register(&context);
@@ -514,7 +524,8 @@ TEST_F(RouterTest, RefusesANodeOfAnotherModelAndNamesTheSetting) {
   EXPECT_FALSE(stream->Read(&response));
   const grpc::Status status = stream->Finish();
   EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
-  EXPECT_EQ(status.error_message(), "model fingerprint: the node's is another, the cluster's is print");
+  EXPECT_EQ(status.error_message(),
+            "fingerprint of model and adapter: the node's is another, the cluster's is " + Fingerprint());
 }
 
 TEST_F(RouterTest, DrainLetsLiveRequestsEndAndRefusesNewOnes) {

@@ -248,7 +248,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
     : options_(options),
       random_(options.seed),
       start_(clock_.Now()),
-      registry_(&clock_, ""),
+      registry_(&clock_, kSimulatedModel, ""),
       source_(std::make_unique<Source>(this)),
       caller_(std::make_unique<Caller>(this)) {
   spdlog::set_level(spdlog::level::off);  // a warning for each of thousands of faults helps nobody

@@ -178,6 +178,42 @@ TEST_P(SimulationTest, ManyRequestsAtOnceGetTheTextThatTheyGetAlone) {
   }
 }
 
+// Each domain's first request finds nothing of the others', neither what is under way nor what is stored or held, and
+// gives the same text. What it left serves its own domain.
+TEST_P(SimulationTest, DomainsShareNothingButTheText) {
+  uint32_t found = 0, held = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulatedCluster cluster(Options(seed), tokenizer_.get());
+    const RouterRequest request = RandomRequest(random);
+    const std::vector<uint32_t> expected = Expected(request);
+    const auto ask = [&](const std::vector<std::string>& domains) {
+      std::vector<Client> clients(domains.size());
+      for (size_t i = 0; i < clients.size(); ++i) {
+        clients[i].request = request;
+        clients[i].request.cache_domain = domains[i];
+        clients[i].flow = cluster.Start(clients[i].request, &clients[i].answer);
+        for (uint32_t turns = random() % 4; turns > 0; --turns) cluster.Turn();
+      }
+      EXPECT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+      for (const Client& client : clients) EXPECT_EQ(client.answer.token_ids, expected);
+      return clients;
+    };
+    for (const std::vector<std::string>& domains : {std::vector<std::string>{"", "a"}, {"b"}}) {
+      for (const Client& client : ask(domains)) {
+        EXPECT_EQ(client.answer.usage.cached_tokens(), 0u) << client.request.cache_domain;
+        EXPECT_EQ(client.answer.usage.held_rows(), 0u) << client.request.cache_domain;
+      }
+    }
+    const Client again = std::move(ask({"a"}).front());
+    found += again.answer.usage.cached_tokens();
+    held += again.answer.usage.held_rows();
+  }
+  EXPECT_GT(found, 1000u);
+  EXPECT_GT(held, 50u);
+}
+
 TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
   for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);

@@ -10,7 +10,7 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kChainFormatVersion = 2;
+constexpr uint32_t kChainFormatVersion = 3;
 
 void AppendU32(uint32_t value, std::string* out) {
   for (int shift = 0; shift < 32; shift += 8) out->push_back(static_cast<char>(value >> shift));
@@ -55,8 +55,7 @@ ChainKey RootKey(const ChainRoot& root) {
   AppendString(root.canonical_policy, &bytes);
   AppendString(root.kv_type, &bytes);
   AppendString(root.numerics_class, &bytes);
-  AppendString(root.tenant, &bytes);
-  AppendString(root.cache_salt, &bytes);
+  AppendString(root.cache_domain, &bytes);
   return Sha256(bytes);
 }
 

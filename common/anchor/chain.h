@@ -1,6 +1,6 @@
 // Names of content: a hash chain over a request's tokens. Two states with the same name have the same rows.
 //
-// k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, tenant, cache salt);
+// k0 = SHA-256(format version, model fingerprint, canonical policy, KV type, numerics class, cache domain);
 // k(i) = SHA-256(k(i-1), count, ids as u32 LE, pinned bits, marked bits, role bits): one link per closed sequence,
 // and one per 256 tokens where nothing closes. The byte layout stands in FORMAT.md. Nodes compute chains from ids and
 // never trust a given one.
@@ -25,8 +25,7 @@ struct ChainRoot {
   std::string canonical_policy;
   std::string kv_type;  // "f16"
   std::string numerics_class;
-  std::string tenant;
-  std::string cache_salt;
+  std::string cache_domain;  // Content::cache_domain
 };
 
 ChainKey RootKey(const ChainRoot& root);

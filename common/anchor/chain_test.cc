@@ -13,7 +13,7 @@ namespace {
 //   u32 = lambda *v: struct.pack('<%dI' % len(v), *v)
 //   s = lambda t: u32(len(t)) + t.encode()
 //   sha = lambda b: hashlib.sha256(b).digest()
-//   k = sha(u32(2) + s('00ff') + s(POLICY) + s('f16') + s('cpu-1') + s('') + s('pepper'))
+//   k = sha(u32(3) + s('00ff') + s(POLICY) + s('f16') + s('cpu-1') + s('pepper'))
 //   print('root', k.hex())
 //   k = sha(k + u32(3) + u32(7, 70000, 46) + bytes([0b100, 0b010]))
 //   print('first', k.hex())
@@ -23,12 +23,12 @@ namespace {
 constexpr char kPolicy[] =
     "anchors=33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all,prefill=anchored,salient=0,"
     "write=anchored";
-constexpr char kRoot[] = "7e5c9b1211d3e65199513438229e1f18f0937a325b8e845dbe89bf600f0067b4";
-constexpr char kFirst[] = "6ee1ee7862b4ce31bebe6f2ad25db3bea2b889edbaea401b2af2edb860b46e42";
-constexpr char kOpen[] = "5acdfd0bee7b9d3ffa6b5b325d95e5eaedcf37fe8ebbd901810b955c3d7abe21";
-constexpr char kSecond[] = "cae9471b88114f22642f249e09b4d077c596980ac1a8545328dcbc81acf58c36";
+constexpr char kRoot[] = "caceec15869e1fb7a9ef702653633dffb2fb69c6ad93d05cf2288daa2db9f38b";
+constexpr char kFirst[] = "1a73d546b4f8b6b911f288a83c07d69de919f09339258ffa83517cb824c0c1be";
+constexpr char kOpen[] = "048fa94c9b64a963c86857c279e01b4bbfffeaa465173e410cdd8a35d7ea7f96";
+constexpr char kSecond[] = "1ac5b837b770c59c3957cecbbb14f327d5326c86fd719dd615909ddeb9bedf7a";
 
-ChainRoot Root() { return {"00ff", kPolicy, "f16", "cpu-1", "", "pepper"}; }
+ChainRoot Root() { return {"00ff", kPolicy, "f16", "cpu-1", "pepper"}; }
 
 Chain AfterFirstLink() {
   Chain chain(RootKey(Root()));
@@ -87,7 +87,7 @@ TEST(Chain, NamesAPrefixAsIfItClosedThere) {
 TEST(Chain, EveryFieldOfTheRootChangesTheName) {
   std::set<ChainKey> keys = {RootKey(Root())};
   for (std::string ChainRoot::*field : {&ChainRoot::fingerprint, &ChainRoot::canonical_policy, &ChainRoot::kv_type,
-                                        &ChainRoot::numerics_class, &ChainRoot::tenant, &ChainRoot::cache_salt}) {
+                                        &ChainRoot::numerics_class, &ChainRoot::cache_domain}) {
     ChainRoot root = Root();
     root.*field += "x";
     keys.insert(RootKey(root));
@@ -96,7 +96,7 @@ TEST(Chain, EveryFieldOfTheRootChangesTheName) {
   shifted.kv_type = "f16c";
   shifted.numerics_class = "pu-1";
   keys.insert(RootKey(shifted));
-  EXPECT_EQ(keys.size(), 8u);
+  EXPECT_EQ(keys.size(), 7u);
 }
 
 TEST(Chain, EveryTokenBitAndOrderChangesTheName) {

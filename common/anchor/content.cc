@@ -65,6 +65,10 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
     return absl::InvalidArgumentError(absl::StrCat("turn_begin: ", content.turn_begin, " is not within the prompt of ",
                                                    content.prompt_length, " tokens"));
   }
+  if (content.cache_domain.size() > kMaxCacheDomain) {
+    return absl::InvalidArgumentError(absl::StrCat("cache_domain: has ", content.cache_domain.size(),
+                                                   " bytes; at most ", kMaxCacheDomain, " are allowed"));
+  }
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.pinned, content.prompt_length, "pinned"));
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.user, content.prompt_length, "user"));
   KEDGE_RETURN_IF_ERROR(CheckRanges(content.system, content.prompt_length, "system"));

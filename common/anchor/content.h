@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -11,6 +12,8 @@
 #include "common/anchor/ranges.h"
 
 namespace kedge {
+
+inline constexpr size_t kMaxCacheDomain = 32;
 
 struct Content {
   std::vector<uint32_t> ids;
@@ -32,6 +35,9 @@ struct Content {
   // Under `salient`: the sequences that were chosen for this request (salience.h), once they have been. A choice is
   // made once and travels with the request: whoever goes on with it keeps the same rows.
   std::optional<std::vector<PositionRange>> salient;
+  // Whose rows these are: contents of two domains share none, though the rows would be the same. At most
+  // kMaxCacheDomain bytes. Names of rows (shared_rows.h) and CommonRows take it from here, so no cache can forget it.
+  std::string cache_domain;
 
   bool NoAnchor(uint32_t position) const;
   bool EndsSequence(uint32_t position) const;
@@ -41,8 +47,8 @@ struct Content {
 
 // kInvalidArgument names the field and the value: no ids, an id that is not below `vocab_size`, more ids than
 // `context_length`, a prompt longer than the ids and one more, positions or ranges out of order or out of bounds,
-// positions that the policy has no use for, a salient choice under a policy that makes none or beyond what the policy
-// grants.
+// positions that the policy has no use for, a cache domain that is too long, a salient choice under a policy that makes
+// none or beyond what the policy grants.
 absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t context_length);
 
 }  // namespace kedge

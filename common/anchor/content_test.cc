@@ -29,6 +29,8 @@ TEST(ContentTest, ErrorsNameTheField) {
   EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 1, .pinned = {{0, 2}}}).find("pinned[0]"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .salient = {{}}}).find("salient: is given"), 0u);
   EXPECT_EQ(Error({.ids = {1, 2}, .prompt_length = 2, .turn_begin = 2}).find("turn_begin: 2"), 0u);
+  EXPECT_EQ(Error({.ids = {1}, .cache_domain = std::string(33, 'd')}).find("cache_domain: has 33 bytes"), 0u);
+  EXPECT_EQ(Error({.ids = {1}, .cache_domain = std::string(32, 'd')}), "");
 }
 
 TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {

@@ -29,11 +29,13 @@ Content SharedContent(const Content& content, bool roles_agree) {
   Content shared = content;
   shared.ids.resize(SharedEnd(content, roles_agree));
   if (!content.policy.prefill_full) return shared;
-  return {.ids = std::move(shared.ids), .policy = {.recent = Policy::kAll}};
+  return {.ids = std::move(shared.ids),
+          .policy = {.recent = Policy::kAll},
+          .cache_domain = std::move(shared.cache_domain)};
 }
 
 uint32_t CommonRows(const Content& a, const Content& b) {
-  if (!(a.policy == b.policy)) return 0;
+  if (!(a.policy == b.policy) || a.cache_domain != b.cache_domain) return 0;
   const size_t size = std::min(a.ids.size(), b.ids.size());
   uint32_t end =
       static_cast<uint32_t>(std::mismatch(a.ids.begin(), a.ids.begin() + size, b.ids.begin()).first - a.ids.begin());
@@ -46,7 +48,9 @@ uint32_t CommonRows(const Content& a, const Content& b) {
   return end;
 }
 
-std::vector<ChainKey> NamePrefixes(const Content& content, const ChainRoot& root, absl::Span<const uint32_t> ends) {
+std::vector<ChainKey> NamePrefixes(const Content& content, ChainRoot root, absl::Span<const uint32_t> ends) {
+  root.canonical_policy = CanonicalPolicy(content.policy);
+  root.cache_domain = content.cache_domain;
   Chain chain(RootKey(root));
   AnchorTracker tracker(&content);
   std::vector<ChainKey> names;

@@ -18,15 +18,15 @@ namespace kedge {
 uint32_t SharedEnd(const Content& content, bool roles_agree);
 
 // What these rows stand on. Complete rows stand on their ids alone, so under any two policies with `prefill=full`, and
-// under full attention, they are the same.
+// under full attention, they are the same. The cache domain stays.
 Content SharedContent(const Content& content, bool roles_agree);
 
-// How many ids two shared contents begin with that give the same rows.
+// How many ids two shared contents begin with that give the same rows; none in two cache domains.
 uint32_t CommonRows(const Content& a, const Content& b);
 
-// The name (chain.h) of the first `end` ids for each of `ends`. `root.canonical_policy` is the content's.
-// REQUIRES: `ends` are ascending, at most ids.size().
-std::vector<ChainKey> NamePrefixes(const Content& content, const ChainRoot& root, absl::Span<const uint32_t> ends);
+// The name (chain.h) of the first `end` ids for each of `ends`. Policy and cache domain are the content's, whatever
+// `root` says. REQUIRES: `ends` are ascending, at most ids.size().
+std::vector<ChainKey> NamePrefixes(const Content& content, ChainRoot root, absl::Span<const uint32_t> ends);
 
 }  // namespace kedge
 

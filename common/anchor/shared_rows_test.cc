@@ -82,6 +82,20 @@ TEST(SharedRowsTest, AnchoredRowsStandOnPolicyAndBitsToo) {
   EXPECT_EQ(CommonRows(SharedContent(Text(40, 41, Reduced()), true), a), 0u);
 }
 
+TEST(SharedRowsTest, TwoDomainsShareNothing) {
+  for (const Policy& policy : {Anchored(), Reduced()}) {
+    const Content a = SharedContent(Text(40, 41, policy), true);
+    Content b = Text(40, 41, policy);
+    b.cache_domain = "another";
+    b = SharedContent(b, true);
+    EXPECT_EQ(CommonRows(a, a), 40u);
+    EXPECT_EQ(CommonRows(a, b), 0u);
+    const std::vector<uint32_t> ends = {0, 1, 20, 40};
+    const std::vector<ChainKey> of_a = NamePrefixes(a, Root(a), ends), of_b = NamePrefixes(b, Root(b), ends);
+    for (size_t i = 0; i < ends.size(); ++i) EXPECT_NE(of_a[i], of_b[i]) << ends[i];
+  }
+}
+
 TEST(SharedRowsTest, NamesAreThoseOfTheChainAndDifferWhereRowsDo) {
   const Content a = Text(600, 601, Anchored());
   Content b = a;

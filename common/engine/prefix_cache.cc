@@ -101,7 +101,6 @@ PrefixCache::PrefixCache(PrefixCacheOptions options, const SalienceHeads* heads,
 std::vector<ChainKey> PrefixCache::Names(const Content& content, absl::Span<const uint32_t> ends) const {
   return NamePrefixes(content,
                       {.fingerprint = options_.fingerprint,
-                       .canonical_policy = CanonicalPolicy(content.policy),
                        .kv_type = KvTypeName(device_->row_shape().type),
                        .numerics_class = device_->numerics_class()},
                       ends);

@@ -343,6 +343,25 @@ TEST(PrefixCacheTest, WhoAsksForWhatIsUnderWayWaitsForExactlyThat) {
   EXPECT_EQ(node.cache().Find(content, 599)->rows.end, 599u);
 }
 
+// Neither what is stored nor what is under way: and so nobody learns from time that it is there.
+TEST(PrefixCacheTest, AnotherDomainFindsNothingAndWaitsForNobody) {
+  for (const Policy& policy : {Window(), Salient(), kFull}) {
+    Node node;
+    const Content content = Prompt(600, policy);
+    Content another = content;
+    another.cache_domain = "another";
+    Node::Request first = node.Begin(content, std::nullopt);
+    EXPECT_NE(node.cache().Await(content, 598, 0), nullptr);
+    EXPECT_EQ(node.cache().Await(another, 598, 0), nullptr);
+    while (node.Step(first)) {
+    }
+    EXPECT_TRUE(node.cache().Find(content, 598).has_value());
+    EXPECT_FALSE(node.cache().Find(another, 598).has_value());
+    ExpectSame(first.outcome, node.Run(another, std::nullopt), 0);
+    EXPECT_TRUE(node.cache().Find(another, 598).has_value());
+  }
+}
+
 TEST(PrefixCacheTest, AComputationThatIsStillWantedLeavesWhatItHas) {
   for (const Policy& policy : {Window(), Salient()}) {
     Node node;

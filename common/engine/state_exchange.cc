@@ -24,7 +24,6 @@ SegmentHeader StateHeader(const Content& content, uint32_t end, const std::strin
                        .shape = device.row_shape(),
                        .end = end};
   const ChainRoot root{.fingerprint = fingerprint,
-                       .canonical_policy = header.canonical_policy,
                        .kv_type = KvTypeName(header.shape.type),
                        .numerics_class = header.numerics_class};
   header.chain = NamePrefixes(content, root, {end}).front();

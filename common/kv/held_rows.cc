@@ -8,17 +8,8 @@
 #include "common/base/check.h"
 
 namespace kedge {
-namespace {
 
-ChainRoot OfCompleteRows(ChainRoot root) {
-  root.canonical_policy = CanonicalPolicy({.recent = Policy::kAll});  // SharedContent's
-  return root;
-}
-
-}  // namespace
-
-HeldRows::HeldRows(ChainRoot root, uint64_t max_bytes)
-    : root_(OfCompleteRows(std::move(root))), max_bytes_(max_bytes) {}
+HeldRows::HeldRows(ChainRoot root, uint64_t max_bytes) : root_(std::move(root)), max_bytes_(max_bytes) {}
 
 std::vector<ChainKey> HeldRows::Names(const Content& content) const {
   if (max_bytes_ == 0 || !content.policy.prefill_full) return {};

@@ -6,7 +6,7 @@
 // never held; under other policies nothing is.
 //
 // Under which name. Rows go by blocks of kNameTokens positions. A block's name is that of all ids up to its end
-// (common/anchor/chain.h), under the model, KV type, numerics class, tenant and cache salt: a row is found where the
+// (common/anchor/chain.h), under the model, KV type, numerics class and cache domain: a row is found where the
 // text is the same up to its block's end. What stands behind the last full block has no name yet and is not held, a few
 // rows a turn. Names are computed from ids here, and do not leave the node.
 //
@@ -56,7 +56,7 @@ class HeldRows {
     uint32_t index = 0;  // in the frame
   };
 
-  // `root`: its policy does not matter. `max_bytes`: of all frames; 0: nothing is held.
+  // `root`: its policy and cache domain do not matter, contents have theirs. `max_bytes`: of all frames; 0: nothing is held.
   HeldRows(ChainRoot root, uint64_t max_bytes);
 
   // Of the content's blocks of complete rows, in order; none where nothing is held of such contents.

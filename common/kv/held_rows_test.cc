@@ -89,19 +89,26 @@ TEST_F(HeldRowsTest, OnlyCompleteRowsAreHeld) {
   EXPECT_EQ(Find(Text(200, 201)).size(), 1u);
 }
 
-TEST_F(HeldRowsTest, ModelsTypesClassesTenantsAndSaltsAreApart) {
+TEST_F(HeldRowsTest, ModelsTypesClassesAndDomainsAreApart) {
   const Content content = Text(100, 101);
   const ChainRoot root{.fingerprint = "model", .kv_type = "f16", .numerics_class = "hash-1"};
   const std::vector<ChainKey> names = HeldRows(root, 1).Names(content);
   EXPECT_EQ(names, held_.Names(content));
-  for (std::string ChainRoot::* field : {&ChainRoot::fingerprint, &ChainRoot::kv_type, &ChainRoot::numerics_class,
-                                        &ChainRoot::tenant, &ChainRoot::cache_salt}) {
-    ChainRoot other = root;
-    other.*field = "another";
-    const std::vector<ChainKey> others = HeldRows(other, 1).Names(content);
+  const auto expect_apart = [&](const std::vector<ChainKey>& others) {
     ASSERT_EQ(others.size(), names.size());
     for (size_t i = 0; i < names.size(); ++i) EXPECT_NE(others[i], names[i]);
+  };
+  for (std::string ChainRoot::* field :
+       {&ChainRoot::fingerprint, &ChainRoot::kv_type, &ChainRoot::numerics_class}) {
+    ChainRoot other = root;
+    other.*field = "another";
+    expect_apart(HeldRows(other, 1).Names(content));
   }
+  Content of_another = content;
+  of_another.cache_domain = "another";
+  expect_apart(held_.Names(of_another));
+  Add(content, {3, 40});
+  EXPECT_TRUE(Find(of_another).empty());
 }
 
 TEST_F(HeldRowsTest, TheLeastRecentlyUsedFrameGoesFirst) {

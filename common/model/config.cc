@@ -23,6 +23,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "common/base/cache_dir.h"
+#include "common/base/file_mark.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
 #include "common/model/model_tensors.h"
@@ -210,27 +211,22 @@ absl::Span<const uint8_t> AsBytes(absl::string_view text) {
   return absl::MakeConstSpan(reinterpret_cast<const uint8_t*>(text.data()), text.size());
 }
 
-// What a remembered fingerprint belongs to: the second line of its file, the first being the fingerprint.
-std::string OriginText(const FileOrigin& origin) {
-  return absl::StrCat(origin.size, " ", origin.mtime_ns, " ", absl::CHexEscape(origin.real_path));
-}
+// A file's memory: its fingerprint, and in the second line what that belongs to, its mark and its path.
 
 // "" when nothing (or nothing whole) is remembered.
-std::string RecallFingerprint(const std::string& path, const FileOrigin& origin) {
+std::string RecallFingerprint(const std::string& path, const std::string& owner) {
   std::ifstream stream(path);
   std::string fingerprint;
   std::string belongs_to;
   std::getline(stream, fingerprint);
   std::getline(stream, belongs_to);
-  return IsFingerprint(fingerprint) && belongs_to == OriginText(origin) ? fingerprint : "";
+  return IsFingerprint(fingerprint) && belongs_to == owner ? fingerprint : "";
 }
 
-void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& fingerprint,
-                         const Notice& notice) {
-  // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
-  // same size and time. Two seconds cover the coarsest clocks in use.
-  if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
-  const absl::Status written = WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"));
+void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& owner,
+                         const std::string& fingerprint, const Notice& notice) {
+  if (MayStillChange(origin.identity, absl::Now())) return;
+  const absl::Status written = WriteFile(path, absl::StrCat(fingerprint, "\n", owner, "\n"));
   if (written.ok() || notice == nullptr) return;
   notice(absl::StrCat("each start reads all of ", origin.real_path, " for its SHA-256: ", written.message()));
 }
@@ -239,11 +235,13 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
 absl::StatusOr<std::string> FileFingerprint(const GgufFile& file, const std::string& cache_dir, const Notice& notice) {
   if (!file.origin().has_value() || cache_dir.empty()) return Sha256(file.bytes());
   const FileOrigin& origin = *file.origin();
-  KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(OriginText(origin))));
+  KEDGE_ASSIGN_OR_RETURN(const std::string name, Sha256(AsBytes(origin.real_path)));
   const std::string path = absl::StrCat(cache_dir, "/", name);
-  if (std::string remembered = RecallFingerprint(path, origin); !remembered.empty()) return remembered;
+  const std::string owner =
+      absl::StrCat(FileMark(origin.identity, file.bytes()), " ", absl::CHexEscape(origin.real_path));
+  if (std::string remembered = RecallFingerprint(path, owner); !remembered.empty()) return remembered;
   KEDGE_ASSIGN_OR_RETURN(const std::string fingerprint, Sha256(file.bytes()));
-  RememberFingerprint(path, origin, fingerprint, notice);
+  RememberFingerprint(path, origin, owner, fingerprint, notice);
   return fingerprint;
 }
 

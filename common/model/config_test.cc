@@ -15,6 +15,9 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
 #include "common/testing/gguf_writer.h"
 #include "common/testing/tiny_model.h"
 #include "gmock/gmock.h"
@@ -399,11 +402,16 @@ class Fingerprint : public ::testing::Test {
   }
   ~Fingerprint() override { std::filesystem::remove_all(directory_); }
 
-  // Writes a model with a modification time in the past, `age` seconds ago.
-  std::string Write(const std::string& bytes, int age) {
-    const std::string path = absl::StrCat(directory_, "/model.gguf");
+  std::string Write(const std::string& bytes, const std::string& name = "model.gguf") {
+    const std::string path = absl::StrCat(directory_, "/", name);
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bytes;
-    std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) - std::chrono::seconds(age));
+    return path;
+  }
+  // Until what was written does no more change, as far as its times say.
+  static void Settle() { absl::SleepFor(absl::Milliseconds(2100)); }
+  std::string WriteSettled(const std::string& bytes) {
+    const std::string path = Write(bytes);
+    Settle();
     return path;
   }
 
@@ -432,13 +440,13 @@ TEST_F(Fingerprint, IsTheSha256OfTheFile) {
   EXPECT_TRUE(Remembered().empty());  // bytes in memory have no path
 }
 
-TEST_F(Fingerprint, IsRememberedPerPathSizeAndTime) {
-  const std::string path = Write(Parts().Bytes(), 100);
+TEST_F(Fingerprint, IsRememberedAsLongAsTheFileStays) {
+  const std::string path = WriteSettled(Parts().Bytes());
   const std::string fingerprint = Of(path);
   ASSERT_EQ(Remembered().size(), 1u);
   EXPECT_EQ(Of(path), fingerprint);
 
-  // It is the remembered value that is returned, as long as the file has its size and time.
+  // It is the remembered value that is returned.
   const std::string forged(64, 'a');
   std::string belongs_to;
   {
@@ -451,15 +459,87 @@ TEST_F(Fingerprint, IsRememberedPerPathSizeAndTime) {
 
   Parts other;
   other.SetString("general.name", "ports");
-  Write(other.Bytes(), 50);  // the same path and size
+  WriteSettled(other.Bytes());  // the same path and size
   const std::string other_fingerprint = Of(path);
   EXPECT_NE(other_fingerprint, forged);
   EXPECT_NE(other_fingerprint, fingerprint);
-  EXPECT_EQ(Remembered().size(), 2u);
+  EXPECT_EQ(Remembered().size(), 1u);
+}
+
+// In each way in which a file comes to have another content with the same path, size and time.
+TEST_F(Fingerprint, OfTwoHundredReplacedFilesNoneKeepsItsOldName) {
+  constexpr int kFiles = 200;
+  Parts parts, other_parts;
+  other_parts.SetString("general.name", "ports");
+  const std::string bytes = parts.Bytes(), other = other_parts.Bytes();
+  ASSERT_EQ(bytes.size(), other.size());
+  const auto name = [](int i) { return absl::StrCat("model-", i, ".gguf"); };
+  for (int i = 0; i < kFiles; ++i) Write(bytes, name(i));
+  for (int i = 3; i < kFiles; i += 4) {  // a link, as in a store of packages
+    std::filesystem::rename(Write(bytes, name(i)), directory_ + "/" + name(i) + ".1");
+    std::filesystem::create_symlink(directory_ + "/" + name(i) + ".1", directory_ + "/" + name(i));
+  }
+  Settle();
+  std::vector<std::string> before;
+  for (int i = 0; i < kFiles; ++i) before.push_back(Of(directory_ + "/" + name(i)));
+  ASSERT_EQ(Remembered().size(), size_t{kFiles});
+  for (int i = 0; i < kFiles; ++i) {
+    const std::string path = directory_ + "/" + name(i);
+    const auto time = std::filesystem::last_write_time(path);
+    const auto place = [&](const std::string& at) {
+      std::ofstream(at, std::ios::binary | std::ios::trunc) << other;
+      std::filesystem::last_write_time(at, time);
+    };
+    switch (i % 4) {
+      case 0:  // written to, and its time set back
+        place(path);
+        break;
+      case 1:  // another file in its place, as by cp -p and mv
+        place(path + ".new");
+        std::filesystem::rename(path + ".new", path);
+        break;
+      case 2:  // removed and made again: perhaps with the same inode
+        std::filesystem::remove(path);
+        place(path);
+        break;
+      case 3:
+        place(path + ".2");
+        std::filesystem::remove(path);
+        std::filesystem::create_symlink(path + ".2", path);
+        break;
+    }
+    ASSERT_EQ(std::filesystem::last_write_time(path), time);
+    EXPECT_NE(Of(path), before[i]) << i;
+  }
+}
+
+// A file system may say of another content all that it said of the first: a layer of an image, a mount.
+TEST_F(Fingerprint, AnotherContentIsNoticedWhereTheFileSystemTellsNothing) {
+  const std::string path = WriteSettled(Parts().Bytes());
+  const std::string fingerprint = Of(path);
+  Parts other_parts;
+  other_parts.SetString("general.name", "ports");
+  WriteSettled(other_parts.Bytes());
+  const std::string other = Of(path);
+  // What is remembered of it, with the first one's name and sample.
+  std::ifstream stream(Remembered()[0]);
+  std::string line, owner;
+  std::getline(stream, line);
+  std::getline(stream, owner);
+  std::vector<std::string> parts = absl::StrSplit(owner, ' ');
+  ASSERT_EQ(parts.size(), 6u);
+  const auto remember = [&] {
+    std::ofstream(Remembered()[0], std::ios::trunc) << fingerprint << "\n" << absl::StrJoin(parts, " ") << "\n";
+  };
+  remember();
+  EXPECT_EQ(Of(path), fingerprint);  // it is believed,
+  parts[4] = std::string(32, '0');
+  remember();
+  EXPECT_EQ(Of(path), other);  // but for the sample
 }
 
 TEST_F(Fingerprint, DamagedMemoryIsIgnored) {
-  const std::string path = Write(Parts().Bytes(), 100);
+  const std::string path = WriteSettled(Parts().Bytes());
   const std::string fingerprint = Of(path);
   ASSERT_EQ(Remembered().size(), 1u);
   for (const std::string& damage : {std::string(), fingerprint, fingerprint.substr(1) + "\nx\n",
@@ -471,14 +551,15 @@ TEST_F(Fingerprint, DamagedMemoryIsIgnored) {
 }
 
 TEST_F(Fingerprint, AFileThatMayStillChangeIsNotRemembered) {
-  const std::string path = Write(Parts().Bytes(), 0);
+  const std::string path = Write(Parts().Bytes());
+  std::filesystem::last_write_time(path, std::filesystem::last_write_time(path) - std::chrono::hours(1));
   const std::string fingerprint = Of(path);
   EXPECT_TRUE(Remembered().empty());
   EXPECT_EQ(Of(path), fingerprint);
 }
 
 TEST_F(Fingerprint, WorksWhereNothingCanBeWritten) {
-  const std::string path = Write(Parts().Bytes(), 100);
+  const std::string path = WriteSettled(Parts().Bytes());
   const std::string fingerprint = Of(path);
   const auto file = *GgufFile::Open(path);
   std::ofstream(directory_ + "/file") << "in the way";

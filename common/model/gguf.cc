@@ -318,8 +318,7 @@ absl::StatusOr<std::shared_ptr<GgufFile>> GgufFile::Map(const std::string& path)
   file->map_ = map;
   file->bytes_ = absl::MakeConstSpan(static_cast<const uint8_t*>(map), size);
   file->name_ = path;
-  file->origin_ = FileOrigin{RealPath(path), size,
-                             static_cast<int64_t>(info.st_mtim.tv_sec) * 1'000'000'000 + info.st_mtim.tv_nsec};
+  file->origin_ = FileOrigin{RealPath(path), IdentityOf(info)};
   KEDGE_RETURN_IF_ERROR(file->ParseHeader());
   return file;
 }

@@ -17,6 +17,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "common/base/file_mark.h"
 #include "common/kernels/tensor_type.h"  // TensorType and its functions: implemented in tensor_type.cc, not here
 
 namespace kedge {
@@ -34,11 +35,10 @@ struct GgufTensor {
 using GgufValue = std::variant<bool, int64_t, uint64_t, double, std::string, std::vector<bool>, std::vector<int64_t>,
                                std::vector<double>, std::vector<std::string>>;
 
-// Which file a GgufFile maps, as seen when it was opened. Two equal origins are the same unchanged file.
+// Which file a GgufFile maps, as seen when it was opened.
 struct FileOrigin {
   std::string real_path;
-  uint64_t size = 0;
-  int64_t mtime_ns = 0;  // since the Unix epoch
+  FileIdentity identity;
 };
 
 // Owns the memory map (after Open) or borrows the bytes (after Parse). Thread-safe (immutable).

@@ -314,7 +314,7 @@ TEST_F(GgufOpen, MapsAFileThatOutlivesItsDirectoryEntry) {
   std::filesystem::remove(path);
   EXPECT_EQ((*file)->name(), path);
   ASSERT_TRUE((*file)->origin().has_value());
-  EXPECT_EQ((*file)->origin()->size, SmallFile().Finish().size());
+  EXPECT_EQ((*file)->origin()->identity.size, SmallFile().Finish().size());
   float last;
   std::memcpy(&last, (*file)->FindTensor("weights")->data.data() + 28, sizeof(last));
   EXPECT_EQ(last, 8.0f);

@@ -68,11 +68,13 @@ TransformerDevice::~TransformerDevice() = default;
 
 absl::StatusOr<std::unique_ptr<TransformerDevice>> TransformerDevice::Create(Weights weights, std::unique_ptr<Ops> ops,
                                                                              KvType kv_type, uint64_t kv_bytes,
-                                                                             uint32_t max_rows) {
+                                                                             uint32_t max_rows,
+                                                                             std::string numerics_class) {
   KEDGE_CHECK(max_rows > 0);
   std::unique_ptr<TransformerDevice> device(new TransformerDevice(std::move(weights)));
   KEDGE_ASSIGN_OR_RETURN(device->config_, LoadConfig(device->weights_.base()));
   device->ops_ = std::move(ops);
+  device->numerics_class_ = numerics_class.empty() ? device->ops_->numerics_class() : std::move(numerics_class);
   device->row_shape_ = device->config_.row_shape(kv_type);
   device->max_rows_ = max_rows;
   KEDGE_RETURN_IF_ERROR(device->LoadWeights());

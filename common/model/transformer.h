@@ -24,17 +24,18 @@ namespace kedge {
 // weights, the KV pages and the activations of one step. Owned by one thread; outlives its futures.
 class TransformerDevice final : public StepDevice {
  public:
-  // `kv_bytes`: of pages; 0: what the backend has left (OpsTraits::has_own_memory). kInvalidArgument names what is wrong
-  // with the file or with kv_bytes, or what of the model the backend does not take; kResourceExhausted if there is no
-  // memory, and for which tensor there was none.
+  // `kv_bytes`: of pages; 0: what the backend has left (OpsTraits::has_own_memory). `numerics_class`: what it is to be
+  // called (common/kernels/numerics_class.h); "": what the backend says. kInvalidArgument names what is wrong with the
+  // file or with kv_bytes, or what of the model the backend does not take; kResourceExhausted if there is no memory, and
+  // for which tensor there was none.
   static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
                                                                    KvType kv_type, uint64_t kv_bytes,
-                                                                   uint32_t max_rows);
+                                                                   uint32_t max_rows, std::string numerics_class = "");
   ~TransformerDevice() override;
 
   const ModelConfig& config() const { return config_; }
 
-  const std::string& numerics_class() const override { return ops_->numerics_class(); }
+  const std::string& numerics_class() const override { return numerics_class_; }
   const RowShape& row_shape() const override { return row_shape_; }
   bool roles_agree() const override { return ops_->traits().roles_agree; }
   uint32_t num_pages() const override { return num_pages_; }
@@ -85,6 +86,7 @@ class TransformerDevice final : public StepDevice {
   RowShape row_shape_;
   uint32_t num_pages_ = 0;
   uint32_t max_rows_ = 0;
+  std::string numerics_class_;
   std::unique_ptr<Ops> ops_;  // outlives the weights, pages and activations that it made
 
   std::unique_ptr<WeightMatrix> embedding_;  // [vocab, hidden]

@@ -10,6 +10,7 @@
 #include "common/base/status.h"
 #include "common/kernels/create_ops.h"
 #include "common/kernels/deferred_device.h"
+#include "common/kernels/numerics_class.h"
 #include "common/model/transformer.h"
 #include "common/tokenizer/policy_names.h"
 #include "common/tokenizer/tokenizer.h"
@@ -59,13 +60,14 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   const int threads = options.threads > 0 ? options.threads : machine.cores;
   const bool shares_image = options.weight_image && !ComputesOnGpu(options.backend);
   KEDGE_ASSIGN_OR_RETURN(const std::string image, shares_image ? ImagePath(files) : std::string());
-  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops,
-                         CreateOps({.backend = deferred ? "cpu" : options.backend,
-                                    .device = options.device,
-                                    .sharers = options.sharers,
-                                    .threads = threads,
-                                    .image_path = image,
-                                    .image_notice = options.notice}));
+  OpsOptions backend{.backend = deferred ? "cpu" : options.backend,
+                     .device = options.device,
+                     .sharers = options.sharers,
+                     .threads = threads};
+  KEDGE_ASSIGN_OR_RETURN(std::string numerics_class, NumericsClass(backend));
+  backend.image_path = image;
+  backend.image_notice = options.notice;
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Ops> ops, CreateOps(backend));
   uint64_t kv_bytes = options.kv_bytes;
   if (!ops->traits().has_own_memory) {
     if (kv_bytes == 0) kv_bytes = DefaultKvBytes(machine.memory_bytes);
@@ -76,7 +78,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> MakeDevice(const ModelFiles& files, 
   KEDGE_ASSIGN_OR_RETURN(Weights weights, Weights::Merge(files, threads));
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<StepDevice> device,
                          TransformerDevice::Create(std::move(weights), std::move(ops), options.kv_type, kv_bytes,
-                                                   max_rows));
+                                                   max_rows, std::move(numerics_class)));
   if (deferred) device = std::make_unique<DeferredDevice>(std::move(device));
   return device;
 }

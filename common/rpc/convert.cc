@@ -18,6 +18,7 @@ absl::StatusOr<Content> ContentFromProto(const node::v1::Content& proto) {
   content.user = RangesFromProto(proto.user());
   content.system = RangesFromProto(proto.system());
   content.question_marks = {proto.question_marks().begin(), proto.question_marks().end()};
+  content.cache_domain = proto.cache_domain();
   if (proto.has_salient()) content.salient = RangesFromProto(proto.salient().ranges());
   if (proto.policy().empty()) return absl::InvalidArgumentError("content.policy: is empty");
   absl::StatusOr<Policy> policy = ParsePolicy(proto.policy(), {});
@@ -41,6 +42,7 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
   RangesToProto(content.user, proto.mutable_user());
   RangesToProto(content.system, proto.mutable_system());
   proto.mutable_question_marks()->Add(content.question_marks.begin(), content.question_marks.end());
+  proto.set_cache_domain(content.cache_domain);
   if (content.salient.has_value()) RangesToProto(*content.salient, proto.mutable_salient()->mutable_ranges());
   return proto;
 }

@@ -16,7 +16,8 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
                         .system = {{1, 2}},
                         .question_marks = {2},
                         .policy = {.anchors = {7, 9}, .longest = 12, .recent = 3},
-                        .salient = {{}}};
+                        .salient = {{}},
+                        .cache_domain = std::string("a\0b", 3)};
   const absl::StatusOr<Content> back = ContentFromProto(ContentToProto(content, "print"));
   ASSERT_TRUE(back.ok()) << back.status();
   EXPECT_EQ(back->ids, content.ids);
@@ -29,6 +30,7 @@ TEST(ConvertTest, ContentSurvivesTheWire) {
   EXPECT_EQ(back->system, content.system);
   EXPECT_EQ(back->question_marks, content.question_marks);
   EXPECT_EQ(back->policy, content.policy);
+  EXPECT_EQ(back->cache_domain, content.cache_domain);
   EXPECT_EQ(back->salient, content.salient);  // a choice of nothing is not the same as none
   EXPECT_FALSE(ContentFromProto(ContentToProto({.policy = content.policy}, "print"))->salient.has_value());
 }
