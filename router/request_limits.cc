@@ -38,6 +38,7 @@ WireLimits RequestLimits(uint32_t context_length) {
       {"kedge.inference.v1.SamplingParams.stop_token_ids", {.count = 1024}},
       {"kedge.inference.v1.SamplingParams.logit_bias", {.count = 4096}},
       {"kedge.inference.v1.CacheOptions.policy", kName},
+      {"kedge.inference.v1.CacheOptions.cache_salt", kName},
       {"kedge.inference.v1.CacheOptions.pinned", kParts},
       {"kedge.inference.v1.CacheOptions.anchor_spans", kParts},
       {"kedge.inference.v1.TokenizeRequest.model", kName},

@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/base/utf8.h"
+#include "common/rpc/protocol.h"
 #include "common/testing/fuzz_driver.h"
 #include "common/testing/tiny_model.h"
 #include "google/protobuf/stubs/logging.h"
@@ -29,6 +30,8 @@
 
 namespace kedge {
 namespace {
+
+constexpr char kFingerprint[] = "model";  // of the cluster that the seeds register with
 
 using testing::RouterEvent;
 using testing::RouterScript;
@@ -187,7 +190,7 @@ class Script {
   }
 
   SimulatedClock clock_;
-  NodeRegistry registry_{&clock_, Model().default_policy};
+  NodeRegistry registry_{&clock_, kFingerprint, Model().default_policy};
   PrefixMemory prefixes_;
   Caller caller_;
   FlowEnvironment environment_;
@@ -219,7 +222,12 @@ extern "C" size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max
 std::vector<std::string> FuzzSeeds() {
   const auto requests = kedge::ReadRecordedMessages<kedge::inference::v1::GenerateRequest>();
   const auto answers = kedge::ReadRecordedMessages<kedge::node::v1::DecodeResponse>();
-  const auto registrations = kedge::ReadRecordedMessages<kedge::node::v1::RegisterRequest>();
+  auto registrations = kedge::ReadRecordedMessages<kedge::node::v1::RegisterRequest>();
+  for (auto& registration : registrations) {
+    if (!registration.has_info()) continue;
+    registration.mutable_info()->set_protocol_version(kedge::kProtocolVersion);
+    registration.mutable_info()->set_fingerprint(kedge::kFingerprint);
+  }
   std::vector<std::string> seeds;
   for (size_t i = 0; i < requests.size(); ++i) {
     kedge::testing::RouterScript alone;
