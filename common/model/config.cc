@@ -230,7 +230,7 @@ void RememberFingerprint(const std::string& path, const FileOrigin& origin, cons
   // A file that was written a moment ago may be written again within one tick of the file system's clock, with the
   // same size and time. Two seconds cover the coarsest clocks in use.
   if (absl::FromUnixNanos(origin.mtime_ns) > absl::Now() - absl::Seconds(2)) return;
-  const absl::Status written = WriteFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"));
+  const absl::Status written = WritePrivateFile(path, absl::StrCat(fingerprint, "\n", OriginText(origin), "\n"));
   if (written.ok() || notice == nullptr) return;
   notice(absl::StrCat("each start reads all of ", origin.real_path, " for its SHA-256: ", written.message()));
 }
