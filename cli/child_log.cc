@@ -78,7 +78,7 @@ void ChildLog::Read() {
 
 void ChildLog::OpenFile() {
   if (path_.empty()) return;
-  file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0644);
+  file_ = open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file_ < 0) EndFile(errno);
 }
 

@@ -75,7 +75,7 @@ absl::StatusOr<ChildProcess> ChildProcess::Start(const ChildOptions& options) {
   std::vector<char*> envp = Pointers(environment);
   int output = options.output >= 0 ? options.output : STDERR_FILENO;
   if (!options.output_file.empty()) {
-    output = open(options.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    output = open(options.output_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (output < 0) return absl::UnavailableError(absl::StrCat(options.output_file, ": ", strerror(errno)));
   }
   int pipe_ends[2] = {-1, -1};

@@ -101,6 +101,7 @@ class FakeCluster : public v1::ClusterService::Service {
     node->set_address("127.0.0.1:7");
     node->set_ready(true);
     node->set_total_rows(100);
+    node->set_numerics_class("cpu\x1b[2J\n");
     return grpc::Status::OK;
   }
 };
@@ -291,6 +292,7 @@ TEST_F(ClientTest, HealthAndNodes) {
   EXPECT_EQ(nodes[0].id, "decode-0");
   EXPECT_EQ(nodes[0].role, "decode");
   EXPECT_TRUE(nodes[0].ready);
+  EXPECT_EQ(nodes[0].numerics_class, "cpu\\x1b[2J\\n");
 }
 
 TEST_F(ClientTest, NobodyThereIsUnavailable) {

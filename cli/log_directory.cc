@@ -20,6 +20,8 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/private_directory.h"
+#include "common/base/status.h"
 
 namespace kedge {
 namespace {
@@ -78,12 +80,10 @@ void RemoveOld(const std::string& parent) {
 }  // namespace
 
 absl::StatusOr<LogDirectory> LogDirectory::Make(const std::string& parent, absl::Time now) {
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error) return absl::UnavailableError(absl::StrCat(parent, ": ", error.message()));
+  KEDGE_RETURN_IF_ERROR(MakePrivateDirectory(parent));
   for (int i = 0; i < kTries; ++i) {
     const std::string path = absl::StrCat(parent, "/", TimeText(now + absl::Seconds(i)), "-", getpid());
-    if (mkdir(path.c_str(), 0755) != 0) {
+    if (mkdir(path.c_str(), 0700) != 0) {
       if (errno == EEXIST) continue;
       return absl::UnavailableError(absl::StrCat(path, ": ", strerror(errno)));
     }

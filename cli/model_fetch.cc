@@ -34,6 +34,7 @@
 #include "cli/wheel.h"
 #include "common/base/cache_dir.h"
 #include "common/base/file_mark.h"
+#include "common/base/private_directory.h"
 #include "common/base/status.h"
 
 namespace kedge {
@@ -151,7 +152,7 @@ absl::Status Fetch(const ModelSource& source, const std::string& cache_dir, cons
   fs::remove_all(directory, ignored);  // left behind by a process that was killed
   KEDGE_ASSIGN_OR_RETURN(const size_t have, KeepWholePieces(source, partial));
   KEDGE_RETURN_IF_ERROR(CheckRoom(source, cache_dir, source.SizeOf(have)));
-  if (mkdir(directory.c_str(), 0755) != 0) {
+  if (mkdir(directory.c_str(), 0700) != 0) {
     return absl::UnavailableError(absl::StrCat(directory, ": ", strerror(errno)));
   }
   absl::Cleanup remove_directory = [&directory] {
@@ -192,10 +193,9 @@ absl::StatusOr<std::string> EnsureModel(const ModelSource& source, const std::st
   absl::StatusOr<bool> whole = IsWhole(source, path);
   if (whole.ok() && *whole) return path;
 
-  std::error_code error;
-  fs::create_directories(cache_dir, error);
+  KEDGE_RETURN_IF_ERROR(MakePrivateDirectory(cache_dir));
   const std::string lock_path = path + ".lock";
-  int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  int lock = open(lock_path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (lock < 0) return absl::UnavailableError(absl::StrCat(lock_path, ": ", strerror(errno)));
   absl::Cleanup close_lock = [lock] { close(lock); };  // and unlocks it
   bool told = false;

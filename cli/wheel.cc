@@ -46,7 +46,7 @@ WheelFetcher::WheelFetcher(std::string directory, std::function<bool()> cancelle
 absl::StatusOr<WheelFetcher> WheelFetcher::Create(std::string directory, std::function<bool()> cancelled) {
   WheelFetcher fetcher(std::move(directory), std::move(cancelled));
   for (const std::string& made : {fetcher.wheels_, fetcher.temporary_}) {
-    if (mkdir(made.c_str(), 0755) != 0) return absl::UnavailableError(absl::StrCat(made, ": ", strerror(errno)));
+    if (mkdir(made.c_str(), 0700) != 0) return absl::UnavailableError(absl::StrCat(made, ": ", strerror(errno)));
   }
   for (std::vector<std::string> candidate : std::vector<std::vector<std::string>>{
            {"python3", "-I", "-m", "pip"}, {"/usr/bin/python3", "-I", "-m", "pip"}, {"pip3"}, {"pip"}}) {

@@ -38,6 +38,8 @@ struct DecodeEngine::Session {
   std::unique_ptr<StateCall> call;
   std::optional<StateReceiver> receiver;
   absl::Time last_event;
+  absl::Time last_advance;     // the state came nearer
+  uint32_t told_computed = 0;  // tokens, of this try
 
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
@@ -211,7 +213,8 @@ void DecodeEngine::FetchNext(Session& session) {
   }
   session.state = Session::State::kReceiving;
   session.receiver.emplace(session.sequence.get(), session.missing(), options_.fingerprint, &held_);
-  session.last_event = clock_->Now();
+  session.last_event = session.last_advance = clock_->Now();
+  session.told_computed = 0;
   StateRequest request{.request_id = session.job.request_id,
                        .content = session.job.content,
                        .fingerprint = options_.fingerprint,
@@ -266,7 +269,10 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
   if (const auto* progress = std::get_if<StateProgress>(&event.event)) {
     spdlog::debug("request {}: {} has computed {} tokens", session.job.request_id, session.prefilled.prefill_node,
                   progress->computed);
+    if (progress->computed <= session.told_computed) return absl::OkStatus();
+    session.told_computed = progress->computed;
   }
+  session.last_advance = clock_->Now();
   if (auto* frame = std::get_if<StateFrame>(&event.event)) {
     return session.receiver->AcceptFrame(std::move(frame->frame), frame->checksum, device_);
   }
@@ -285,10 +291,11 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
 
 void DecodeEngine::GiveUpSilent() {
   for (Session& session : sessions_) {
-    if (session.state == Session::State::kReceiving && clock_->Now() - session.last_event > options_.silence_limit) {
-      LogGivenUp(session, "it says nothing");
-      FetchNext(session);
-    }
+    if (session.state != Session::State::kReceiving) continue;
+    const bool is_silent = clock_->Now() - session.last_event > options_.silence_limit;
+    if (!is_silent && clock_->Now() - session.last_advance <= options_.stall_limit) continue;
+    LogGivenUp(session, is_silent ? "it says nothing" : "it gets no further");
+    FetchNext(session);
   }
 }
 

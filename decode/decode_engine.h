@@ -38,6 +38,7 @@ struct DecodeOptions {
   RowSourceLimits row_source;
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
+  absl::Duration stall_limit = absl::Minutes(2);    // and one that says much and gets no further
 };
 
 struct PrefillCandidate {

@@ -601,6 +601,27 @@ TEST_F(DecodeEngineTest, CancelFreesRowsAtOnceInEveryState) {
   Turns(1);
 }
 
+TEST_F(DecodeEngineTest, AStateThatGetsNoFurtherIsGivenUp) {
+  DecodeJob job = Job(40);
+  job.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(job);
+  Turns(1);
+  ASSERT_EQ(source_.events.size(), 1u);
+  source_.events[0]({StateAccepted{}});
+  const auto pass = [&](absl::Duration duration, uint32_t computed) {
+    for (absl::Duration passed; passed < duration && !source_.cancelled[0]; passed += absl::Seconds(1)) {
+      clock_.Advance(absl::Seconds(1));
+      source_.events[0]({StateProgress{computed}});
+      Turns(1);
+    }
+  };
+  pass(absl::Seconds(100), 5);
+  pass(absl::Seconds(100), 6);
+  EXPECT_FALSE(source_.cancelled[0]);
+  pass(absl::Seconds(100), 6);
+  EXPECT_TRUE(source_.cancelled[0]);
+}
+
 TEST_F(DecodeEngineTest, ErrorsNameTheField) {
   auto error = [this](DecodeJob job) { return *Add(std::move(job))->ended; };
   DecodeJob job = Job(5);

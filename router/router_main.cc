@@ -102,6 +102,7 @@ int main(int argc, char** argv) {
     spdlog::error("{}", message);
     return absl::StartsWith(message, "--") ? 2 : 1;
   }
+  signals.StartServing();
   spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
                (*router)->model().default_policy);
   if ((*router)->model().chat_template == nullptr) {

@@ -218,6 +218,30 @@ class BytesTest(unittest.TestCase):
             self.assertGreaterEqual(result.stdout.count(b"\n"), 2)
 
 
+class UnreadLogTest(unittest.TestCase):
+    def test_a_node_whose_stderr_nobody_reads_serves_and_ends(self):
+        read_end, write_end = os.pipe()
+        self.addCleanup(os.close, read_end)
+        os.set_blocking(write_end, False)
+        with self.assertRaises(BlockingIOError):  # not even the first line has room
+            while True:
+                os.write(write_end, b"x" * 4096)
+        os.set_blocking(write_end, True)
+        with running(prefill=0, decode=0) as c:
+            node = subprocess.Popen([os.path.join(BIN, "kedge-decode"), "--listen", "127.0.0.1:0", "--router", c.address,
+                                     "--model", MODEL, "--kv-memory", "64", "--log-level", "trace"],
+                                    stderr=write_end, env=ENVIRONMENT)
+            os.close(write_end)
+            try:
+                wait_for(lambda: sum(node.ready for node in c.list()) == 1, "the node")
+                self.assertEqual(len(stream(c, request(ids=[30, 31]))[0]), 24)
+                node.send_signal(signal.SIGTERM)
+                self.assertEqual(node.wait(timeout=20), 0)
+            finally:
+                node.kill()
+                node.wait()
+
+
 class DrainTest(unittest.TestCase):
     def begin(self, *flags):
         """A cluster with an answer under way: the process, a thread that reads, what it has read."""

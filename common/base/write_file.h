@@ -14,6 +14,10 @@ namespace kedge {
 // the path. Thread-safe.
 absl::Status WriteFile(const std::string& path, absl::string_view bytes);
 
+// The same for what is this user's alone, as all of the cache is: the file (0600) and its directory
+// (MakePrivateDirectory).
+absl::Status WritePrivateFile(const std::string& path, absl::string_view bytes);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_BASE_WRITE_FILE_H_

@@ -226,7 +226,7 @@ std::string RecallFingerprint(const std::string& path, const std::string& owner)
 void RememberFingerprint(const std::string& path, const FileOrigin& origin, const std::string& owner,
                          const std::string& fingerprint, const Notice& notice) {
   if (MayStillChange(origin.identity, absl::Now())) return;
-  const absl::Status written = WriteFile(path, absl::StrCat(fingerprint, "\n", owner, "\n"));
+  const absl::Status written = WritePrivateFile(path, absl::StrCat(fingerprint, "\n", owner, "\n"));
   if (written.ok() || notice == nullptr) return;
   notice(absl::StrCat("each start reads all of ", origin.real_path, " for its SHA-256: ", written.message()));
 }

@@ -227,6 +227,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   info.set_total_rows(total_rows);
   info.set_salience_heads(SalienceHeadsText(found.heads));
   registration.heartbeat = [&] { return HeartbeatFrom(board.Get(), loop.turns()); };
+  signals->StartServing();
   server->SetServing(program.service_name, true);
   spdlog::info("listening {}, advertised as {}", server->address(), address);
   auto registrar = std::make_unique<Registrar>(std::move(registration));

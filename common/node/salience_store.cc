@@ -62,7 +62,7 @@ absl::StatusOr<FoundHeads> FindSalienceHeads(const ModelFiles& files, const Mode
 absl::StatusOr<std::string> StoreSalienceHeads(const SalienceHeads& heads, const std::string& fingerprint) {
   const std::string path = StoredPath(fingerprint);
   if (path.empty()) return absl::FailedPreconditionError("they are not stored: neither HOME nor XDG_CACHE_HOME is set");
-  const absl::Status written = WriteFile(path, absl::StrCat(SalienceHeadsText(heads), "\n"));
+  const absl::Status written = WritePrivateFile(path, absl::StrCat(SalienceHeadsText(heads), "\n"));
   if (written.ok()) return path;
   return absl::Status(written.code(), absl::StrCat("they are not stored: ", written.message()));
 }

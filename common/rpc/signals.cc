@@ -89,7 +89,8 @@ void StopSignals::Listen() {
 }
 
 SignalWaiter::SignalWaiter()
-    : signals_([is_second = false](int signal) mutable {
+    : signals_([this, is_second = false](int signal) mutable {
+        if (!serving_) _exit(0);
         if (is_second) _exit(128 + signal);
         is_second = true;
       }) {}

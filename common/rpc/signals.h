@@ -4,6 +4,7 @@
 
 #include <signal.h>
 
+#include <atomic>
 #include <functional>
 #include <thread>
 
@@ -51,15 +52,20 @@ class StopSignals {
 };
 
 // The signals of a server's main: the first one asks for an orderly end; at a second one somebody has lost patience,
-// and the process ends at once with exit status 128 + signal. Thread-safe.
+// and the process ends at once with exit status 128 + signal. Before StartServing there is
+// nothing that needs an orderly end, and the first one ends the process at once, with status 0: a start may take long.
+// Thread-safe.
 class SignalWaiter {
  public:
   SignalWaiter();
 
-  // Blocks until the first signal; returns its number.
+  // From here on the first signal is an event.
+  void StartServing() { serving_ = true; }
+  // Blocks until the first signal; returns its number. REQUIRES: StartServing.
   int Wait() const { return signals_.Wait(); }
 
  private:
+  std::atomic<bool> serving_ = false;
   StopSignals signals_;
 };
 

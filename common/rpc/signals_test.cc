@@ -61,6 +61,7 @@ int RunInChild(Scene scene) {
 TEST(SignalWaiterTest, FirstSignalEndsTheWait) {
   const int status = RunInChild([] {
     SignalWaiter waiter;
+    waiter.StartServing();
     std::thread sender([] { kill(getpid(), SIGTERM); });
     const int number = waiter.Wait();
     sender.join();
@@ -70,9 +71,21 @@ TEST(SignalWaiterTest, FirstSignalEndsTheWait) {
   EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
+TEST(SignalWaiterTest, ASignalWhileTheServerStartsEndsIt) {
+  const int status = RunInChild([] {
+    SignalWaiter waiter;
+    kill(getpid(), SIGTERM);
+    sleep(20);  // loads, packs, waits for a lock
+    _exit(1);
+  });
+  EXPECT_TRUE(WIFEXITED(status));
+  EXPECT_EQ(WEXITSTATUS(status), 0);
+}
+
 TEST(SignalWaiterTest, SecondSignalEndsTheProcess) {
   const int status = RunInChild([] {
     SignalWaiter waiter;
+    waiter.StartServing();
     kill(getpid(), SIGINT);
     waiter.Wait();
     kill(getpid(), SIGINT);

@@ -1,17 +1,24 @@
 #include "common/kernels/cpu/panel_image.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 #include "common/base/thread_pool.h"
 #include "common/kernels/cpu/panels.h"
 #include "gmock/gmock.h"
@@ -102,7 +109,7 @@ TEST_F(PanelImageTest, WithoutAPlaceForTheFileThereIsMemory) {
   EXPECT_FALSE(Load(""));
   EXPECT_TRUE(notices_.empty());
   EXPECT_FALSE(Load("/proc/nowhere/model.panels"));
-  EXPECT_THAT(notices_, ElementsAre(HasSubstr("/proc/nowhere/model.panels: No such file or directory")));
+  EXPECT_THAT(notices_, ElementsAre(HasSubstr("/proc/nowhere/model.panels: /proc/nowhere: No such file or directory")));
 }
 
 TEST_F(PanelImageTest, WhereTheFileMayNotGrowThereIsMemory) {
@@ -141,6 +148,56 @@ TEST_F(PanelImageTest, OneProcessWrites) {
     wait(nullptr);
   }
   EXPECT_EQ(std::count(answers.begin(), answers.end(), 'n'), 1) << answers;
+}
+
+TEST_F(PanelImageTest, ALockThatSomebodyKeepsIsNotWaitedForForEver) {
+  fs::create_directories(folder_);
+  const int lock = open((path() + ".lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  ASSERT_EQ(flock(lock, LOCK_SH), 0);
+  const absl::Time begin = absl::Now();
+  PanelImage image(path(), [this](const std::string& why) { notices_.push_back(why); }, absl::Milliseconds(200));
+  EXPECT_LT(absl::Now() - begin, absl::Seconds(5));
+  EXPECT_FALSE(image.Next(10000).packed);
+  EXPECT_THAT(notices_, ElementsAre(HasSubstr("another process holds its lock")));
+  close(lock);
+}
+
+TEST_F(PanelImageTest, FilesAreTheUsersAloneAndLinksAreNotFollowed) {
+  EXPECT_FALSE(Load(path()));
+  const auto mode = [](const std::string& path) {
+    struct stat info;
+    EXPECT_EQ(stat(path.c_str(), &info), 0);
+    return info.st_mode & 0777;
+  };
+  EXPECT_EQ(mode(folder_), 0700u);
+  EXPECT_EQ(mode(path()), 0600u);
+  EXPECT_EQ(mode(path() + ".lock"), 0600u);
+  ASSERT_EQ(chmod(path().c_str(), 0666), 0);  // others may have written it
+  EXPECT_FALSE(Load(path()));
+  EXPECT_EQ(mode(path()), 0600u);
+  fs::rename(path(), folder_ + "/elsewhere");
+  fs::create_symlink(folder_ + "/elsewhere", path());
+  EXPECT_FALSE(Load(path()));
+  EXPECT_FALSE(fs::is_symlink(path()));
+}
+
+// Both who made the file and who found it.
+TEST_F(PanelImageTest, WhoCutsTheFileChangesNoWeight) {
+  for (const bool is_found : {false, true}) {
+    if (is_found) EXPECT_FALSE(Load(path()));
+    absl::Notification noticed;
+    PanelImage image(path(), [&](const std::string&) { noticed.Notify(); });
+    PanelImage::Part part = image.Next(10000);
+    ASSERT_EQ(part.packed, is_found);
+    if (!is_found) std::memset(part.memory.data(), 'w', 10000);
+    PanelImage::Part other = image.Next(4096);
+    image.Finish();
+    const std::vector<uint8_t> before(part.memory.data(), part.memory.data() + 10000);
+    ASSERT_EQ(std::system(absl::StrCat("printf x > '", path(), "'").c_str()), 0);
+    EXPECT_TRUE(noticed.WaitForNotificationWithTimeout(absl::Seconds(10)));
+    EXPECT_EQ(std::vector<uint8_t>(part.memory.data(), part.memory.data() + 10000), before);
+    fs::remove(path());
+  }
 }
 
 // A layout that changes needs another kLayout, or old images would be taken for new ones.

@@ -53,6 +53,7 @@ CpuMatrix::CpuMatrix(TensorType type, int outputs, int inputs, absl::Span<const 
   PanelImage none("");
   PanelImage::Part part = (image != nullptr ? *image : none).Next(panel_bytes_ * panels());
   memory_ = std::move(part.memory);
+  guarded_ = std::move(part.guarded);
   if (part.packed) return;
   pool.ParallelFor(panels(), 1, [this](int begin, int end) {
     for (int panel = begin; panel < end; ++panel) PackPanel(panel);

@@ -98,6 +98,7 @@ class CpuMatrix final : public WeightMatrix {
   size_t quants_ = 0;  // offset in a panel
   size_t panel_bytes_ = 0;
   LazyMemory memory_;
+  ImageGuard::Region guarded_;  // goes before the memory
 };
 
 }  // namespace kedge
