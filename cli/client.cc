@@ -181,6 +181,7 @@ absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout
                      .address = node.address(),
                      .ready = node.ready(),
                      .numerics_class = node.numerics_class(),
+                     .out = node.out(),
                      .engine_steps = node.engine_steps(),
                      .running_requests = node.running_requests(),
                      .waiting_requests = node.waiting_requests(),

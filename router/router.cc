@@ -43,10 +43,15 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
                          ModelFingerprint(files, [](const std::string& line) { spdlog::warn("{}", line); }));
   router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, std::move(fingerprint),
-                                                     router->model_->default_policy, options.kv_type);
+                                                     router->model_->default_policy, options.kv_type,
+                                                     AnswerRounds::kNotYet);
   router->parser_executor_ = std::make_unique<Executor>(options.parser_threads);
   router->timer_executor_ = std::make_unique<Executor>(1);
   router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());
+  router->asker_ = std::make_unique<NodeAskerGrpc>();
+  router->rounds_ = std::make_unique<AnswerRounds>(
+      AnswerRoundsOptions{.vocab_size = router->model_->vocab_size, .period = options.answer_period}, &router->clock_,
+      router->registry_.get(), router->asker_.get(), DrawSeed);
 
   Executor* const parsing = router->parser_executor_.get();
   Executor* const timers = router->timer_executor_.get();
@@ -89,6 +94,7 @@ Router::~Router() {
   model_service_.reset();
   inference_service_.reset();
   caller_.reset();  // waits for the calls
+  asker_.reset();
   parser_executor_.reset();
   timer_executor_.reset();  // drops timers of flows
 }
@@ -96,6 +102,7 @@ Router::~Router() {
 void Router::WatchHealth() {
   bool serving = false;
   do {
+    rounds_->Turn();
     const bool can_serve = registry_->CanServe();
     if (can_serve != serving) server_->SetServing(kInferenceServiceName, can_serve);
     serving = can_serve;

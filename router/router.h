@@ -12,8 +12,10 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/rpc/server.h"
+#include "router/answer_rounds.h"
 #include "router/decode_caller_grpc.h"
 #include "router/inference_service.h"
+#include "router/node_asker_grpc.h"
 #include "router/node_registry.h"
 #include "router/request_parser.h"
 
@@ -31,6 +33,7 @@ struct RouterOptions {
   std::string policy;         // default of requests; empty: the adapter's, else the model's, else the built-in one
   std::string kv_type;        // what nodes must have (a KvTypeName); empty: the first node says
   uint32_t default_max_tokens = 256;
+  absl::Duration answer_period = absl::Minutes(10);  // between rounds of known answers (answer_rounds.h)
   int parser_threads = 2;
 };
 
@@ -60,6 +63,8 @@ class Router {
   std::unique_ptr<Executor> parser_executor_;
   std::unique_ptr<Executor> timer_executor_;
   std::unique_ptr<DecodeCallerGrpc> caller_;
+  std::unique_ptr<AnswerRounds> rounds_;  // its turns are the health thread's
+  std::unique_ptr<NodeAskerGrpc> asker_;  // goes before them
   FlowEnvironment environment_;
   std::unique_ptr<InferenceService> inference_service_;
   std::unique_ptr<grpc::Service> model_service_;

@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
   kedge::RouterOptions options;
   std::string log_level = "info";
   double drain_timeout = 5.0;
+  double answer_period = absl::ToDoubleSeconds(options.answer_period);
   bool die_with_parent = false;
   int announce_file = -1;
   CLI::App app{
@@ -56,6 +57,11 @@ int main(int argc, char** argv) {
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
       ->check(kedge::WholeNumber(1, UINT32_MAX));
+  app.add_option("--known-answers", answer_period,
+                 "seconds after which all nodes are asked for their answer to random ids again; those of one numerics class "
+                 "must agree to the bit")
+      ->capture_default_str()
+      ->check(kedge::Number(1, 1e9));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
       ->capture_default_str()
       ->check(kedge::Number(0, 86400));
@@ -83,6 +89,7 @@ int main(int argc, char** argv) {
     return 1;
   }
 
+  options.answer_period = absl::Seconds(answer_period);
   auto router = kedge::Router::Start(options);
   if (!router.ok()) {
     const std::string message(router.status().message());
