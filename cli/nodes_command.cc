@@ -21,7 +21,8 @@ std::string Table(const std::vector<NodeStatus>& nodes) {
   std::vector<std::vector<std::string>> rows = {
       {"NODE", "ROLE", "ADDRESS", "READY", "STEPS", "RUNNING", "WAITING", "ROWS", "CACHED", "HELD", "NUMERICS"}};
   for (const NodeStatus& node : nodes) {
-    rows.push_back({node.id, node.role, node.address, node.ready ? "yes" : node.out.empty() ? "no" : "OUT", absl::StrCat(node.engine_steps),
+    const std::string ready = node.ready ? "yes" : node.out.empty() ? "no" : "OUT";
+    rows.push_back({node.id, node.role, node.address, ready, absl::StrCat(node.engine_steps),
                     absl::StrCat(node.running_requests), absl::StrCat(node.waiting_requests),
                     absl::StrCat(node.reserved_rows, "/", node.total_rows), absl::StrCat(node.cached_rows),
                     absl::StrCat(node.held_rows), node.numerics_class});

@@ -321,7 +321,8 @@ bool DecodeEngine::Turn() {
   GiveUpSilent();
   Step();
   known_answers_.Finish(/*wait=*/steps_.empty());
-  return !steps_.empty() || known_answers_.HasWork() || std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  return std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
     return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
   });
 }

@@ -192,7 +192,8 @@ bool PrefillEngine::Turn() {
     if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
-  return !steps_.empty() || known_answers_.HasWork() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
     if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
     return !job.waits() && job.pages <= pool_.num_free();
   });

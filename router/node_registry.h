@@ -29,14 +29,15 @@ class NodeRegistry {
   static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
 
   // `clock` must outlive this. `fingerprint`: of the model that this router serves; no node has another, whoever comes
-  // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must be;
-  // empty: the first node says. `out_at_first`: why a node that has just come is out of placement, until SetOut says
-  // otherwise; empty: it is not.
+  // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must
+  // be; empty: the first node says. `out_at_first`: why a node that has just come is out of placement, until SetOut
+  // says otherwise; empty: it is not.
   NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "",
                std::string out_at_first = "");
 
-  // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
-  // differs from the cluster's. kAlreadyExists: a node of this id is alive; one that is not is replaced.
+  // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed.
+  // kFailedPrecondition: the setting that differs from the cluster's. kAlreadyExists: a node of this id is alive; one
+  // that is not is replaced.
   absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
   // Returns false if the registration was replaced.
   bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
@@ -44,13 +45,13 @@ class NodeRegistry {
   void Remove(uint64_t registration);
 
   const std::string& fingerprint() const { return fingerprint_; }
-  // Why this node is out of placement, whatever its heartbeats say; "": it is not, as far as `by` knows. Calls to it are
-  // given up (Hangs). Nothing happens if the registration was replaced.
+  // Why this node is out of placement, whatever its heartbeats say; "": it is not, as far as `by` knows. Calls to it
+  // are given up (Hangs). Nothing happens if the registration was replaced.
   void SetOut(uint64_t registration, OutBy by, std::string why);
 
   ClusterSnapshot Snapshot() const;
-  // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement: calls to
-  // it should be given up. False for a node that has left, whose calls may still run to their end.
+  // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement: calls
+  // to it should be given up. False for a node that has left, whose calls may still run to their end.
   bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;

@@ -53,6 +53,9 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
       AnswerRoundsOptions{.vocab_size = router->model_->vocab_size, .period = options.answer_period}, &router->clock_,
       router->registry_.get(), router->asker_.get(), DrawSeed);
 
+  router->audit_ = std::make_unique<Audit>(options.audit, &router->clock_, router->registry_.get(),
+                                           router->caller_.get(), DrawSeed);
+
   Executor* const parsing = router->parser_executor_.get();
   Executor* const timers = router->timer_executor_.get();
   router->environment_ = {
@@ -62,6 +65,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
       .registry = router->registry_.get(),
       .prefixes = &router->prefixes_,
       .caller = router->caller_.get(),
+      .audit = router->audit_.get(),
       .run_after = [timers](absl::Duration delay,
                             std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
       .draw_seed = DrawSeed};
@@ -93,6 +97,7 @@ Router::~Router() {
   cluster_service_.reset();
   model_service_.reset();
   inference_service_.reset();
+  audit_->Stop();
   caller_.reset();  // waits for the calls
   asker_.reset();
   parser_executor_.reset();

@@ -39,7 +39,8 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
       ->check(kedge::ListenAddress())
       ->capture_default_str();
-  app.add_option("--model", options.model_path, "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
+  app.add_option("--model", options.model_path,
+                 "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--adapter", options.adapter_path,
@@ -57,9 +58,14 @@ int main(int argc, char** argv) {
   app.add_option("--default-max-tokens", options.default_max_tokens, "max_tokens of requests that set none")
       ->capture_default_str()
       ->check(kedge::WholeNumber(1, UINT32_MAX));
+  app.add_option("--audit", options.audit,
+                 "share of answers, 0 to 1, that another decode node of the same numerics class computes again, with "
+                 "another prefill node or none; where they differ all of these are used no more")
+      ->capture_default_str()
+      ->check(kedge::Number(0, 1));
   app.add_option("--known-answers", answer_period,
-                 "seconds after which all nodes are asked for their answer to random ids again; those of one numerics class "
-                 "must agree to the bit")
+                 "seconds after which all nodes are asked for their answer to random ids again; those of one numerics "
+                 "class must agree to the bit")
       ->capture_default_str()
       ->check(kedge::Number(1, 1e9));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")

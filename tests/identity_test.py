@@ -108,8 +108,8 @@ class IdentityTest(unittest.TestCase):
             wait_for(lambda: "the node's is " + sha256(OTHER_MODEL) in node.log(), "a refusal", 20)
             self.assertEqual(len(c.list()), 2)
 
-    def test_rounds_of_known_answers_leave_right_nodes_alone(self):
-        with running(prefill=2, decode=2, policy="salient", router_flags=("--known-answers", "1")) as c:
+    def test_audits_and_rounds_of_known_answers_leave_right_nodes_alone(self):
+        with running(prefill=2, decode=2, policy="salient", router_flags=("--audit", "1", "--known-answers", "1")) as c:
             def steps():
                 return sum(node.engine_steps for node in c.list())
             alone = steps()
@@ -119,8 +119,9 @@ class IdentityTest(unittest.TestCase):
             again = [stream(c, request(random_ids(60 + i, i), max_tokens=12, temperature=float(i % 2), seed=i))[0]
                      for i in range(12)]
             self.assertEqual(answers, again)
-            wait_for(lambda: c.reserved_rows() == 0, "the end", 20)
+            wait_for(lambda: c.reserved_rows() == 0, "the end of all audits", 20)
             self.assertEqual([node.out for node in c.list()], [""] * 4, c.router.log())
+            self.assertNotIn("audit", c.router.log())
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ struct Claim {
 // not starve: it grows older until it is the oldest. Pure.
 std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget);
 
-// Rows for who comes behind all requests: what they leave of the budget, and one where a step has room, so that he ends.
+// Rows for who comes behind all requests: what they leave of the budget, or one where a step has room, so that he ends.
 inline uint32_t RowsLeft(uint32_t used, uint32_t budget, uint32_t max_rows) {
   return used >= max_rows ? 0 : std::max(used < budget ? std::min(budget, max_rows) - used : 0u, 1u);
 }

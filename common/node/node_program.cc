@@ -189,7 +189,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                            .device = device.get(),
                            .loop = &loop,
                            .clock = &clock});
-  KnownAnswerServiceImpl known_answers(&loop, [&](std::vector<uint32_t> ids, KnownAnswerServiceImpl::Answered answered) {
+  KnownAnswerServiceImpl known_answers(&loop, [&](auto ids, auto answered) {
     engine->Answer(std::move(ids), std::move(answered));
   });
   StatsBoard board;
