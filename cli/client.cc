@@ -182,6 +182,7 @@ absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout
                      .address = Printable(node.address()),
                      .ready = node.ready(),
                      .numerics_class = Printable(node.numerics_class()),
+                     .out = Printable(node.out()),
                      .engine_steps = node.engine_steps(),
                      .running_requests = node.running_requests(),
                      .waiting_requests = node.waiting_requests(),

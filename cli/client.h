@@ -74,6 +74,7 @@ struct NodeStatus {
   std::string address;
   bool ready = false;
   std::string numerics_class;
+  std::string out;  // why it is used for nothing; empty: nothing of the kind
   uint64_t engine_steps = 0;
   uint32_t running_requests = 0;
   uint32_t waiting_requests = 0;

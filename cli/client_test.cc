@@ -194,7 +194,8 @@ TEST_F(ClientTest, WhatIsUnsetStaysUnset) {
 }
 
 TEST_F(ClientTest, EveryOptionArrives) {
-  GenerateCall call = {.prompt = std::vector<uint32_t>{3, 4}, .policy = "full", .cache_salt = "pepper", .request_id = "r1"};
+  GenerateCall call = {
+      .prompt = std::vector<uint32_t>{3, 4}, .policy = "full", .cache_salt = "pepper", .request_id = "r1"};
   call.temperature = 0.5f;
   call.top_p = 0.25f;
   call.top_k = 7;

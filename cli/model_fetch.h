@@ -19,7 +19,8 @@ absl::StatusOr<std::string> FindModel(const std::string& model, const std::funct
 
 // Returns the path of the whole and checked file in `cache_dir`, fetching it if needed, with progress on stderr.
 // Several processes at once fetch it once. Nothing has that path before its SHA-256 was right. A file that is there is
-// checked by its size each time, and by its SHA-256 once (remembered in FILE.verified with its FileMark). What an interrupted fetch has brought in whole pieces is not fetched again (FILE.partial).
+// checked by its size each time, and by its SHA-256 once (remembered in FILE.verified with its FileMark). What an
+// interrupted fetch has brought in whole pieces is not fetched again (FILE.partial).
 // kFailedPrecondition, in one line with both ways out, when it can't be fetched; kResourceExhausted when there is no
 // room; kCancelled soon after `cancelled` turns true. REQUIRES: called on the main thread (it starts child processes).
 absl::StatusOr<std::string> EnsureModel(const ModelSource& source, const std::string& cache_dir,

@@ -21,7 +21,8 @@ std::string Table(const std::vector<NodeStatus>& nodes) {
   std::vector<std::vector<std::string>> rows = {
       {"NODE", "ROLE", "ADDRESS", "READY", "STEPS", "RUNNING", "WAITING", "ROWS", "CACHED", "HELD", "NUMERICS"}};
   for (const NodeStatus& node : nodes) {
-    rows.push_back({node.id, node.role, node.address, node.ready ? "yes" : "no", absl::StrCat(node.engine_steps),
+    const std::string ready = node.ready ? "yes" : node.out.empty() ? "no" : "OUT";
+    rows.push_back({node.id, node.role, node.address, ready, absl::StrCat(node.engine_steps),
                     absl::StrCat(node.running_requests), absl::StrCat(node.waiting_requests),
                     absl::StrCat(node.reserved_rows, "/", node.total_rows), absl::StrCat(node.cached_rows),
                     absl::StrCat(node.held_rows), node.numerics_class});
@@ -35,6 +36,9 @@ std::string Table(const std::vector<NodeStatus>& nodes) {
     for (size_t i = 0; i + 1 < row.size(); ++i) absl::StrAppendFormat(&table, "%-*s  ", widths[i], row[i]);
     absl::StrAppend(&table, row.back(), "\n");
   }
+  for (const NodeStatus& node : nodes) {
+    if (!node.out.empty()) absl::StrAppend(&table, node.id, " is out of placement: ", node.out, "\n");
+  }
   return table;
 }
 
@@ -45,6 +49,7 @@ std::string Json(const std::vector<NodeStatus>& nodes) {
                     {"role", node.role},
                     {"address", node.address},
                     {"ready", node.ready},
+                    {"out", node.out},
                     {"numerics_class", node.numerics_class},
                     {"engine_steps", node.engine_steps},
                     {"running_requests", node.running_requests},

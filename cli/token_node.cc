@@ -67,6 +67,16 @@ class TokenService final : public node::v1::DecodeService::CallbackService {
   std::map<uint32_t, std::shared_ptr<Writer>> streams_ ABSL_GUARDED_BY(mutex_);  // that have come
 };
 
+// It computes nothing that others of its class, of whom there are none, could compare.
+class AnswerService final : public node::v1::KnownAnswerService::Service {
+ public:
+  grpc::Status Answer(grpc::ServerContext*, const node::v1::KnownAnswerRequest*,
+                      node::v1::KnownAnswerResponse* response) override {
+    response->set_hash("none");
+    return grpc::Status::OK;
+  }
+};
+
 DecodeResponse TokenMessage(uint32_t index, uint32_t id) {
   DecodeResponse message;
   message.set_first_index(index);
@@ -80,6 +90,7 @@ struct TokenNode::Impl {
   std::vector<uint32_t> ids;
   const Clock* clock = nullptr;
   TokenService service;
+  AnswerService answers;
   std::unique_ptr<RpcServer> server;
   std::vector<std::shared_ptr<Writer>> streams;  // of the present work
   std::atomic<uint64_t> turns = 0;
@@ -93,7 +104,9 @@ absl::StatusOr<std::unique_ptr<TokenNode>> TokenNode::Start(std::vector<uint32_t
   auto impl = std::make_unique<Impl>();
   impl->ids = std::move(ids);
   impl->clock = clock;
-  KEDGE_ASSIGN_OR_RETURN(impl->server, RpcServer::Start({.listen = "127.0.0.1:0", .services = {&impl->service}}));
+  KEDGE_ASSIGN_OR_RETURN(
+      impl->server,
+      RpcServer::Start({.listen = "127.0.0.1:0", .services = {&impl->service, &impl->answers}}));
   return std::unique_ptr<TokenNode>(new TokenNode(std::move(impl)));
 }
 

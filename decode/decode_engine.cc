@@ -66,6 +66,7 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
              .kv_type = KvTypeName(device->row_shape().type),
              .numerics_class = device->numerics_class()},
             options.held_bytes),
+      known_answers_(options.context_length, device, &pool_),
       steps_(device, clock) {}
 
 DecodeEngine::~DecodeEngine() = default;
@@ -311,7 +312,9 @@ bool DecodeEngine::Turn() {
   Admit();
   GiveUpSilent();
   Step();
-  return !steps_.empty() || std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+  known_answers_.Finish(/*wait=*/steps_.empty());
+  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  return std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
     return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
   });
 }
@@ -374,6 +377,7 @@ bool DecodeEngine::Launch() {
       DivideStep(claims, std::min(std::max(steps_.budget(), count), device_->max_rows()));
   std::vector<Slice> slices;
   std::vector<SessionIt> sessions;  // of the slices
+  uint32_t used = 0;
   for (size_t i = 0; i < running.size(); ++i) {
     if (rows[i] == 0) continue;
     slices.push_back({.sequence = running[i]->sequence.get(),
@@ -382,7 +386,9 @@ bool DecodeEngine::Launch() {
                       .chosen_before = running[i]->output,
                       .request = running[i]->id});
     sessions.push_back(running[i]);
+    used += rows[i];
   }
+  known_answers_.AddSlice(RowsLeft(used, steps_.budget(), device_->max_rows()), &slices);
   if (slices.empty()) return false;
   const StepUnderWay& step = steps_.Launch(slices);
   for (size_t i = 0; i < sessions.size(); ++i) sessions[i]->output = step.parts[i].output;
@@ -395,6 +401,10 @@ void DecodeEngine::FinishOldest() {
   sessions.reserve(sessions_.size());
   for (auto session = sessions_.begin(); session != sessions_.end(); ++session) sessions.emplace(session->id, session);
   for (const StepUnderWay::Part& part : step.parts) {
+    if (KnownAnswers::Owns(part)) {
+      known_answers_.Settle(step, part, status);
+      continue;
+    }
     const auto found = sessions.find(part.request);
     if (part.is_taken_back || found == sessions.end()) continue;
     const SessionIt session = found->second;

@@ -8,11 +8,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
+#include "common/engine/known_answers.h"
 #include "common/engine/node_stats.h"
 #include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
@@ -126,6 +128,11 @@ class DecodeEngine {
   // oldest one under way: the same, or the one before where the device runs ahead. Returns whether work is left.
   bool Turn();
 
+  // KnownAnswers::Add: behind all jobs.
+  void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) {
+    known_answers_.Add(std::move(ids), std::move(answered));
+  }
+
   NodeStats stats() const;
 
  private:
@@ -165,6 +172,7 @@ class DecodeEngine {
   PagePool pool_;
   PrefixCache cache_;
   HeldRows held_;
+  KnownAnswers known_answers_;
   StepQueue steps_;
   std::list<Session> sessions_;  // in order of arrival
   JobId next_id_ = 1;

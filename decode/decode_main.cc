@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
@@ -22,6 +24,9 @@ class DecodeRole : public NodeEngine {
 
   grpc::Service* service() override { return &service_; }
   bool Turn() override { return engine_.Turn(); }
+  void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) override {
+    engine_.Answer(std::move(ids), std::move(answered));
+  }
   NodeStats stats() const override { return engine_.stats(); }
 
  private:

@@ -45,6 +45,7 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       pool_(device->num_pages()),
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),
+      known_answers_(options.context_length, device, &pool_),
       steps_(device, clock) {}
 
 PrefillEngine::~PrefillEngine() = default;
@@ -141,12 +142,15 @@ bool PrefillEngine::Launch() {
   for (const Job& job : jobs_) claims.push_back(job.claim());
   const std::vector<uint32_t> rows = DivideStep(claims, steps_.budget());
   std::vector<Slice> slices;
+  uint32_t used = 0;
   size_t i = 0;
   for (auto job = jobs_.begin(); job != jobs_.end(); ++job, ++i) {
     if (rows[i] == 0) continue;
+    used += rows[i];
     slices.push_back(
         {.sequence = job->sequence.get(), .rows = rows[i], .logits = WantedLogits::kNone, .request = job->id});
   }
+  known_answers_.AddSlice(RowsLeft(used, steps_.budget(), device_->max_rows()), &slices);
   if (slices.empty()) return false;
   steps_.Launch(slices);
   return true;
@@ -155,6 +159,10 @@ bool PrefillEngine::Launch() {
 void PrefillEngine::FinishOldest() {
   const auto [step, status] = steps_.FinishOldest();
   for (const StepUnderWay::Part& part : step.parts) {
+    if (KnownAnswers::Owns(part)) {
+      known_answers_.Settle(step, part, status);
+      continue;
+    }
     const auto job = std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.id == part.request; });
     if (job == jobs_.end()) continue;  // cancelled meanwhile
     const absl::Status settled = status.ok() ? SettlePart(step, part, job->sequence.get(), device_) : status;
@@ -169,6 +177,7 @@ void PrefillEngine::FinishOldest() {
 bool PrefillEngine::Turn() {
   Admit();
   const bool stepped = Step();
+  known_answers_.Finish(/*wait=*/!stepped);
   for (auto job = jobs_.begin(); job != jobs_.end();) {
     const auto current = job++;
     if (current->sequence == nullptr) continue;
@@ -189,7 +198,8 @@ bool PrefillEngine::Turn() {
     if (current->sender->complete()) End(current, absl::OkStatus());
   }
   SendProgress();
-  return !steps_.empty() || std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
     if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
     return !job.waits() && job.pages <= pool_.num_free();
   });

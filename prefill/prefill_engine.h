@@ -7,11 +7,14 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/payload.h"
+#include "common/engine/known_answers.h"
 #include "common/engine/node_stats.h"
 #include "common/engine/prefix_cache.h"
 #include "common/engine/sequence.h"
@@ -66,6 +69,11 @@ class PrefillEngine {
   // where the device runs ahead), sends frames that have been copied and signs of life. Returns whether work is left.
   bool Turn();
 
+  // KnownAnswers::Add: behind all jobs.
+  void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) {
+    known_answers_.Add(std::move(ids), std::move(answered));
+  }
+
   NodeStats stats() const;
 
  private:
@@ -87,6 +95,7 @@ class PrefillEngine {
   const Clock* const clock_;
   PagePool pool_;
   PrefixCache cache_;
+  KnownAnswers known_answers_;
   StepQueue steps_;
   std::list<Job> jobs_;  // in order of arrival
   JobId next_id_ = 1;

@@ -1,5 +1,7 @@
 // kedge-prefill: reads prompts and sends the rows that the anchor policy keeps.
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
@@ -17,6 +19,9 @@ class PrefillRole : public NodeEngine {
 
   grpc::Service* service() override { return &service_; }
   bool Turn() override { return engine_.Turn(); }
+  void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) override {
+    engine_.Answer(std::move(ids), std::move(answered));
+  }
   NodeStats stats() const override { return engine_.stats(); }
 
  private:

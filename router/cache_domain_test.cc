@@ -20,7 +20,8 @@ TEST(CacheDomainTest, EveryPairOfTenantAndSaltHasItsOwn) {
 
 // Python: hashlib.sha256(struct.pack('<Q', 4) + b'acmepepper').hexdigest()
 TEST(CacheDomainTest, RoutersOfOneClusterAgree) {
-  EXPECT_EQ(absl::BytesToHexString(CacheDomain("acme", "pepper")), "9d57fef126a9566b716bfa2074bdbd36641449f533f1b16954cb5882527f55bf");
+  EXPECT_EQ(absl::BytesToHexString(CacheDomain("acme", "pepper")),
+            "9d57fef126a9566b716bfa2074bdbd36641449f533f1b16954cb5882527f55bf");
 }
 
 }  // namespace

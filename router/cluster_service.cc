@@ -23,6 +23,7 @@ class ClusterServiceImpl : public inference::v1::ClusterService::CallbackService
                                                        : inference::v1::NODE_ROLE_DECODE);
       listed->set_address(node.address);
       listed->set_ready(node.ready);
+      listed->set_out(node.out);
       listed->set_numerics_class(node.numerics_class);
       listed->set_engine_steps(node.engine_steps);
       listed->set_running_requests(node.running_requests);

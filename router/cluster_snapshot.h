@@ -18,6 +18,7 @@ struct NodeSnapshot {
   std::string address;
   std::string numerics_class;
   bool ready = false;
+  std::string out;  // why it is out of placement, whatever its heartbeats say; then it is not ready
 
   // From the last heartbeat.
   uint64_t engine_steps = 0;

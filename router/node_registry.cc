@@ -23,11 +23,13 @@ absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::
 
 }  // namespace
 
-NodeRegistry::NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type)
+NodeRegistry::NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type,
+                           std::string out_at_first)
     : clock_(clock),
       fingerprint_(std::move(fingerprint)),
       default_policy_(std::move(default_policy)),
-      kv_type_(std::move(kv_type)) {}
+      kv_type_(std::move(kv_type)),
+      out_at_first_(std::move(out_at_first)) {}
 
 absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) const {
   if (!info.policy().empty()) KEDGE_RETURN_IF_ERROR(CheckSame("policy", info.policy(), default_policy_));
@@ -64,6 +66,7 @@ absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) 
   node.info = info;
   node.heartbeat_time = now;
   node.turn_time = now;
+  node.out[static_cast<size_t>(OutBy::kAnswer)] = out_at_first_;
   return registration;
 }
 
@@ -83,9 +86,22 @@ void NodeRegistry::Remove(uint64_t registration) {
   nodes_.erase(registration);
 }
 
+void NodeRegistry::SetOut(uint64_t registration, OutBy by, std::string why) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = nodes_.find(registration);
+  if (found != nodes_.end()) found->second.out[static_cast<size_t>(by)] = std::move(why);
+}
+
+std::string NodeRegistry::WhyOut(const Node& node) {
+  for (const std::string& why : node.out) {
+    if (!why.empty()) return why;
+  }
+  return "";
+}
+
 bool NodeRegistry::IsReady(const Node& node) const {
   const absl::Time now = clock_->Now();
-  return now - node.heartbeat_time < kHeartbeatLimit && now - node.turn_time < kTurnLimit;
+  return WhyOut(node).empty() && now - node.heartbeat_time < kHeartbeatLimit && now - node.turn_time < kTurnLimit;
 }
 
 ClusterSnapshot NodeRegistry::Snapshot() const {
@@ -99,6 +115,7 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
     copy.address = node.info.address();
     copy.numerics_class = node.info.numerics_class();
     copy.ready = IsReady(node);
+    copy.out = WhyOut(node);
     copy.engine_steps = node.last.engine_steps();
     copy.running_requests = node.last.running_requests();
     copy.waiting_requests = node.last.waiting_requests();

@@ -2,6 +2,7 @@
 #ifndef KEDGE_ROUTER_NODE_REGISTRY_H_
 #define KEDGE_ROUTER_NODE_REGISTRY_H_
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -16,6 +17,9 @@
 
 namespace kedge {
 
+// Who has found that a node does not compute what others of its class do.
+enum class OutBy { kAnswer, kAudit };
+
 // Thread-safe.
 class NodeRegistry {
  public:
@@ -25,12 +29,15 @@ class NodeRegistry {
   static constexpr absl::Duration kTurnLimit = absl::Seconds(5);
 
   // `clock` must outlive this. `fingerprint`: of the model that this router serves; no node has another, whoever comes
-  // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must be;
-  // empty: the first node says.
-  NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "");
+  // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must
+  // be; empty: the first node says. `out_at_first`: why a node that has just come is out of placement, until SetOut
+  // says otherwise; empty: it is not.
+  NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "",
+               std::string out_at_first = "");
 
-  // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
-  // differs from the cluster's. kAlreadyExists: a node of this id is alive; one that is not is replaced.
+  // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed.
+  // kFailedPrecondition: the setting that differs from the cluster's. kAlreadyExists: a node of this id is alive; one
+  // that is not is replaced.
   absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
   // Returns false if the registration was replaced.
   bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
@@ -38,9 +45,13 @@ class NodeRegistry {
   void Remove(uint64_t registration);
 
   const std::string& fingerprint() const { return fingerprint_; }
+  // Why this node is out of placement, whatever its heartbeats say; "": it is not, as far as `by` knows. Calls to it
+  // are given up (Hangs). Nothing happens if the registration was replaced.
+  void SetOut(uint64_t registration, OutBy by, std::string why);
+
   ClusterSnapshot Snapshot() const;
-  // Whether the node's stream is open while its heartbeats or its engine stand still: it hangs, and calls to it should
-  // be given up. False for a node that has left, whose calls may still run to their end.
+  // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement: calls
+  // to it should be given up. False for a node that has left, whose calls may still run to their end.
   bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;
@@ -70,17 +81,20 @@ class NodeRegistry {
     node::v1::Heartbeat last;
     absl::Time heartbeat_time;
     absl::Time turn_time;  // when engine_turns was last seen to grow
+    std::array<std::string, 2> out;  // by OutBy
     uint32_t assigned_requests = 0;
     uint64_t assigned_tokens = 0;
   };
 
   absl::Status CheckAgainstCluster(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static std::string WhyOut(const Node& node);
   bool IsReady(const Node& node) const;
 
   const Clock* const clock_;
   const std::string fingerprint_;
   const std::string default_policy_;
   const std::string kv_type_;
+  const std::string out_at_first_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;

@@ -190,6 +190,22 @@ TEST_F(NodeRegistryTest, ReplacesANodeOfTheSameIdOnlyWhenItIsSilent) {
   EXPECT_EQ(registry_.Snapshot().nodes[0].registration, fresh);
 }
 
+// Each of those who look has a word, and a node is in when none has one.
+TEST_F(NodeRegistryTest, ANodeThatIsOutIsNotReadyAndItsCallsAreGivenUp) {
+  NodeRegistry registry(&clock_, "f1", "canonical", "", "not yet");
+  const uint64_t node = *registry.Register(Info("a"));
+  EXPECT_EQ(registry.Snapshot().nodes[0].out, "not yet");
+  EXPECT_FALSE(registry.CanServe());
+  registry.SetOut(node, OutBy::kAudit, "another answer");
+  registry.SetOut(node, OutBy::kAnswer, "");
+  EXPECT_EQ(registry.Snapshot().nodes[0].out, "another answer");
+  EXPECT_TRUE(registry.Hangs(node));
+  registry.SetOut(node, OutBy::kAudit, "");
+  EXPECT_TRUE(registry.Snapshot().nodes[0].ready);
+  EXPECT_FALSE(registry.Hangs(node));
+  registry.SetOut(node + 1, OutBy::kAudit, "of nobody");
+}
+
 TEST_F(NodeRegistryTest, CountsAssignmentsWhileTheyLive) {
   const uint64_t node = *registry_.Register(Info("a"));
   {

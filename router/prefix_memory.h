@@ -16,8 +16,8 @@
 
 namespace kedge {
 
-// A hash for each beginning of kPrefixBlock tokens, twice as many, and so on. Rows of one policy, and of one cache domain,
-// serve no other one.
+// A hash for each beginning of kPrefixBlock tokens, twice as many, and so on. Rows of one policy, and of one cache
+// domain, serve no other one.
 inline constexpr uint32_t kPrefixBlock = 64;
 std::vector<uint64_t> PrefixHashes(const std::string& policy, const std::string& cache_domain,
                                    absl::Span<const uint32_t> ids);

@@ -25,7 +25,8 @@ std::vector<uint32_t> Text(uint32_t size, uint32_t first = 0) {
 
 TEST(PrefixMemoryTest, HashesAreOfWholeBlocksAndOfThePolicy) {
   EXPECT_THAT(PrefixHashes("full", "", Text(kPrefixBlock - 1)), IsEmpty());
-  const auto one = PrefixHashes("full", "", Text(kPrefixBlock)), two = PrefixHashes("full", "", Text(3 * kPrefixBlock - 1));
+  const auto one = PrefixHashes("full", "", Text(kPrefixBlock));
+  const auto two = PrefixHashes("full", "", Text(3 * kPrefixBlock - 1));
   ASSERT_EQ(two.size(), 2u);
   EXPECT_EQ(one[0], two[0]);
   EXPECT_NE(PrefixHashes("window", "", Text(kPrefixBlock))[0], one[0]);

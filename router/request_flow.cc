@@ -227,11 +227,13 @@ void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::Deco
   if (sink_ == nullptr || run.call_number != call_number) return;
   if (const absl::Status status = CheckAnswer(message, AskedOf(run)); !status.ok()) return CallFailed(run, status);
   AddOnce(run.node_id, &served_by_.decode_nodes);
+  AddOnce(run.node_id, &run.served_by.decode_nodes);
   if (message.has_prefilled()) {
     TakePrefilled(run, message.prefilled());
     if (sink_ == nullptr) return;  // the calls that had waited for it could not be made
   }
   TakeTokens(run, message);
+  const bool was_cut = run.assembler.finished();
   if (message.has_finished() && !run.assembler.finished()) TakeFinished(run, message.finished());
   if (run.assembler.finished()) {
     if (run.index == 0) {
@@ -242,6 +244,7 @@ void RequestFlow::OnMessage(Run& run, uint64_t call_number, const node::v1::Deco
     EndCall(run, !message.has_finished());
     if (request_.chooses && !salient_.has_value()) PlaceAll();  // it needed none; nobody waits for it any more
     if (sink_ == nullptr) return;
+    OfferToAudit(run, message, was_cut);
   }
   Emit(run);
   if (AllFinished()) Finish(absl::OkStatus());
@@ -257,11 +260,33 @@ AskedFor RequestFlow::AskedOf(const Run& run) const {
           .chosen = salient_};
 }
 
+// `last`: the message that ended it; `was_cut`: by a stop string within its tokens.
+void RequestFlow::OfferToAudit(const Run& run, const node::v1::DecodeResponse& last, bool was_cut) {
+  if (environment_->audit == nullptr || numerics_changed_ || !environment_->audit->Wants()) return;
+  GivenAnswer answer{.request = MakeDecodeRequest(run, Placement()),
+                     .salient = salient_,
+                     .ids = run.assembler.ids(),
+                     .was_cut = was_cut,
+                     .numerics_class = run.numerics_class,
+                     .decode_nodes = run.served_by.decode_nodes,
+                     .prefill_nodes = run.served_by.prefill_nodes};
+  node::v1::Content* content = answer.request.mutable_content();
+  content->mutable_ids()->Truncate(static_cast<int>(request_.prompt_ids.size()));
+  content->clear_salient();
+  if (last.has_finished() && last.finished().reason() == node::v1::END_REASON_END_ID) {
+    answer.end_id = last.finished().end_id();
+  }
+  environment_->audit->Start(std::move(answer));
+}
+
 void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) {
   run.has_prefilled = true;
   run.prefill_assignment.Release();
   if (!prefilled.numerics_class().empty()) run.call_numerics_class = prefilled.numerics_class();
-  if (!prefilled.prefill_node().empty()) AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
+  if (!prefilled.prefill_node().empty()) {
+    AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
+    AddOnce(prefilled.prefill_node(), &run.served_by.prefill_nodes);
+  }
   segment_bytes_ += prefilled.segment_bytes();
   if (request_.chooses && !salient_.has_value()) {
     salient_ = prefilled.salient();

@@ -17,6 +17,7 @@
 #include "kedge/inference/v1/inference.pb.h"
 #include "kedge/node/v1/node.pb.h"
 #include "router/answer_check.h"
+#include "router/audit.h"
 #include "router/completion.h"
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
@@ -51,6 +52,7 @@ struct FlowEnvironment {
   NodeRegistry* registry = nullptr;
   PrefixMemory* prefixes = nullptr;
   DecodeCaller* caller = nullptr;
+  Audit* audit = nullptr;  // null: no answer is computed again
   std::function<void(absl::Duration, std::function<void()>)> run_after;
   std::function<uint64_t()> draw_seed;
 };
@@ -94,6 +96,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     absl::Status last_error;
     absl::Time waiting_since;    // for a node
     std::string numerics_class;  // of the node that made the last token
+    ServedBy served_by;
     // Of the present call; call_number 0: there is none. Events of other calls are late and ignored.
     uint64_t call_number = 0;
     std::shared_ptr<DecodeCall> call;
@@ -126,6 +129,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   AskedFor AskedOf(const Run& run) const;
   void CallFailed(Run& run, const absl::Status& status);
   void EndCall(Run& run, bool cancel);
+  void OfferToAudit(const Run& run, const node::v1::DecodeResponse& last, bool was_cut);
   void Emit(Run& run);
   void Finish(const absl::Status& status);
   bool AllFinished() const;

@@ -62,7 +62,8 @@ class RequestParser {
   RequestParser(const RouterModel* model, const Clock* clock) : model_(model), clock_(clock) {}
 
   // kInvalidArgument begins with the field's name as in the proto ("sampling_params.temperature: ..."); kNotFound:
-  // an unknown model. `metadata_request_id` is the metadata x-request-id, or empty; `tenant` the client's, if it has one.
+  // an unknown model. `metadata_request_id` is the metadata x-request-id, or empty; `tenant` the client's, if it has
+  // one.
   absl::StatusOr<RouterRequest> Parse(const inference::v1::GenerateRequest& request,
                                       absl::string_view metadata_request_id, absl::string_view tenant = "") const;
 

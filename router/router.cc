@@ -44,11 +44,19 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
                          ModelFingerprint(files, [](const std::string& line) { spdlog::warn("{}", line); }));
   router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, std::move(fingerprint),
-                                                     router->model_->default_policy, options.kv_type);
+                                                     router->model_->default_policy, options.kv_type,
+                                                     AnswerRounds::kNotYet);
   router->intake_ =
       std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);
   router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());
+  router->asker_ = std::make_unique<NodeAskerGrpc>();
+  router->rounds_ = std::make_unique<AnswerRounds>(
+      AnswerRoundsOptions{.vocab_size = router->model_->vocab_size, .period = options.answer_period}, &router->clock_,
+      router->registry_.get(), router->asker_.get(), DrawSeed);
+
+  router->audit_ = std::make_unique<Audit>(options.audit, &router->clock_, router->registry_.get(),
+                                           router->caller_.get(), DrawSeed);
 
   Executor* const timers = router->timer_executor_.get();
   router->environment_ = {
@@ -58,6 +66,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
       .registry = router->registry_.get(),
       .prefixes = &router->prefixes_,
       .caller = router->caller_.get(),
+      .audit = router->audit_.get(),
       .run_after = [timers](absl::Duration delay,
                             std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
       .draw_seed = DrawSeed};
@@ -89,7 +98,9 @@ Router::~Router() {
   cluster_service_.reset();
   model_service_.reset();
   inference_service_.reset();
+  audit_->Stop();
   caller_.reset();  // waits for the calls
+  asker_.reset();
   intake_.reset();
   timer_executor_.reset();  // drops timers of flows
 }
@@ -97,6 +108,7 @@ Router::~Router() {
 void Router::WatchHealth() {
   bool serving = false;
   do {
+    rounds_->Turn();
     const bool can_serve = registry_->CanServe();
     if (can_serve != serving) server_->SetServing(kInferenceServiceName, can_serve);
     serving = can_serve;

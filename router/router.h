@@ -12,8 +12,11 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/rpc/server.h"
+#include "router/answer_rounds.h"
+#include "router/audit.h"
 #include "router/decode_caller_grpc.h"
 #include "router/inference_service.h"
+#include "router/node_asker_grpc.h"
 #include "router/node_registry.h"
 #include "router/request_parser.h"
 
@@ -24,13 +27,16 @@ inline constexpr char kInferenceServiceName[] = "kedge.inference.v1.InferenceSer
 
 struct RouterOptions {
   std::string listen = "127.0.0.1:50051";
-  std::string model_path;     // GGUF; its metadata are used, and all of it is hashed: nodes must have the very same file
-  std::string adapter_path;   // GGUF, a LoRA adapter for it; empty: none. Of it too
+  // GGUF. Metadata are used, and all of it is hashed: nodes must have the very same file.
+  std::string model_path;
+  std::string adapter_path;   // GGUF, a LoRA adapter for it, likewise; empty: none
   std::string model_name;     // empty: the model's own
   std::string chat_template;  // a file in the place of the model's chat template; empty: the model's
   std::string policy;         // default of requests; empty: the adapter's, else the model's, else the built-in one
   std::string kv_type;        // what nodes must have (a KvTypeName); empty: the first node says
+  double audit = 0;  // share of answers that are computed again by other nodes (audit.h), in [0, 1]
   uint32_t default_max_tokens = 256;
+  absl::Duration answer_period = absl::Minutes(10);  // between rounds of known answers (answer_rounds.h)
   int parser_threads = 2;  // that may read long requests
   // Bytes of what clients sent and have not been answered, and of what they have not taken: at 80 % requests are
   // refused.
@@ -61,7 +67,10 @@ class Router {
   PrefixMemory prefixes_;
   std::unique_ptr<RequestIntake> intake_;
   std::unique_ptr<Executor> timer_executor_;
+  std::unique_ptr<Audit> audit_;
   std::unique_ptr<DecodeCallerGrpc> caller_;
+  std::unique_ptr<AnswerRounds> rounds_;  // its turns are the health thread's
+  std::unique_ptr<NodeAskerGrpc> asker_;  // goes before them
   FlowEnvironment environment_;
   std::unique_ptr<InferenceService> inference_service_;
   std::unique_ptr<grpc::Service> model_service_;

@@ -36,6 +36,7 @@ int main(int argc, char** argv) {
   std::string log_level = "info";
   double drain_timeout = 5.0;
   uint64_t request_memory_mib = std::clamp<uint64_t>(kedge::UsableMachine().memory_bytes / 16 >> 20, 64, 1024);
+  double answer_period = absl::ToDoubleSeconds(options.answer_period);
   bool die_with_parent = false;
   int announce_file = -1;
   CLI::App app{
@@ -46,7 +47,8 @@ int main(int argc, char** argv) {
   app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
       ->check(kedge::ListenAddress())
       ->capture_default_str();
-  app.add_option("--model", options.model_path, "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
+  app.add_option("--model", options.model_path,
+                 "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
       ->required()
       ->check(CLI::ExistingFile);
   app.add_option("--adapter", options.adapter_path,
@@ -68,6 +70,16 @@ int main(int argc, char** argv) {
                  "MiB for what clients sent and have not been answered, and for what they have not taken; requests are "
                  "refused at 80 % (default: a sixteenth of the memory that this process may use, 64 to 1024)")
       ->check(kedge::WholeNumber(1, kMostMib));
+  app.add_option("--audit", options.audit,
+                 "share of answers, 0 to 1, that another decode node of the same numerics class computes again, with "
+                 "another prefill node or none; where they differ all of these are used no more")
+      ->capture_default_str()
+      ->check(kedge::Number(0, 1));
+  app.add_option("--known-answers", answer_period,
+                 "seconds after which all nodes are asked for their answer to random ids again; those of one numerics "
+                 "class must agree to the bit")
+      ->capture_default_str()
+      ->check(kedge::Number(1, 1e9));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
       ->capture_default_str()
       ->check(kedge::Number(0, 86400));
@@ -96,6 +108,7 @@ int main(int argc, char** argv) {
   }
 
   options.request_memory = request_memory_mib << 20;
+  options.answer_period = absl::Seconds(answer_period);
   auto router = kedge::Router::Start(options);
   if (!router.ok()) {
     const std::string message(router.status().message());

@@ -1,6 +1,7 @@
 // A whole router over real gRPC on loopback, with decode nodes that follow a script.
 #include "router/router.h"
 
+#include <algorithm>
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -59,6 +60,21 @@ bool Await(const std::function<bool()>& condition) {
   return false;
 }
 
+// The known answer of a decode node.
+class FakeAnswer : public node::v1::KnownAnswerService::Service {
+ public:
+  explicit FakeAnswer(std::string answer) : answer_(std::move(answer)) {}
+  grpc::Status Answer(grpc::ServerContext*, const node::v1::KnownAnswerRequest* request,
+                      node::v1::KnownAnswerResponse* response) override {
+    EXPECT_EQ(request->ids_size(), 64);
+    response->set_hash(answer_);
+    return grpc::Status::OK;
+  }
+
+ private:
+  const std::string answer_;
+};
+
 // A decode node whose answers are a script.
 class FakeDecodeNode : public node::v1::DecodeService::Service {
  public:
@@ -66,9 +82,10 @@ class FakeDecodeNode : public node::v1::DecodeService::Service {
   using Writer = grpc::ServerWriter<DecodeResponse>;
   using Script = std::function<grpc::Status(const DecodeRequest&, grpc::ServerContext*, Writer*)>;
 
-  FakeDecodeNode(std::string id, const std::string& router, Script script)
-      : id_(std::move(id)), script_(std::move(script)) {
-    auto server = RpcServer::Start({.listen = "127.0.0.1:0", .services = {this}, .max_receive_bytes = 64 << 20});
+  FakeDecodeNode(std::string id, const std::string& router, Script script, const std::string& known_answer = "right")
+      : id_(std::move(id)), script_(std::move(script)), known_answer_(known_answer) {
+    auto server = RpcServer::Start(
+        {.listen = "127.0.0.1:0", .services = {this, &known_answer_}, .max_receive_bytes = 64 << 20});
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
     RegistrarOptions options;
@@ -112,6 +129,7 @@ class FakeDecodeNode : public node::v1::DecodeService::Service {
  private:
   const std::string id_;
   const Script script_;
+  FakeAnswer known_answer_;
   std::atomic<uint64_t> turns_{0};
   std::atomic<int> calls_{0};
   std::atomic<int> cancelled_{0};
@@ -141,7 +159,8 @@ class RouterTest : public testing::Test {
       grpc::ClientContext context;
       inference::v1::ListNodesResponse response;
       EXPECT_TRUE(cluster->ListNodes(&context, {}, &response).ok());
-      return static_cast<size_t>(response.nodes_size()) == nodes;
+      return static_cast<size_t>(std::count_if(response.nodes().begin(), response.nodes().end(),
+                                               [](const auto& node) { return node.ready(); })) == nodes;
     }));
   }
 
@@ -526,6 +545,22 @@ TEST_F(RouterTest, RefusesANodeOfAnotherModelAndNamesTheSetting) {
   EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(status.error_message(),
             "fingerprint of model and adapter: the node's is another, the cluster's is " + Fingerprint());
+}
+
+TEST_F(RouterTest, ANodeThatComputesSomethingElseIsNotUsed) {
+  FakeDecodeNode first("d1", router_->address(), Answer());
+  FakeDecodeNode second("d2", router_->address(), Answer());
+  AwaitReady(2);
+  FakeDecodeNode odd("d3", router_->address(), Answer(), "wrong");
+  auto cluster = inference::v1::ClusterService::NewStub(channel_);
+  EXPECT_TRUE(Await([&] {
+    grpc::ClientContext context;
+    inference::v1::ListNodesResponse response;
+    EXPECT_TRUE(cluster->ListNodes(&context, {}, &response).ok());
+    return response.nodes_size() == 3 && !response.nodes(2).ready() &&
+           response.nodes(2).out() == "its answer to 64 random ids is not that of d1, d2";
+  }));
+  AwaitReady(2);
 }
 
 TEST_F(RouterTest, DrainLetsLiveRequestsEndAndRefusesNewOnes) {

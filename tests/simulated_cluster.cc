@@ -250,7 +250,9 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       start_(clock_.Now()),
       registry_(&clock_, kSimulatedModel, ""),
       source_(std::make_unique<Source>(this)),
-      caller_(std::make_unique<Caller>(this)) {
+      caller_(std::make_unique<Caller>(this)),
+      audit_(std::make_unique<Audit>(options.audit, &clock_, &registry_, caller_.get(),
+                                     [this] { return uint64_t{random_()} << 32 | random_(); })) {
   spdlog::set_level(spdlog::level::off);  // a warning for each of thousands of faults helps nobody
   environment_ = {
       .clock = &clock_,
@@ -258,6 +260,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       .registry = &registry_,
       .prefixes = &prefixes_,
       .caller = caller_.get(),
+      .audit = audit_.get(),
       .run_after = [this](absl::Duration delay,
                           std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },
       .draw_seed = [this] { return uint64_t{random_()}; }};
@@ -266,6 +269,8 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
                                  .vocab_size = options.vocab_size,
                                  .runs_ahead = options.runs_ahead,
                                  .undecided = options.undecided};
+  HashDeviceOptions wrong = device;
+  wrong.model_seed = 2;
   node::v1::NodeInfo info;
   info.set_protocol_version(kProtocolVersion);
   info.set_fingerprint(kSimulatedModel);
@@ -275,7 +280,8 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   info.set_total_rows(uint64_t{options.pages} * kPageRows);
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(
-        new PrefillNode{absl::StrCat("prefill:", i + 1), SimulatedDevice(device, options.deferred)});
+        new PrefillNode{absl::StrCat("prefill:", i + 1),
+                        SimulatedDevice(i == options.wrong_prefill ? wrong : device, options.deferred)});
     node->engine = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = kSimulatedModel,
                                                                   .context_length = kSimulatedContext,
                                                                   .salience_heads = SimulatedHeads(),
@@ -289,7 +295,8 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   }
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(
-        new DecodeNode{absl::StrCat("decode:", i + 1), SimulatedDevice(device, options.deferred)});
+        new DecodeNode{absl::StrCat("decode:", i + 1),
+                       SimulatedDevice(i == options.wrong_decode ? wrong : device, options.deferred)});
     node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
                                                                 .context_length = kSimulatedContext,
                                                                 .salience_heads = SimulatedHeads(),
@@ -413,6 +420,24 @@ void SimulatedCluster::KillDecode(int index) {
 void SimulatedCluster::FreezePrefill(int index, bool frozen) { prefill_[index]->frozen = frozen; }
 
 void SimulatedCluster::FreezeDecode(int index) { decode_[index]->frozen = true; }
+
+std::vector<std::string> SimulatedCluster::out() const {
+  std::vector<std::string> out;
+  for (const NodeSnapshot& node : registry_.Snapshot().nodes) {
+    if (!node.out.empty()) out.push_back(node.node_id);
+  }
+  return out;
+}
+
+void SimulatedCluster::Ask(const std::vector<uint32_t>& ids, std::vector<std::string>* answers) {
+  const auto answered = [answers](absl::StatusOr<std::string> answer) { answers->push_back(answer.value()); };
+  for (auto& node : prefill_) {
+    if (node->engine != nullptr) node->engine->Answer(ids, answered);
+  }
+  for (auto& node : decode_) {
+    if (node->engine != nullptr) node->engine->Answer(ids, answered);
+  }
+}
 
 uint64_t SimulatedCluster::reserved_rows() const {
   uint64_t rows = 0;

@@ -50,6 +50,10 @@ struct SimulationOptions {
   bool runs_ahead = false;
   bool deferred = false;
   uint32_t undecided = 0;
+  // Nodes whose weights are others than they say, by number; -1: none.
+  int wrong_prefill = -1;
+  int wrong_decode = -1;
+  double audit = 0;  // share of the answers (router/audit.h)
   Faults faults;
   // Sees what its processes say to one another, as it would go over the wire; may be null.
   std::function<void(const google::protobuf::Message&)> on_message;
@@ -96,6 +100,11 @@ class SimulatedCluster {
   // Rows that were computed with a token that the step before chose.
   uint64_t rows_ahead() const;
   absl::Duration now() const { return clock_.Now() - start_; }
+  const Audit& audit() const { return *audit_; }
+  // Nodes that are out of placement.
+  std::vector<std::string> out() const;
+  // Asks all live nodes for their known answers to these ids; they come in later turns.
+  void Ask(const std::vector<uint32_t>& ids, std::vector<std::string>* answers);
 
  private:
   struct PrefillNode;
@@ -119,6 +128,7 @@ class SimulatedCluster {
   PrefixMemory prefixes_;
   std::unique_ptr<Source> source_;
   std::unique_ptr<Caller> caller_;
+  std::unique_ptr<Audit> audit_;
   FlowEnvironment environment_;
   std::vector<std::unique_ptr<PrefillNode>> prefill_;
   std::vector<std::unique_ptr<DecodeNode>> decode_;

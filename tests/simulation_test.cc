@@ -2,6 +2,7 @@
 // would have made, or a clean error, and every row is given back.
 #include <algorithm>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/check.h"
 #include "common/engine/testing.h"
 #include "common/kernels/hash_device.h"
@@ -212,6 +213,68 @@ TEST_P(SimulationTest, DomainsShareNothingButTheText) {
   }
   EXPECT_GT(found, 1000u);
   EXPECT_GT(held, 50u);
+}
+
+// Behind requests, beside them and without them, on nodes of both roles; nothing stays of it.
+TEST_P(SimulationTest, KnownAnswersAgreeAndDisturbNobody) {
+  for (uint32_t seed = 0; seed < 40; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.wrong_decode = seed % 4 == 0 ? 1 : -1;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<uint32_t> ids(64);
+    for (uint32_t& id : ids) id = random() % vocab_size_;
+    std::vector<Client> clients;
+    if (options.wrong_decode < 0) clients = StartClients(8, cluster, random);
+    for (uint32_t turns = random() % 10; turns > 0; --turns) cluster.Turn();
+    std::vector<std::string> answers;
+    cluster.Ask(ids, &answers);
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    for (int turn = 0; turn < 100 && answers.size() < 4; ++turn) cluster.Turn();
+    ASSERT_EQ(answers.size(), 4u);
+    std::sort(answers.begin(), answers.end());
+    const size_t different = std::unique(answers.begin(), answers.end()) - answers.begin();
+    EXPECT_EQ(different, options.wrong_decode < 0 ? 1u : 2u);
+    ExpectRightText(clients);
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
+    if (!clients.empty()) continue;
+    EXPECT_EQ(cluster.cached_rows(), 0u);
+    EXPECT_EQ(cluster.held_rows(), 0u);
+  }
+}
+
+// One of the nodes has other weights than it says: who sees its text sees it out of placement soon after.
+TEST_P(SimulationTest, AnAuditFindsAWrongNodeWhereverItIs) {
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.audit = 1;
+    if (seed % 3 == 1) options.wrong_prefill = seed % 2;
+    if (seed % 3 == 2) options.wrong_decode = seed % 2;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(6);
+    for (Client& client : clients) {  // one after another: an audit has nodes to itself
+      client.request = RandomRequest(random);
+      client.request.max_tokens = 20 + random() % 20;
+      client.flow = cluster.Start(client.request, &client.answer);
+      ASSERT_TRUE(cluster.RunUntilFinished({&client.answer}));
+      for (int turn = 0; turn < 200; ++turn) cluster.Turn();
+      if (!cluster.out().empty()) break;
+    }
+    if (seed % 3 == 0) {
+      EXPECT_TRUE(cluster.out().empty());
+      EXPECT_EQ(cluster.audit().num_different(), 0u);
+      EXPECT_GT(cluster.audit().num_compared(), 3u);
+      continue;
+    }
+    const std::string wrong = options.wrong_prefill >= 0 ? absl::StrCat("prefill:", options.wrong_prefill + 1)
+                                                         : absl::StrCat("decode:", options.wrong_decode + 1);
+    const std::vector<std::string> out = cluster.out();
+    EXPECT_EQ(std::count(out.begin(), out.end(), wrong), 1) << wrong;
+  }
 }
 
 TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Cache domains in the real processes: who names another salt finds nothing, and cannot tell from time that it is there.
+"""Cache domains in the real processes: who names another salt finds nothing, nor does time tell that it is there.
 
 KEDGE_PAIRS says how many pairs of times are compared (1,000).
 """
@@ -53,7 +53,8 @@ class TenantsTest(unittest.TestCase):
     def test_the_tool_says_a_salt(self):
         ids = ",".join(map(str, random_ids(PROMPT, 7)))
         for salt, cached in (("x", False), ("y", False), ("x", True)):
-            result = tool("generate", "--router", self.c.address, "--tokens", ids, "--max-tokens", "1", "--cache-salt", salt)
+            result = tool("generate", "--router", self.c.address, "--tokens", ids, "--max-tokens", "1", "--cache-salt",
+                          salt)
             self.assertEqual(result.returncode, 0, result.stderr)
             self.assertEqual("from a cache" in result.stderr, cached, result.stderr)
         result = tool("generate", "--router", self.c.address, "--tokens", ids, "--cache-salt", "s" * 257)

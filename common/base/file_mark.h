@@ -23,9 +23,9 @@ struct FileIdentity {
 };
 FileIdentity IdentityOf(const struct stat& info);
 
-// The identity, and a hash of kMarkBlocks blocks of the file's bytes, its first and its last among them, for file systems
-// that say of another content what they said of this one: one line, which no file has that was replaced or written to
-// since. Beside a file that MayStillChange it says nothing.
+// The identity, and a hash of kMarkBlocks blocks of the file's bytes, its first and its last among them, for file
+// systems that say of another content what they said of this one: one line, which no file has that was replaced or
+// written to since. Beside a file that MayStillChange it says nothing.
 inline constexpr size_t kMarkBlocks = 64;
 inline constexpr size_t kMarkBlockBytes = 4096;
 std::string FileMark(const FileIdentity& identity, absl::Span<const uint8_t> bytes);

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_ENGINE_STEP_H_
 #define KEDGE_COMMON_ENGINE_STEP_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -26,6 +27,11 @@ struct Claim {
 // does not wait for a long one; but a quarter of what prompts get goes to the oldest of them, so that a long one does
 // not starve: it grows older until it is the oldest. Pure.
 std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget);
+
+// Rows for who comes behind all requests: what they leave of the budget, or one where a step has room, so that he ends.
+inline uint32_t RowsLeft(uint32_t used, uint32_t budget, uint32_t max_rows) {
+  return used >= max_rows ? 0 : std::max(used < budget ? std::min(budget, max_rows) - used : 0u, 1u);
+}
 
 // One request's part of a step.
 struct Slice {

@@ -1,5 +1,5 @@
-// One step over two pages of rows; inputs come in as rows of a table of F32 (Embed), as nothing else goes in. Numbers are
-// made of integers, so that no library has a say in them. Tested by numerics_class_test.cc.
+// One step over two pages of rows; inputs come in as rows of a table of F32 (Embed), as nothing else goes in. Numbers
+// are made of integers, so that no library has a say in them. Tested by numerics_class_test.cc.
 #include "common/kernels/numerics_class.h"
 
 #include <cstdint>
@@ -33,8 +33,9 @@ struct WeightLayout {
 };
 const std::vector<WeightLayout>& QuantizedTypes() {
   static const auto* const types = new std::vector<WeightLayout>{
-      {TensorType::kQ8_0, {0}},    {TensorType::kQ4_0, {0}},    {TensorType::kQ4_1, {0, 2}}, {TensorType::kQ5_0, {0}},
-      {TensorType::kQ5_1, {0, 2}}, {TensorType::kQ4_K, {0, 2}}, {TensorType::kQ5_K, {0, 2}}, {TensorType::kQ6_K, {208}}};
+      {TensorType::kQ8_0, {0}}, {TensorType::kQ4_0, {0}},    {TensorType::kQ4_1, {0, 2}}, {TensorType::kQ5_0, {0}},
+      {TensorType::kQ5_1, {0, 2}}, {TensorType::kQ4_K, {0, 2}}, {TensorType::kQ5_K, {0, 2}},
+      {TensorType::kQ6_K, {208}}};
   return *types;
 }
 

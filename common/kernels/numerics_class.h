@@ -15,8 +15,8 @@ namespace kedge {
 // Errors of LoadMatrix and the like, and of the step. REQUIRES: nothing was loaded with `ops`, and nothing will be.
 absl::StatusOr<std::string> SelfTest(Ops& ops);
 
-// The name of the class that a device of this backend is in: Ops::numerics_class, a point, and its SelfTest, made with a
-// backend of its own. Errors of CreateOps too.
+// The name of the class that a device of this backend is in: Ops::numerics_class, a point, and its SelfTest, made with
+// a backend of its own. Errors of CreateOps too.
 absl::StatusOr<std::string> NumericsClass(const OpsOptions& options);
 
 }  // namespace kedge

@@ -137,8 +137,8 @@ class StepDevice {
  public:
   virtual ~StepDevice() = default;
 
-  // Numerics class: two devices of one class and one model give the same bits. Of a node's device its name ends with what
-  // a self-test gave (numerics_class.h), so that builds and machines which differ in a bit of that are two classes.
+  // Numerics class: two devices of one class and one model give the same bits. Of a node's device its name ends with
+  // what a self-test gave (numerics_class.h): builds and machines which differ in a bit of that are two classes.
   virtual const std::string& numerics_class() const = 0;
   virtual const RowShape& row_shape() const = 0;
   // Whether a generated row comes to the same bits as a prompt row (Role): then an answer serves as part of the next

@@ -56,7 +56,8 @@ class HeldRows {
     uint32_t index = 0;  // in the frame
   };
 
-  // `root`: its policy and cache domain do not matter, contents have theirs. `max_bytes`: of all frames; 0: nothing is held.
+  // `root`: its policy and cache domain do not matter, contents have theirs. `max_bytes`: of all frames; 0: nothing is
+  // held.
   HeldRows(ChainRoot root, uint64_t max_bytes);
 
   // Of the content's blocks of complete rows, in order; none where nothing is held of such contents.

@@ -60,10 +60,10 @@ absl::StatusOr<ModelConfig> LoadConfig(const GgufFile& file);
 
 // SHA-256 over all bytes of the file (metadata, tensor table and data), in hex; of a split model, over those of its
 // parts in hex, one after the other. It names a model's content in handshakes and in the hash chain. Remembered in
-// `cache_dir` by path and FileMark, so that a file which was replaced or written to is hashed again, whatever its size and
-// time (hashing is about 1 s per GB); where that can not be read or written, or is "", nothing is remembered; `notice`,
-// where there is one, gets a line why it could not be written. The second form takes the user's cache directory,
-// CacheDir()/fingerprints.
+// `cache_dir` by path and FileMark, so that a file which was replaced or written to is hashed again, whatever its size
+// and time (hashing is about 1 s per GB); where that can not be read or written, or is "", nothing is remembered;
+// `notice`, where there is one, gets a line why it could not be written. The second form takes the user's cache
+// directory, CacheDir()/fingerprints.
 using Notice = std::function<void(const std::string&)>;
 absl::StatusOr<std::string> ModelFingerprint(const GgufFile& file, const std::string& cache_dir,
                                              const Notice& notice = nullptr);

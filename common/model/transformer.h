@@ -26,8 +26,8 @@ class TransformerDevice final : public StepDevice {
  public:
   // `kv_bytes`: of pages; 0: what the backend has left (OpsTraits::has_own_memory). `numerics_class`: what it is to be
   // called (common/kernels/numerics_class.h); "": what the backend says. kInvalidArgument names what is wrong with the
-  // file or with kv_bytes, or what of the model the backend does not take; kResourceExhausted if there is no memory, and
-  // for which tensor there was none.
+  // file or with kv_bytes, or what of the model the backend does not take; kResourceExhausted if there is no memory,
+  // and for which tensor there was none.
   static absl::StatusOr<std::unique_ptr<TransformerDevice>> Create(Weights weights, std::unique_ptr<Ops> ops,
                                                                    KvType kv_type, uint64_t kv_bytes,
                                                                    uint32_t max_rows, std::string numerics_class = "");

@@ -22,6 +22,7 @@
 #include "common/kernels/row_shape.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
+#include "common/node/known_answer_service.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
 #include "common/rpc/convert.h"
@@ -188,11 +189,14 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                            .device = device.get(),
                            .loop = &loop,
                            .clock = &clock});
+  KnownAnswerServiceImpl known_answers(&loop, [&](auto ids, auto answered) {
+    engine->Answer(std::move(ids), std::move(answered));
+  });
   StatsBoard board;
   board.Set(engine->stats());
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                          RpcServer::Start({.listen = flags.listen,
-                                           .services = {engine->service()},
+                                           .services = {engine->service(), &known_answers},
                                            .health_services = {program.service_name},
                                            .max_receive_bytes = 64 << 20}));
   KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));

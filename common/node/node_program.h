@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "common/anchor/salience.h"
@@ -43,6 +44,8 @@ class NodeEngine {
   virtual grpc::Service* service() = 0;
   // On the loop's thread.
   virtual bool Turn() = 0;
+  // KnownAnswerServiceImpl::Answerer.
+  virtual void Answer(std::vector<uint32_t> ids, std::function<void(absl::StatusOr<std::string>)> answered) = 0;
   virtual NodeStats stats() const = 0;
 };
 
