@@ -40,11 +40,6 @@ struct DecodeOptions {
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
 };
 
-struct PrefillCandidate {
-  std::string node_id;
-  std::string address;
-};
-
 // One completion, or the rest of one: ids after prompt_length were generated before.
 struct DecodeJob {
   std::string request_id;

@@ -79,8 +79,8 @@ class RequestEnd {
 
 class InferenceService::Impl : public inference::v1::InferenceService::CallbackService {
  public:
-  Impl(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
-      : parser_(parser), environment_(environment), executor_(executor) {}
+  Impl(const Callers* callers, const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
+      : callers_(callers), parser_(parser), environment_(environment), executor_(executor) {}
 
   grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const GenerateRequest* request,
                                      GenerateResponse* response) override;
@@ -116,6 +116,7 @@ class InferenceService::Impl : public inference::v1::InferenceService::CallbackS
     for (const std::shared_ptr<RequestEnd>& rpc : live) rpc->Set(reason);
   }
 
+  const Callers* const callers_;
   const RequestParser* const parser_;
   const FlowEnvironment* const environment_;
   Executor* const executor_;
@@ -144,7 +145,11 @@ class Exchange : public ResponseSink {
       request_id_ = *std::move(id);
       context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     }
-    if (!service_->Began(end_)) return FinishRpc(absl::UnavailableError("the server is shutting down"));
+    const bool is_open = service_->Began(end_);
+    absl::StatusOr<Caller> caller = service_->callers_->Identify(*context_);
+    if (!caller.ok()) return FinishRpc(caller.status());
+    tenant_ = std::move(caller->tenant);
+    if (!is_open) return FinishRpc(absl::UnavailableError("the server is shutting down"));
     service_->executor_->Post([this] { ParseAndStart(); });
   }
 
@@ -181,6 +186,7 @@ class Exchange : public ResponseSink {
     absl::StatusOr<RouterRequest> parsed =
         service_->parser_->Parse(*request_, request_id_.empty() ? RequestIdOf(*context_) : request_id_);
     if (!parsed.ok()) return FinishRpc(parsed.status());
+    parsed->tenant = tenant_;
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
                                                                   DeadlineFrom(context_->deadline()), this);
@@ -193,6 +199,7 @@ class Exchange : public ResponseSink {
   const GenerateRequest* const request_;  // valid until OnDone
   const absl::Time arrival_;
   std::string request_id_;  // empty if the client's was malformed
+  std::string tenant_;
   const std::shared_ptr<RequestEnd> end_ = std::make_shared<RequestEnd>();
 };
 
@@ -325,8 +332,9 @@ grpc::ServerWriteReactor<GenerateStreamResponse>* InferenceService::Impl::Genera
   return new StreamExchange<Impl>(this, context, request);
 }
 
-InferenceService::InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor)
-    : impl_(std::make_unique<Impl>(parser, environment, executor)) {}
+InferenceService::InferenceService(const Callers* callers, const RequestParser* parser,
+                                   const FlowEnvironment* environment, Executor* executor)
+    : impl_(std::make_unique<Impl>(callers, parser, environment, executor)) {}
 
 InferenceService::~InferenceService() = default;
 

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "common/base/executor.h"
+#include "router/callers.h"
 #include "router/request_flow.h"
 #include "router/request_parser.h"
 
@@ -19,7 +20,8 @@ namespace kedge {
 class InferenceService {
  public:
   // All must outlive this.
-  InferenceService(const RequestParser* parser, const FlowEnvironment* environment, Executor* executor);
+  InferenceService(const Callers* callers, const RequestParser* parser, const FlowEnvironment* environment,
+                   Executor* executor);
   // REQUIRES: the server has shut down.
   ~InferenceService();
 

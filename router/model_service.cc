@@ -22,19 +22,21 @@ using grpc::ServerUnaryReactor;
 
 class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
  public:
-  ModelServiceImpl(const RouterModel* model, const RequestParser* parser, const NodeRegistry* registry,
-                   Executor* executor)
-      : model_(model), parser_(parser), registry_(registry), executor_(executor) {}
+  ModelServiceImpl(const Callers* callers, const RouterModel* model, const RequestParser* parser,
+                   const NodeRegistry* registry, Executor* executor)
+      : callers_(callers), model_(model), parser_(parser), registry_(registry), executor_(executor) {}
 
   ServerUnaryReactor* ListModels(CallbackServerContext* context, const inference::v1::ListModelsRequest*,
                                  inference::v1::ListModelsResponse* response) override {
-    response->add_models(model_->name);
-    return Answer(context, absl::OkStatus());
+    const absl::Status status = callers_->Identify(*context).status();
+    if (status.ok()) response->add_models(model_->name);
+    return Answer(context, status);
   }
 
   ServerUnaryReactor* GetModelInfo(CallbackServerContext* context, const inference::v1::GetModelInfoRequest* request,
                                    inference::v1::GetModelInfoResponse* response) override {
-    const absl::Status status = parser_->CheckModel(request->model());
+    absl::Status status = callers_->Identify(*context).status();
+    if (status.ok()) status = parser_->CheckModel(request->model());
     if (!status.ok()) return Answer(context, status);
     response->set_model(model_->name);
     response->set_fingerprint(registry_->Snapshot().fingerprint);
@@ -53,6 +55,8 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
 
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const inference::v1::TokenizeRequest* request,
                                inference::v1::TokenizeResponse* response) override {
+    const absl::Status status = callers_->Identify(*context).status();
+    if (!status.ok()) return Answer(context, status);
     ServerUnaryReactor* const reactor = context->DefaultReactor();
     executor_->Post([this, reactor, request, response] {
       const absl::StatusOr<std::vector<uint32_t>> ids = parser_->Tokenize(*request);
@@ -64,6 +68,8 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
 
   ServerUnaryReactor* Detokenize(CallbackServerContext* context, const inference::v1::DetokenizeRequest* request,
                                  inference::v1::DetokenizeResponse* response) override {
+    const absl::Status status = callers_->Identify(*context).status();
+    if (!status.ok()) return Answer(context, status);
     ServerUnaryReactor* const reactor = context->DefaultReactor();
     executor_->Post([this, reactor, request, response] {
       reactor->Finish(ToGrpcStatus(TextOf(*request, response->mutable_text())));
@@ -94,6 +100,7 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
     return absl::OkStatus();
   }
 
+  const Callers* const callers_;
   const RouterModel* const model_;
   const RequestParser* const parser_;
   const NodeRegistry* const registry_;
@@ -102,9 +109,10 @@ class ModelServiceImpl : public inference::v1::ModelService::CallbackService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, Executor* executor) {
-  return std::make_unique<ModelServiceImpl>(model, parser, registry, executor);
+std::unique_ptr<grpc::Service> NewModelService(const Callers* callers, const RouterModel* model,
+                                               const RequestParser* parser, const NodeRegistry* registry,
+                                               Executor* executor) {
+  return std::make_unique<ModelServiceImpl>(callers, model, parser, registry, executor);
 }
 
 }  // namespace kedge

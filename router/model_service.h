@@ -6,14 +6,16 @@
 
 #include "common/base/executor.h"
 #include "grpcpp/impl/service_type.h"
+#include "router/callers.h"
 #include "router/node_registry.h"
 #include "router/request_parser.h"
 
 namespace kedge {
 
 // All must outlive the service.
-std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, Executor* executor);
+std::unique_ptr<grpc::Service> NewModelService(const Callers* callers, const RouterModel* model,
+                                               const RequestParser* parser, const NodeRegistry* registry,
+                                               Executor* executor);
 
 }  // namespace kedge
 

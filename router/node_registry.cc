@@ -56,7 +56,7 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
+absl::Status NodeRegistry::CheckInfo(const node::v1::NodeInfo& info) const {
   KEDGE_RETURN_IF_ERROR(
       CheckSame("protocol_version", absl::StrCat(info.protocol_version()), absl::StrCat(kProtocolVersion)));
   KEDGE_RETURN_IF_ERROR(CheckNodeId(info.node_id()));
@@ -66,24 +66,30 @@ absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) 
   if (info.address().empty()) return absl::InvalidArgumentError("address: is empty");
   if (info.fingerprint().empty()) return absl::InvalidArgumentError("fingerprint: is empty");
   if (info.numerics_class().empty()) return absl::InvalidArgumentError("numerics_class: is empty");
-
-  absl::MutexLock lock(&mutex_);
-  const absl::Time now = clock_->Now();
   for (const auto& [registration, node] : nodes_) {
-    if (node.info.node_id() == info.node_id() && now - node.heartbeat_time < kHeartbeatLimit) {
+    if (node.info.node_id() == info.node_id() && clock_->Now() - node.heartbeat_time < kHeartbeatLimit) {
       return absl::AlreadyExistsError(
           absl::StrCat("node_id: ", info.node_id(), " is registered at ", node.info.address()));
     }
   }
-  KEDGE_RETURN_IF_ERROR(CheckAgainstCluster(info));
+  return CheckAgainstCluster(info);
+}
+
+absl::Status NodeRegistry::Check(const node::v1::NodeInfo& info) const {
+  absl::MutexLock lock(&mutex_);
+  return CheckInfo(info);
+}
+
+absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
+  absl::MutexLock lock(&mutex_);
+  KEDGE_RETURN_IF_ERROR(CheckInfo(info));
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     it = it->second.info.node_id() == info.node_id() ? nodes_.erase(it) : std::next(it);
   }
   const uint64_t registration = next_registration_++;
   Node& node = nodes_[registration];
   node.info = info;
-  node.heartbeat_time = now;
-  node.turn_time = now;
+  node.heartbeat_time = node.turn_time = clock_->Now();
   return registration;
 }
 
@@ -101,6 +107,11 @@ bool NodeRegistry::Heartbeat(uint64_t registration, const node::v1::Heartbeat& h
 void NodeRegistry::Remove(uint64_t registration) {
   absl::MutexLock lock(&mutex_);
   nodes_.erase(registration);
+}
+
+void NodeRegistry::Expel(uint64_t registration) {
+  absl::MutexLock lock(&mutex_);
+  if (nodes_.erase(registration) > 0) expelled_.insert(registration);
 }
 
 bool NodeRegistry::IsReady(const Node& node) const {
@@ -152,7 +163,7 @@ bool NodeRegistry::IsRegistered(uint64_t registration) const {
 bool NodeRegistry::Hangs(uint64_t registration) const {
   absl::MutexLock lock(&mutex_);
   const auto found = nodes_.find(registration);
-  return found != nodes_.end() && !IsReady(found->second);
+  return found == nodes_.end() ? expelled_.count(registration) > 0 : !IsReady(found->second);
 }
 
 NodeRegistry::Assignment NodeRegistry::Assign(uint64_t registration, uint64_t tokens) {

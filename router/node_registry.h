@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -28,6 +29,8 @@ class NodeRegistry {
   // `fingerprint`: what the nodes' must be; empty: the first node says.
   NodeRegistry(const Clock* clock, std::string default_policy, std::string kv_type = "", std::string fingerprint = "");
 
+  // What Register would say of it now.
+  absl::Status Check(const node::v1::NodeInfo& info) const;
   // Takes a node in and returns its registration. The first node says which content the cluster has; it is forgotten
   // with the last node. kInvalidArgument: the field that is missing or malformed. kFailedPrecondition: the setting that
   // differs from the cluster's. kAlreadyExists: a node of this id is alive; one that is not is replaced.
@@ -36,10 +39,13 @@ class NodeRegistry {
   bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
   // Nothing happens if the registration was replaced.
   void Remove(uint64_t registration);
+  // The same for a node that must not be trusted any more: its calls are given up.
+  void Expel(uint64_t registration);
 
   ClusterSnapshot Snapshot() const;
   // Whether the node's stream is open while its heartbeats or its engine stand still: it hangs, and calls to it should
-  // be given up. False for a node that has left, whose calls may still run to their end.
+  // be given up. So should they if it was expelled. False for a node that has left, whose calls may still run to their
+  // end.
   bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;
@@ -73,6 +79,7 @@ class NodeRegistry {
     uint64_t assigned_tokens = 0;
   };
 
+  absl::Status CheckInfo(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckAgainstCluster(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool IsReady(const Node& node) const;
 
@@ -82,6 +89,7 @@ class NodeRegistry {
   const std::string fingerprint_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
+  std::set<uint64_t> expelled_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

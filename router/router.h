@@ -12,6 +12,8 @@
 #include "common/base/clock.h"
 #include "common/base/executor.h"
 #include "common/rpc/server.h"
+#include "common/tls/membership.h"
+#include "router/callers.h"
 #include "router/decode_caller_grpc.h"
 #include "router/inference_service.h"
 #include "router/node_registry.h"
@@ -23,7 +25,13 @@ namespace kedge {
 inline constexpr char kInferenceServiceName[] = "kedge.inference.v1.InferenceService";
 
 struct RouterOptions {
-  std::string listen = "127.0.0.1:50051";
+  std::string listen = "127.0.0.1:50051";          // for clients
+  std::string cluster_listen = "127.0.0.1:50050";  // for nodes, and for who looks after them
+  std::shared_ptr<const Membership> member;        // null: the cluster is on the loopback
+  // PEM files of the listener for clients; empty: it is plain.
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string keys_file;      // of tenants (Callers); empty: everybody may ask
   std::string model_path;     // GGUF; only its metadata are read
   std::string adapter_path;   // GGUF, a LoRA adapter for it; empty: none. With one, nodes must have the very same files
   std::string model_name;     // empty: the model's own
@@ -41,6 +49,8 @@ class Router {
   ~Router();
 
   const std::string& address() const { return server_->address(); }
+  // Of the listener for nodes.
+  const std::string& cluster_address() const { return cluster_server_->address(); }
   const RouterModel& model() const { return *model_; }
 
   // Orderly end: health says so, new requests are refused, live ones get `timeout`, then they end with
@@ -51,7 +61,9 @@ class Router {
   Router() = default;
   void WatchHealth();
 
+  std::shared_ptr<const Membership> member_;
   RealClock clock_;
+  std::unique_ptr<Callers> callers_;
   std::unique_ptr<const RouterModel> model_;
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
@@ -66,6 +78,7 @@ class Router {
   std::unique_ptr<grpc::Service> cluster_service_;
   std::unique_ptr<grpc::Service> registry_service_;
   std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<RpcServer> cluster_server_;
   absl::Notification stop_health_;
   std::thread health_thread_;
 };

@@ -17,6 +17,7 @@ struct RouterRequest {
   std::string model;
 
   // What to continue.
+  std::string tenant;                         // whose it is (Caller); empty: nobody is asked for a key
   std::vector<uint32_t> prompt_ids;           // at least one; with one more token within the context
   std::vector<uint32_t> no_anchor_positions;  // ascending, below prompt_ids.size()
   std::vector<uint32_t> sequence_ends;        // likewise, under `anchors=text`; then there are none of the former
