@@ -160,7 +160,7 @@ absl::StatusOr<std::vector<RouterRow>> Measure(const BenchRouterFlags& flags, co
                          GivenAnswer::Make(*tokenizer, text, *std::max_element(tokens.begin(), tokens.end())));
   const RealClock clock;
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<TokenNode> node, TokenNode::Start(answer.ids(), &clock));
-  node->Register(router.LocalAddress(), info.fingerprint);
+  node->Register(router.cluster_address(), info.fingerprint);
   KEDGE_RETURN_IF_ERROR(WaitUntilServing(router.LocalAddress(), signals));
 
   KEDGE_ASSIGN_OR_RETURN(const Relay relay, StartRelay(node->address(), signals));

@@ -17,6 +17,7 @@
 #include "cli/generate_options.h"
 #include "cli/local_cluster.h"
 #include "cli/open_model.h"
+#include "cli/router_access.h"
 #include "common/base/status.h"
 #include "common/base/write_file.h"
 #include "common/model/config.h"
@@ -34,7 +35,7 @@ constexpr uint32_t kFirstTokens = 64;  // of the request that goes before the ot
 struct BenchServeFlags {
   LocalClusterOptions cluster;
   LoadOptions load;
-  std::string router;
+  RouterAccess router;
   std::string picture;
   double duration_seconds = 0;
   double ttft_limit_ms = 1000;
@@ -81,21 +82,21 @@ absl::StatusOr<LoadReport> Measure(const BenchServeFlags& flags, const StopSigna
   KEDGE_ASSIGN_OR_RETURN(const BenchText text, BenchText::Make(*tokenizer));
 
   std::optional<Cluster> cluster;
-  std::string address = flags.router;
-  if (address.empty()) {
+  RouterAccess router = flags.router;
+  if (router.address.empty()) {
     KEDGE_ASSIGN_OR_RETURN(Cluster started, StartLocalCluster(flags.cluster, /*default_port=*/0, signals));
     cluster.emplace(std::move(started));
-    address = cluster->LocalAddress();
+    router.address = cluster->LocalAddress();
   }
-  Client client(address);
-  KEDGE_RETURN_IF_ERROR(CheckModel(files, flags.load, &client));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Client> client, Connect(router));
+  KEDGE_RETURN_IF_ERROR(CheckModel(files, flags.load, client.get()));
   const auto send = [&](const std::vector<uint32_t>& prompt) {
-    return Send(prompt, flags.load.output_tokens, flags.cluster.policy, signals, &client);
+    return Send(prompt, flags.load.output_tokens, flags.cluster.policy, signals, client.get());
   };
   const std::vector<PlannedRequest> plan = PlanLoad(flags.load, text);
   // A short request first, of a text that the plan does not have: connections are made and memory has been touched.
   const RequestOutcome first = Send(text.Take(text.size() / 2 + flags.load.seed, kFirstTokens), kFirstTokens / 8,
-                                    flags.cluster.policy, signals, &client);
+                                    flags.cluster.policy, signals, client.get());
   KEDGE_RETURN_IF_ERROR(first.status);
   LoadOptions load = flags.load;
   load.duration = absl::Seconds(flags.duration_seconds);
@@ -129,9 +130,10 @@ void AddBenchServe(CLI::App* bench, Action* action) {
   LoadOptions* const load = &flags->load;
   CLI::App* command = bench->add_subcommand(
       "serve", "A router and its nodes under load: times to tokens, throughput, goodput, bytes moved");
-  command->add_option("--router", flags->router, "Router of a running cluster (default: a cluster of its own)")
+  command->add_option("--router", flags->router.address, "Router of a running cluster (default: a cluster of its own)")
       ->check(ReachableAddress())
       ->type_name("HOST:PORT");
+  AddClientOptions(command, &flags->router);
   AddLocalClusterOptions(command, "any free one", &flags->cluster);
   command->add_option("--requests", load->requests, "Requests in all")
       ->check(WholeNumber(1, 100000))

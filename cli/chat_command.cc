@@ -17,6 +17,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "cli/router_access.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/signals.h"
 
@@ -27,7 +28,7 @@ constexpr absl::Duration kModelInfoTimeout = absl::Seconds(10);
 constexpr char kPromptSign[] = "> ";
 
 struct Options {
-  std::string router;
+  RouterAccess router;
   std::string system;
   ChatOptions chat;
   SamplingOptions sampling;
@@ -38,8 +39,9 @@ void WriteToTerminal(absl::string_view text) { (void)!write(STDERR_FILENO, text.
 // The lines of one conversation. Owned by the main thread; OnSignal runs on the signals' thread.
 class Dialogue {
  public:
-  Dialogue(const Options& options, GenerateCall call)
-      : client_(options.router),
+  // `client` must outlive this.
+  Dialogue(const Options& options, Client* client, GenerateCall call)
+      : client_(*client),
         call_(std::move(call)),
         system_(options.system),
         on_terminal_(isatty(STDIN_FILENO)),
@@ -138,7 +140,7 @@ class Dialogue {
     return stopped;
   }
 
-  Client client_;
+  Client& client_;
   GenerateCall call_;
   const std::string system_;
   const bool on_terminal_;
@@ -160,7 +162,12 @@ int Chat(Options options) {
     SayError(call.status());
     return kExitFailed;
   }
-  Dialogue dialogue(options, *std::move(call));
+  const absl::StatusOr<std::unique_ptr<Client>> client = Connect(options.router);
+  if (!client.ok()) {
+    SayError(client.status());
+    return kExitFailed;
+  }
+  Dialogue dialogue(options, client->get(), *std::move(call));
   if (absl::Status status = dialogue.CheckModel(); !status.ok()) {
     SayError(status);
     return kExitFailed;

@@ -18,6 +18,7 @@
 #include "common/base/utf8.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
+#include "common/tls/membership.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
 #include "kedge/inference/v1/cluster.grpc.pb.h"
@@ -149,19 +150,33 @@ struct Client::Impl {
         cluster(v1::ClusterService::NewStub(channel)),
         health(grpc::health::v1::Health::NewStub(channel)) {}
 
+  void Identify(grpc::ClientContext* context) const {
+    if (!authorization.empty()) context->AddMetadata("authorization", authorization);
+  }
+
   std::unique_ptr<v1::InferenceService::Stub> inference;
   std::unique_ptr<v1::ModelService::Stub> models;
   std::unique_ptr<v1::ClusterService::Stub> cluster;
   std::unique_ptr<grpc::health::v1::Health::Stub> health;
+  std::shared_ptr<const Membership> member;
+  std::string authorization;  // empty: none is sent
   absl::Mutex mutex;
   std::set<grpc::ClientContext*> running ABSL_GUARDED_BY(mutex);
 };
 
-Client::Client(const std::string& address) : impl_(std::make_unique<Impl>(NewChannel(address))) {}
+Client::Client(const ClientOptions& options) {
+  ChannelOptions channel;
+  if (!options.authorities.empty()) channel.credentials = TrustingCredentials(options.authorities);
+  if (options.member != nullptr) channel = ToMember(options.member.get(), "");
+  impl_ = std::make_unique<Impl>(NewChannel(options.address, channel));
+  impl_->member = options.member;
+  if (!options.key.empty()) impl_->authorization = absl::StrCat("Bearer ", options.key);
+}
 Client::~Client() = default;
 
 absl::StatusOr<std::string> Client::Health(absl::Duration timeout) {
   grpc::ClientContext context;
+  impl_->Identify(&context);
   SetTimeout(timeout, &context);
   grpc::health::v1::HealthCheckRequest request;
   request.set_service(v1::InferenceService::service_full_name());
@@ -172,6 +187,7 @@ absl::StatusOr<std::string> Client::Health(absl::Duration timeout) {
 
 absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout) {
   grpc::ClientContext context;
+  impl_->Identify(&context);
   SetTimeout(timeout, &context);
   v1::ListNodesResponse response;
   KEDGE_RETURN_IF_ERROR(FromGrpcStatus(impl_->cluster->ListNodes(&context, v1::ListNodesRequest(), &response)));
@@ -196,6 +212,7 @@ absl::StatusOr<std::vector<NodeStatus>> Client::ListNodes(absl::Duration timeout
 
 absl::StatusOr<ModelInfo> Client::GetModelInfo(absl::Duration timeout) {
   grpc::ClientContext context;
+  impl_->Identify(&context);
   SetTimeout(timeout, &context);
   v1::GetModelInfoResponse response;
   KEDGE_RETURN_IF_ERROR(FromGrpcStatus(impl_->models->GetModelInfo(&context, v1::GetModelInfoRequest(), &response)));
@@ -210,6 +227,7 @@ absl::StatusOr<ModelInfo> Client::GetModelInfo(absl::Duration timeout) {
 absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::function<bool(absl::string_view)>& on_text,
                                         const std::function<bool()>& cancelled) {
   grpc::ClientContext context;
+  impl_->Identify(&context);
   if (call.timeout.has_value()) SetTimeout(*call.timeout, &context);
   const absl::Time start = absl::Now();
   {

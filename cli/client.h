@@ -84,11 +84,22 @@ struct NodeStatus {
   uint64_t total_rows = 0;
 };
 
+class Membership;
+
+struct ClientOptions {
+  std::string address;      // HOST:PORT of one of a router's listeners
+  std::string authorities;  // PEM: the router's certificate must be by one of them; empty: plain
+  std::string key;          // of a tenant; empty: none is sent
+  std::shared_ptr<const Membership> member;  // of the cluster, for the listener for nodes; null: plain
+};
+
 // A connection to one router. Errors are the server's status; kUnavailable if it can't be reached. Thread-safe.
 class Client {
  public:
-  // HOST:PORT. Connects with the first call.
-  explicit Client(const std::string& address);
+  // Connects with the first call.
+  explicit Client(const ClientOptions& options);
+  // HOST:PORT of a plain listener.
+  explicit Client(const std::string& address) : Client(ClientOptions{.address = address}) {}
   ~Client();
 
   // Whether text can be generated now: "SERVING", "NOT_SERVING" or "UNKNOWN", as the health service spells it.

@@ -1,5 +1,5 @@
-// Everything is observed, nothing is guessed: the router's port is the one that it tells us through a pipe after it has
-// bound it, nodes bind port 0 and tell the router where they are, and readiness is what the router says. So clusters
+// Everything is observed, nothing is guessed: the router's ports are those that it tells us through a pipe after it has
+// bound them, nodes bind port 0 and tell the router where they are, and readiness is what the router says. So clusters
 // that start side by side can't take each other's ports between a look and a use, and nothing depends on a disk.
 //
 // Tested by cluster_test.cc.
@@ -11,9 +11,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <tuple>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cli/console.h"
@@ -111,9 +114,10 @@ absl::Status Cluster::StartRouter(StartWait& wait) {
     bool taken = port != 0 && IsTaken(options_.host, port);
     if (!taken) {
       KEDGE_ASSIGN_OR_RETURN(AnnouncePipe pipe, AnnouncePipe::Make());
-      std::vector<std::string> arguments = {"--listen",        JoinHostPort(options_.host, port),
-                                            "--announce-fd",   absl::StrCat(pipe.child_end()),
-                                            "--drain-timeout", absl::StrCat(absl::ToDoubleSeconds(options_.drain))};
+      std::vector<std::string> arguments = {"--listen",         JoinHostPort(options_.host, port),
+                                            "--announce-fd",    absl::StrCat(pipe.child_end()),
+                                            "--cluster-listen", "127.0.0.1:0",
+                                            "--drain-timeout",  absl::StrCat(absl::ToDoubleSeconds(options_.drain))};
       if (!options_.chat_template.empty()) {
         arguments.insert(arguments.end(), {"--chat-template", options_.chat_template});
       }
@@ -123,7 +127,8 @@ absl::Status Cluster::StartRouter(StartWait& wait) {
       while (address_.empty() && !router.process.Poll().has_value()) {
         KEDGE_RETURN_IF_ERROR(
             wait.Continue([&] { return absl::StrCat("the router, which does not listen yet; ", WhatItSaid(router)); }));
-        address_ = pipe.Poll();
+        const std::pair<std::string, std::string> announced = absl::StrSplit(pipe.Poll(), absl::MaxSplits(' ', 1));
+        std::tie(address_, cluster_address_) = announced;
       }
       if (!router.process.Poll().has_value()) return absl::OkStatus();
       // It lost the port between our look and its own, or something else is wrong.
@@ -152,7 +157,7 @@ absl::Status Cluster::StartNodes() {
     for (int i = 0; i < count; ++i) {
       const std::string name = absl::StrCat(role, "-", i);
       std::vector<std::string> arguments = {"--listen",    "127.0.0.1:0",
-                                            "--router",    LocalAddress(),
+                                            "--router",    cluster_address_,
                                             "--node-id",   name,
                                             "--threads",   absl::StrCat(options_.threads)};
       if (options_.kv_memory_mib != 0) {
@@ -185,7 +190,7 @@ absl::Status Cluster::StartNodes() {
 absl::Status Cluster::WaitUntilReady(const ClusterProbe& probe, StartWait& wait) {
   while (true) {
     KEDGE_RETURN_IF_ERROR(CheckMembers());
-    const absl::StatusOr<ClusterView> view = probe(LocalAddress());
+    const absl::StatusOr<ClusterView> view = probe({LocalAddress(), cluster_address_});
     std::vector<const Member*> missing;  // nodes
     if (view.ok()) {
       const std::vector<std::string>& ready = view->ready_nodes;

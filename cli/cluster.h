@@ -62,8 +62,13 @@ struct ClusterView {
   bool serving = false;
   std::vector<std::string> ready_nodes;  // ids
 };
-// Asks the router at HOST:PORT. An error means: not yet.
-using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const std::string& address)>;
+// Where a router listens, each HOST:PORT: for clients, and for nodes and who looks after them.
+struct RouterAddresses {
+  std::string clients;
+  std::string cluster;
+};
+// Asks the router there. An error means: not yet.
+using ClusterProbe = std::function<absl::StatusOr<ClusterView>(const RouterAddresses& addresses)>;
 
 // Owns the processes: the destructor stops them. They also end when this process dies, however that comes.
 // Owned by one thread, which must be the main thread (see ChildProcess).
@@ -83,6 +88,8 @@ class Cluster {
   const std::string& address() const { return address_; }
   // The same for a client on this machine: loopback where the host is a wildcard.
   std::string LocalAddress() const;
+  // Of the router's listener for nodes, on the loopback.
+  const std::string& cluster_address() const { return cluster_address_; }
 
   // What the router's process has computed.
   absl::StatusOr<absl::Duration> RouterCpuTime() const { return members_.front().process.CpuTime(); }
@@ -132,6 +139,7 @@ class Cluster {
   std::shared_ptr<std::atomic<bool>> logs_whole_ = std::make_shared<std::atomic<bool>>(true);
   std::vector<Member> members_;  // the router first
   std::string address_;
+  std::string cluster_address_;
 };
 
 // Threads of each node when nobody said: all cores, shared between the nodes of one kind. Prefill and decode nodes

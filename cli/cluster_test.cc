@@ -32,7 +32,7 @@ using ::testing::Not;
 
 bool Never() { return false; }
 
-absl::StatusOr<ClusterView> AllReady(const std::string&) {
+absl::StatusOr<ClusterView> AllReady(const RouterAddresses&) {
   return ClusterView{.serving = true, .ready_nodes = {"prefill-0", "prefill-1", "decode-0", "decode-1"}};
 }
 
@@ -64,9 +64,9 @@ class ClusterTest : public testing::Test {
     root_ = testing::TempDir() + "/cluster test " + testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(root_);
     fs::create_directories(root_ + "/bin");
-    // $2 is the address to listen on, port 0 becomes 4711; $4 the file to tell it to.
+    // $2 is the address to listen on, port 0 becomes 4711; $4 the file to tell it to, and that 4712 is for nodes.
     Script("kedge-router", R"sh(echo "$@" > "$ROOT/router.args"
-echo "$2" | sed 's/:0$/:4711/' > /proc/self/fd/$4; exec sleep 60)sh");
+echo "$(echo "$2" | sed 's/:0$/:4711/') 127.0.0.1:4712" > /proc/self/fd/$4; exec sleep 60)sh");
     Script("kedge-prefill", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
     Script("kedge-decode", R"(echo "$@" > "$ROOT/$6.args"; exec sleep 60)");
     setenv("ROOT", root_.c_str(), 1);
@@ -131,12 +131,13 @@ TEST_F(ClusterTest, StartsExactlyWhatAUserWouldStartByHand) {
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
   EXPECT_EQ(cluster->address(), "127.0.0.1:4711");
-  EXPECT_THAT(Arguments("router"), MatchesRegex("--listen 127.0.0.1:0 --announce-fd [0-9]+ --drain-timeout 2.5 "
+  EXPECT_THAT(Arguments("router"), MatchesRegex("--listen 127.0.0.1:0 --announce-fd [0-9]+ "
+                                                "--cluster-listen 127.0.0.1:0 --drain-timeout 2.5 "
                                                 "--chat-template /models/my template.jinja "
                                                 "--model /models/tiny model.gguf --adapter /models/tiny adapter.gguf "
                                                 "--policy window,recent=64 --die-with-parent\n"));
   for (const char* name : {"prefill-0", "prefill-1", "decode-0"}) {
-    EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4711 --node-id ", name,
+    EXPECT_EQ(Arguments(name), absl::StrCat("--listen 127.0.0.1:0 --router 127.0.0.1:4712 --node-id ", name,
                                             " --threads 3 --kv-memory 96 --cache-memory 0 ",
                                             name == std::string("decode-0") ? "--held-memory 7 " : "", "--kv-type f32 "
                                             "--salience-heads retrieval=0.1 "
@@ -172,8 +173,9 @@ TEST_F(ClusterTest, NodesShareTheMemoryWhereNobodySaid) {
 
 TEST_F(ClusterTest, WaitsUntilTheRouterServesAndEachNodeIsReady) {
   int calls = 0;
-  auto probe = [&](const std::string& address) -> absl::StatusOr<ClusterView> {
-    EXPECT_EQ(address, "127.0.0.1:4711");
+  auto probe = [&](const RouterAddresses& addresses) -> absl::StatusOr<ClusterView> {
+    EXPECT_EQ(addresses.clients, "127.0.0.1:4711");
+    EXPECT_EQ(addresses.cluster, "127.0.0.1:4712");
     switch (++calls) {
       case 1:
         return absl::UnavailableError("not yet");
@@ -193,7 +195,7 @@ TEST_F(ClusterTest, WithoutDecodeNodesTheRouterNeedOnlyAnswer) {
   options_.num_prefill = 0;
   options_.num_decode = 0;
   int calls = 0;
-  auto probe = [&](const std::string&) -> absl::StatusOr<ClusterView> {
+  auto probe = [&](const RouterAddresses&) -> absl::StatusOr<ClusterView> {
     if (++calls < 3) return absl::UnavailableError("not yet");
     return ClusterView{.serving = false};
   };
@@ -216,11 +218,13 @@ TEST_F(ClusterTest, SaysWhichProcessItWaitsForAndWhereItsLogIs) {
     return said;
   };
   const std::string logs = options_.logs->path();
-  EXPECT_THAT(said_of([](const std::string&) { return ClusterView{.serving = true, .ready_nodes = {"prefill-0"}}; }),
+  EXPECT_THAT(said_of([](const RouterAddresses&) {
+                return ClusterView{.serving = true, .ready_nodes = {"prefill-0"}};
+              }),
               HasSubstr("kedge: waiting for decode-0 (1 not ready); log: " + logs + "/decode-0.log\n"));
-  EXPECT_THAT(said_of([](const std::string&) { return absl::UnavailableError("Too many open files"); }),
+  EXPECT_THAT(said_of([](const RouterAddresses&) { return absl::UnavailableError("Too many open files"); }),
               HasSubstr("waiting for the router, which does not answer (Too many open files); log: " + logs));
-  EXPECT_THAT(said_of([](const std::string&) {
+  EXPECT_THAT(said_of([](const RouterAddresses&) {
                 return ClusterView{.ready_nodes = {"prefill-0", "decode-0"}};
               }),
               HasSubstr("waiting for the router, which does not serve yet; log: " + logs + "/router.log\n"));
@@ -233,7 +237,7 @@ TEST_F(ClusterTest, SaysWhichProcessItWaitsForAndWhereItsLogIs) {
 
 TEST_F(ClusterTest, ShowsTheEndOfTheLogOfANodeThatFails) {
   Script("kedge-decode", "for i in $(seq 30); do echo line $i; done; echo kv-type: no such type >&2; exit 1");
-  auto never_ready = [](const std::string&) { return ClusterView(); };
+  auto never_ready = [](const RouterAddresses&) { return ClusterView(); };
   absl::Status status = Cluster::Start(options_, never_ready, Never).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(std::string(status.message()),
@@ -286,7 +290,7 @@ TEST_F(ClusterTest, AFullDiskTakesTheLogsAlone) {
   fs::create_symlink("/dev/full", options_.logs->path() + "/router.log");
   fs::create_symlink("/dev/full", options_.logs->path() + "/decode-0.log");
   Script("kedge-decode", "echo kv-type: no such type >&2; sleep 0.5; exit 1");
-  auto never_ready = [](const std::string&) { return ClusterView(); };
+  auto never_ready = [](const RouterAddresses&) { return ClusterView(); };
   const absl::Time start = absl::Now();
   absl::Status status = Cluster::Start(options_, never_ready, Never).status();
   EXPECT_LT(absl::Now() - start, absl::Seconds(10));
@@ -328,7 +332,7 @@ TEST_F(ClusterTest, AHostThatClientsDoNotUnderstandIsRefused) {
 TEST_F(ClusterTest, NodesStayUntilTheRouterHasLetItsAnswersEnd) {
   // The router needs half a second after SIGTERM; a node that ends before it would have cut an answer.
   Script("kedge-router", R"sh(trap 'sleep 0.5; ls "$ROOT" > "$ROOT/seen"; exit 0' TERM
-echo "127.0.0.1:4711" > /proc/self/fd/$4; while :; do sleep 0.05; done)sh");
+echo "127.0.0.1:4711 127.0.0.1:4712" > /proc/self/fd/$4; while :; do sleep 0.05; done)sh");
   Script("kedge-decode", R"(trap 'touch "$ROOT/node-left"; exit 0' TERM; while :; do sleep 0.05; done)");
   options_.drain = absl::Seconds(5);
   auto cluster = Cluster::Start(options_, AllReady, Never);
@@ -342,7 +346,8 @@ echo "127.0.0.1:4711" > /proc/self/fd/$4; while :; do sleep 0.05; done)sh");
 }
 
 TEST_F(ClusterTest, WhoIsInAHurryDoesNotWait) {
-  Script("kedge-router", R"(trap '' TERM; echo "127.0.0.1:4711" > /proc/self/fd/$4; while :; do sleep 0.05; done)");
+  Script("kedge-router", R"sh(trap '' TERM
+echo "127.0.0.1:4711 127.0.0.1:4712" > /proc/self/fd/$4; while :; do sleep 0.05; done)sh");
   options_.drain = absl::Seconds(60);
   auto cluster = Cluster::Start(options_, AllReady, Never);
   ASSERT_TRUE(cluster.ok()) << cluster.status();
@@ -365,7 +370,7 @@ TEST_F(ClusterTest, StopLeavesNothingBehindNotEvenTheStubborn) {
 }
 
 TEST_F(ClusterTest, ASignalEndsTheWait) {
-  auto never_ready = [](const std::string&) { return ClusterView(); };
+  auto never_ready = [](const RouterAddresses&) { return ClusterView(); };
   absl::Time start = absl::Now();
   absl::Status status =
       Cluster::Start(options_, never_ready, [&] { return absl::Now() - start > absl::Milliseconds(200); }).status();

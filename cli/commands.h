@@ -25,6 +25,8 @@ void AddGenerateCommand(CLI::App* app, Action* action);
 void AddChatCommand(CLI::App* app, Action* action);
 void AddHealthCommand(CLI::App* app, Action* action);
 void AddNodesCommand(CLI::App* app, Action* action);
+void AddCertsCommand(CLI::App* app, Action* action);
+void AddKeyCommand(CLI::App* app, Action* action);
 void AddModelCommand(CLI::App* app, Action* action);
 void AddScoreCommand(CLI::App* app, Action* action);
 void AddEvalCommand(CLI::App* app, Action* action);

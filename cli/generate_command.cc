@@ -8,13 +8,14 @@
 #include "cli/console.h"
 #include "cli/generate_flow.h"
 #include "cli/generate_options.h"
+#include "cli/router_access.h"
 #include "common/rpc/signals.h"
 
 namespace kedge {
 namespace {
 
 struct Options {
-  std::string router;
+  RouterAccess router;
   PromptOptions prompt;
   SamplingOptions sampling;
   AnswerFormat format = AnswerFormat::kText;
@@ -26,8 +27,11 @@ int Generate(Options options) {
     return kExitFailed;
   }
   StopSignals signals;
-  Client client(options.router);
-  absl::Status status = GenerateAndPrint(options.prompt, options.sampling, options.format, &client, &signals);
+  const absl::StatusOr<std::unique_ptr<Client>> client = Connect(options.router);
+  absl::Status status = client.status();
+  if (status.ok()) {
+    status = GenerateAndPrint(options.prompt, options.sampling, options.format, client->get(), &signals);
+  }
   if (status.ok()) return kExitOk;
   SayError(status);
   return kExitFailed;

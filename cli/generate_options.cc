@@ -148,10 +148,6 @@ void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* f
       ->default_str("text");
 }
 
-void AddRouterOption(CLI::App* command, std::string* router) {
-  command->add_option("--router", *router, "HOST:PORT of the router")->required()->check(ReachableAddress());
-}
-
 bool MayBeChat(const PromptOptions& prompt) { return !prompt.raw && prompt.source != PromptOptions::Source::kTokens; }
 
 absl::Status ReadPrompt(PromptOptions* options) {

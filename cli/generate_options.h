@@ -56,9 +56,6 @@ enum class AnswerFormat { kText, kJson };
 void AddFormatOption(CLI::App* command, const std::string& help, AnswerFormat* format);
 inline constexpr char kAnswerFormatHelp[] = "text: as it comes; json: one object at the end";
 
-// "--router HOST:PORT", required.
-void AddRouterOption(CLI::App* command, std::string* router);
-
 // The call that the options ask for. `is_chat_model`: plain text becomes the user's message unless --raw is given.
 // kInvalidArgument: a flag of chats, and no chat model. REQUIRES: ReadPrompt has succeeded.
 absl::StatusOr<GenerateCall> MakeCall(const PromptOptions& prompt, const SamplingOptions& sampling, bool is_chat_model);

@@ -8,13 +8,16 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "cli/router_access.h"
 #include "common/rpc/flags.h"
 
 namespace kedge {
 namespace {
 
-int CheckHealth(const std::string& router, double timeout_seconds) {
-  absl::StatusOr<std::string> health = Client(router).Health(absl::Seconds(timeout_seconds));
+int CheckHealth(const RouterAccess& router, double timeout_seconds) {
+  const absl::StatusOr<std::unique_ptr<Client>> client = Connect(router);
+  const absl::StatusOr<std::string> health =
+      client.ok() ? (*client)->Health(absl::Seconds(timeout_seconds)) : client.status();
   if (!health.ok()) {
     SayError(health.status());
     return kExitFailed;
@@ -27,7 +30,7 @@ int CheckHealth(const std::string& router, double timeout_seconds) {
 
 void AddHealthCommand(CLI::App* app, Action* action) {
   struct Options {
-    std::string router;
+    RouterAccess router;
     double timeout_seconds = 10;
   };
   auto options = std::make_shared<Options>();

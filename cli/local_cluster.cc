@@ -179,11 +179,14 @@ absl::StatusOr<Cluster> StartLocalCluster(const LocalClusterOptions& options, in
                    cluster.logs == nullptr ? "" : "; logs: " + cluster.logs->path()));
 
   std::map<std::string, std::unique_ptr<Client>> clients;  // one connection for all probes
-  ClusterProbe probe = [&clients](const std::string& address) -> absl::StatusOr<ClusterView> {
-    std::unique_ptr<Client>& client = clients[address];
-    if (client == nullptr) client = std::make_unique<Client>(address);
-    KEDGE_ASSIGN_OR_RETURN(std::string health, client->Health(kProbeTimeout));
-    KEDGE_ASSIGN_OR_RETURN(std::vector<NodeStatus> nodes, client->ListNodes(kProbeTimeout));
+  ClusterProbe probe = [&clients](const RouterAddresses& addresses) -> absl::StatusOr<ClusterView> {
+    const auto client = [&clients](const std::string& address) -> Client& {
+      std::unique_ptr<Client>& known = clients[address];
+      if (known == nullptr) known = std::make_unique<Client>(address);
+      return *known;
+    };
+    KEDGE_ASSIGN_OR_RETURN(std::string health, client(addresses.clients).Health(kProbeTimeout));
+    KEDGE_ASSIGN_OR_RETURN(std::vector<NodeStatus> nodes, client(addresses.cluster).ListNodes(kProbeTimeout));
     ClusterView view;
     view.serving = health == "SERVING";
     for (const NodeStatus& node : nodes) {

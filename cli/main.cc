@@ -73,6 +73,8 @@ int Main(int argc, char** argv) {
   AddChatCommand(&app, &action);
   AddHealthCommand(&app, &action);
   AddNodesCommand(&app, &action);
+  AddCertsCommand(&app, &action);
+  AddKeyCommand(&app, &action);
   AddModelCommand(&app, &action);
   AddScoreCommand(&app, &action);
   AddEvalCommand(&app, &action);

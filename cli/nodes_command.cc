@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/console.h"
 #include "cli/generate_options.h"
+#include "cli/router_access.h"
 #include "nlohmann/json.hpp"
 
 namespace kedge {
@@ -62,8 +63,9 @@ std::string Json(const std::vector<NodeStatus>& nodes) {
   return list.dump(2) + "\n";
 }
 
-int ListNodes(const std::string& router, AnswerFormat format) {
-  absl::StatusOr<std::vector<NodeStatus>> nodes = Client(router).ListNodes(kTimeout);
+int ListNodes(const RouterAccess& router, AnswerFormat format) {
+  const absl::StatusOr<std::unique_ptr<Client>> client = Connect(router);
+  const absl::StatusOr<std::vector<NodeStatus>> nodes = client.ok() ? (*client)->ListNodes(kTimeout) : client.status();
   if (!nodes.ok()) {
     SayError(nodes.status());
     return kExitFailed;
@@ -76,12 +78,12 @@ int ListNodes(const std::string& router, AnswerFormat format) {
 
 void AddNodesCommand(CLI::App* app, Action* action) {
   struct Options {
-    std::string router;
+    RouterAccess router;
     AnswerFormat format = AnswerFormat::kText;
   };
   auto options = std::make_shared<Options>();
   CLI::App* command = app->add_subcommand("nodes", "List the nodes of a cluster");
-  AddRouterOption(command, &options->router);
+  AddClusterOption(command, &options->router);
   AddFormatOption(command, "text: a table; json: a list of objects", &options->format);
   command->callback([options, action] { *action = [options] { return ListNodes(options->router, options->format); }; });
 }

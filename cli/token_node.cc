@@ -104,9 +104,10 @@ absl::StatusOr<std::unique_ptr<TokenNode>> TokenNode::Start(std::vector<uint32_t
   auto impl = std::make_unique<Impl>();
   impl->ids = std::move(ids);
   impl->clock = clock;
-  KEDGE_ASSIGN_OR_RETURN(
-      impl->server,
-      RpcServer::Start({.listen = "127.0.0.1:0", .services = {&impl->service, &impl->answers}}));
+  KEDGE_ASSIGN_OR_RETURN(impl->server, RpcServer::Start({.listen = "127.0.0.1:0",
+                                                        .services = {&impl->service, &impl->answers},
+                                                        .health_services = {kDecodeServiceName}}));
+  impl->server->SetServing(kDecodeServiceName, true);
   return std::unique_ptr<TokenNode>(new TokenNode(std::move(impl)));
 }
 

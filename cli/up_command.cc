@@ -43,7 +43,8 @@ int Up(const LocalClusterOptions& options) {
   }
   const std::string address = cluster->LocalAddress();
   WriteOut(absl::StrCat("ready ", cluster->address(), "\n\n  ./kedge chat --router ", address,
-                        "\n  ./kedge generate --router ", address, " 'What is an anchor?'\n",
+                        "\n  ./kedge generate --router ", address, " 'What is an anchor?'\n  ./kedge nodes --router ",
+                        cluster->cluster_address(), "\n",
                         "  grpcurl -plaintext -d '{\"text\": \"An anchor is\", \"samplingParams\": {\"temperature\": 0}}' ", address,
                         " kedge.inference.v1.InferenceService/GenerateStream\n\n"));
   const int exit_code = Watch(&*cluster, signals);

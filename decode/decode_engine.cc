@@ -229,7 +229,7 @@ void DecodeEngine::FetchNext(Session& session) {
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
-  session.call = source_->Fetch(candidate.address, request, session.job.deadline,
+  session.call = source_->Fetch(candidate, request, session.job.deadline,
                                 [this, post = post_, id = session.id, attempt = session.attempt,
                                  sums = std::make_shared<FrameSums>()](StateEvent event) {
                                   sums->Add(&event);

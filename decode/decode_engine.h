@@ -43,11 +43,6 @@ struct DecodeOptions {
   absl::Duration stall_limit = absl::Minutes(2);    // and one that says much and gets no further
 };
 
-struct PrefillCandidate {
-  std::string node_id;
-  std::string address;
-};
-
 // One completion, or the rest of one: ids after prompt_length were generated before.
 struct DecodeJob {
   std::string request_id;

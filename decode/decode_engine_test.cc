@@ -35,9 +35,9 @@ class ScriptedSource : public StateSource {
     ~Call() override { *cancelled = true; }
     bool* cancelled;
   };
-  std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time,
+  std::unique_ptr<StateCall> Fetch(const PrefillCandidate& node, const StateRequest& request, absl::Time,
                                    OnEvent on_event) override {
-    addresses.push_back(address);
+    addresses.push_back(node.address);
     requests.push_back(request);
     events.push_back(std::move(on_event));
     cancelled.push_back(false);

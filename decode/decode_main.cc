@@ -8,6 +8,7 @@
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
 #include "common/rpc/flags.h"
+#include "common/rpc/protocol.h"
 #include "common/transfer/state_source_grpc.h"
 #include "decode/decode_engine.h"
 #include "decode/decode_service.h"
@@ -18,9 +19,10 @@ namespace {
 class DecodeRole : public NodeEngine {
  public:
   DecodeRole(const DecodeOptions& options, const NodeContext& context)
-      : engine_(options, context.device, &source_, context.clock,
+      : source_(context.member), engine_(options, context.device, &source_, context.clock,
                 [loop = context.loop](std::function<void()> closure) { loop->Post(std::move(closure)); }),
-        service_(context.loop, &engine_, context.device->numerics_class(), context.device->row_shape().row_bytes()) {}
+        service_(context.loop, &engine_, context.member, context.device->numerics_class(),
+                 context.device->row_shape().row_bytes()) {}
 
   grpc::Service* service() override { return &service_; }
   bool Turn() override { return engine_.Turn(); }
@@ -49,7 +51,7 @@ int main(int argc, char** argv) {
   return kedge::RunNode({.name = "kedge-decode",
                          .description = "Kedge decode node: receives a prompt's kept rows and writes the answer.",
                          .role = kedge::node::v1::ROLE_DECODE,
-                         .service_name = "kedge.node.v1.DecodeService",
+                         .service_name = kedge::kDecodeServiceName,
                          .add_flags =
                              [&](CLI::App* app) {
                                app->add_option("--min-remote-tokens", options.row_source.min_remote_tokens,

@@ -49,6 +49,17 @@ absl::StatusOr<DecodeJob> DecodeJobFromProto(const node::v1::DecodeRequest& requ
   return job;
 }
 
+absl::Status CheckCandidates(const node::v1::DecodeRequest& request, const Membership* member) {
+  for (int i = 0; i < request.prefill_candidates_size(); ++i) {
+    const node::v1::PrefillCandidate& candidate = request.prefill_candidates(i);
+    const std::string field = absl::StrCat("prefill_candidates[", i, "].");
+    // Without a name, the certificate would be held against the address, which is the caller's choice as well.
+    if (candidate.node_id().empty()) return absl::InvalidArgumentError(absl::StrCat(field, "node_id: is empty"));
+    KEDGE_RETURN_IF_ERROR(CheckPeerAddress(absl::StrCat(field, "address"), candidate.address(), member));
+  }
+  return absl::OkStatus();
+}
+
 void DecodeMessageSink::OnPrefilled(const PrefilledInfo& info) {
   DecodeResponse response;
   node::v1::Prefilled* prefilled = response.mutable_prefilled();

@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/tls/membership.h"
 #include "decode/decode_engine.h"
 #include "kedge/node/v1/node.pb.h"
 
@@ -14,6 +15,9 @@ namespace kedge {
 
 // kInvalidArgument names the field.
 absl::StatusOr<DecodeJob> DecodeJobFromProto(const node::v1::DecodeRequest& request, absl::Time deadline);
+
+// Whether its prefill nodes may be connected to (CheckPeerAddress). kInvalidArgument names the field.
+absl::Status CheckCandidates(const node::v1::DecodeRequest& request, const Membership* member);
 
 // Makes messages of a job's events. Called from the engine's thread.
 class DecodeMessageSink : public DecodeSink {

@@ -44,5 +44,23 @@ TEST(DecodeMessagesTest, JobsKeepEveryField) {
   EXPECT_EQ(DecodeJobFromProto(request, absl::UnixEpoch()).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST(DecodeMessagesTest, CandidatesOfOtherMachinesNeedCertificates) {
+  node::v1::DecodeRequest request;
+  node::v1::PrefillCandidate* candidate = request.add_prefill_candidates();
+  candidate->set_node_id("p");
+  candidate->set_address("127.0.0.1:1");
+  EXPECT_TRUE(CheckCandidates(request, nullptr).ok());
+  *request.add_prefill_candidates() = *candidate;
+  for (const char* address : {"10.0.0.1:1", "unix:/run/socket", "unix:1", "dns:///localhost:1", ""}) {
+    request.mutable_prefill_candidates(1)->set_address(address);
+    const absl::Status status = CheckCandidates(request, nullptr);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << address;
+    EXPECT_EQ(status.message().find("prefill_candidates[1].address: "), 0u) << status;
+  }
+  candidate = request.mutable_prefill_candidates(0);
+  candidate->clear_node_id();
+  EXPECT_EQ(CheckCandidates(request, nullptr).message(), "prefill_candidates[0].node_id: is empty");
+}
+
 }  // namespace
 }  // namespace kedge

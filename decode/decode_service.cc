@@ -21,6 +21,7 @@ grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::Callba
   auto writer = StreamWriter<DecodeResponse>::Create(
       {.on_cancel = [this, id] { loop_->Post([this, id] { engine_->Cancel(*id); }); }, .merge = MergeDecodeResponses});
   absl::StatusOr<DecodeJob> job = DecodeJobFromProto(*request, DeadlineFrom(context->deadline()));
+  if (const absl::Status status = CheckCandidates(*request, member_); !status.ok()) job = status;
   if (!job.ok()) {
     writer->End(ToGrpcStatus(job.status()));
     return writer.get();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "common/base/event_loop.h"
+#include "common/tls/membership.h"
 #include "decode/decode_engine.h"
 #include "kedge/node/v1/node.grpc.pb.h"
 
@@ -13,9 +14,15 @@ namespace kedge {
 // Thread-safe. The engine belongs to the loop's thread.
 class DecodeServiceImpl final : public node::v1::DecodeService::CallbackService {
  public:
-  // Pointers must outlive this. `numerics_class` and `row_bytes` are the device's.
-  DecodeServiceImpl(EventLoop* loop, DecodeEngine* engine, std::string numerics_class, uint64_t row_bytes)
-      : loop_(loop), engine_(engine), numerics_class_(std::move(numerics_class)), row_bytes_(row_bytes) {}
+  // Pointers must outlive this. `member` says which prefill nodes may be asked: without one (null), those on this
+  // machine (CheckPeerAddress). `numerics_class` and `row_bytes` are the device's.
+  DecodeServiceImpl(EventLoop* loop, DecodeEngine* engine, const Membership* member, std::string numerics_class,
+                    uint64_t row_bytes)
+      : loop_(loop),
+        engine_(engine),
+        member_(member),
+        numerics_class_(std::move(numerics_class)),
+        row_bytes_(row_bytes) {}
 
   grpc::ServerWriteReactor<node::v1::DecodeResponse>* Decode(grpc::CallbackServerContext* context,
                                                              const node::v1::DecodeRequest* request) override;
@@ -23,6 +30,7 @@ class DecodeServiceImpl final : public node::v1::DecodeService::CallbackService 
  private:
   EventLoop* const loop_;
   DecodeEngine* const engine_;
+  const Membership* const member_;
   const std::string numerics_class_;
   const uint64_t row_bytes_;
 };

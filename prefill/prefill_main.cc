@@ -6,6 +6,7 @@
 #include "CLI/CLI.hpp"
 #include "common/node/node_program.h"
 #include "common/rpc/flags.h"
+#include "common/rpc/protocol.h"
 #include "prefill/prefill_engine.h"
 #include "prefill/prefill_service.h"
 
@@ -38,7 +39,7 @@ int main(int argc, char** argv) {
       {.name = "kedge-prefill",
        .description = "Kedge prefill node: reads prompts and sends the rows that the anchor policy keeps.",
        .role = kedge::node::v1::ROLE_PREFILL,
-       .service_name = "kedge.node.v1.PrefillService",
+       .service_name = kedge::kPrefillServiceName,
        .add_flags =
            [&](CLI::App* app) {
              app->add_option("--max-waiting-tokens", options.max_waiting_tokens,

@@ -61,7 +61,8 @@ class DecodeCallerGrpc::Call : public DecodeCall, public grpc::ClientReadReactor
   std::shared_ptr<Call> self_;
 };
 
-DecodeCallerGrpc::DecodeCallerGrpc(const NodeRegistry* registry) : registry_(registry) {}
+DecodeCallerGrpc::DecodeCallerGrpc(const NodeRegistry* registry, const Membership* member)
+    : registry_(registry), member_(member) {}
 
 DecodeCallerGrpc::~DecodeCallerGrpc() {
   absl::MutexLock lock(&mutex_);
@@ -80,7 +81,7 @@ std::shared_ptr<DecodeCallerGrpc::Peer> DecodeCallerGrpc::PeerOf(const NodeSnaps
     it = registry_->IsRegistered(it->first) ? std::next(it) : peers_.erase(it);
   }
   auto peer = std::make_shared<Peer>();
-  peer->stub = node::v1::DecodeService::NewStub(NewChannel(node.address, {.own_connection = true}));
+  peer->stub = node::v1::DecodeService::NewStub(NewChannel(node.address, ToMember(member_, node.node_id)));
   peers_[node.registration] = peer;
   return peer;
 }

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/tls/membership.h"
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
 
@@ -18,8 +19,8 @@ namespace kedge {
 // backoff of the old. Channels of nodes that have left go when one for a new node is made. Thread-safe.
 class DecodeCallerGrpc : public DecodeCaller {
  public:
-  // `registry` must outlive this.
-  explicit DecodeCallerGrpc(const NodeRegistry* registry);
+  // Both must outlive this. `member` may be null: calls are plain then.
+  DecodeCallerGrpc(const NodeRegistry* registry, const Membership* member);
   // Waits until all calls have ended. REQUIRES: they end by themselves or were cancelled.
   ~DecodeCallerGrpc() override;
 
@@ -37,6 +38,7 @@ class DecodeCallerGrpc : public DecodeCaller {
   void CallEnded() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const NodeRegistry* const registry_;
+  const Membership* const member_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);  // by registration
   int live_calls_ ABSL_GUARDED_BY(mutex_) = 0;

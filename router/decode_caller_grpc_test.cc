@@ -15,7 +15,7 @@ namespace {
 TEST(DecodeCallerGrpcTest, ForgetsTheChannelsOfNodesThatHaveLeft) {
   RealClock clock;
   NodeRegistry registry(&clock, "print", "");
-  DecodeCallerGrpc caller(&registry);
+  DecodeCallerGrpc caller(&registry, nullptr);
   // Each life of a node has another port; nobody listens on any of them.
   const auto call = [&](const std::string& id, int port) {
     node::v1::NodeInfo info;

@@ -87,8 +87,8 @@ using RawService = inference::v1::InferenceService::WithRawCallbackMethod_Genera
 
 class InferenceService::Impl : public RawService {
  public:
-  Impl(const RequestParser* parser, const FlowEnvironment* environment, RequestIntake* intake)
-      : parser_(parser), environment_(environment), intake_(intake) {}
+  Impl(const Callers* callers, const RequestParser* parser, const FlowEnvironment* environment, RequestIntake* intake)
+      : callers_(callers), parser_(parser), environment_(environment), intake_(intake) {}
 
   grpc::ServerUnaryReactor* Generate(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
                                      grpc::ByteBuffer* response) override;
@@ -124,6 +124,7 @@ class InferenceService::Impl : public RawService {
     for (const std::shared_ptr<RequestEnd>& rpc : live) rpc->Set(reason);
   }
 
+  const Callers* const callers_;
   const RequestParser* const parser_;
   const FlowEnvironment* const environment_;
   RequestIntake* const intake_;
@@ -157,7 +158,11 @@ class Exchange : public ResponseSink {
       request_id_ = *std::move(id);
       context_->AddInitialMetadata(kRequestIdMetadata, request_id_);
     }
-    if (!service_->Began(end_)) {
+    const bool is_open = service_->Began(end_);
+    absl::StatusOr<Caller> caller = service_->callers_->Identify(*context_);
+    if (!caller.ok()) return FinishRpc(caller.status());
+    tenant_ = std::move(caller->tenant);
+    if (!is_open) {
       return FinishRpc(Refusal(absl::UnavailableError("the server is shutting down"), kShuttingDown, absl::Seconds(1)));
     }
     const uint64_t size = bytes_.Length();
@@ -225,8 +230,7 @@ class Exchange : public ResponseSink {
     KEDGE_RETURN_IF_ERROR(hold_.Resize(kReadingFactor * bytes_.Length()));
     GenerateRequest request;
     KEDGE_RETURN_IF_ERROR(ReadRequest(service_->intake_->limits, std::exchange(bytes_, {}), &request));
-    const std::string tenant;  // of the client: none, as long as clients have no keys
-    return service_->parser_->Parse(request, request_id_.empty() ? RequestIdOf(*context_) : request_id_, tenant);
+    return service_->parser_->Parse(request, request_id_.empty() ? RequestIdOf(*context_) : request_id_, tenant_);
   }
 
   Service* const service_;
@@ -235,6 +239,7 @@ class Exchange : public ResponseSink {
   uint64_t request_bytes_ = 0;  // of `hold_`, what is no answer
   const absl::Time arrival_;
   std::string request_id_;  // empty if the client's was malformed
+  std::string tenant_;
   const std::shared_ptr<RequestEnd> end_ = std::make_shared<RequestEnd>();
 };
 
@@ -376,9 +381,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* InferenceService::Impl::GenerateStre
   return new StreamExchange<Impl>(this, context, request);
 }
 
-InferenceService::InferenceService(const RequestParser* parser, const FlowEnvironment* environment,
-                                   RequestIntake* intake)
-    : impl_(std::make_unique<Impl>(parser, environment, intake)) {}
+InferenceService::InferenceService(const Callers* callers, const RequestParser* parser,
+                                   const FlowEnvironment* environment, RequestIntake* intake)
+    : impl_(std::make_unique<Impl>(callers, parser, environment, intake)) {}
 
 InferenceService::~InferenceService() = default;
 

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "absl/time/time.h"
+#include "router/callers.h"
 #include "router/request_flow.h"
 #include "router/request_intake.h"
 #include "router/request_parser.h"
@@ -20,7 +21,8 @@ namespace kedge {
 class InferenceService {
  public:
   // All must outlive this.
-  InferenceService(const RequestParser* parser, const FlowEnvironment* environment, RequestIntake* intake);
+  InferenceService(const Callers* callers, const RequestParser* parser, const FlowEnvironment* environment,
+                   RequestIntake* intake);
   // REQUIRES: the server has shut down.
   ~InferenceService();
 

@@ -34,13 +34,17 @@ class ReadingCall : public ServerUnaryReactor {
   // Answers the request.
   using Answer = std::function<absl::Status(const Request&, Response*)>;
 
-  ReadingCall(RequestIntake* intake, CallbackServerContext* context, const grpc::ByteBuffer* request,
+  ReadingCall(const Callers* callers, RequestIntake* intake, CallbackServerContext* context, const grpc::ByteBuffer* request,
               grpc::ByteBuffer* response, Answer answer)
       : intake_(intake),
         context_(context),
         bytes_(TakeBytes(request)),
         response_(response),
         answer_(std::move(answer)) {
+    if (const absl::Status status = callers->Identify(*context).status(); !status.ok()) {
+      End(status);
+      return;
+    }
     const uint64_t size = bytes_.Length();
     absl::StatusOr<ByteBudget::Hold> hold = intake_->budget.Admit(size);
     if (!hold.ok()) {
@@ -86,19 +90,21 @@ using RawService = PublicService::WithRawCallbackMethod_Tokenize<
 
 class ModelServiceImpl : public RawService {
  public:
-  ModelServiceImpl(const RouterModel* model, const RequestParser* parser, const NodeRegistry* registry,
-                   RequestIntake* intake)
-      : model_(model), parser_(parser), registry_(registry), intake_(intake) {}
+  ModelServiceImpl(const Callers* callers, const RouterModel* model, const RequestParser* parser,
+                   const NodeRegistry* registry, RequestIntake* intake)
+      : callers_(callers), model_(model), parser_(parser), registry_(registry), intake_(intake) {}
 
   ServerUnaryReactor* ListModels(CallbackServerContext* context, const inference::v1::ListModelsRequest*,
                                  inference::v1::ListModelsResponse* response) override {
-    response->add_models(model_->name);
-    return Answer(context, absl::OkStatus());
+    const absl::Status status = callers_->Identify(*context).status();
+    if (status.ok()) response->add_models(model_->name);
+    return Answer(context, status);
   }
 
   ServerUnaryReactor* GetModelInfo(CallbackServerContext* context, const inference::v1::GetModelInfoRequest* request,
                                    inference::v1::GetModelInfoResponse* response) override {
-    const absl::Status status = parser_->CheckModel(request->model());
+    absl::Status status = callers_->Identify(*context).status();
+    if (status.ok()) status = parser_->CheckModel(request->model());
     if (!status.ok()) return Answer(context, status);
     response->set_model(model_->name);
     response->set_fingerprint(registry_->fingerprint());
@@ -118,7 +124,7 @@ class ModelServiceImpl : public RawService {
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
                                grpc::ByteBuffer* response) override {
     return new ReadingCall<TokenizeRequest, TokenizeResponse>(
-        intake_, context, request, response, [this](const TokenizeRequest& tokenize, TokenizeResponse* tokens) {
+        callers_, intake_, context, request, response, [this](const TokenizeRequest& tokenize, TokenizeResponse* tokens) {
           KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, parser_->Tokenize(tokenize));
           tokens->mutable_token_ids()->Add(ids.begin(), ids.end());
           return absl::OkStatus();
@@ -128,7 +134,7 @@ class ModelServiceImpl : public RawService {
   ServerUnaryReactor* Detokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
                                  grpc::ByteBuffer* response) override {
     return new ReadingCall<DetokenizeRequest, DetokenizeResponse>(
-        intake_, context, request, response, [this](const DetokenizeRequest& detokenize, DetokenizeResponse* text) {
+        callers_, intake_, context, request, response, [this](const DetokenizeRequest& detokenize, DetokenizeResponse* text) {
           return TextOf(detokenize, text->mutable_text());
         });
   }
@@ -160,6 +166,7 @@ class ModelServiceImpl : public RawService {
     return absl::OkStatus();
   }
 
+  const Callers* const callers_;
   const RouterModel* const model_;
   const RequestParser* const parser_;
   const NodeRegistry* const registry_;
@@ -168,9 +175,10 @@ class ModelServiceImpl : public RawService {
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, RequestIntake* intake) {
-  return std::make_unique<ModelServiceImpl>(model, parser, registry, intake);
+std::unique_ptr<grpc::Service> NewModelService(const Callers* callers, const RouterModel* model,
+                                               const RequestParser* parser, const NodeRegistry* registry,
+                                               RequestIntake* intake) {
+  return std::make_unique<ModelServiceImpl>(callers, model, parser, registry, intake);
 }
 
 }  // namespace kedge

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "grpcpp/impl/service_type.h"
+#include "router/callers.h"
 #include "router/node_registry.h"
 #include "router/request_intake.h"
 #include "router/request_parser.h"
@@ -12,8 +13,9 @@
 namespace kedge {
 
 // All must outlive the service.
-std::unique_ptr<grpc::Service> NewModelService(const RouterModel* model, const RequestParser* parser,
-                                               const NodeRegistry* registry, RequestIntake* intake);
+std::unique_ptr<grpc::Service> NewModelService(const Callers* callers, const RouterModel* model,
+                                               const RequestParser* parser, const NodeRegistry* registry,
+                                               RequestIntake* intake);
 
 }  // namespace kedge
 

@@ -28,7 +28,7 @@ NodeAskerGrpc::~NodeAskerGrpc() {
 
 void NodeAskerGrpc::Ask(const NodeSnapshot& node, const std::vector<uint32_t>& ids, Answered answered) {
   auto call = std::make_shared<Call>();
-  call->stub = node::v1::KnownAnswerService::NewStub(NewChannel(node.address, {.own_connection = true}));
+  call->stub = node::v1::KnownAnswerService::NewStub(NewChannel(node.address, ToMember(member_, node.node_id)));
   call->context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
   call->request.mutable_ids()->Add(ids.begin(), ids.end());
   {

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/tls/membership.h"
 #include "router/answer_rounds.h"
 
 namespace kedge {
@@ -20,7 +21,8 @@ class NodeAskerGrpc : public NodeAsker {
   // A node that has much to do, and a slow one, takes its time: a question comes behind all requests.
   static constexpr absl::Duration kTimeout = absl::Seconds(60);
 
-  NodeAskerGrpc() = default;
+  // `member` may be null, and must outlive this.
+  explicit NodeAskerGrpc(const Membership* member) : member_(member) {}
   // Cancels the questions under way, and waits for their answers.
   ~NodeAskerGrpc() override;
 
@@ -30,6 +32,7 @@ class NodeAskerGrpc : public NodeAsker {
  private:
   struct Call;
 
+  const Membership* const member_;
   absl::Mutex mutex_;
   std::set<std::shared_ptr<Call>> calls_ ABSL_GUARDED_BY(mutex_);
 };

@@ -46,26 +46,32 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
   return absl::OkStatus();
 }
 
-absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
+absl::Status NodeRegistry::CheckInfo(const node::v1::NodeInfo& info) const {
   KEDGE_RETURN_IF_ERROR(CheckNodeInfo(info));
-
-  absl::MutexLock lock(&mutex_);
-  const absl::Time now = clock_->Now();
   for (const auto& [registration, node] : nodes_) {
-    if (node.info.node_id() == info.node_id() && now - node.heartbeat_time < kHeartbeatLimit) {
+    if (node.info.node_id() == info.node_id() && clock_->Now() - node.heartbeat_time < kHeartbeatLimit) {
       return absl::AlreadyExistsError(
           absl::StrCat("node_id: ", info.node_id(), " is registered at ", node.info.address()));
     }
   }
-  KEDGE_RETURN_IF_ERROR(CheckAgainstCluster(info));
+  return CheckAgainstCluster(info);
+}
+
+absl::Status NodeRegistry::Check(const node::v1::NodeInfo& info) const {
+  absl::MutexLock lock(&mutex_);
+  return CheckInfo(info);
+}
+
+absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) {
+  absl::MutexLock lock(&mutex_);
+  KEDGE_RETURN_IF_ERROR(CheckInfo(info));
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     it = it->second.info.node_id() == info.node_id() ? nodes_.erase(it) : std::next(it);
   }
   const uint64_t registration = next_registration_++;
   Node& node = nodes_[registration];
   node.info = info;
-  node.heartbeat_time = now;
-  node.turn_time = now;
+  node.heartbeat_time = node.turn_time = clock_->Now();
   node.out[static_cast<size_t>(OutBy::kAnswer)] = out_at_first_;
   return registration;
 }
@@ -97,6 +103,11 @@ std::string NodeRegistry::WhyOut(const Node& node) {
     if (!why.empty()) return why;
   }
   return "";
+}
+
+void NodeRegistry::Expel(uint64_t registration) {
+  absl::MutexLock lock(&mutex_);
+  if (nodes_.erase(registration) > 0) expelled_.insert(registration);
 }
 
 bool NodeRegistry::IsReady(const Node& node) const {
@@ -148,7 +159,7 @@ bool NodeRegistry::IsRegistered(uint64_t registration) const {
 bool NodeRegistry::Hangs(uint64_t registration) const {
   absl::MutexLock lock(&mutex_);
   const auto found = nodes_.find(registration);
-  return found != nodes_.end() && !IsReady(found->second);
+  return found == nodes_.end() ? expelled_.count(registration) > 0 : !IsReady(found->second);
 }
 
 NodeRegistry::Assignment NodeRegistry::Assign(uint64_t registration, uint64_t tokens) {

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 
 #include "absl/base/thread_annotations.h"
@@ -35,6 +36,8 @@ class NodeRegistry {
   NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "",
                std::string out_at_first = "");
 
+  // What Register would say of it now.
+  absl::Status Check(const node::v1::NodeInfo& info) const;
   // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed.
   // kFailedPrecondition: the setting that differs from the cluster's. kAlreadyExists: a node of this id is alive; one
   // that is not is replaced.
@@ -43,6 +46,8 @@ class NodeRegistry {
   bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
   // Nothing happens if the registration was replaced.
   void Remove(uint64_t registration);
+  // The same for a node that must not be trusted any more: its calls are given up.
+  void Expel(uint64_t registration);
 
   const std::string& fingerprint() const { return fingerprint_; }
   // Why this node is out of placement, whatever its heartbeats say; "": it is not, as far as `by` knows. Calls to it
@@ -50,8 +55,8 @@ class NodeRegistry {
   void SetOut(uint64_t registration, OutBy by, std::string why);
 
   ClusterSnapshot Snapshot() const;
-  // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement: calls
-  // to it should be given up. False for a node that has left, whose calls may still run to their end.
+  // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement, or was
+  // expelled: calls to it should be given up. False for a node that has left, whose calls may still run to their end.
   bool Hangs(uint64_t registration) const;
   // Whether a decode node is ready.
   bool CanServe() const;
@@ -86,6 +91,7 @@ class NodeRegistry {
     uint64_t assigned_tokens = 0;
   };
 
+  absl::Status CheckInfo(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckAgainstCluster(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static std::string WhyOut(const Node& node);
   bool IsReady(const Node& node) const;
@@ -97,6 +103,7 @@ class NodeRegistry {
   const std::string out_at_first_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
+  std::set<uint64_t> expelled_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;
 };
 

@@ -223,5 +223,24 @@ TEST_F(NodeRegistryTest, CountsAssignmentsWhileTheyLive) {
   registry_.Assign(node, 1).Release();
 }
 
+TEST_F(NodeRegistryTest, CallsToAnExpelledNodeAreGivenUpAndToOneThatLeftAreNot) {
+  const uint64_t left = *registry_.Register(Info("a"));
+  const uint64_t expelled = *registry_.Register(Info("b"));
+  registry_.Remove(left);
+  registry_.Expel(expelled);
+  EXPECT_FALSE(registry_.IsRegistered(expelled));
+  EXPECT_FALSE(registry_.Hangs(left));
+  EXPECT_TRUE(registry_.Hangs(expelled));
+  EXPECT_FALSE(registry_.Hangs(*registry_.Register(Info("b"))));
+}
+
+TEST_F(NodeRegistryTest, CheckSaysWhatRegisterWould) {
+  EXPECT_TRUE(registry_.Check(Info("a")).ok());
+  EXPECT_TRUE(registry_.Snapshot().nodes.empty());
+  ASSERT_TRUE(registry_.Register(Info("a")).ok());
+  EXPECT_EQ(registry_.Check(Info("a")).code(), absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(registry_.Check(Info("")).code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace kedge

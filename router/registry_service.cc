@@ -8,12 +8,15 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/status.h"
 #include "common/rpc/status.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "kedge/node/v1/node.grpc.pb.h"
 #include "router/node_info.h"
+#include "router/call_back.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -22,32 +25,58 @@ namespace {
 using node::v1::RegisterRequest;
 using node::v1::RegisterResponse;
 
+MemberRole RoleOf(const node::v1::NodeInfo& info) {
+  return info.role() == node::v1::ROLE_PREFILL ? MemberRole::kPrefill : MemberRole::kDecode;
+}
+
 class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, RegisterResponse> {
  public:
-  explicit RegisterReactor(NodeRegistry* registry) : registry_(registry) { StartRead(&request_); }
+  RegisterReactor(NodeRegistry* registry, const Membership* member, grpc::CallbackServerContext* context)
+      : registry_(registry), member_(member), context_(context) {
+    StartRead(&request_);
+  }
 
  private:
   void OnReadDone(bool ok) override {
     if (!ok) return End(absl::OkStatus());
-    const absl::Status status = registration_ == 0 ? TakeInfo() : TakeHeartbeat();
+    if (registration_ == 0) return TakeInfo();
+    const absl::Status status = TakeHeartbeat();
     if (!status.ok()) return End(status);
     StartRead(&request_);
   }
 
-  absl::Status TakeInfo() {
-    if (!request_.has_info()) return absl::InvalidArgumentError("info: must be the first message");
-    const node::v1::NodeInfo& info = request_.info();
-    if (const absl::Status status = CheckNodeInfo(info); !status.ok()) {  // before any of it stands in the log
-      spdlog::warn("refused a node: {}", status.ToString());
-      return status;
+  // Nothing is read until the node has been called back.
+  void TakeInfo() {
+    if (!request_.has_info()) return End(absl::InvalidArgumentError("info: must be the first message"));
+    absl::Status status = CheckNodeInfo(request_.info());  // before any of it stands in the log
+    if (status.ok()) status = CheckIdentity(request_.info());
+    if (status.ok()) status = registry_->Check(request_.info());
+    if (!status.ok()) return Refuse(status);
+    CallBack(request_.info(), member_, [this](const absl::Status& status) {
+      const absl::Status taken = status.ok() ? TakeIn(request_.info()) : status;
+      if (!taken.ok()) return Refuse(taken);
+      StartRead(&request_);
+    });
+  }
+
+  absl::Status CheckIdentity(const node::v1::NodeInfo& info) const {
+    KEDGE_RETURN_IF_ERROR(CheckPeerAddress("address", info.address(), member_));
+    if (member_ == nullptr) return absl::OkStatus();
+    const Peer peer = PeerOf(*context_->auth_context());
+    if (!peer.HasName(info.node_id())) {
+      return absl::PermissionDeniedError(absl::StrCat("node_id: the node's certificate names ",
+                                                      absl::StrJoin(peer.names, ", "), ", and not ", info.node_id()));
     }
-    const absl::StatusOr<uint64_t> registration = registry_->Register(info);
-    if (!registration.ok()) {
-      spdlog::warn("refused node {} at {}: {}", info.node_id(), info.address(), registration.status().ToString());
-      return registration.status();
+    if (!peer.HasRole(RoleOf(info))) {
+      return absl::PermissionDeniedError(
+          absl::StrCat("role: the certificate is none of a ", MemberRoleName(RoleOf(info)), " node"));
     }
-    registration_ = *registration;
-    name_ = absl::StrCat(info.role() == node::v1::ROLE_PREFILL ? "prefill" : "decode", " node ", info.node_id());
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeIn(const node::v1::NodeInfo& info) {
+    KEDGE_ASSIGN_OR_RETURN(registration_, registry_->Register(info));
+    name_ = absl::StrCat(MemberRoleName(RoleOf(info)), " node ", info.node_id());
     spdlog::info("{} at {} has come", name_, info.address());
     {
       absl::MutexLock lock(&mutex_);
@@ -57,8 +86,19 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
     return absl::OkStatus();
   }
 
+  void Refuse(const absl::Status& status) {
+    spdlog::warn("refused a node: {}", std::string(status.message()));
+    End(status);
+  }
+
   absl::Status TakeHeartbeat() {
     if (!request_.has_heartbeat()) return absl::InvalidArgumentError("heartbeat: must be every message but the first");
+    if (member_ != nullptr) {
+      if (const absl::Status status = member_->CheckNotRevoked(*context_->auth_context()); !status.ok()) {
+        registry_->Expel(registration_);
+        return status;
+      }
+    }
     if (registry_->Heartbeat(registration_, request_.heartbeat())) return absl::OkStatus();
     return absl::AbortedError("another process has registered with this node_id");
   }
@@ -74,7 +114,7 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
     Finish(status);
   }
 
-  // Called once, by a read. Nothing of this is touched after Finish.
+  // Called once, by a read or by the call back. Nothing of this is touched after Finish.
   void End(const absl::Status& status) {
     if (registration_ != 0) {
       registry_->Remove(registration_);
@@ -92,6 +132,8 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
   void OnDone() override { delete this; }
 
   NodeRegistry* const registry_;
+  const Membership* const member_;
+  grpc::CallbackServerContext* const context_;
   RegisterRequest request_;
   RegisterResponse response_;
   uint64_t registration_ = 0;  // owned by the reads, as is name_
@@ -104,20 +146,21 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
 
 class RegistryServiceImpl : public node::v1::RegistryService::CallbackService {
  public:
-  explicit RegistryServiceImpl(NodeRegistry* registry) : registry_(registry) {}
+  RegistryServiceImpl(NodeRegistry* registry, const Membership* member) : registry_(registry), member_(member) {}
 
-  grpc::ServerBidiReactor<RegisterRequest, RegisterResponse>* Register(grpc::CallbackServerContext*) override {
-    return new RegisterReactor(registry_);
+  grpc::ServerBidiReactor<RegisterRequest, RegisterResponse>* Register(grpc::CallbackServerContext* context) override {
+    return new RegisterReactor(registry_, member_, context);
   }
 
  private:
   NodeRegistry* const registry_;
+  const Membership* const member_;
 };
 
 }  // namespace
 
-std::unique_ptr<grpc::Service> NewRegistryService(NodeRegistry* registry) {
-  return std::make_unique<RegistryServiceImpl>(registry);
+std::unique_ptr<grpc::Service> NewRegistryService(NodeRegistry* registry, const Membership* member) {
+  return std::make_unique<RegistryServiceImpl>(registry, member);
 }
 
 }  // namespace kedge

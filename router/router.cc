@@ -32,6 +32,15 @@ uint64_t DrawSeed() {
 
 absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& options) {
   auto router = std::unique_ptr<Router>(new Router());
+  KEDGE_RETURN_IF_ERROR(CheckDoor("--cluster-listen", options.cluster_listen, options.member.get()));
+  router->member_ = options.member;
+  std::shared_ptr<grpc::ServerCredentials> client_door;
+  if (!options.tls_certificate.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(client_door, ClientDoor(options.tls_certificate, options.tls_key));
+  }
+  absl::StatusOr<std::unique_ptr<Callers>> callers = Callers::Make(options.keys_file);
+  if (!callers.ok()) return OfField("--keys", callers.status());
+  router->callers_ = *std::move(callers);
   absl::StatusOr<ModelFiles> opened = ModelFiles::Open(options.model_path, options.adapter_path);
   if (!opened.ok()) {
     return OfField(options.adapter_path.empty() ? "--model" : "--model, --adapter", opened.status());
@@ -49,8 +58,8 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   router->intake_ =
       std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);
-  router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get());
-  router->asker_ = std::make_unique<NodeAskerGrpc>();
+  router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get(), router->member_.get());
+  router->asker_ = std::make_unique<NodeAskerGrpc>(router->member_.get());
   router->rounds_ = std::make_unique<AnswerRounds>(
       AnswerRoundsOptions{.vocab_size = router->model_->vocab_size, .period = options.answer_period}, &router->clock_,
       router->registry_.get(), router->asker_.get(), DrawSeed);
@@ -71,29 +80,36 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
                             std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
       .draw_seed = DrawSeed};
   router->inference_service_ =
-      std::make_unique<InferenceService>(router->parser_.get(), &router->environment_, router->intake_.get());
-  router->model_service_ =
-      NewModelService(router->model_.get(), router->parser_.get(), router->registry_.get(), router->intake_.get());
+      std::make_unique<InferenceService>(router->callers_.get(), router->parser_.get(), &router->environment_,
+                                         router->intake_.get());
+  router->model_service_ = NewModelService(router->callers_.get(), router->model_.get(), router->parser_.get(),
+                                           router->registry_.get(), router->intake_.get());
   router->cluster_service_ = NewClusterService(router->registry_.get());
-  router->registry_service_ = NewRegistryService(router->registry_.get());
+  router->registry_service_ = NewRegistryService(router->registry_.get(), router->member_.get());
 
   KEDGE_ASSIGN_OR_RETURN(router->server_,
                          RpcServer::Start({
                              .listen = options.listen,
-                             .services = {router->inference_service_->service(), router->model_service_.get(),
-                                          router->cluster_service_.get(), router->registry_service_.get()},
+                             .services = {router->inference_service_->service(), router->model_service_.get()},
                              .health_services = {kInferenceServiceName},
+                             .credentials = client_door,
                          }));
+  KEDGE_ASSIGN_OR_RETURN(
+      router->cluster_server_,
+      RpcServer::Start({.listen = options.cluster_listen,
+                        .services = {router->cluster_service_.get(), router->registry_service_.get()},
+                        .credentials = router->member_ == nullptr ? nullptr : router->member_->ServerCredentials()}));
   router->health_thread_ = std::thread([router = router.get()] { router->WatchHealth(); });
   return router;
 }
 
 Router::~Router() {
-  if (server_ == nullptr) return;  // Start failed
+  if (cluster_server_ == nullptr) return;  // Start failed
   if (!stop_health_.HasBeenNotified()) stop_health_.Notify();
   if (health_thread_.joinable()) health_thread_.join();
   server_->Shutdown(absl::ZeroDuration());
   server_.reset();
+  cluster_server_.reset();
   registry_service_.reset();
   cluster_service_.reset();
   model_service_.reset();

@@ -14,6 +14,8 @@
 #include "common/rpc/server.h"
 #include "router/answer_rounds.h"
 #include "router/audit.h"
+#include "common/tls/membership.h"
+#include "router/callers.h"
 #include "router/decode_caller_grpc.h"
 #include "router/inference_service.h"
 #include "router/node_asker_grpc.h"
@@ -26,7 +28,13 @@ namespace kedge {
 inline constexpr char kInferenceServiceName[] = "kedge.inference.v1.InferenceService";
 
 struct RouterOptions {
-  std::string listen = "127.0.0.1:50051";
+  std::string listen = "127.0.0.1:50051";          // for clients
+  std::string cluster_listen = "127.0.0.1:50050";  // for nodes, and for who looks after them
+  std::shared_ptr<const Membership> member;        // null: the cluster is on the loopback
+  // PEM files of the listener for clients; empty: it is plain.
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string keys_file;      // of tenants (Callers); empty: everybody may ask
   // GGUF. Metadata are used, and all of it is hashed: nodes must have the very same file.
   std::string model_path;
   std::string adapter_path;   // GGUF, a LoRA adapter for it, likewise; empty: none
@@ -50,6 +58,8 @@ class Router {
   ~Router();
 
   const std::string& address() const { return server_->address(); }
+  // Of the listener for nodes.
+  const std::string& cluster_address() const { return cluster_server_->address(); }
   const RouterModel& model() const { return *model_; }
 
   // Orderly end: health says so, new requests are refused, live ones get `timeout`, then they end with
@@ -60,7 +70,9 @@ class Router {
   Router() = default;
   void WatchHealth();
 
+  std::shared_ptr<const Membership> member_;
   RealClock clock_;
+  std::unique_ptr<Callers> callers_;
   std::unique_ptr<const RouterModel> model_;
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
@@ -77,6 +89,7 @@ class Router {
   std::unique_ptr<grpc::Service> cluster_service_;
   std::unique_ptr<grpc::Service> registry_service_;
   std::unique_ptr<RpcServer> server_;
+  std::unique_ptr<RpcServer> cluster_server_;
   absl::Notification stop_health_;
   std::thread health_thread_;
 };

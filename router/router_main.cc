@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
 #include "common/base/version.h"
 #include "common/kernels/row_shape.h"
@@ -17,6 +18,7 @@
 #include "common/rpc/flags.h"
 #include "common/rpc/log.h"
 #include "common/rpc/signals.h"
+#include "common/tls/membership.h"
 #include "router/router.h"
 #include "spdlog/spdlog.h"
 
@@ -39,14 +41,32 @@ int main(int argc, char** argv) {
   double answer_period = absl::ToDoubleSeconds(options.answer_period);
   bool die_with_parent = false;
   int announce_file = -1;
+  std::string tls_directory;
   CLI::App app{
       "Kedge's router: takes requests from clients, and places them on prefill and decode nodes that register "
       "with it.",
       "kedge-router"};
   app.set_version_flag("--version", std::string("kedge-router ") + kedge::kVersion);
-  app.add_option("--listen", options.listen, "HOST:PORT for clients and nodes; port 0 takes a free one")
+  app.add_option("--listen", options.listen, "HOST:PORT for clients; port 0 takes a free one")
       ->check(kedge::ListenAddress())
       ->capture_default_str();
+  app.add_option("--cluster-listen", options.cluster_listen,
+                 "HOST:PORT for nodes to register at, and for `kedge nodes`; loopback, or with --tls-dir")
+      ->check(kedge::ListenAddress())
+      ->capture_default_str();
+  CLI::Option* const certificate =
+      app.add_option("--tls-cert", options.tls_certificate,
+                     "certificate chain that clients check, PEM; read again when it changes (default: none, plain)")
+          ->type_name(kedge::kFileType);
+  CLI::Option* const key =
+      app.add_option("--tls-key", options.tls_key, "its private key, PEM")->type_name(kedge::kFileType);
+  certificate->needs(key);
+  key->needs(certificate);
+  app.add_option("--keys", options.keys_file,
+                 "file of tenants' keys, lines TENANT SHA-256 as `kedge key` prints them; read again when it changes. "
+                 "Clients must send one of the keys (default: none, everybody may ask)")
+      ->type_name(kedge::kFileType);
+  app.add_option("--tls-dir", tls_directory, kedge::kTlsDirectoryHelp)->type_name(kedge::kFileType);
   app.add_option("--model", options.model_path,
                  "GGUF file, the very same as the nodes'; the router uses its metadata and vocabulary")
       ->required()
@@ -86,7 +106,8 @@ int main(int argc, char** argv) {
   app.add_option("--log-level", log_level, kedge::kLogLevels)->capture_default_str();
   app.add_flag("--die-with-parent", die_with_parent, "end when the process that started this one ends");
   app.add_option("--announce-fd", announce_file,
-                 "open file, by number, that gets the line HOST:PORT once this listens (default: none)")
+                 "open file, by number, that gets a line once this listens: HOST:PORT for clients, a space, HOST:PORT "
+                 "for nodes (default: none)")
       ->check(kedge::WholeNumber(0, INT_MAX));
   try {
     app.parse(argc, argv);
@@ -109,6 +130,14 @@ int main(int argc, char** argv) {
 
   options.request_memory = request_memory_mib << 20;
   options.answer_period = absl::Seconds(answer_period);
+  if (!tls_directory.empty()) {
+    auto member = kedge::Membership::Load(tls_directory);
+    if (!member.ok()) {
+      spdlog::error("--tls-dir: {}", std::string(member.status().message()));
+      return 2;
+    }
+    options.member = *std::move(member);
+  }
   auto router = kedge::Router::Start(options);
   if (!router.ok()) {
     const std::string message(router.status().message());
@@ -121,12 +150,20 @@ int main(int argc, char** argv) {
   if ((*router)->model().chat_template == nullptr) {
     spdlog::warn("messages are refused: {}", std::string((*router)->model().chat_template_status.message()));
   }
-  spdlog::info("listening {}", (*router)->address());
+  spdlog::info("listening {}, for nodes {}", (*router)->address(), (*router)->cluster_address());
   if (announce_file >= 0) {
-    if (const absl::Status status = kedge::Announce(announce_file, (*router)->address()); !status.ok()) {
+    if (const absl::Status status = kedge::Announce(
+            announce_file, (*router)->address() + " " + (*router)->cluster_address()); !status.ok()) {
       spdlog::error("{}", std::string(status.message()));
       return 2;
     }
+  }
+  const absl::StatusOr<kedge::HostPort> listen = kedge::ParseHostPort(options.listen);
+  const bool is_open = options.tls_certificate.empty() || options.keys_file.empty();
+  if (listen.ok() && !kedge::IsLoopback(listen->host) && is_open) {
+    spdlog::warn("other machines reach {}{}{}: keep it behind something that does", (*router)->address(),
+                 options.tls_certificate.empty() ? ", which does not encrypt (--tls-cert)" : "",
+                 options.keys_file.empty() ? ", which asks nobody for a key (--keys)" : "");
   }
   const int signal = signals.Wait();
   spdlog::info("signal {}: draining", signal);

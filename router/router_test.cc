@@ -84,10 +84,13 @@ class FakeDecodeNode : public node::v1::DecodeService::Service {
 
   FakeDecodeNode(std::string id, const std::string& router, Script script, const std::string& known_answer = "right")
       : id_(std::move(id)), script_(std::move(script)), known_answer_(known_answer) {
-    auto server = RpcServer::Start(
-        {.listen = "127.0.0.1:0", .services = {this, &known_answer_}, .max_receive_bytes = 64 << 20});
+    auto server = RpcServer::Start({.listen = "127.0.0.1:0",
+                                    .services = {this, &known_answer_},
+                                    .health_services = {kDecodeServiceName},
+                                    .max_receive_bytes = 64 << 20});
     EXPECT_TRUE(server.ok()) << server.status();
     server_ = *std::move(server);
+    server_->SetServing(kDecodeServiceName, true);
     RegistrarOptions options;
     options.routers = {router};
     options.info.set_protocol_version(kProtocolVersion);
@@ -146,15 +149,16 @@ class RouterTest : public testing::Test {
   RouterTest() {
     const std::string path = testing::TempDir() + "/router_test.gguf";
     EXPECT_TRUE(WriteTinyModel({}, path).ok());
-    auto router = Router::Start({.listen = "127.0.0.1:0", .model_path = path});
+    auto router = Router::Start({.listen = "127.0.0.1:0", .cluster_listen = "127.0.0.1:0", .model_path = path});
     EXPECT_TRUE(router.ok()) << router.status();
     router_ = *std::move(router);
     channel_ = NewChannel(router_->address());
+    cluster_channel_ = NewChannel(router_->cluster_address());
     stub_ = inference::v1::InferenceService::NewStub(channel_);
   }
 
   void AwaitReady(size_t nodes) {
-    auto cluster = inference::v1::ClusterService::NewStub(channel_);
+    auto cluster = inference::v1::ClusterService::NewStub(cluster_channel_);
     EXPECT_TRUE(Await([&] {
       grpc::ClientContext context;
       inference::v1::ListNodesResponse response;
@@ -163,6 +167,33 @@ class RouterTest : public testing::Test {
                                                [](const auto& node) { return node.ready(); })) == nodes;
     }));
   }
+
+  // A node that fits the cluster of this test, were it there.
+  static node::v1::NodeInfo Stranger(const std::string& address) {
+    node::v1::NodeInfo info;
+    info.set_protocol_version(kProtocolVersion);
+    info.set_node_id("d2");
+    info.set_role(node::v1::ROLE_DECODE);
+    info.set_address(address);
+    info.set_fingerprint("print");
+    info.set_numerics_class("cpu");
+    info.set_kv_type("f16");
+    info.set_row_bytes(100);
+    return info;
+  }
+  // How a registration ends that says no more than this: OK once it was taken in.
+  static grpc::Status RegisterAt(const std::shared_ptr<grpc::Channel>& channel, const node::v1::NodeInfo& info) {
+    auto registry = node::v1::RegistryService::NewStub(channel);
+    grpc::ClientContext context;
+    auto stream = registry->Register(&context);
+    node::v1::RegisterRequest request;
+    *request.mutable_info() = info;
+    stream->Write(request);
+    node::v1::RegisterResponse response;
+    if (stream->Read(&response)) stream->WritesDone();
+    return stream->Finish();
+  }
+  grpc::Status Register(const node::v1::NodeInfo& info) const { return RegisterAt(cluster_channel_, info); }
 
   std::vector<uint32_t> Ids(const std::string& text) const { return *router_->model().tokenizer->Encode(text); }
 
@@ -225,11 +256,12 @@ class RouterTest : public testing::Test {
 
   std::unique_ptr<Router> router_;
   std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<grpc::Channel> cluster_channel_;
   std::unique_ptr<inference::v1::InferenceService::Stub> stub_;
 };
 
 TEST_F(RouterTest, StreamsTextAndNamesTheRequestAndTheNodes) {
-  FakeDecodeNode node("d1", router_->address(), Answer());
+  FakeDecodeNode node("d1", router_->cluster_address(), Answer());
   AwaitReady(1);
   grpc::ClientContext context;
   context.AddMetadata("x-request-id", "mine");
@@ -253,7 +285,7 @@ TEST_F(RouterTest, StreamsTextAndNamesTheRequestAndTheNodes) {
 }
 
 TEST_F(RouterTest, GeneratesWholeAnswersWithSeveralCompletions) {
-  FakeDecodeNode node("d1", router_->address(), Answer());
+  FakeDecodeNode node("d1", router_->cluster_address(), Answer());
   AwaitReady(1);
   grpc::ClientContext context;
   GenerateRequest request = Request();
@@ -282,7 +314,8 @@ TEST_F(RouterTest, GoesOnWhenADecodeNodeDiesInTheMiddleOfAnAnswer) {
   const std::vector<uint32_t> answer = Ids("one two three");
   std::atomic<bool> sent{false};
   // Sends two tokens, then hangs until it is killed.
-  FakeDecodeNode first("d1", router_->address(), [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
+  FakeDecodeNode first("d1", router_->cluster_address(),
+                       [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
     DecodeResponse message;
     message.add_tokens()->set_id(answer[0]);
     message.add_tokens()->set_id(answer[1]);
@@ -291,7 +324,7 @@ TEST_F(RouterTest, GoesOnWhenADecodeNodeDiesInTheMiddleOfAnAnswer) {
     WaitForCancel(context);
     return grpc::Status(StatusCode::CANCELLED, "");
   });
-  FakeDecodeNode second("d2", router_->address(), Answer());
+  FakeDecodeNode second("d2", router_->cluster_address(), Answer());
   AwaitReady(2);
   grpc::ClientContext context;
   std::string text;
@@ -309,7 +342,7 @@ TEST_F(RouterTest, GoesOnWhenADecodeNodeDiesInTheMiddleOfAnAnswer) {
 }
 
 TEST_F(RouterTest, LossOfTheOnlyNodeIsUnavailable) {
-  FakeDecodeNode node("d1", router_->address(), [](const DecodeRequest&, grpc::ServerContext*, auto*) {
+  FakeDecodeNode node("d1", router_->cluster_address(), [](const DecodeRequest&, grpc::ServerContext*, auto*) {
     return grpc::Status(StatusCode::UNAVAILABLE, "draining");
   });
   AwaitReady(1);
@@ -321,7 +354,8 @@ TEST_F(RouterTest, LossOfTheOnlyNodeIsUnavailable) {
 }
 
 TEST_F(RouterTest, CancellationReachesTheNode) {
-  FakeDecodeNode node("d1", router_->address(), [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
+  FakeDecodeNode node("d1", router_->cluster_address(),
+                       [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
     DecodeResponse message;
     message.add_tokens()->set_id(20);
     writer->Write(message);
@@ -341,7 +375,8 @@ TEST_F(RouterTest, CancellationReachesTheNode) {
 }
 
 TEST_F(RouterTest, StopStringEndsTheNodesCall) {
-  FakeDecodeNode node("d1", router_->address(), [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
+  FakeDecodeNode node("d1", router_->cluster_address(),
+                       [&](const DecodeRequest&, grpc::ServerContext* context, auto* writer) {
     DecodeResponse message;
     for (const uint32_t id : Ids("one two")) message.add_tokens()->set_id(id);
     writer->Write(message);
@@ -361,7 +396,7 @@ TEST_F(RouterTest, StopStringEndsTheNodesCall) {
 
 TEST_F(RouterTest, DeadlineTravelsToTheNode) {
   std::atomic<int64_t> left_ms{-1};
-  FakeDecodeNode node("d1", router_->address(), [&](const DecodeRequest&, grpc::ServerContext* context, auto*) {
+  FakeDecodeNode node("d1", router_->cluster_address(), [&](const DecodeRequest&, grpc::ServerContext* context, auto*) {
     left_ms = absl::ToInt64Milliseconds(absl::FromChrono(context->deadline()) - absl::Now());
     WaitForCancel(context);
     return grpc::Status::OK;
@@ -389,7 +424,7 @@ TEST_F(RouterTest, WaitsForANodeAndThenIsUnavailable) {
 }
 
 TEST_F(RouterTest, AnswersBadInputWithAStatusAndGoesOn) {
-  FakeDecodeNode node("d1", router_->address(), Answer());
+  FakeDecodeNode node("d1", router_->cluster_address(), Answer());
   AwaitReady(1);
   const auto expect = [&](const GenerateRequest& request, StatusCode code, const std::string& begin) {
     grpc::ClientContext stream_context;
@@ -447,12 +482,12 @@ TEST_F(RouterTest, AnswersBadInputWithAStatusAndGoesOn) {
 }
 
 TEST_F(RouterTest, ShowsNodesAndModel) {
-  FakeDecodeNode node("d1", router_->address(), Answer());
+  FakeDecodeNode node("d1", router_->cluster_address(), Answer());
   AwaitReady(1);
   {
     grpc::ClientContext context;
     inference::v1::ListNodesResponse response;
-    ASSERT_TRUE(inference::v1::ClusterService::NewStub(channel_)->ListNodes(&context, {}, &response).ok());
+    ASSERT_TRUE(inference::v1::ClusterService::NewStub(cluster_channel_)->ListNodes(&context, {}, &response).ok());
     EXPECT_EQ(response.nodes(0).node_id(), "d1");
     EXPECT_EQ(response.nodes(0).role(), inference::v1::NODE_ROLE_DECODE);
     EXPECT_TRUE(response.nodes(0).ready());
@@ -519,40 +554,29 @@ TEST_F(RouterTest, HealthFollowsTheDecodeNodes) {
   EXPECT_TRUE(serving(""));
   EXPECT_FALSE(serving(kInferenceServiceName));
   {
-    FakeDecodeNode node("d1", router_->address(), Answer());
+    FakeDecodeNode node("d1", router_->cluster_address(), Answer());
     EXPECT_TRUE(Await([&] { return serving(kInferenceServiceName); }));
   }
   EXPECT_TRUE(Await([&] { return !serving(kInferenceServiceName); }));
 }
 
 TEST_F(RouterTest, RefusesANodeOfAnotherModelAndNamesTheSetting) {
-  auto registry = node::v1::RegistryService::NewStub(channel_);
-  grpc::ClientContext context;
-  auto stream = registry->Register(&context);
-  node::v1::RegisterRequest request;
-  node::v1::NodeInfo* info = request.mutable_info();
-  info->set_protocol_version(kProtocolVersion);
-  info->set_node_id("d2");
-  info->set_role(node::v1::ROLE_DECODE);
-  info->set_address("x:1");
-  info->set_fingerprint("another");
-  info->set_numerics_class("cpu");
-  info->set_kv_type("f16");
-  ASSERT_TRUE(stream->Write(request));
-  node::v1::RegisterResponse response;
-  EXPECT_FALSE(stream->Read(&response));
-  const grpc::Status status = stream->Finish();
+  FakeDecodeNode node("d1", router_->cluster_address(), Answer());
+  AwaitReady(1);
+  node::v1::NodeInfo info = Stranger("127.0.0.1:1");
+  info.set_fingerprint("another");
+  const grpc::Status status = Register(info);
   EXPECT_EQ(status.error_code(), StatusCode::FAILED_PRECONDITION);
   EXPECT_EQ(status.error_message(),
             "fingerprint of model and adapter: the node's is another, the cluster's is " + Fingerprint());
 }
 
 TEST_F(RouterTest, ANodeThatComputesSomethingElseIsNotUsed) {
-  FakeDecodeNode first("d1", router_->address(), Answer());
-  FakeDecodeNode second("d2", router_->address(), Answer());
+  FakeDecodeNode first("d1", router_->cluster_address(), Answer());
+  FakeDecodeNode second("d2", router_->cluster_address(), Answer());
   AwaitReady(2);
-  FakeDecodeNode odd("d3", router_->address(), Answer(), "wrong");
-  auto cluster = inference::v1::ClusterService::NewStub(channel_);
+  FakeDecodeNode odd("d3", router_->cluster_address(), Answer(), "wrong");
+  auto cluster = inference::v1::ClusterService::NewStub(cluster_channel_);
   EXPECT_TRUE(Await([&] {
     grpc::ClientContext context;
     inference::v1::ListNodesResponse response;
@@ -563,9 +587,58 @@ TEST_F(RouterTest, ANodeThatComputesSomethingElseIsNotUsed) {
   AwaitReady(2);
 }
 
+TEST_F(RouterTest, RefusesAddressesThatItCannotTrust) {
+  for (const char* address : {"10.0.0.1:1", "unix:/run/socket", "unix:1", "dns:///127.0.0.1:1", "x"}) {
+    const grpc::Status status = Register(Stranger(address));
+    EXPECT_EQ(status.error_code(), StatusCode::INVALID_ARGUMENT) << address;
+    EXPECT_EQ(status.error_message().find("address: "), 0u) << status.error_message();
+  }
+}
+
+TEST_F(RouterTest, CallsANodeBackBeforeItCounts) {
+  // Nobody there; another server; a node of another role; a node that is not ready yet.
+  EXPECT_EQ(Register(Stranger("127.0.0.1:1")).error_code(), StatusCode::UNAVAILABLE);
+  const grpc::Status own = Register(Stranger(router_->address()));
+  EXPECT_EQ(own.error_code(), StatusCode::UNAVAILABLE);
+  EXPECT_NE(own.error_message().find("called back at " + router_->address()), std::string::npos) << own.error_message();
+  node::v1::DecodeService::Service service;
+  const auto server = RpcServer::Start({.listen = "127.0.0.1:0",
+                                        .services = {&service},
+                                        .health_services = {kDecodeServiceName}})
+                          .value();
+  node::v1::NodeInfo info = Stranger(server->address());
+  EXPECT_NE(Register(info).error_message().find("does not serve"), std::string::npos);
+  server->SetServing(kDecodeServiceName, true);
+  info.set_role(node::v1::ROLE_PREFILL);
+  EXPECT_EQ(Register(info).error_code(), StatusCode::UNAVAILABLE);
+  info.set_role(node::v1::ROLE_DECODE);
+  EXPECT_TRUE(Register(info).ok());
+}
+
+TEST_F(RouterTest, ClientsHaveNoDoorToTheCluster) {
+  grpc::ClientContext listing;
+  inference::v1::ListNodesResponse response;
+  EXPECT_EQ(inference::v1::ClusterService::NewStub(channel_)->ListNodes(&listing, {}, &response).error_code(),
+            StatusCode::UNIMPLEMENTED);
+  EXPECT_EQ(RegisterAt(channel_, Stranger("127.0.0.1:1")).error_code(), StatusCode::UNIMPLEMENTED);
+  grpc::ClientContext generating;
+  GenerateResponse answer;
+  EXPECT_EQ(inference::v1::InferenceService::NewStub(cluster_channel_)->Generate(&generating, {}, &answer).error_code(),
+            StatusCode::UNIMPLEMENTED);
+}
+
+TEST(RouterStartTest, TheClusterListenerIsLoopbackOrHasCertificates) {
+  const std::string path = testing::TempDir() + "/router_start_test.gguf";
+  ASSERT_TRUE(WriteTinyModel({}, path).ok());
+  const absl::Status status =
+      Router::Start({.listen = "127.0.0.1:0", .cluster_listen = "0.0.0.0:0", .model_path = path}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(status.message().find("--cluster-listen: 0.0.0.0:0 can be reached from outside"), 0u) << status;
+}
+
 TEST_F(RouterTest, DrainLetsLiveRequestsEndAndRefusesNewOnes) {
   std::atomic<bool> go{false};
-  FakeDecodeNode node("d1", router_->address(),
+  FakeDecodeNode node("d1", router_->cluster_address(),
                       [&](const DecodeRequest& request, grpc::ServerContext* context, auto* writer) {
                         Await([&] { return go.load(); });
                         return Answer()(request, context, writer);
@@ -594,7 +667,7 @@ TEST_F(RouterTest, DrainLetsLiveRequestsEndAndRefusesNewOnes) {
 
 TEST_F(RouterTest, DrainEndsWhatTakesLongerAndSaysWhy) {
   std::atomic<bool> go{false};
-  FakeDecodeNode node("d1", router_->address(),
+  FakeDecodeNode node("d1", router_->cluster_address(),
                       [&](const DecodeRequest& request, grpc::ServerContext* context, auto* writer) {
                         Await([&] { return go.load(); });
                         return Answer()(request, context, writer);
@@ -702,8 +775,8 @@ TEST_F(RouterTest, RefusesWhatDoesNotFitTheMemoryForRequests) {
 }
 
 TEST_F(RouterTest, ManyClientsAtOnceGetWholeAnswers) {
-  FakeDecodeNode first("d1", router_->address(), Answer());
-  FakeDecodeNode second("d2", router_->address(), Answer());
+  FakeDecodeNode first("d1", router_->cluster_address(), Answer());
+  FakeDecodeNode second("d2", router_->cluster_address(), Answer());
   AwaitReady(2);
   std::vector<std::thread> clients;
   std::atomic<int> good{0};

@@ -508,7 +508,8 @@ class FaultTest(unittest.TestCase):
         with running() as c:
             port = c.address.rsplit(":", 1)[1]
             c.router.end(signal.SIGKILL)
-            c.router = Process("router", "--listen", f"127.0.0.1:{port}", "--model", MODEL)
+            c.router = Process("router", "--listen", f"127.0.0.1:{port}", "--cluster-listen",
+                               c.cluster_address, "--model", MODEL)
             c.router.address()
             wait_for(lambda: self.ready(c) == 2, "the nodes to come back", 15)
             self.assertEqual(len(stream(c, request(ids=[20, 21, 22]))[0]), 24)

@@ -19,19 +19,20 @@ ALLOWED = {
     "common/tokenizer": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/jinja",
                          "common/model/gguf.h"},
     "common/engine": {"common/base", "common/anchor", "common/kv", "common/kernels/step.h", "common/model/sampler.h"},
+    "common/tls": {"common/base"},
     "common/rpc": {"common/base", "common/anchor/content.h", "common/anchor/ranges.h", "common/engine/node_stats.h",
-                   "common/model/sampler.h"},
+                   "common/model/sampler.h", "common/tls"},
     "common/transfer": {"common/base", "common/anchor/chain.h", "common/anchor/content.h", "common/anchor/ranges.h",
-                        "common/anchor/segment.h", "common/rpc"},
+                        "common/anchor/segment.h", "common/rpc", "common/tls"},
     "common/node": {"common/base", "common/anchor", "common/engine/node_stats.h", "common/kernels", "common/model",
-                    "common/rpc", "common/tokenizer"},
+                    "common/rpc", "common/tls", "common/tokenizer"},
     "common/testing": {"common/base", "common/kernels/dequantize.h", "common/kernels/tensor_type.h"},
     "prefill": {"common/base", "common/engine", "common/kernels/step.h", "common/kv", "common/node", "common/rpc",
                 "common/transfer"},
     "decode": {"common/base", "common/anchor/tracker.h", "common/engine", "common/kernels/step.h", "common/kv",
-               "common/model/sampler.h", "common/node", "common/rpc", "common/transfer"},
+               "common/model/sampler.h", "common/node", "common/rpc", "common/tls", "common/transfer"},
     "router": {"common/base", "common/anchor/policy.h", "common/anchor/ranges.h", "common/model/config.h", "common/model/model_files.h",
-               "common/rpc", "common/tokenizer", "common/kernels/row_shape.h"},
+               "common/rpc", "common/tokenizer", "common/kernels/row_shape.h", "common/tls"},
     "eval": {"common/base", "common/anchor", "common/engine", "common/kernels/head_ref.h",
              "common/kernels/number_format.h", "common/kernels/row_shape.h", "common/kernels/step.h", "common/kv",
              "common/tokenizer"},
@@ -39,10 +40,10 @@ ALLOWED = {
               "common/model/gguf.h", "common/tokenizer"},
     "cli": {"bench", "eval", "common/base", "common/anchor", "common/engine", "common/kernels/create_ops.h",
             "common/kernels/device_report.h", "common/kernels/row_shape.h", "common/kernels/tensor_type.h", "common/model",
-            "common/node", "common/rpc", "common/tokenizer"},
+            "common/node", "common/rpc", "common/tls", "common/tokenizer"},
 }
 # Only these see gRPC or protos below the services.
-GRPC_ROOMS = {"common/rpc", "common/transfer", "common/node", "prefill", "decode", "router", "cli"}
+GRPC_ROOMS = {"common/rpc", "common/tls", "common/transfer", "common/node", "prefill", "decode", "router", "cli"}
 
 
 def room_of(path):

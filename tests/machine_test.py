@@ -171,7 +171,7 @@ class AddressTest(unittest.TestCase):
     def test_ipv6_keeps_its_brackets(self):
         with running(prefill=0, decode=0) as c:
             c.nodes["decode"].append(Process("decode", "--listen", "[::1]:0", "--advertise", "[::1]:0", "--router",
-                                             c.address, "--model", MODEL, "--kv-memory", "64"))
+                                             c.cluster_address, "--model", MODEL, "--kv-memory", "64"))
             wait_for(lambda: sum(node.ready for node in c.list()) == 1, "the node")
             self.assertRegex(c.list()[0].address, r"^\[::1\]:[1-9][0-9]*$")
             self.assertEqual(len(stream(c, request(ids=[30, 31]))[0]), 24)

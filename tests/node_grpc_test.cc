@@ -64,7 +64,7 @@ class DecodeServer {
                  .salience_heads = SimulatedHeads(),
                  .silence_limit = absl::Milliseconds(500)},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
-        service_(&loop_, &engine_, device_.numerics_class(), device_.row_shape().row_bytes()) {
+        service_(&loop_, &engine_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {
       const bool busy = engine_.Turn();
@@ -85,7 +85,7 @@ class DecodeServer {
   RealClock clock_;
   EventLoop loop_{absl::Milliseconds(5)};
   HashDevice device_;
-  GrpcStateSource source_;
+  GrpcStateSource source_{nullptr};
   DecodeEngine engine_;
   DecodeServiceImpl service_;
   std::unique_ptr<RpcServer> server_;
@@ -114,7 +114,8 @@ Fetched Fetch(StateSource& source, const std::string& address, const Content& co
               absl::Time deadline = absl::InfiniteFuture()) {
   Fetched fetched;
   fetched.call =
-      source.Fetch(address, {.request_id = "r", .content = content, .fingerprint = "model", .kv_type = "f32"}, deadline,
+      source.Fetch({"node", address},
+                   {.request_id = "r", .content = content, .fingerprint = "model", .kv_type = "f32"}, deadline,
                    [ended = fetched.ended, events = fetched.events](StateEvent event) {
                      const bool last = std::holds_alternative<StateEnded>(event.event);
                      events->push_back(std::move(event));
@@ -129,7 +130,7 @@ Content FullContent(uint32_t tokens) {
 
 TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
   PrefillServer server;
-  GrpcStateSource source;
+  GrpcStateSource source(nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(1000));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok()) << fetched.status();
@@ -141,7 +142,7 @@ TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
 
 TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
   PrefillServer server;
-  GrpcStateSource source;
+  GrpcStateSource source(nullptr);
   Fetched fetched = Fetch(source, server.address(), FullContent(3000));
   EXPECT_TRUE(Eventually([&] { return server.reserved_rows > 0; }));
   fetched.call.reset();
@@ -151,7 +152,7 @@ TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
 
 TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
   PrefillServer server, stranger("other");
-  GrpcStateSource source;
+  GrpcStateSource source(nullptr);
   Content content = FullContent(10);
   content.ids[4] = 1000;
   const Fetched bad_id = Fetch(source, server.address(), content);
@@ -169,7 +170,7 @@ TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
 TEST(NodeGrpcTest, DeadlinePasses) {
   PrefillServer server;
   server.paused = true;
-  GrpcStateSource source;
+  GrpcStateSource source(nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(500), absl::Now() + absl::Milliseconds(200));
   fetched.ended->WaitForNotification();
   EXPECT_EQ(fetched.status().code(), absl::StatusCode::kDeadlineExceeded);
@@ -196,7 +197,7 @@ TEST(NodeGrpcTest, GarbageIsAStatusAndTheServerGoesOn) {
     reactor.done.WaitForNotification();
     EXPECT_FALSE(reactor.status.ok());
   }
-  GrpcStateSource source;
+  GrpcStateSource source(nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(10));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok());

@@ -50,12 +50,16 @@ class Process:
     def log(self):
         return read(self.log_path)
 
-    def address(self):
+    def address(self, pattern=r"listening ([^\s,]+)"):
         def find():
-            match = re.search(r"listening ([^\s,]+)", self.log())
+            match = re.search(pattern, self.log())
             assert match or self.process.poll() is None, self.log()
             return match and match.group(1)
         return wait_for(find, "listening")
+
+    def cluster_address(self):
+        """Of a router: where it listens for nodes."""
+        return self.address(r"for nodes (\S+)")
 
     def end(self, sig=signal.SIGTERM):
         if self.process.poll() is None:
@@ -71,9 +75,10 @@ class Cluster:
                  router_flags=()):
         """`flags`: of every program; `node_flags`: of nodes alone; `router_flags`: of the router alone."""
         self.kv_memory = kv_memory
-        self.router = Process("router", "--listen", "127.0.0.1:0", "--model", model, "--policy", policy, *flags,
-                              *router_flags)
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--model",
+                              model, "--policy", policy, *flags, *router_flags)
         self.address = self.router.address()
+        self.cluster_address = self.router.cluster_address()
         self.nodes = {"prefill": [], "decode": []}
         for role, count in (("prefill", prefill), ("decode", decode)):
             for _ in range(count):
@@ -81,12 +86,13 @@ class Cluster:
         self.channel = grpc.insecure_channel(self.address)
         self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)
         self.models = model_pb2_grpc.ModelServiceStub(self.channel)
-        self.cluster = cluster_pb2_grpc.ClusterServiceStub(self.channel)
+        self.cluster_channel = grpc.insecure_channel(self.cluster_address)
+        self.cluster = cluster_pb2_grpc.ClusterServiceStub(self.cluster_channel)
         wait_for(lambda: sum(node.ready for node in self.list()) == prefill + decode, "all nodes ready")
 
     def add(self, role, *flags, model=MODEL):
-        node = Process(role, "--listen", "127.0.0.1:0", "--router", self.address, "--model", model, "--threads", "1",
-                       "--kv-memory", self.kv_memory, *flags)
+        node = Process(role, "--listen", "127.0.0.1:0", "--router", self.cluster_address, "--model", model,
+                       "--threads", "1", "--kv-memory", self.kv_memory, *flags)
         self.nodes[role].append(node)
         return node
 
@@ -98,6 +104,7 @@ class Cluster:
 
     def close(self):
         self.channel.close()
+        self.cluster_channel.close()
         for node in self.nodes["prefill"] + self.nodes["decode"] + [self.router]:
             node.end()
 

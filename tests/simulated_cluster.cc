@@ -78,8 +78,9 @@ class SimulatedCluster::Source : public StateSource {
  public:
   explicit Source(SimulatedCluster* cluster) : cluster_(cluster) {}
 
-  std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time,
+  std::unique_ptr<StateCall> Fetch(const PrefillCandidate& candidate, const StateRequest& request, absl::Time,
                                    OnEvent on_event) override {
+    const std::string& address = candidate.address;
     auto link = std::make_shared<Link>();
     link->on_event = std::move(on_event);
     link->silent = cluster_->Odds(cluster_->options_.faults.silence);

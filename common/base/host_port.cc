@@ -94,6 +94,13 @@ bool IsWildcard(absl::string_view host) {
   return IsIpv6(host, &v6) && IN6_IS_ADDR_UNSPECIFIED(&v6);
 }
 
+bool IsLoopback(absl::string_view host) {
+  in_addr v4;
+  in6_addr v6;
+  if (inet_pton(AF_INET, std::string(host).c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == IN_LOOPBACKNET;
+  return host == "localhost" || (IsIpv6(host, &v6) && IN6_IS_ADDR_LOOPBACK(&v6));
+}
+
 absl::StatusOr<HostPort> ParseReachable(absl::string_view text) {
   absl::StatusOr<HostPort> address = ParseHostPort(text);
   if (address.ok() && address->port == 0) return Malformed(text, "nobody listens on port 0");

@@ -28,6 +28,9 @@ absl::StatusOr<std::string> ParseHost(absl::string_view text);
 // spelling.
 bool IsWildcard(absl::string_view host);
 
+// Whether only this machine reaches a listener at this host, as ParseHostPort gives it: 127.0.0.0/8, ::1, localhost.
+bool IsLoopback(absl::string_view host);
+
 // Where others reach a server: like ParseHostPort, but port 0, which a listener replaces, is none.
 absl::StatusOr<HostPort> ParseReachable(absl::string_view text);
 // Several of these with commas between them, as JoinHostPort spells them.

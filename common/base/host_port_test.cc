@@ -84,6 +84,15 @@ TEST(HostPortTest, KnowsTheWildcardsInAnySpelling) {
   for (const char* host : {"127.0.0.1", "::1", "localhost", ""}) EXPECT_FALSE(IsWildcard(host)) << host;
 }
 
+TEST(HostPortTest, KnowsWhatOnlyThisMachineReaches) {
+  for (const char* host : {"127.0.0.1", "127.1.2.3", "::1", "0:0::1", "localhost"}) {
+    EXPECT_TRUE(IsLoopback(host)) << host;
+  }
+  for (const char* host : {"0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "example.org", "127.0.0.1.example.org", ""}) {
+    EXPECT_FALSE(IsLoopback(host)) << host;
+  }
+}
+
 TEST(HostPortTest, NobodyReachesPortZero) {
   EXPECT_TRUE(ParseReachable("a:1").ok());
   EXPECT_THAT(std::string(ParseReachable("a:0").status().message()), HasSubstr("port 0"));

@@ -13,6 +13,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/synchronization/mutex.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
@@ -32,6 +33,7 @@
 #include "common/rpc/registrar.h"
 #include "common/rpc/server.h"
 #include "common/rpc/signals.h"
+#include "common/tls/membership.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -45,6 +47,7 @@ struct Flags {
   std::string routers;
   std::string advertise;
   std::string node_id;
+  std::string tls_directory;
   std::string model;
   std::string adapter;
   std::string policy;
@@ -62,14 +65,17 @@ void AddFlags(CLI::App* app, Flags* flags) {
   app->add_option("--listen", flags->listen, "HOST:PORT to serve on; port 0 takes a free one")
       ->check(ListenAddress())
       ->capture_default_str();
-  app->add_option("--router", flags->routers, "HOST:PORT[,HOST:PORT...] of the routers to register with")
+  app->add_option("--router", flags->routers,
+                  "HOST:PORT[,HOST:PORT...] of the routers to register with: their --cluster-listen")
       ->check(ReachableAddresses());
   app->add_option(
          "--advertise", flags->advertise,
          "HOST:PORT where others reach this node (default: --listen, or this host's name where that is 0.0.0.0 or ::; "
          "port 0: the real one)")
       ->check(ListenAddress());
-  app->add_option("--node-id", flags->node_id, "unique name in the cluster (default: role and address)");
+  app->add_option("--node-id", flags->node_id,
+                  "unique name in the cluster (default: the first name of its certificate, or role and address)");
+  app->add_option("--tls-dir", flags->tls_directory, kTlsDirectoryHelp)->type_name(kFileType);
   app->add_option("--model", flags->model, "GGUF file")->required()->type_name(kFileType);
   app->add_option("--adapter", flags->adapter, "LoRA adapter for that model, a GGUF file (default: none)")
       ->type_name(kFileType);
@@ -157,8 +163,41 @@ uint32_t CachePages(const Flags& flags, const StepDevice& device) {
   return static_cast<uint32_t>(std::min<uint64_t>(pages, device.num_pages()));
 }
 
+// The process's place in the cluster; null on the loopback. Its certificate must name the node and its role.
+absl::StatusOr<std::shared_ptr<const Membership>> Member(const NodeProgram& program, const Flags& flags) {
+  std::shared_ptr<const Membership> member;
+  if (!flags.tls_directory.empty()) {
+    KEDGE_ASSIGN_OR_RETURN(member, Membership::Load(flags.tls_directory));
+  }
+  KEDGE_RETURN_IF_ERROR(CheckDoor("--listen", flags.listen, member.get()));
+  if (member == nullptr) {
+    if (!flags.advertise.empty()) KEDGE_RETURN_IF_ERROR(CheckDoor("--advertise", flags.advertise, nullptr));
+    return member;
+  }
+  const Peer self = member->self();
+  const MemberRole role = program.role == node::v1::ROLE_PREFILL ? MemberRole::kPrefill : MemberRole::kDecode;
+  if (!self.HasRole(role)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--tls-dir: cert.pem is no certificate of a ", MemberRoleName(role), " node"));
+  }
+  if (self.names.empty()) return absl::InvalidArgumentError("--tls-dir: cert.pem names no host or node");
+  if (!flags.node_id.empty() && !self.HasName(flags.node_id)) {
+    return absl::InvalidArgumentError(absl::StrCat("--node-id: ", flags.node_id, " is none of the names in cert.pem: ",
+                                                   absl::StrJoin(self.names, ", ")));
+  }
+  return member;
+}
+
+std::string NodeId(const NodeProgram& program, const Flags& flags, const Membership* member,
+                   const std::string& address) {
+  if (!flags.node_id.empty()) return flags.node_id;
+  if (member != nullptr) return member->self().names.front();
+  return absl::StrCat(program.role == node::v1::ROLE_PREFILL ? "prefill-" : "decode-", address);
+}
+
 absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& files,
-                   const std::string& canonical_policy, SignalWaiter* signals) {
+                   const std::string& canonical_policy, const std::shared_ptr<const Membership>& member,
+                   SignalWaiter* signals) {
   KEDGE_ASSIGN_OR_RETURN(flags.device.kv_type, ParseKvType(flags.kv_type));
   flags.device.kv_bytes = flags.kv_memory_mib << 20;
   flags.device.notice = [](const std::string& line) { spdlog::warn("{}", line); };
@@ -188,7 +227,8 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                            .cache_pages = cache_pages,
                            .device = device.get(),
                            .loop = &loop,
-                           .clock = &clock});
+                           .clock = &clock,
+                           .member = member.get()});
   KnownAnswerServiceImpl known_answers(&loop, [&](auto ids, auto answered) {
     engine->Answer(std::move(ids), std::move(answered));
   });
@@ -198,6 +238,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                          RpcServer::Start({.listen = flags.listen,
                                            .services = {engine->service(), &known_answers},
                                            .health_services = {program.service_name},
+                                           .credentials = member == nullptr ? nullptr : member->ServerCredentials(),
                                            .max_receive_bytes = 64 << 20}));
   KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));
   absl::Status lost;  // of the device; the loop's until it has stopped
@@ -212,7 +253,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
     return busy;
   });
 
-  RegistrarOptions registration;
+  RegistrarOptions registration{.member = member};
   if (!flags.routers.empty()) {
     KEDGE_ASSIGN_OR_RETURN(registration.routers, ParseReachables(flags.routers));
   }
@@ -220,9 +261,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   info.set_protocol_version(kProtocolVersion);
   info.set_role(program.role);
   info.set_address(address);
-  info.set_node_id(!flags.node_id.empty()
-                       ? flags.node_id
-                       : absl::StrCat(program.role == node::v1::ROLE_PREFILL ? "prefill-" : "decode-", address));
+  info.set_node_id(NodeId(program, flags, member.get(), address));
   info.set_fingerprint(fingerprint);
   info.set_numerics_class(device->numerics_class());
   info.set_kv_type(flags.kv_type);
@@ -280,7 +319,9 @@ int RunNode(const NodeProgram& program, int argc, char** argv) {
   if (!files.ok()) return Fail(flags.adapter.empty() ? "--model" : "--model, --adapter", files.status(), 1);
   const absl::StatusOr<std::string> policy = FlagPolicy(flags, *files);
   if (!policy.ok()) return Fail("--policy", policy.status(), 2);
-  const absl::Status status = Serve(program, flags, *files, *policy, &signals);
+  const auto member = Member(program, flags);
+  if (!member.ok()) return Fail(program.name, member.status(), 2);
+  const absl::Status status = Serve(program, flags, *files, *policy, *member, &signals);
   return status.ok() ? 0 : Fail(program.name, status, 1);
 }
 

@@ -15,6 +15,7 @@
 #include "common/base/event_loop.h"
 #include "common/engine/node_stats.h"
 #include "common/kernels/step.h"
+#include "common/tls/membership.h"
 #include "kedge/node/v1/node.pb.h"
 
 namespace CLI {
@@ -35,6 +36,7 @@ struct NodeContext {
   StepDevice* device = nullptr;
   EventLoop* loop = nullptr;
   const Clock* clock = nullptr;
+  const Membership* member = nullptr;  // null: a cluster on the loopback
 };
 
 // The part of a node that depends on its role.

@@ -12,8 +12,8 @@
 
 namespace kedge {
 
-absl::Status Announce(int file, const std::string& address) {
-  const std::string line = absl::StrCat(address, "\n");
+absl::Status Announce(int file, const std::string& addresses) {
+  const std::string line = absl::StrCat(addresses, "\n");
   const ssize_t written = write(file, line.data(), line.size());
   const int error = errno;
   close(file);

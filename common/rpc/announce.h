@@ -9,9 +9,9 @@
 
 namespace kedge {
 
-// Writes the address as one line to an open file that came with the process, and closes it. kInvalidArgument: `file` is
-// none.
-absl::Status Announce(int file, const std::string& address);
+// Writes the addresses as one line to an open file that came with the process, and closes it. kInvalidArgument: `file`
+// is none.
+absl::Status Announce(int file, const std::string& addresses);
 
 // The other side: a pipe that the server gets, so that nothing depends on a disk. Owned by one thread.
 class AnnouncePipe {
@@ -25,7 +25,7 @@ class AnnouncePipe {
   int child_end() const { return child_end_; }
   void CloseChildEnd();
 
-  // HOST:PORT; "" as long as it has not been announced. Does not block.
+  // The line; "" as long as it has not been announced. Does not block.
   std::string Poll();
 
  private:

@@ -4,11 +4,29 @@
 // Tested by registrar_test.cc and router/router_test.cc, which stand on these channels.
 #include "common/rpc/channel.h"
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "grpcpp/create_channel.h"
 #include "grpcpp/security/credentials.h"
 #include "grpcpp/support/channel_arguments.h"
 
 namespace kedge {
+namespace {
+
+// As a URI, so that no host is a scheme.
+std::string Target(const std::string& address) {
+  return absl::StrCat("dns:///", absl::StrReplaceAll(address, {{"%", "%25"}, {"[", "%5B"}, {"]", "%5D"}}));
+}
+
+}  // namespace
+
+ChannelOptions ToMember(const Membership* member, const std::string& name) {
+  ChannelOptions options{.own_connection = true};
+  if (member == nullptr) return options;
+  options.credentials = member->channel_credentials();
+  options.server_name = name;
+  return options;
+}
 
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
@@ -24,7 +42,10 @@ std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const Chan
   arguments.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 1'000);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (options.own_connection) arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+  if (!options.server_name.empty()) arguments.SetSslTargetNameOverride(options.server_name);
+  return grpc::CreateCustomChannel(
+      Target(address), options.credentials == nullptr ? grpc::InsecureChannelCredentials() : options.credentials,
+      arguments);
 }
 
 }  // namespace kedge

@@ -33,6 +33,11 @@ absl::Status CheckText(absl::string_view name, absl::string_view text);
 // Type of flags that name a file or a folder, in their help: what may not be empty, see below.
 inline constexpr char kFileType[] = "FILE";
 
+// Help of --tls-dir, which routers, nodes and tools share.
+inline constexpr char kTlsDirectoryHelp[] =
+    "directory with ca.pem, cert.pem and key.pem of this process in the cluster, and perhaps a list `revoked`, as "
+    "`kedge certs` makes them: read again when they change (default: none; then everything is on the loopback)";
+
 // The same for all flags: texts end up in protos and on terminals. Names of files may have any bytes, but not none: an
 // empty one comes from a variable that is not set, and would pass for a flag that is not given. kInvalidArgument names
 // the flag, of `app` or of the commands that were given. Call it after the parse.

@@ -1,4 +1,5 @@
-// The version of kedge.node.v1 and of the segments that travel with it.
+// What the processes of a cluster must agree on: the version of kedge.node.v1 and of the segments that travel with it,
+// and names.
 #ifndef KEDGE_COMMON_RPC_PROTOCOL_H_
 #define KEDGE_COMMON_RPC_PROTOCOL_H_
 
@@ -8,6 +9,10 @@ namespace kedge {
 
 // Raised with every change that an older node would misread. Checked when a node registers.
 inline constexpr uint32_t kProtocolVersion = 5;
+
+// What the health service of a node knows its role by.
+inline constexpr char kPrefillServiceName[] = "kedge.node.v1.PrefillService";
+inline constexpr char kDecodeServiceName[] = "kedge.node.v1.DecodeService";
 
 }  // namespace kedge
 

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "common/base/status.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
 #include "grpcpp/client_context.h"
@@ -62,8 +63,16 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
   absl::Status WaitForEnd() {
     absl::MutexLock lock(&mutex_);
     mutex_.Await(absl::Condition(&done_));
-    return status_;
+    return broken_by_us_.ok() ? status_ : broken_by_us_;
   }
+  // From now on it is broken, for this reason.
+  void Break(const absl::Status& why) {
+    absl::MutexLock lock(&mutex_);
+    broken_by_us_ = why;
+    broken_ = true;
+  }
+  // REQUIRES: accepted().
+  std::shared_ptr<const grpc::AuthContext> peer() const { return context_.auth_context(); }
 
  private:
   void OnReadDone(bool ok) override {
@@ -96,6 +105,7 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
   bool writing_ ABSL_GUARDED_BY(mutex_) = true;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  absl::Status broken_by_us_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace
@@ -112,11 +122,15 @@ class Registrar::Link {
     if (stream_ == nullptr) {
       if (absl::Now() < next_try_) return next_try_;
       // A channel for each try: its connection attempts end with it, and the backoff is ours alone.
-      stub_ = node::v1::RegistryService::NewStub(NewChannel(router_, {.own_connection = true}));
+      stub_ = node::v1::RegistryService::NewStub(NewChannel(router_, ToMember(options_->member.get(), "")));
       stream_ = std::make_unique<RegisterStream>(stub_.get(), options_->info, wake_);
       return absl::InfiniteFuture();
     }
     if (!stream_->accepted()) return absl::InfiniteFuture();
+    if (const absl::Status status = CheckRouter(); !status.ok()) {
+      stream_->Break(status);
+      return absl::InfinitePast();
+    }
     if (!registered()) {
       SetRegistered(true);
       backoff_ = options_->first_backoff;
@@ -148,6 +162,14 @@ class Registrar::Link {
     registered_ = registered;
   }
 
+  absl::Status CheckRouter() const {
+    if (options_->member == nullptr) return absl::OkStatus();
+    const std::shared_ptr<const grpc::AuthContext> router = stream_->peer();
+    KEDGE_RETURN_IF_ERROR(options_->member->CheckNotRevoked(*router));
+    if (PeerOf(*router).HasRole(MemberRole::kRouter)) return absl::OkStatus();
+    return absl::PermissionDeniedError("its certificate has not the role of a router");
+  }
+
   void EndStream() {
     stream_->End();
     absl::Status status = stream_->WaitForEnd();
@@ -155,7 +177,7 @@ class Registrar::Link {
     if (status.ok()) status = absl::UnavailableError("the router ended the registration");
     const bool was_registered = registered();
     SetRegistered(false);
-    if (status.code() == absl::StatusCode::kFailedPrecondition) {
+    if (absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status)) {
       spdlog::error("the router at {} refuses this node: {}", router_, std::string(status.message()));
       next_try_ = absl::Now() + options_->refused_backoff;
       if (options_->on_refused) options_->on_refused(router_, status);

@@ -12,19 +12,23 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/tls/membership.h"
 #include "kedge/node/v1/node.pb.h"
 
 namespace kedge {
 
 struct RegistrarOptions {
   std::vector<std::string> routers;  // HOST:PORT each
+  // Null: plain. Otherwise a router must show a certificate for the host of its address, with the role of a router.
+  std::shared_ptr<const Membership> member;
   node::v1::NodeInfo info;
   // Called on the registrar's thread for each heartbeat; must not block.
   std::function<node::v1::Heartbeat()> heartbeat;
   // Optional, on the registrar's thread: a router took the node in.
   std::function<void(const std::string& router)> on_registered;
   // Optional, on the registrar's thread: a router will not have this node as it is (kFailedPrecondition names the
-  // setting that differs). The registrar goes on trying, every `refused_backoff`.
+  // setting that differs, kPermissionDenied what its certificate lacks). The registrar goes on trying, every
+  // `refused_backoff`.
   std::function<void(const std::string& router, const absl::Status& status)> on_refused;
 
   absl::Duration interval = absl::Milliseconds(500);        // between heartbeats

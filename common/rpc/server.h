@@ -12,6 +12,7 @@
 
 namespace grpc {
 class Server;
+class ServerCredentials;
 class Service;
 }  // namespace grpc
 
@@ -24,6 +25,8 @@ struct RpcServerOptions {
   std::vector<grpc::Service*> services;
   // Names that the health service knows besides "" (the process lives). They start as NOT_SERVING.
   std::vector<std::string> health_services;
+  // Null: plain.
+  std::shared_ptr<grpc::ServerCredentials> credentials;
   // Larger messages get RESOURCE_EXHAUSTED from the library. 16 MiB for clients, 64 MiB between nodes.
   int max_receive_bytes = 16 << 20;
 };

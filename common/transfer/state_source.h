@@ -52,6 +52,12 @@ struct StateEvent {
   uint64_t wire_bytes = 0;  // of this message, as the transport counted them
 };
 
+// A node that has been named to be asked.
+struct PrefillCandidate {
+  std::string node_id;
+  std::string address;  // HOST:PORT
+};
+
 // A request under way. Owned by one thread. Destroying it cancels: the sender gives its rows up. Events that were under
 // way may still come.
 class StateCall {
@@ -65,10 +71,10 @@ class StateSource {
   using OnEvent = std::function<void(StateEvent)>;
 
   virtual ~StateSource() = default;
-  // Asks the node at `address` ("HOST:PORT"). `on_event` is called from any thread, one call at a time, and never
+  // Asks that node. `on_event` is called from any thread, one call at a time, and never
   // after StateEnded; it must not block.
-  virtual std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time deadline,
-                                           OnEvent on_event) = 0;
+  virtual std::unique_ptr<StateCall> Fetch(const PrefillCandidate& node, const StateRequest& request,
+                                           absl::Time deadline, OnEvent on_event) = 0;
 };
 
 }  // namespace kedge

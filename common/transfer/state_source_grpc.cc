@@ -32,9 +32,9 @@ constexpr char kMethod[] = "/kedge.node.v1.PrefillService/Prefill";
 // Keeps itself alive until OnDone.
 class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
-  FetchReactor(std::shared_ptr<grpc::Channel> channel, StateSource::OnEvent on_event,
+  FetchReactor(std::shared_ptr<grpc::Channel> channel, const Membership* member, StateSource::OnEvent on_event,
                std::shared_ptr<GrpcStateSource::Live> live)
-      : stub_(std::move(channel)), on_event_(std::move(on_event)), live_(std::move(live)) {
+      : stub_(std::move(channel)), member_(member), on_event_(std::move(on_event)), live_(std::move(live)) {
     live_->Add(1);
   }
 
@@ -55,6 +55,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   void OnReadDone(bool ok) override {
     if (!ok) return;  // OnDone follows
     absl::StatusOr<StateEvent> event = DecodeStateEvent(std::exchange(response_, {}));
+    if (const absl::Status status = CheckNode(); !status.ok()) event = status;
     if (!event.ok()) {
       error_ = event.status();
       context_.TryCancel();
@@ -75,7 +76,12 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     self_.reset();
   }
 
+  absl::Status CheckNode() const {
+    return member_ == nullptr ? absl::OkStatus() : member_->CheckNotRevoked(*context_.auth_context());
+  }
+
   grpc::GenericStub stub_;
+  const Membership* const member_;
   const StateSource::OnEvent on_event_;
   const std::shared_ptr<GrpcStateSource::Live> live_;
   grpc::ClientContext context_;
@@ -98,7 +104,7 @@ class GrpcStateCall : public StateCall {
 
 }  // namespace
 
-GrpcStateSource::GrpcStateSource() : live_(std::make_shared<Live>()) {}
+GrpcStateSource::GrpcStateSource(const Membership* member) : member_(member), live_(std::make_shared<Live>()) {}
 
 GrpcStateSource::~GrpcStateSource() {
   absl::MutexLock lock(&live_->mutex);
@@ -106,20 +112,21 @@ GrpcStateSource::~GrpcStateSource() {
       +[](Live* live) ABSL_EXCLUSIVE_LOCKS_REQUIRED(live->mutex) { return live->calls == 0; }, live_.get()));
 }
 
-std::shared_ptr<grpc::Channel> GrpcStateSource::ChannelTo(const std::string& address) {
+std::shared_ptr<grpc::Channel> GrpcStateSource::ChannelTo(const PrefillCandidate& node) {
+  const std::pair<std::string, std::string> key(node.node_id, node.address);
   absl::MutexLock lock(&mutex_);
-  if (channels_.size() >= kMaxChannels && !channels_.contains(address)) channels_.clear();  // live calls hold theirs
-  std::shared_ptr<grpc::Channel>& channel = channels_[address];
+  if (channels_.size() >= kMaxChannels && !channels_.contains(key)) channels_.clear();  // live calls hold theirs
+  std::shared_ptr<grpc::Channel>& channel = channels_[key];
   // A broken connection waits before it tries again; a new channel does not, and the node may be back.
   if (channel == nullptr || channel->GetState(false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    channel = NewChannel(address, {.own_connection = true});
+    channel = NewChannel(node.address, ToMember(member_, node.node_id));
   }
   return channel;
 }
 
-std::unique_ptr<StateCall> GrpcStateSource::Fetch(const std::string& address, const StateRequest& request,
+std::unique_ptr<StateCall> GrpcStateSource::Fetch(const PrefillCandidate& node, const StateRequest& request,
                                                   absl::Time deadline, OnEvent on_event) {
-  auto reactor = std::make_shared<FetchReactor>(ChannelTo(address), std::move(on_event), live_);
+  auto reactor = std::make_shared<FetchReactor>(ChannelTo(node), member_, std::move(on_event), live_);
   reactor->Start(request, deadline, reactor);
   return std::make_unique<GrpcStateCall>(std::move(reactor));
 }

@@ -5,9 +5,11 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/tls/membership.h"
 #include "common/transfer/state_source.h"
 
 namespace grpc {
@@ -16,25 +18,27 @@ class Channel;
 
 namespace kedge {
 
-// Keeps a channel to each address. Thread-safe.
+// Keeps a channel to each node. Thread-safe.
 class GrpcStateSource : public StateSource {
  public:
-  GrpcStateSource();
+  // `member` must outlive this; null: calls are plain. With one, a node must show a certificate for its id.
+  explicit GrpcStateSource(const Membership* member);
   // Waits for the calls' last events. REQUIRES: all StateCalls are gone, so that every call is cancelled or over.
   ~GrpcStateSource() override;
 
-  std::unique_ptr<StateCall> Fetch(const std::string& address, const StateRequest& request, absl::Time deadline,
+  std::unique_ptr<StateCall> Fetch(const PrefillCandidate& node, const StateRequest& request, absl::Time deadline,
                                    OnEvent on_event) override ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Calls that have not told their end. Shared with them.
   struct Live;
 
  private:
-  std::shared_ptr<grpc::Channel> ChannelTo(const std::string& address) ABSL_LOCKS_EXCLUDED(mutex_);
+  std::shared_ptr<grpc::Channel> ChannelTo(const PrefillCandidate& node) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const Membership* const member_;
   const std::shared_ptr<Live> live_;
   absl::Mutex mutex_;
-  std::map<std::string, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<grpc::Channel>> channels_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace kedge

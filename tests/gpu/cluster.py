@@ -40,10 +40,10 @@ class Process:
         with open(self.log.name, encoding="utf-8", errors="replace") as file:
             return file.read()
 
-    def wait_for_address(self):
+    def wait_for_address(self, pattern=r"listening ([^\s,]+)"):
         end = time.time() + 30
         while time.time() < end and self.process.poll() is None:
-            found = re.search(r"listening ([^\s,]+)", self.said())
+            found = re.search(pattern, self.said())
             if found:
                 return found.group(1)
             time.sleep(0.05)
@@ -71,15 +71,16 @@ def ask(router, request):
 
 def answers(prefill, decode):
     """Of a cluster with a node of each kind, by backend."""
-    router = Process("kedge-router")
+    router = Process("kedge-router", "--cluster-listen", "127.0.0.1:0")
     address = router.wait_for_address()
-    nodes = [Process(f"kedge-{role}", "--router", address, "--backend", backend, "--kv-memory", "64")
+    cluster = router.wait_for_address(r"for nodes (\S+)")
+    nodes = [Process(f"kedge-{role}", "--router", cluster, "--backend", backend, "--kv-memory", "64")
              for role, backend in (("prefill", prefill), ("decode", decode))]
     try:
         for node in nodes:
             node.wait_for_address()
         end = time.time() + 30
-        while time.time() < end and tool("nodes", "--router", address).stdout.count(" yes ") < len(nodes):
+        while time.time() < end and tool("nodes", "--router", cluster).stdout.count(" yes ") < len(nodes):
             time.sleep(0.1)
         written, moved = zip(*(ask(address, request) for request in REQUESTS))
         if not any(moved):
