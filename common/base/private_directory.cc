@@ -30,12 +30,15 @@ absl::Status MakePrivateDirectory(const std::string& path) {
     if (mkdir(path.c_str(), 0700) == 0) return absl::OkStatus();
   }
   if (errno != EEXIST) return error(errno);
-  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  struct stat link, info;
+  if (lstat(path.c_str(), &link) != 0) return error(errno);
+  const int directory = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) return error(errno);
   const absl::Cleanup close_it = [directory] { close(directory); };
-  struct stat info;
   if (fstat(directory, &info) != 0) return error(errno);
-  if (info.st_uid != geteuid()) return absl::UnavailableError(absl::StrCat(path, ": belongs to another user"));
+  if (link.st_uid != geteuid() || info.st_uid != geteuid()) {
+    return absl::UnavailableError(absl::StrCat(path, ": belongs to another user"));
+  }
   if ((info.st_mode & 077) != 0 && fchmod(directory, info.st_mode & 0700) != 0) return error(errno);
   return absl::OkStatus();
 }

@@ -9,8 +9,8 @@
 namespace kedge {
 
 // Makes the directory, and those above it that are missing, for nobody but this user (0700). One that is there must be
-// a directory of this user's and no link; if others may look or write into it, they no longer may. kUnavailable names
-// the path.
+// a directory of this user's; a link to one only if the link is this user's too. If others may look or write into it,
+// they no longer may. kUnavailable names the path.
 absl::Status MakePrivateDirectory(const std::string& path);
 
 }  // namespace kedge

@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
+#include <string>
 
 #include "gtest/gtest.h"
 
@@ -28,16 +30,21 @@ TEST(PrivateDirectoryTest, AllThatIsMadeIsTheUsersAlone) {
   EXPECT_EQ(ModeOf(top + "/a"), 0700u);
 }
 
-TEST(PrivateDirectoryTest, LinksFilesAndDirectoriesOfOthersAreRefused) {
+TEST(PrivateDirectoryTest, FilesAndWhatBelongsToOthersAreRefused) {
   const std::string top = testing::TempDir() + "/private2";
   fs::remove_all(top);
   ASSERT_TRUE(MakePrivateDirectory(top + "/a").ok());
-  fs::create_directory_symlink(top + "/a", top + "/link");
-  EXPECT_EQ(MakePrivateDirectory(top + "/link").code(), absl::StatusCode::kUnavailable);
+  fs::create_directory_symlink(top + "/a", top + "/link");  // a cache on another disk
+  EXPECT_TRUE(MakePrivateDirectory(top + "/link").ok());
+  std::ofstream(top + "/file") << "x";
+  EXPECT_EQ(MakePrivateDirectory(top + "/file").code(), absl::StatusCode::kUnavailable);
+  if (lchown((top + "/link").c_str(), 12345, 12345) == 0) {  // as root, and not in every sandbox
+    EXPECT_NE(MakePrivateDirectory(top + "/link").message().find("belongs to another user"), absl::string_view::npos);
+  }
   EXPECT_NE(MakePrivateDirectory("/proc/nowhere/a").message().find("/proc/nowhere: No such file or directory"),
             absl::string_view::npos)
       << MakePrivateDirectory("/proc/nowhere/a");
-  if (chown((top + "/a").c_str(), 12345, 12345) == 0) {  // as root, and not in every sandbox
+  if (chown((top + "/a").c_str(), 12345, 12345) == 0) {
     EXPECT_NE(MakePrivateDirectory(top + "/a").message().find("belongs to another user"), absl::string_view::npos);
   }
 }
