@@ -33,6 +33,9 @@ uint64_t DrawSeed() {
 absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& options) {
   auto router = std::unique_ptr<Router>(new Router());
   KEDGE_RETURN_IF_ERROR(CheckDoor("--cluster-listen", options.cluster_listen, options.member.get()));
+  if (options.member != nullptr && !options.member->self().HasRole(MemberRole::kRouter)) {
+    return absl::InvalidArgumentError("--tls-dir: cert.pem is no certificate of a router");
+  }
   router->member_ = options.member;
   std::shared_ptr<grpc::ServerCredentials> client_door;
   if (!options.tls_certificate.empty()) {

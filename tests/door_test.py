@@ -58,8 +58,10 @@ def channel(address, credential, name="localhost"):
 
 
 def serial(name):
-    return subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", os.path.join(CERTS, name, "cert.pem")],
-                          capture_output=True, text=True, check=True).stdout.strip().split("=")[1]
+    """In hex; in the certificate it stands behind the version, which is always the third."""
+    bytes_of_it = ssl.PEM_cert_to_DER_cert(file_of(name, "cert.pem").decode())
+    _, _, rest = bytes_of_it.partition(b"\xa0\x03\x02\x01\x02\x02")
+    return rest[1:1 + rest[0]].hex().upper()
 
 
 def info(node_id, role=node_pb2.ROLE_DECODE, address="127.0.0.1:1"):
@@ -261,11 +263,15 @@ class CertificatesTest(unittest.TestCase):
             result = start_of("decode", *flags)
             self.assertEqual(result.returncode, 2, result.stderr)
             self.assertIn(said, result.stderr)
+        result = start_of("router", "--tls-dir", os.path.join(CERTS, "decode-9"))
+        self.assertEqual(result.returncode, 2, result.stderr)
+        self.assertIn("is no certificate of a router", result.stderr)
 
     def test_the_tool_lists_nodes_with_a_certificate_of_an_admin(self):
         result = tool("nodes", "--router", self.c.cluster_address, "--tls-dir", os.path.join(CERTS, "ops"))
         self.assertEqual(result.returncode, 0, result.stderr)
         self.assertEqual(result.stdout.count(" yes "), 3)
+        self.assertTrue(result.stdout.startswith("NODE "), result.stdout)
         self.assertEqual(tool("nodes", "--router", self.c.cluster_address).returncode, 1)
         result = tool("nodes", "--router", self.c.cluster_address, "--tls-dir", os.path.join(CERTS, "decode-9"))
         self.assertEqual(result.returncode, 1)

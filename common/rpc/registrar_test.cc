@@ -1,13 +1,16 @@
 #include "common/rpc/registrar.h"
 
 #include <atomic>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
+#include "common/base/write_file.h"
 #include "common/rpc/server.h"
+#include "common/tls/certificate.h"
 #include "gtest/gtest.h"
 #include "kedge/node/v1/node.grpc.pb.h"
 
@@ -134,6 +137,57 @@ TEST(RegistrarTest, ReportsARefusalAndGoesOnTrying) {
     registry.refusal_ = grpc::Status::OK;
   }
   EXPECT_TRUE(registry.Await([&] { return registry.heartbeats_.size() >= 2; }));
+}
+
+// A member's certificate, for localhost and for one role.
+std::shared_ptr<const Membership> MemberOf(const CertifiedKey& authority, const std::string& directory,
+                                           MemberRole role) {
+  const CertifiedKey made =
+      MakeCertificate(authority, {.role = role, .names = {"localhost"}, .valid = absl::Hours(1)}).value();
+  EXPECT_TRUE(WriteFile(directory + "/ca.pem", authority.certificate).ok());
+  EXPECT_TRUE(WriteFile(directory + "/key.pem", made.key).ok());
+  EXPECT_TRUE(WriteFile(directory + "/cert.pem", made.certificate).ok());
+  return Membership::Load(directory).value();
+}
+
+TEST(RegistrarTest, TrustsOnlyARouterWhoseCertificateSaysSoAndIsNotRevoked) {
+  const std::string root = testing::TempDir() + "/registrar";
+  std::filesystem::remove_all(root);
+  const CertifiedKey authority = MakeAuthority(absl::Hours(1)).value();
+  const auto node = MemberOf(authority, root + "/node", MemberRole::kDecode);
+  const auto router = MemberOf(authority, root + "/router", MemberRole::kRouter);
+  absl::Mutex mutex;
+  std::string refusal;
+  const auto refused = [&](const std::string& why) {
+    absl::MutexLock lock(&mutex);
+    return refusal.find(why) != std::string::npos;
+  };
+  for (const auto& server_member : {MemberOf(authority, root + "/other", MemberRole::kPrefill), router}) {
+    FakeRegistry registry;
+    const auto server = RpcServer::Start({.listen = "localhost:0",
+                                          .services = {&registry},
+                                          .credentials = server_member->ServerCredentials()})
+                            .value();
+    std::atomic<uint64_t> turns{0};
+    RegistrarOptions options = QuickOptions({server->address()}, &turns);
+    options.member = node;
+    options.on_refused = [&](const std::string&, const absl::Status& status) {
+      absl::MutexLock lock(&mutex);
+      refusal = std::string(status.message());
+    };
+    const Registrar registrar(std::move(options));
+    if (server_member != router) {
+      EXPECT_TRUE(registry.Await([&] { return refused("has not the role of a router"); }));
+      EXPECT_EQ(registrar.registered(), 0);
+      EXPECT_TRUE(registry.Await([&] { return registry.heartbeats_.empty(); }));
+      continue;
+    }
+    EXPECT_TRUE(registry.Await([&] { return registry.heartbeats_.size() >= 3; }));
+    EXPECT_EQ(registrar.registered(), 1);
+    ASSERT_TRUE(WriteFile(root + "/node/revoked", router->facts().serial).ok());
+    EXPECT_TRUE(registry.Await([&] { return refused("was revoked"); }));
+    EXPECT_EQ(registrar.registered(), 0);
+  }
 }
 
 }  // namespace

@@ -132,11 +132,6 @@ absl::StatusOr<std::shared_ptr<const Membership>> Membership::Load(const std::st
   }
   KEDGE_ASSIGN_OR_RETURN(CertificateFacts facts, ReadCertificate(certificate));
   KEDGE_ASSIGN_OR_RETURN(std::shared_ptr<Revoked> revoked, Revoked::Watch(directory + "/revoked"));
-  const absl::Duration left = facts.not_after - absl::Now();
-  const std::string line =
-      absl::StrCat("certificate for ", absl::StrJoin(facts.names, ", "), " (", absl::StrJoin(facts.uris, ", "),
-                   "), valid for ", static_cast<int64_t>(left / absl::Hours(24)), " days");
-  spdlog::log(left < absl::Hours(24 * 14) ? spdlog::level::warn : spdlog::level::info, line);
   return std::shared_ptr<const Membership>(new Membership(directory, std::move(facts), std::move(revoked)));
 }
 
@@ -169,6 +164,11 @@ class Doorkeeper : public grpc::AuthMetadataProcessor {
 }  // namespace
 
 std::shared_ptr<grpc::ServerCredentials> Membership::ServerCredentials() const {
+  const absl::Duration left = facts_.not_after - absl::Now();
+  const std::string line =
+      absl::StrCat("certificate for ", absl::StrJoin(facts_.names, ", "), " (", absl::StrJoin(facts_.uris, ", "),
+                   "), valid for ", static_cast<int64_t>(left / absl::Hours(24)), " days");
+  spdlog::log(left < absl::Hours(24 * 14) ? spdlog::level::warn : spdlog::level::info, line);
   tls::TlsServerCredentialsOptions options(Files(directory_));
   options.watch_root_certs();
   options.watch_identity_key_cert_pairs();

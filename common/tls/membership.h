@@ -33,8 +33,9 @@ class Membership {
   const CertificateFacts& facts() const { return facts_; }
   Peer self() const { return {facts_.names, facts_.uris}; }
 
-  // For a server: a caller must have a certificate of the authority that is not revoked, and with a role that may call
-  // the method (MayCall); otherwise it gets PERMISSION_DENIED, or no connection.
+  // For a server, whose log says how long the certificate is valid: a caller must have a certificate of the authority
+  // that is not revoked, and with a role that may call the method (MayCall); otherwise it gets PERMISSION_DENIED, or no
+  // connection.
   std::shared_ptr<grpc::ServerCredentials> ServerCredentials() const;
   // For channels: the server must have a certificate of the authority for the name that is connected to.
   const std::shared_ptr<grpc::ChannelCredentials>& channel_credentials() const { return channel_credentials_; }
