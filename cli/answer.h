@@ -48,7 +48,8 @@ std::string AnswerJson(const Answer& answer);
 // Lines for a human, each ending with a line feed.
 std::string AnswerSummary(const Answer& answer);
 
-// The prompt with its kept parts marked: in bold where `colours`, the rest dim (for a terminal: ForTerminal); else between [[ and ]].
+// The prompt with its kept parts marked: in bold where `colours`, the rest dim (for a terminal: ForTerminal); else
+// between [[ and ]].
 std::string MarkedPrompt(const Answer& answer, bool colours);
 
 // "1,234,567".

@@ -412,7 +412,8 @@ TEST_F(RequestFlowTest, CachedTokensAreThoseThatNoCompletionHadToHaveComputed) {
   EXPECT_EQ(sink_.messages.back().usage().cached_tokens(), 1u);
 }
 
-// The calls that wait for a choice can't be made when it comes too late: the flow ends within the message that tells it.
+// The calls that wait for a choice can't be made when it comes too late: the flow ends within the message that tells
+// it.
 TEST_F(RequestFlowTest, AChoiceThatComesAfterTheDeadlineEndsTheRequest) {
   AddNode("d1");
   request_.chooses = true;

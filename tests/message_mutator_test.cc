@@ -3,6 +3,7 @@
 #include <cmath>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "kedge/node/v1/node.pb.h"
@@ -39,7 +40,9 @@ TEST(MessageMutatorTest, WhatIsNoMessageOrDoesNotFitIsLeft) {
   EXPECT_EQ(MutateSerialized(&scratch, bytes, sizeof(bytes), sizeof(bytes), 1), 0u);
   std::vector<uint8_t> room(100000);
   size_t changed = 0;
-  for (unsigned int seed = 0; seed < 50; ++seed) changed += MutateSerialized(&scratch, room.data(), 0, room.size(), seed) > 0;
+  for (unsigned int seed = 0; seed < 50; ++seed) {
+    changed += MutateSerialized(&scratch, room.data(), 0, room.size(), seed) > 0;
+  }
   EXPECT_GT(changed, 10u);
   for (unsigned int seed = 0; seed < 50; ++seed) EXPECT_LE(MutateSerialized(&scratch, room.data(), 0, 1, seed), 1u);
 }

@@ -233,7 +233,8 @@ std::vector<std::string> FuzzSeeds() {
     kedge::testing::RouterScript alone;
     *alone.add_events()->mutable_generate() = requests[i];
     if (requests[i].has_text()) alone.add_events()->mutable_tokenize()->set_text(requests[i].text());
-    if (requests[i].has_messages()) *alone.add_events()->mutable_tokenize()->mutable_messages() = requests[i].messages();
+    if (requests[i].has_messages())
+      *alone.add_events()->mutable_tokenize()->mutable_messages() = requests[i].messages();
     seeds.push_back(alone.SerializeAsString());
 
     kedge::testing::RouterScript script;

@@ -16,9 +16,9 @@
 
 namespace kedge {
 
-// Lines wait in order, up to kMaxWaiting bytes of them; those that find no room are dropped and counted, and a line says
-// how many as soon as there is room again. (spdlog's asynchronous logger waits for its reader when a process ends.)
-// Thread-safe.
+// Lines wait in order, up to kMaxWaiting bytes of them; those that find no room are dropped and counted, and a line
+// says how many as soon as there is room again. (spdlog's asynchronous logger waits for its reader when a process
+// ends.) Thread-safe.
 class LineWriter {
  public:
   static constexpr size_t kMaxWaiting = size_t{1} << 20;

@@ -13,8 +13,8 @@ namespace kedge {
 // What --log-level takes.
 inline constexpr char kLogLevels[] = "trace, debug, info, warn, error, off";
 
-// `name` stands in each line, e.g. "router". kInvalidArgument: an unknown level. The end of the process waits for what is
-// still to be written, for a second at most; a process that is killed may leave its last lines unwritten.
+// `name` stands in each line, e.g. "router". kInvalidArgument: an unknown level. The end of the process waits for what
+// is still to be written, for a second at most; a process that is killed may leave its last lines unwritten.
 absl::Status InitLog(const std::string& name, const std::string& level);
 
 }  // namespace kedge

@@ -1,9 +1,9 @@
 // What a fuzz target provides, and how it is run.
 //
-// A target is one file x_fuzzer.cc that defines the first two functions below. With this package's library `fuzz_driver` it
-// becomes an ordinary test: a main() that feeds LLVMFuzzerTestOneInput with random mutations of the seeds. The same
-// file runs under libFuzzer, which looks for new paths by itself (FuzzSeeds is not called then; `x_fuzz_test --seeds DIR`
-// writes them as files, for its corpus):
+// A target is one file x_fuzzer.cc that defines the first two functions below. With this package's library
+// `fuzz_driver` it becomes an ordinary test: a main() that feeds LLVMFuzzerTestOneInput with random mutations of the
+// seeds. The same file runs under libFuzzer, which looks for new paths by itself (FuzzSeeds is not called then;
+// `x_fuzz_test --seeds DIR` writes them as files, for its corpus):
 //
 //   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address -I. x_fuzzer.cc <its sources> -labsl_... -o x_fuzzer
 #ifndef KEDGE_COMMON_TESTING_FUZZ_DRIVER_H_
@@ -20,8 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size);
 // Valid inputs, the small the better: mutations start from them.
 std::vector<std::string> FuzzSeeds();
 
-// May be defined as well, where changed bytes are seldom more than noise (tests/message_mutator.h): changes an input in place
-// and returns its new size, 0 if it can't. The driver has it change one input of two; libFuzzer knows it by this name.
+// May be defined as well, where changed bytes are seldom more than noise (tests/message_mutator.h): changes an input in
+// place and returns its new size, 0 if it can't. The driver has it change one input of two; libFuzzer knows it by this
+// name.
 extern "C" __attribute__((weak)) size_t LLVMFuzzerCustomMutator(uint8_t* data, size_t size, size_t max_size,
                                                                 unsigned int seed);
 

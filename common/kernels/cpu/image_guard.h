@@ -17,10 +17,10 @@
 namespace kedge {
 
 // Regions of memory that map one file, which a read lease watches (fcntl(2)): whoever opens the file to write to it, or
-// truncates it, is held up by the kernel (for 45 s at most, /proc/sys/fs/lease-break-time) until every holder of a lease
-// has let go. This one first copies its regions into memory of its own, in their places, where readers go on reading
-// meanwhile. Without a lease (a file system that has none, a file of another user) they are copied at once. What
-// remains: a process that is stopped for longer than those 45 s while somebody changes the file. Thread-safe.
+// truncates it, is held up by the kernel (for 45 s at most, /proc/sys/fs/lease-break-time) until every holder of a
+// lease has let go. This one first copies its regions into memory of its own, in their places, where readers go on
+// reading meanwhile. Without a lease (a file system that has none, a file of another user) they are copied at once.
+// What remains: a process that is stopped for longer than those 45 s while somebody changes the file. Thread-safe.
 class ImageGuard {
  public:
   // Says why the memory is not shared any more, on a thread of this class.
@@ -50,7 +50,8 @@ class ImageGuard {
 
   // Takes the lease. `file` is open to be read alone, nobody may have it open to be written; false: none is to be had.
   bool Watch(int file);
-  // Maps the regions, which may be writable, anew from `file`, to be read alone. kResourceExhausted: they are as before.
+  // Maps the regions, which may be writable, anew from `file`, to be read alone. kResourceExhausted: they are as
+  // before.
   absl::Status MapReadOnly(int file) ABSL_LOCKS_EXCLUDED(mutex_);
   // Copies all regions into memory of their own. kResourceExhausted: some are as before.
   absl::Status Copy() ABSL_LOCKS_EXCLUDED(mutex_);

@@ -15,10 +15,10 @@
 namespace kedge {
 
 // A file with the panels of a model's matrices in the order in which they are loaded. The first process packs them into
-// it, the others wait meanwhile, for a while, and then map it: weights are packed once and held once, in the page cache.
-// Whatever fails (no directory, a full disk, a damaged file, a lock that somebody keeps), there is memory of the
-// process's own instead; and what is mapped stays as it is when the file changes (ImageGuard). Directory and file are the
-// user's alone: what others may write is not taken. Owned by one thread.
+// it, the others wait meanwhile, for a while, and then map it: weights are packed once and held once, in the page
+// cache. Whatever fails (no directory, a full disk, a damaged file, a lock that somebody keeps), there is memory of the
+// process's own instead; and what is mapped stays as it is when the file changes (ImageGuard). Directory and file are
+// the user's alone: what others may write is not taken. Owned by one thread.
 class PanelImage {
  public:
   // Changes with the layout of panels (panels.h) or of this file; part of the file's name (CpuOptions).
