@@ -128,7 +128,7 @@ class Nodes : public StateSource {
     decode_.reset();  // before what it calls
   }
 
-  std::unique_ptr<StateCall> Fetch(const std::string&, const StateRequest& request, absl::Time,
+  std::unique_ptr<StateCall> Fetch(const PrefillCandidate&, const StateRequest& request, absl::Time,
                                    OnEvent on_event) override {
     auto link = std::make_shared<Link>(Link{.on_event = std::move(on_event)});
     latest_ = link;

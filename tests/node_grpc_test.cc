@@ -211,6 +211,7 @@ struct Answer {
 
 node::v1::DecodeRequest Request(const Content& content, const std::vector<std::string>& prefill) {
   node::v1::DecodeRequest request;
+  request.set_request_id("r");
   *request.mutable_content() = ContentToProto(content, "model");
   request.mutable_sampling()->set_max_tokens(20);
   request.mutable_sampling()->set_repetition_penalty(1);

@@ -9,6 +9,10 @@
 #include <string_view>
 #include <type_traits>
 
+#define ABSL_GUARDED_BY(mutex)
+#define ABSL_LOCKS_EXCLUDED(mutex)
+#define ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex)
+
 namespace absl {
 
 template <typename T>
@@ -20,6 +24,8 @@ class Span : public std::span<T> {
 };
 using string_view = std::string_view;
 class Duration {};
+constexpr Duration Seconds(int) { return {}; }
+class Mutex {};
 struct Status {};
 inline Status OkStatus() { return {}; }
 template <typename T>

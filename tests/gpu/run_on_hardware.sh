@@ -83,7 +83,8 @@ build_probe() { # where the programs go
   done
   ((${#programs[@]})) || return 0
   # The headers of Abseil that the kernels' headers name, all by the few names in absl_names.h.
-  for header in types/span strings/string_view status/status status/statusor functional/function_ref time/time; do
+  for header in base/thread_annotations functional/function_ref status/{status,statusor} strings/string_view \
+    synchronization/mutex time/time types/span; do
     mkdir -p "$work/absl/$(dirname $header)"
     echo '#include "tests/gpu/absl_names.h"' >"$work/absl/$header.h"
   done
