@@ -44,7 +44,7 @@ class AuditTest : public RequestFlowTest {
 TEST_F(AuditTest, AnAnswerIsComputedAgainElsewhereAndFromNothing) {
   AddNode("d1");
   AddNode("d2");
-  AddNode("d3", node::v1::ROLE_DECODE, "another class");
+  AddNode("d3", node::v1::ROLE_DECODE, "another-class");
   AddNode("p1", node::v1::ROLE_PREFILL);
   AddNode("p2", node::v1::ROLE_PREFILL);
   Answer({30, 31});
@@ -158,7 +158,7 @@ TEST_F(AuditTest, ALostNodeHasSaidNothing) {
 
 TEST_F(AuditTest, NothingIsComparedWithoutAnotherNodeOfTheClassNorAfterTheEnd) {
   AddNode("d1");
-  AddNode("d3", node::v1::ROLE_DECODE, "another class");
+  AddNode("d3", node::v1::ROLE_DECODE, "another-class");
   Answer({30, 31});
   EXPECT_EQ(caller_.calls.size(), 1u);
   EXPECT_TRUE(audit_.Wants());

@@ -175,7 +175,7 @@ class RouterTest : public testing::Test {
     info.set_node_id("d2");
     info.set_role(node::v1::ROLE_DECODE);
     info.set_address(address);
-    info.set_fingerprint("print");
+    info.set_fingerprint(Fingerprint());
     info.set_numerics_class("cpu");
     info.set_kv_type("f16");
     info.set_row_bytes(100);
@@ -573,6 +573,7 @@ TEST_F(RouterTest, RefusesANodeOfAnotherModelAndNamesTheSetting) {
 
 TEST_F(RouterTest, ANodeThatComputesSomethingElseIsNotUsed) {
   FakeDecodeNode first("d1", router_->cluster_address(), Answer());
+  AwaitReady(1);
   FakeDecodeNode second("d2", router_->cluster_address(), Answer());
   AwaitReady(2);
   FakeDecodeNode odd("d3", router_->cluster_address(), Answer(), "wrong");
