@@ -19,7 +19,8 @@ SLACK = 2 * MIB  # beside what came: buffers of gRPC, a first request of its kin
 
 class Router:
     def __init__(self):
-        self.process = Process("router", "--listen", "127.0.0.1:0", "--model", os.environ.get("KEDGE_MODEL") or MODEL,
+        self.process = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0",
+                               "--model", os.environ.get("KEDGE_MODEL") or MODEL,
                                "--request-memory", "256", "--policy", "full")
         self.channel = grpc.insecure_channel(self.process.address(), [("grpc.max_send_message_length", -1)])
         self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)

@@ -65,7 +65,7 @@ def serial(name):
 
 
 def info(node_id, role=node_pb2.ROLE_DECODE, address="127.0.0.1:1"):
-    return node_pb2.NodeInfo(protocol_version=4, node_id=node_id, role=role, address=address, fingerprint="f",
+    return node_pb2.NodeInfo(protocol_version=5, node_id=node_id, role=role, address=address, fingerprint="f",
                              numerics_class="c", kv_type="q8", row_bytes=1, total_rows=1)
 
 

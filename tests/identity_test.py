@@ -72,7 +72,7 @@ class IdentityTest(unittest.TestCase):
             self.assertFalse(node.ready)
             self.assertRegex(node.out, "its answer to 64 random ids is not that of decode-.*, prefill-.*")
             self.assertIn("node bad is out of placement", c.router.log())
-            listed = tool("nodes", "--router", c.address).stdout
+            listed = tool("nodes", "--router", c.cluster_address).stdout
             self.assertRegex(listed, r"bad +decode +\S+ +OUT")
             self.assertIn("bad is out of placement: its answer", listed)
             for seed in range(6):
@@ -80,13 +80,13 @@ class IdentityTest(unittest.TestCase):
                 self.assertNotIn("bad", metadata["kedge-decode-node"])
 
     def test_whoever_comes_first_the_model_is_the_routers(self):
-        router = Process("router", "--listen", "127.0.0.1:0", "--model", MODEL)
-        strangers = [Process(role, "--listen", "127.0.0.1:0", "--router", router.address(), "--model", OTHER_MODEL,
+        router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0", "--model", MODEL)
+        strangers = [Process(role, "--listen", "127.0.0.1:0", "--router", router.cluster_address(), "--model", OTHER_MODEL,
                              "--kv-memory", "16") for role in ("prefill", "decode")]
         for stranger in strangers:
             wait_for(lambda: "fingerprint of model and adapter: the node's is " + sha256(OTHER_MODEL) in stranger.log(),
                      "a refusal", 20)
-        result = tool("nodes", "--router", router.address(), "--format", "json")
+        result = tool("nodes", "--router", router.cluster_address(), "--format", "json")
         self.assertEqual(result.stdout.strip(), "[]")
         for process in strangers + [router]:
             process.end()
