@@ -76,7 +76,8 @@ class DiskTest(unittest.TestCase):
     def test_a_digest_that_cannot_be_kept_is_said_once(self):
         model = os.path.join(TMP, "old.gguf")
         shutil.copy(MODEL, model)
-        os.utime(model, (1e9, 1e9))  # the digest of a file that may still change is never kept
+        os.utime(model, (1e9, 1e9))
+        time.sleep(2.1)  # the digest of a file that may still change is never kept
         cache = os.path.join(TMP, "digest")
         os.makedirs(os.path.join(cache, "kedge"))
         in_the_way = os.path.join(cache, "kedge", "fingerprints")
@@ -228,7 +229,7 @@ class UnreadLogTest(unittest.TestCase):
                 os.write(write_end, b"x" * 4096)
         os.set_blocking(write_end, True)
         with running(prefill=0, decode=0) as c:
-            node = subprocess.Popen([os.path.join(BIN, "kedge-decode"), "--listen", "127.0.0.1:0", "--router", c.address,
+            node = subprocess.Popen([os.path.join(BIN, "kedge-decode"), "--listen", "127.0.0.1:0", "--router", c.cluster_address,
                                      "--model", MODEL, "--kv-memory", "64", "--log-level", "trace"],
                                     stderr=write_end, env=ENVIRONMENT)
             os.close(write_end)

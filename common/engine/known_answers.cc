@@ -8,6 +8,11 @@
 #include "xxhash.h"
 
 namespace kedge {
+namespace {
+
+constexpr char kNoNumber[] = "no number";
+
+}  // namespace
 
 void KnownAnswers::Add(std::vector<uint32_t> ids, Answered answered) {
   if (ids.size() > kMostIds) {
@@ -40,8 +45,9 @@ void KnownAnswers::AddSlice(uint32_t rows, std::vector<Slice>* slices) {
 void KnownAnswers::Settle(const StepUnderWay& step, const StepUnderWay::Part& part, const absl::Status& status) {
   if (questions_.empty() || questions_.front().sequence == nullptr) return;  // it has ended with an error
   Question& question = questions_.front();
-  const absl::Status settled = status.ok() ? SettlePart(step, part, question.sequence.get(), device_) : status;
-  if (!settled.ok()) return End(settled);
+  if (!status.ok()) return End(status);
+  // A model may give what is no number for some token: other nodes find that, too.
+  if (!SettlePart(step, part, question.sequence.get(), device_).ok()) return End(std::string(kNoNumber));
   if (part.output.has_value()) {
     const absl::Span<const float> logits = step.future->Logits(*part.output);
     question.logits.assign(logits.begin(), logits.end());
