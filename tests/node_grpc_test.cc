@@ -214,6 +214,7 @@ node::v1::DecodeRequest Request(const Content& content, const std::vector<std::s
   request.set_request_id("r");
   *request.mutable_content() = ContentToProto(content, "model");
   request.mutable_sampling()->set_max_tokens(20);
+  request.mutable_sampling()->set_top_p(1);
   request.mutable_sampling()->set_repetition_penalty(1);
   for (const std::string& address : prefill) {
     auto* candidate = request.add_prefill_candidates();
