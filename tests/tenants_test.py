@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Cache domains in the real processes: who names another salt finds nothing, nor does time tell that it is there.
 
-KEDGE_PAIRS says how many pairs of times are compared (1,000).
+KEDGE_PAIRS says how many pairs of times are compared (200; the claim of 0.05 beside a half takes 10,000).
 """
+import math
 import os
 import random
 import time
@@ -12,7 +13,7 @@ from programs import TMP, copy_programs, make_model
 from running_cluster import Cluster, random_ids, request, stream, tool
 
 MODEL = os.path.join(TMP, "tenants.gguf")  # slow enough for a prefix to be worth something
-PAIRS = int(os.environ.get("KEDGE_PAIRS", "1000"))
+PAIRS = int(os.environ.get("KEDGE_PAIRS", "200"))
 PROMPT = 300
 
 
@@ -80,8 +81,7 @@ class TenantsTest(unittest.TestCase):
         self.assertGreater(compare("other", 100), 0.9)  # what there is to be seen, without a salt of one's own
         area = compare("mine", PAIRS)
         print(f"area under the curve, {PAIRS} pairs: {area:.3f}")
-        self.assertLess(area, 0.55)
-        self.assertGreater(area, 0.45)
+        self.assertLess(abs(area - 0.5), max(0.05, 4 / math.sqrt(6 * PAIRS)))  # four standard errors
 
 
 if __name__ == "__main__":
