@@ -2,10 +2,8 @@
 // are short, and the layout can be read off the code. Tested by chain_test.cc.
 #include "common/anchor/chain.h"
 
-#include <openssl/evp.h>
-
 #include "absl/strings/escaping.h"
-#include "common/base/check.h"
+#include "common/base/sha256.h"
 
 namespace kedge {
 namespace {
@@ -19,14 +17,6 @@ void AppendU32(uint32_t value, std::string* out) {
 void AppendString(absl::string_view text, std::string* out) {
   AppendU32(static_cast<uint32_t>(text.size()), out);
   out->append(text.data(), text.size());
-}
-
-ChainKey Sha256(absl::string_view bytes) {
-  ChainKey key;
-  unsigned int size = 0;
-  KEDGE_CHECK(EVP_Digest(bytes.data(), bytes.size(), key.data(), &size, EVP_sha256(), nullptr) == 1);
-  KEDGE_CHECK(size == key.size());
-  return key;
 }
 
 void AppendBits(const std::vector<RowBits>& bits, bool RowBits::*field, std::string* out) {

@@ -5,7 +5,6 @@
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
-#include <openssl/sha.h>
 
 #include <algorithm>
 #include <utility>
@@ -15,15 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "common/base/of_field.h"
+#include "common/base/sha256.h"
 #include "common/base/status.h"
 
 namespace kedge {
-
-TenantKeys::Hash TenantKeys::HashOf(absl::string_view key) {
-  Hash hash;
-  SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), hash.data());
-  return hash;
-}
 
 absl::Status CheckTenant(absl::string_view tenant) {
   constexpr size_t kLongest = 64;
@@ -54,7 +48,7 @@ absl::StatusOr<TenantKeys> TenantKeys::Parse(absl::string_view text) {
 }
 
 std::optional<std::string> TenantKeys::TenantOf(absl::string_view key) const {
-  const Hash hash = HashOf(key);
+  const Hash hash = Sha256(key);
   const Entry* found = nullptr;
   for (const Entry& entry : keys_) {  // all of them, whichever it is
     const bool same = CRYPTO_memcmp(entry.hash.data(), hash.data(), hash.size()) == 0;
@@ -70,10 +64,9 @@ absl::StatusOr<NewKey> MakeTenantKey(absl::string_view tenant) {
   if (RAND_bytes(random, sizeof(random)) != 1) return absl::UnavailableError("no random numbers");
   NewKey made;
   made.key = absl::WebSafeBase64Escape(absl::string_view(reinterpret_cast<const char*>(random), sizeof(random)));
-  unsigned char hash[SHA256_DIGEST_LENGTH];
-  SHA256(reinterpret_cast<const unsigned char*>(made.key.data()), made.key.size(), hash);
-  made.line = absl::StrCat(
-      tenant, " ", absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(hash), sizeof(hash))), "\n");
+  const auto hash = Sha256(made.key);
+  const absl::string_view bytes(reinterpret_cast<const char*>(hash.data()), hash.size());
+  made.line = absl::StrCat(tenant, " ", absl::BytesToHexString(bytes), "\n");
   return made;
 }
 

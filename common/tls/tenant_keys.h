@@ -23,12 +23,11 @@ class TenantKeys {
   size_t size() const { return keys_.size(); }
 
  private:
-  using Hash = std::array<unsigned char, 32>;
+  using Hash = std::array<uint8_t, 32>;
   struct Entry {
     std::string tenant;
     Hash hash;
   };
-  static Hash HashOf(absl::string_view key);
 
   std::vector<Entry> keys_;
 };
