@@ -25,10 +25,6 @@ absl::Status CheckRangesOf(const google::protobuf::RepeatedPtrField<node::v1::Po
   return status.ok() ? status : Wrong(status.message());
 }
 
-bool IsSame(const node::v1::SalientChoice& a, const node::v1::SalientChoice& b) {
-  return RangesFromProto(a.ranges()) == RangesFromProto(b.ranges());
-}
-
 absl::Status CheckSalient(const node::v1::Prefilled& prefilled, const AskedFor& asked) {
   const size_t prompt = asked.request->prompt_ids.size();
   if (!prefilled.has_salient()) {
@@ -37,7 +33,7 @@ absl::Status CheckSalient(const node::v1::Prefilled& prefilled, const AskedFor& 
   }
   if (!asked.request->chooses) return Wrong("prefilled.salient: a choice, and the policy makes none");
   KEDGE_RETURN_IF_ERROR(CheckRangesOf(prefilled.salient().ranges(), prompt - 1, "prefilled.salient"));
-  if (asked.chosen.has_value() && !IsSame(prefilled.salient(), *asked.chosen)) {
+  if (asked.chosen.has_value() && !AreSameRanges(prefilled.salient().ranges(), asked.chosen->ranges())) {
     return Wrong("prefilled.salient: another choice than the request's");
   }
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/rpc/ranges.h"
 #include "router/cache_domain.h"
 #include "router/placement_policy.h"
 #include "spdlog/spdlog.h"
@@ -47,8 +48,8 @@ struct Audit::Comparison {
 void Audit::Comparison::Take(const node::v1::DecodeResponse& message) {
   if (message.has_prefilled()) {
     prefill_node = message.prefilled().prefill_node();
-    const bool same_choice = !given.salient.has_value() || message.prefilled().salient().SerializeAsString() ==
-                                                               given.salient->SerializeAsString();
+    const bool same_choice =
+        !given.salient.has_value() || AreSameRanges(message.prefilled().salient().ranges(), given.salient->ranges());
     if (!same_choice) difference = "other sequences of the prompt are chosen there";
   }
   for (const node::v1::Token& token : message.tokens()) {
@@ -63,8 +64,9 @@ void Audit::Comparison::Take(const node::v1::DecodeResponse& message) {
   }
   if (!message.has_finished() || !difference.empty()) return;
   const bool at_end_id = message.finished().reason() == node::v1::END_REASON_END_ID;
-  const bool same_end =
-      given.was_cut || (at_end_id == given.end_id.has_value() && (!at_end_id || message.finished().end_id() == given.end_id));
+  const std::optional<uint32_t> end_id =
+      at_end_id ? std::optional<uint32_t>(message.finished().end_id()) : std::nullopt;
+  const bool same_end = given.was_cut || end_id == given.end_id;
   has_ended = same == given.ids.size() && same_end;
   if (!has_ended) difference = absl::StrCat("it ends there after ", same, " tokens of ", given.ids.size());
 }
@@ -93,12 +95,7 @@ void Audit::Start(GivenAnswer answer) {
   node::v1::DecodeRequest request = answer.request;
   request.mutable_content()->set_cache_domain(CacheDomain("", absl::StrCat("audit ", draw_())));  // nobody else's
   if (answer.was_cut) request.mutable_sampling()->set_max_tokens(static_cast<uint32_t>(answer.ids.size()));
-  request.clear_prefill_candidates();
-  for (const NodeSnapshot& node : placement->prefill) {
-    node::v1::PrefillCandidate* candidate = request.add_prefill_candidates();
-    candidate->set_node_id(node.node_id);
-    candidate->set_address(node.address);
-  }
+  SetPrefillCandidates(placement->prefill, &request);
   comparison->given = std::move(answer);
   DecodeEvents events;
   events.on_message = [comparison](const node::v1::DecodeResponse& message) { comparison->Take(message); };

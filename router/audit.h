@@ -24,17 +24,17 @@ namespace kedge {
 struct GivenAnswer {
   node::v1::DecodeRequest request;  // of the prompt alone; a choice of sequences is left to who computes it again
   std::optional<node::v1::SalientChoice> salient;  // the one that was made, if any
-  std::vector<uint32_t> ids;        // all of it
-  std::optional<uint32_t> end_id;   // that ended it
-  bool was_cut = false;             // by a stop string: the nodes would have gone on
-  std::string numerics_class;       // of the nodes that made it
+  std::vector<uint32_t> ids;                       // all of it
+  std::optional<uint32_t> end_id;                  // that ended it
+  bool was_cut = false;                            // by a stop string: the nodes would have gone on
+  std::string numerics_class;                      // of the nodes that made it
   std::vector<std::string> decode_nodes, prefill_nodes;  // these, by id
 };
 
-// Every answer is a function of its request: of ids, policy, choice and seed, on nodes of one numerics class. So another
-// decode node, with another prefill node or none, and with no row of a cache, gives the same tokens; if it does not, one of
-// the nodes that took part in either is wrong, and all of them go out of placement (NodeRegistry::SetOut) until they
-// register again: wrong text is worse than none. Thread-safe.
+// Every answer is a function of its request: of ids, policy, choice and seed, on nodes of one numerics class. So
+// another decode node, with another prefill node or none, and with no row of a cache, gives the same tokens; if it does
+// not, one of the nodes that took part in either is wrong, and all of them go out of placement (NodeRegistry::SetOut)
+// until they register again: wrong text is worse than none. Thread-safe.
 class Audit {
  public:
   static constexpr size_t kMostAtOnce = 4;

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "kedge/node/v1/node.pb.h"
 #include "router/cluster_snapshot.h"
 
@@ -26,6 +27,16 @@ struct DecodeEvents {
   // Exactly once, the last event.
   std::function<void(const absl::Status&)> on_done;
 };
+
+// Names the prefill nodes that the decode node is to ask, best first, in place of those that `request` has.
+inline void SetPrefillCandidates(absl::Span<const NodeSnapshot> nodes, node::v1::DecodeRequest* request) {
+  request->clear_prefill_candidates();
+  for (const NodeSnapshot& node : nodes) {
+    node::v1::PrefillCandidate* candidate = request->add_prefill_candidates();
+    candidate->set_node_id(node.node_id);
+    candidate->set_address(node.address);
+  }
+}
 
 // Thread-safe.
 class DecodeCaller {

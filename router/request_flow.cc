@@ -215,11 +215,7 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   sampling->mutable_end_ids()->Add(request_.end_ids.begin(), request_.end_ids.end());
   if (request_.logprobs.has_value()) sampling->set_logprobs(*request_.logprobs);
 
-  for (const NodeSnapshot& node : placement.prefill) {
-    node::v1::PrefillCandidate* candidate = decode.add_prefill_candidates();
-    candidate->set_node_id(node.node_id);
-    candidate->set_address(node.address);
-  }
+  SetPrefillCandidates(placement.prefill, &decode);
   return decode;
 }
 

@@ -27,6 +27,12 @@ void RangesToProto(absl::Span<const PositionRange> ranges, google::protobuf::Rep
   }
 }
 
+template <typename Proto>
+bool AreSameRanges(const google::protobuf::RepeatedPtrField<Proto>& a,
+                   const google::protobuf::RepeatedPtrField<Proto>& b) {
+  return RangesFromProto(a) == RangesFromProto(b);
+}
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_RPC_RANGES_H_
