@@ -58,14 +58,6 @@ bool IsWhiteSpace(char32_t code_point) {
          code_point == 0x202F || code_point == 0x205F || code_point == 0x3000;
 }
 
-std::vector<size_t> CharacterOffsets(absl::string_view text) {
-  std::vector<size_t> offsets = {0};
-  while (offsets.back() < text.size()) {
-    offsets.push_back(offsets.back() + ReadCharacter(text.substr(offsets.back())).length);
-  }
-  return offsets;
-}
-
 std::optional<size_t> FindInvalidUtf8(absl::string_view text) {
   for (size_t i = 0; i < text.size();) {
     const Utf8Head head = ReadUtf8(text.substr(i));

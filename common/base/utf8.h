@@ -5,7 +5,6 @@
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "absl/strings/string_view.h"
 
@@ -40,9 +39,6 @@ Character ReadLastCharacter(absl::string_view text);
 
 // As Python's str.strip() and Jinja's `trim` know it: Unicode's White_Space characters and U+001C to U+001F.
 bool IsWhiteSpace(char32_t code_point);
-
-// Where each character begins, and the text's size: one more than there are characters. REQUIRES: text is valid UTF-8.
-std::vector<size_t> CharacterOffsets(absl::string_view text);
 
 // The offset of the first byte of `text` that is not part of a valid character; nullopt when all of it is valid.
 std::optional<size_t> FindInvalidUtf8(absl::string_view text);

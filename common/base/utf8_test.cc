@@ -79,11 +79,6 @@ TEST(Utf8Test, ReadsCharactersOfEveryLength) {
   EXPECT_TRUE(text.empty());
 }
 
-TEST(Utf8Test, SaysWhereCharactersBegin) {
-  EXPECT_EQ(CharacterOffsets(""), std::vector<size_t>{0});
-  EXPECT_EQ(CharacterOffsets("a\u00E9\u20AC\U0001F600z"), (std::vector<size_t>{0, 1, 3, 6, 10, 11}));
-}
-
 TEST(Utf8Test, KnowsWhiteSpace) {
   for (const char32_t space : {U' ', U'\t', U'\n', U'\r', U'\u00A0', U'\u2003', U'\u3000'})
     EXPECT_TRUE(IsWhiteSpace(space));
