@@ -1,7 +1,7 @@
 // One reactor for each stream. Its reads come one after another; the one write, the answer to the first message, may be
 // under way when the stream ends, and Finish must wait for it.
 //
-// Tested by router_test.cc.
+// Tested by router_nodes_test.cc.
 #include "router/registry_service.h"
 
 #include <string>
@@ -49,7 +49,9 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
   void TakeInfo() {
     if (!request_.has_info()) return End(absl::InvalidArgumentError("info: must be the first message"));
     absl::Status status = CheckNodeInfo(request_.info());  // before any of it stands in the log
-    if (status.ok()) status = CheckIdentity(request_.info());
+    if (!status.ok()) return Refuse(status);
+    name_ = absl::StrCat("node ", request_.info().node_id(), " at ", request_.info().address());
+    status = CheckIdentity(request_.info());
     if (status.ok()) status = registry_->Check(request_.info());
     if (!status.ok()) return Refuse(status);
     CallBack(request_.info(), member_, [this](const absl::Status& status) {
@@ -87,7 +89,7 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
   }
 
   void Refuse(const absl::Status& status) {
-    spdlog::warn("refused a node: {}", std::string(status.message()));
+    spdlog::warn("refused {}: {}", name_, std::string(status.message()));
     End(status);
   }
 
@@ -137,7 +139,7 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
   RegisterRequest request_;
   RegisterResponse response_;
   uint64_t registration_ = 0;  // owned by the reads, as is name_
-  std::string name_;
+  std::string name_ = "a node";
   absl::Mutex mutex_;
   bool writing_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
