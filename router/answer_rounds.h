@@ -25,8 +25,8 @@ struct NodeAnswer {
   bool confirmed = false;  // it has given the same answer as another node before
 };
 
-// Pure. The answer that most nodes gave, where one that was confirmed counts twice: a newcomer alone does not put such a
-// node out. nullopt: undecided.
+// Pure. The answer that most nodes gave, where one that was confirmed counts twice: a newcomer alone does not put such
+// a node out. nullopt: undecided.
 std::optional<std::string> RightAnswer(absl::Span<const NodeAnswer> answers);
 
 // How a node is asked (KnownAnswerService): an interface, so that a test can be all of the nodes. Thread-safe.

@@ -1,4 +1,4 @@
-// Tested by router_test.cc.
+// Tested by router_nodes_test.cc.
 #include "router/call_back.h"
 
 #include <memory>

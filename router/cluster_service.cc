@@ -1,6 +1,6 @@
 // Copies a snapshot into the reply.
 //
-// Tested by router_test.cc.
+// Tested by router_nodes_test.cc.
 #include "router/cluster_service.h"
 
 #include "grpcpp/server_context.h"

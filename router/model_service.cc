@@ -1,7 +1,7 @@
 // Work that takes time linear in its input runs on the intake's threads; a call that is cancelled while it waits there
 // goes at once.
 //
-// Tested by router_test.cc.
+// Tested by router_test.cc and router_nodes_test.cc.
 #include "router/model_service.h"
 
 #include <cstdint>
@@ -34,8 +34,8 @@ class ReadingCall : public ServerUnaryReactor {
   // Answers the request.
   using Answer = std::function<absl::Status(const Request&, Response*)>;
 
-  ReadingCall(const Callers* callers, RequestIntake* intake, CallbackServerContext* context, const grpc::ByteBuffer* request,
-              grpc::ByteBuffer* response, Answer answer)
+  ReadingCall(const Callers* callers, RequestIntake* intake, CallbackServerContext* context,
+              const grpc::ByteBuffer* request, grpc::ByteBuffer* response, Answer answer)
       : intake_(intake),
         context_(context),
         bytes_(TakeBytes(request)),
@@ -124,7 +124,8 @@ class ModelServiceImpl : public RawService {
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
                                grpc::ByteBuffer* response) override {
     return new ReadingCall<TokenizeRequest, TokenizeResponse>(
-        callers_, intake_, context, request, response, [this](const TokenizeRequest& tokenize, TokenizeResponse* tokens) {
+        callers_, intake_, context, request, response,
+        [this](const TokenizeRequest& tokenize, TokenizeResponse* tokens) {
           KEDGE_ASSIGN_OR_RETURN(const std::vector<uint32_t> ids, parser_->Tokenize(tokenize));
           tokens->mutable_token_ids()->Add(ids.begin(), ids.end());
           return absl::OkStatus();
@@ -134,7 +135,8 @@ class ModelServiceImpl : public RawService {
   ServerUnaryReactor* Detokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
                                  grpc::ByteBuffer* response) override {
     return new ReadingCall<DetokenizeRequest, DetokenizeResponse>(
-        callers_, intake_, context, request, response, [this](const DetokenizeRequest& detokenize, DetokenizeResponse* text) {
+        callers_, intake_, context, request, response,
+        [this](const DetokenizeRequest& detokenize, DetokenizeResponse* text) {
           return TextOf(detokenize, text->mutable_text());
         });
   }

@@ -1,7 +1,7 @@
 // Builds the parts in the order of their dependencies and takes them down in reverse: the server first, which ends all
 // RPCs and so cancels their flows, then the caller, which waits for the Decode calls of those flows.
 //
-// Tested by router_test.cc.
+// Tested by router_test.cc and router_nodes_test.cc.
 #include "router/router.h"
 
 #include <random>
