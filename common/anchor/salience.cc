@@ -29,13 +29,13 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kOpeningRows = 20;   // of the last turn, in which a question before the text is looked for
-constexpr uint32_t kLeastOpening = 4;   // rows of a sequence that asks something
+constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
+constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint64_t kOpeningWeight = kMassOne / 20;
-constexpr uint64_t kFewQuestions = 8;   // more than so many marks are of a text, and have less of the weight
-constexpr uint32_t kAskingRows = 8;     // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text, and have less of the weight
+constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 4;
-constexpr uint32_t kBesideRows = 64;    // of a sequence and those that follow it
+constexpr uint32_t kBesideRows = 64;  // of a sequence and those that follow it
 
 // What stands behind `i`, and then behind that.
 uint64_t FirstBeside(uint64_t score) { return score * 2 / 5; }

@@ -95,10 +95,10 @@ class Salience {
 
   PromptOutline outline_;
   size_t num_pointers_;
-  size_t num_heads_;             // pointers included
-  std::vector<bool> may_ask_;    // [sequences]
-  std::vector<size_t> questions_;  // sequences that a question mark closes, of these
-  std::vector<size_t> opening_;  // sequences at the last turn's begin
+  size_t num_heads_;               // pointers included
+  std::vector<bool> may_ask_;      // [sequences]
+  std::vector<size_t> questions_;  // of these, those that a question mark closes
+  std::vector<size_t> opening_;    // of these, those at the last turn's begin
   uint32_t latest_end_;
   PositionRange observed_;
   std::vector<uint64_t> pointed_;  // [sequences]: what the pointers give in their rows; without any: the most of all

@@ -18,14 +18,15 @@
 
 namespace kedge {
 
-// One question after another, each a request of its own with full attention that takes what rows a step has left: one at
-// least, so it ends, and no request waits for it. It takes nothing from a cache and leaves nothing there. Part of an
+// One question after another, each a request of its own with full attention that takes what rows a step has left: one
+// at least, so it ends, and no request waits for it. It takes nothing from a cache and leaves nothing there. Part of an
 // engine, and owned by its thread.
 class KnownAnswers {
  public:
   static constexpr uint32_t kMostIds = 256;
   static constexpr size_t kMostQuestions = 16;
-  // The answer is a hash of all bytes of the rows, and of the last one's logits.
+  // The answer is a hash of all bytes of the rows, and of the last one's logits; or, where the model gives what is no
+  // number for these ids, that it does.
   using Answered = std::function<void(absl::StatusOr<std::string>)>;
 
   // Both must outlive this.

@@ -10,8 +10,8 @@
 
 namespace kedge {
 
-// Tokens of prompt.user with the question mark that ends a question, ascending: one behind which the text ends, or white
-// space, a quote or a bracket stands, or another mark; where white space stands before it, as in French, a line ends or
+// Tokens of prompt.user with the question mark that ends a question, ascending: one behind which the text ends, or
+// white space, a quote or a bracket stands, or another mark; where white space stands before it, as in French, a line ends or
 // a capital follows. So those of addresses, of `a ? b : c` and of `(?, ?)` are none.
 std::vector<uint32_t> FindQuestionMarks(const Tokenizer& tokenizer, const PromptTokens& prompt);
 
