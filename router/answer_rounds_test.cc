@@ -2,9 +2,9 @@
 
 #include <set>
 
-#include "common/rpc/protocol.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "router/node_info_testing.h"
 
 namespace kedge {
 namespace {
@@ -35,12 +35,8 @@ class AnswerRoundsTest : public testing::Test, public NodeAsker {
 
   uint64_t Add(const std::string& id, node::v1::Role role = node::v1::ROLE_DECODE,
                const std::string& numerics_class = "c") {
-    node::v1::NodeInfo info;
-    info.set_protocol_version(kProtocolVersion);
-    info.set_node_id(id);
+    node::v1::NodeInfo info = InfoOfNode(id, id + ":1");
     info.set_role(role);
-    info.set_address(id + ":1");
-    info.set_fingerprint("print");
     info.set_numerics_class(numerics_class);
     return registry_.Register(info).value();
   }

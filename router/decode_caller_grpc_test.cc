@@ -6,8 +6,8 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/base/clock.h"
-#include "common/rpc/protocol.h"
 #include "gtest/gtest.h"
+#include "router/node_info_testing.h"
 
 namespace kedge {
 namespace {
@@ -18,13 +18,7 @@ TEST(DecodeCallerGrpcTest, ForgetsTheChannelsOfNodesThatHaveLeft) {
   DecodeCallerGrpc caller(&registry, nullptr);
   // Each life of a node has another port; nobody listens on any of them.
   const auto call = [&](const std::string& id, int port) {
-    node::v1::NodeInfo info;
-    info.set_protocol_version(kProtocolVersion);
-    info.set_node_id(id);
-    info.set_role(node::v1::ROLE_DECODE);
-    info.set_address(absl::StrCat("127.0.0.1:", port));
-    info.set_fingerprint("print");
-    info.set_numerics_class("cpu");
+    const node::v1::NodeInfo info = InfoOfNode(id, absl::StrCat("127.0.0.1:", port));
     NodeSnapshot node;
     node.registration = *registry.Register(info);
     node.address = info.address();

@@ -13,9 +13,9 @@
 
 #include "absl/types/span.h"
 #include "common/model/gguf.h"
-#include "common/rpc/protocol.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
+#include "router/node_info_testing.h"
 #include "router/request_flow.h"
 #include "router/response_merge.h"
 
@@ -101,14 +101,9 @@ class RequestFlowTest : public testing::Test {
 
   uint64_t AddNode(const std::string& id, node::v1::Role role = node::v1::ROLE_DECODE,
                    const std::string& numerics_class = "cpu") {
-    node::v1::NodeInfo info;
-    info.set_protocol_version(kProtocolVersion);
-    info.set_node_id(id);
+    node::v1::NodeInfo info = InfoOfNode(id, id + ":1");
     info.set_role(role);
-    info.set_address(id + ":1");
-    info.set_fingerprint("print");
     info.set_numerics_class(numerics_class);
-    info.set_kv_type("f16");
     info.set_total_rows(1000);
     return *registry_.Register(info);
   }

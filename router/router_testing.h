@@ -23,6 +23,7 @@
 #include "kedge/inference/v1/cluster.grpc.pb.h"
 #include "kedge/inference/v1/inference.grpc.pb.h"
 #include "kedge/node/v1/node.grpc.pb.h"
+#include "router/node_info_testing.h"
 #include "router/router.h"
 
 namespace kedge {
@@ -35,6 +36,13 @@ inline const std::string& Fingerprint() {
     return *ModelFingerprint(**GgufFile::Parse(absl::MakeConstSpan(data, bytes.size()), "tiny"), "");
   }());
   return *fingerprint;
+}
+
+inline node::v1::NodeInfo FittingNode(const std::string& id, const std::string& address) {
+  node::v1::NodeInfo info = InfoOfNode(id, address);
+  info.set_fingerprint(Fingerprint());
+  info.set_row_bytes(100);
+  return info;
 }
 
 inline bool Await(const std::function<bool()>& condition) {
@@ -79,14 +87,7 @@ class FakeDecodeNode : public node::v1::DecodeService::Service {
     server_->SetServing(kDecodeServiceName, true);
     RegistrarOptions options;
     options.routers = {router};
-    options.info.set_protocol_version(kProtocolVersion);
-    options.info.set_node_id(id_);
-    options.info.set_role(node::v1::ROLE_DECODE);
-    options.info.set_address(server_->address());
-    options.info.set_fingerprint(Fingerprint());
-    options.info.set_numerics_class("cpu");
-    options.info.set_kv_type("f16");
-    options.info.set_row_bytes(100);
+    options.info = FittingNode(id_, server_->address());
     options.info.set_total_rows(1000);
     options.heartbeat = [this] {
       node::v1::Heartbeat heartbeat;
@@ -155,18 +156,7 @@ class RouterTest : public testing::Test {
   }
 
   // A node that fits the cluster of this test, were it there.
-  static node::v1::NodeInfo Stranger(const std::string& address) {
-    node::v1::NodeInfo info;
-    info.set_protocol_version(kProtocolVersion);
-    info.set_node_id("d2");
-    info.set_role(node::v1::ROLE_DECODE);
-    info.set_address(address);
-    info.set_fingerprint(Fingerprint());
-    info.set_numerics_class("cpu");
-    info.set_kv_type("f16");
-    info.set_row_bytes(100);
-    return info;
-  }
+  static node::v1::NodeInfo Stranger(const std::string& address) { return FittingNode("d2", address); }
   // How a registration ends that says no more than this: OK once it was taken in.
   static grpc::Status RegisterAt(const std::shared_ptr<grpc::Channel>& channel, const node::v1::NodeInfo& info) {
     auto registry = node::v1::RegistryService::NewStub(channel);
