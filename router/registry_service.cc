@@ -1,8 +1,8 @@
 // One reactor for each stream. Its reads come one after another; the one write, the answer to the first message, may be
-// under way when the stream ends, and Finish must wait for it. A stream is ended by what was read, by the call back, or,
-// while a read is under way, by a timer, which may outlive the stream.
+// under way when the stream ends, and Finish must wait for it. A stream is ended by what was read, by the call back,
+// or, while a read is under way, by a timer, which may outlive the stream.
 //
-// Tested by router_nodes_test.cc.
+// Tested by registry_service_test.cc and router_nodes_test.cc.
 #include "router/registry_service.h"
 
 #include <algorithm>

@@ -101,14 +101,15 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
 
   const size_t connections = ConnectionsFor(FileLimit());
   const size_t of_nodes = std::clamp<size_t>(connections / 4, 1, options.max_nodes + kGuests);
+  const size_t of_clients =
+      options.max_connections != 0 ? options.max_connections : std::max<size_t>(connections - of_nodes, 1);
   KEDGE_ASSIGN_OR_RETURN(router->server_,
                          RpcServer::Start({
                              .listen = options.listen,
                              .services = {router->inference_service_->service(), router->model_service_.get()},
                              .health_services = {kInferenceServiceName},
                              .credentials = client_door,
-                             .max_connections = options.max_connections != 0 ? options.max_connections
-                                                                             : std::max<size_t>(connections - of_nodes, 1),
+                             .max_connections = of_clients,
                              .max_streams = kClientStreams,
                              .max_connection_age = kClientAge,
                          }));

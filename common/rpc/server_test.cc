@@ -118,6 +118,34 @@ TEST(RpcServerTest, ConnectionsBeyondTheirNumberAreRefusedAndOthersGoOn) {
   EXPECT_TRUE(check(first.get()).ok());
 }
 
+// Its client makes another connection for further calls.
+TEST(RpcServerTest, AnOldConnectionCutsNoCall) {
+  NoNodes service;
+  auto server = RpcServer::Start({.listen = "127.0.0.1:0",
+                                  .services = {&service},
+                                  .health_services = {"a.Service"},
+                                  .max_connection_age = absl::Milliseconds(300)});
+  ASSERT_TRUE(server.ok()) << server.status();
+  auto stub = grpc::health::v1::Health::NewStub(NewChannel((*server)->address()));
+  grpc::ClientContext context;
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service("a.Service");
+  auto watch = stub->Watch(&context, request);
+  HealthCheckResponse response;
+  ASSERT_TRUE(watch->Read(&response));
+  for (int i = 0; i < 5; ++i) {
+    absl::SleepFor(absl::Milliseconds(400));
+    grpc::ClientContext other;
+    EXPECT_TRUE(stub->Check(&other, request, &response).ok());
+    const bool serving = i % 2 == 0;
+    (*server)->SetServing("a.Service", serving);
+    ASSERT_TRUE(watch->Read(&response));
+    EXPECT_EQ(response.status() == HealthCheckResponse::SERVING, serving);
+  }
+  context.TryCancel();
+  watch->Finish();
+}
+
 // Connects and sends this; returns how long the server lets it be.
 absl::Duration TimeUntilEnd(const RpcServer& server, const std::string& text) {
   sockaddr_in address{.sin_family = AF_INET,

@@ -43,8 +43,9 @@ void Watchdog::Run() {
     tried.status = knock_(judge_.period());
     tried.end = clock.Now();
     if (judge_.GivesUp(tried)) {
-      give_up_(absl::StrCat("nobody has been let in here for ", absl::FormatDuration(judge_.period() * DoorJudge::kTries),
-                            " (", tried.status.message(), "): this process ends, to be started again"));
+      give_up_(absl::StrCat("nobody has been let in here for ",
+                            absl::FormatDuration(judge_.period() * DoorJudge::kTries), " (", tried.status.message(),
+                            "): this process ends, to be started again"));
       return;
     }
     due = std::max(due + judge_.period(), tried.end);

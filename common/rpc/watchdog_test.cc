@@ -1,5 +1,6 @@
 #include "common/rpc/watchdog.h"
 
+#include <algorithm>
 #include <atomic>
 #include <string>
 
@@ -80,7 +81,8 @@ TEST(WatchdogTest, KnocksUntilNobodyOpensAndSaysSo) {
 TEST(WatchdogTest, EndsWithoutWaitingForTheNextTry) {
   const absl::Time begin = absl::Now();
   {
-    Watchdog watchdog(absl::Hours(1), [](absl::Duration) { return absl::OkStatus(); }, [](const std::string&) { FAIL(); });
+    Watchdog watchdog(
+        absl::Hours(1), [](absl::Duration) { return absl::OkStatus(); }, [](const std::string&) { FAIL(); });
     absl::SleepFor(absl::Milliseconds(10));
   }
   EXPECT_LT(absl::Now() - begin, absl::Seconds(10));
