@@ -225,7 +225,7 @@ class ConnectionsTest(unittest.TestCase):
                             self.assertTrue(ask(channel, 5).token_ids)
                     finally:
                         done.set()
-                    self.assertGreater(min(flood.result() for flood in floods), 2)
+                    self.assertGreater(min(flood.result() for flood in floods), 0)
                 self.assertIn("headers of more than 64 KiB", process.log())
 
     def test_others_get_their_first_token_meanwhile(self):
