@@ -24,12 +24,13 @@ absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::
 }  // namespace
 
 NodeRegistry::NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type,
-                           std::string out_at_first)
+                           std::string out_at_first, size_t max_nodes)
     : clock_(clock),
       fingerprint_(std::move(fingerprint)),
       default_policy_(std::move(default_policy)),
       kv_type_(std::move(kv_type)),
-      out_at_first_(std::move(out_at_first)) {}
+      out_at_first_(std::move(out_at_first)),
+      max_nodes_(max_nodes) {}
 
 absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) const {
   if (!info.policy().empty()) KEDGE_RETURN_IF_ERROR(CheckSame("policy", info.policy(), default_policy_));
@@ -48,11 +49,18 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
 
 absl::Status NodeRegistry::CheckInfo(const node::v1::NodeInfo& info) const {
   KEDGE_RETURN_IF_ERROR(CheckNodeInfo(info));
+  size_t others = 0;
   for (const auto& [registration, node] : nodes_) {
-    if (node.info.node_id() == info.node_id() && clock_->Now() - node.heartbeat_time < kHeartbeatLimit) {
+    if (node.info.node_id() != info.node_id()) {
+      ++others;
+    } else if (clock_->Now() - node.heartbeat_time < kHeartbeatLimit) {
       return absl::AlreadyExistsError(
           absl::StrCat("node_id: ", info.node_id(), " is registered at ", node.info.address()));
     }
+  }
+  if (others >= max_nodes_) {
+    return absl::ResourceExhaustedError(absl::StrCat("node_id: ", others, " nodes are registered, and no more may be "
+                                                     "(--max-nodes of the router)"));
   }
   return CheckAgainstCluster(info);
 }
@@ -71,6 +79,7 @@ absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) 
   const uint64_t registration = next_registration_++;
   Node& node = nodes_[registration];
   node.info = info;
+  node.info.DiscardUnknownFields();  // which nobody has bounded
   node.heartbeat_time = node.turn_time = clock_->Now();
   node.out[static_cast<size_t>(OutBy::kAnswer)] = out_at_first_;
   return registration;
@@ -84,6 +93,7 @@ bool NodeRegistry::Heartbeat(uint64_t registration, const node::v1::Heartbeat& h
   node.heartbeat_time = clock_->Now();
   if (heartbeat.engine_turns() != node.last.engine_turns()) node.turn_time = node.heartbeat_time;
   node.last = heartbeat;
+  node.last.DiscardUnknownFields();
   return true;
 }
 

@@ -3,6 +3,7 @@
 #define KEDGE_ROUTER_NODE_REGISTRY_H_
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <set>
@@ -32,15 +33,15 @@ class NodeRegistry {
   // `clock` must outlive this. `fingerprint`: of the model that this router serves; no node has another, whoever comes
   // first. `default_policy`: canonical; a node that was given one must have the same. `kv_type`: what the nodes' must
   // be; empty: the first node says. `out_at_first`: why a node that has just come is out of placement, until SetOut
-  // says otherwise; empty: it is not.
+  // says otherwise; empty: it is not. No more than `max_nodes` are in it at once.
   NodeRegistry(const Clock* clock, std::string fingerprint, std::string default_policy, std::string kv_type = "",
-               std::string out_at_first = "");
+               std::string out_at_first = "", size_t max_nodes = 1024);
 
   // What Register would say of it now.
   absl::Status Check(const node::v1::NodeInfo& info) const;
   // Takes a node in and returns its registration. kInvalidArgument: the field that is missing or malformed.
   // kFailedPrecondition: the setting that differs from the cluster's. kAlreadyExists: a node of this id is alive; one
-  // that is not is replaced.
+  // that is not is replaced. kResourceExhausted: as many others are in it as may be.
   absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
   // Returns false if the registration was replaced.
   bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
@@ -101,6 +102,7 @@ class NodeRegistry {
   const std::string default_policy_;
   const std::string kv_type_;
   const std::string out_at_first_;
+  const size_t max_nodes_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   std::set<uint64_t> expelled_ ABSL_GUARDED_BY(mutex_);

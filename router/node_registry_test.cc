@@ -38,6 +38,21 @@ class NodeRegistryTest : public testing::Test {
   NodeRegistry registry_{&clock_, "f1", "canonical"};
 };
 
+TEST_F(NodeRegistryTest, HasNoMoreNodesThanItMay) {
+  NodeRegistry registry(&clock_, "f1", "canonical", "", "", 2);
+  ASSERT_TRUE(registry.Register(Info("a")).ok());
+  const uint64_t b = *registry.Register(Info("b"));
+  for (int i = 0; i < 3; ++i) {
+    const absl::Status status = registry.Register(Info("c")).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << status;
+    EXPECT_EQ(status.message(), "node_id: 2 nodes are registered, and no more may be (--max-nodes of the router)");
+  }
+  clock_.Advance(NodeRegistry::kHeartbeatLimit);
+  EXPECT_TRUE(registry.Register(Info("a")).ok());  // takes its own place
+  registry.Remove(b);
+  EXPECT_TRUE(registry.Register(Info("c")).ok());
+}
+
 TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   const uint64_t b = *registry_.Register(Info("b"));
   ASSERT_TRUE(registry_.Register(Info("a", node::v1::ROLE_PREFILL)).ok());

@@ -4,13 +4,16 @@
 // Tested by router_test.cc and router_nodes_test.cc.
 #include "router/router.h"
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
 #include "common/base/error_reason.h"
+#include "common/base/machine_limits.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
 #include "common/model/model_files.h"
+#include "common/rpc/connection_acceptor.h"
 #include "grpcpp/impl/service_type.h"
 #include "router/cluster_service.h"
 #include "router/model_service.h"
@@ -21,6 +24,10 @@ namespace kedge {
 namespace {
 
 constexpr absl::Duration kHealthInterval = absl::Milliseconds(50);
+constexpr int kClientStreams = 1024;                          // under way on one connection
+constexpr absl::Duration kClientAge = absl::Hours(1);         // of a connection; then its client makes another one
+constexpr int kClusterMessageBytes = 2 << 20;                 // CheckNodeInfo lets no more be said
+constexpr size_t kGuests = 64;                                // connections of others than nodes: `kedge nodes`
 constexpr absl::Duration kEndGrace = absl::Seconds(1);  // for statuses on their way; not every client reads
 
 uint64_t DrawSeed() {
@@ -57,7 +64,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, std::move(fingerprint),
                                                      router->model_->default_policy, options.kv_type,
-                                                     AnswerRounds::kNotYet);
+                                                     AnswerRounds::kNotYet, options.max_nodes);
   router->intake_ =
       std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);
@@ -88,20 +95,31 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   router->model_service_ = NewModelService(router->callers_.get(), router->model_.get(), router->parser_.get(),
                                            router->registry_.get(), router->intake_.get());
   router->cluster_service_ = NewClusterService(router->registry_.get());
-  router->registry_service_ = NewRegistryService(router->registry_.get(), router->member_.get());
+  router->registry_service_ = NewRegistryService(router->registry_.get(), router->member_.get(), &router->clock_,
+                                                 router->timer_executor_.get(),
+                                                 {.max_streams = 2 * options.max_nodes + kGuests});
 
+  const size_t connections = ConnectionsFor(FileLimit());
+  const size_t of_nodes = std::clamp<size_t>(connections / 4, 1, options.max_nodes + kGuests);
+  const size_t of_clients =
+      options.max_connections != 0 ? options.max_connections : std::max<size_t>(connections - of_nodes, 1);
   KEDGE_ASSIGN_OR_RETURN(router->server_,
                          RpcServer::Start({
                              .listen = options.listen,
                              .services = {router->inference_service_->service(), router->model_service_.get()},
                              .health_services = {kInferenceServiceName},
                              .credentials = client_door,
+                             .max_connections = of_clients,
+                             .max_streams = kClientStreams,
+                             .max_connection_age = kClientAge,
                          }));
   KEDGE_ASSIGN_OR_RETURN(
       router->cluster_server_,
       RpcServer::Start({.listen = options.cluster_listen,
                         .services = {router->cluster_service_.get(), router->registry_service_.get()},
-                        .credentials = router->member_ == nullptr ? nullptr : router->member_->ServerCredentials()}));
+                        .credentials = router->member_ == nullptr ? nullptr : router->member_->ServerCredentials(),
+                        .max_receive_bytes = kClusterMessageBytes,
+                        .max_connections = of_nodes}));
   router->health_thread_ = std::thread([router = router.get()] { router->WatchHealth(); });
   return router;
 }
@@ -132,6 +150,11 @@ void Router::WatchHealth() {
     if (can_serve != serving) server_->SetServing(kInferenceServiceName, can_serve);
     serving = can_serve;
   } while (!stop_health_.WaitForNotificationWithTimeout(kHealthInterval));
+}
+
+absl::Status Router::Knock(absl::Duration timeout) {
+  KEDGE_RETURN_IF_ERROR(OfField("--listen", server_->Knock(timeout / 2)));
+  return OfField("--cluster-listen", cluster_server_->Knock(timeout / 2));
 }
 
 void Router::Drain(absl::Duration timeout) {

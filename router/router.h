@@ -2,10 +2,12 @@
 #ifndef KEDGE_ROUTER_ROUTER_H_
 #define KEDGE_ROUTER_ROUTER_H_
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <thread>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -49,6 +51,11 @@ struct RouterOptions {
   // Bytes of what clients sent and have not been answered, and of what they have not taken: at 80 % requests are
   // refused.
   uint64_t request_memory = 256 << 20;
+  // Nodes that may be registered.
+  size_t max_nodes = 1024;
+  // Connections of clients; 0: as many as the process' descriptors allow. Nodes have descriptors of their own, so that
+  // clients cannot keep them out.
+  size_t max_connections = 0;
 };
 
 // Serves from Start until Drain or destruction. Thread-safe.
@@ -61,6 +68,9 @@ class Router {
   // Of the listener for nodes.
   const std::string& cluster_address() const { return cluster_server_->address(); }
   const RouterModel& model() const { return *model_; }
+
+  // Whether both doors are open (RpcServer::Knock).
+  absl::Status Knock(absl::Duration timeout);
 
   // Orderly end: health says so, new requests are refused, live ones get `timeout`, then they end with
   // kUnavailable.

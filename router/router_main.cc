@@ -3,6 +3,7 @@
 #include <climits>
 #include <cstdint>
 #include <iostream>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
@@ -18,6 +19,7 @@
 #include "common/rpc/flags.h"
 #include "common/rpc/log.h"
 #include "common/rpc/signals.h"
+#include "common/rpc/watchdog.h"
 #include "common/tls/membership.h"
 #include "router/router.h"
 #include "spdlog/spdlog.h"
@@ -39,6 +41,7 @@ int main(int argc, char** argv) {
   double drain_timeout = 5.0;
   uint64_t request_memory_mib = std::clamp<uint64_t>(kedge::UsableMachine().memory_bytes / 16 >> 20, 64, 1024);
   double answer_period = absl::ToDoubleSeconds(options.answer_period);
+  double watchdog_limit = kedge::kWatchdogSeconds;
   bool die_with_parent = false;
   int announce_file = -1;
   std::string tls_directory;
@@ -100,6 +103,14 @@ int main(int argc, char** argv) {
                  "class must agree to the bit")
       ->capture_default_str()
       ->check(kedge::Number(1, 1e9));
+  app.add_option("--max-nodes", options.max_nodes, "nodes that may be registered; others are refused")
+      ->capture_default_str()
+      ->check(kedge::WholeNumber(1, 1 << 20));
+  app.add_option("--max-connections", options.max_connections, kedge::kMaxConnectionsHelp)
+      ->check(kedge::WholeNumber(1, INT_MAX));
+  app.add_option("--watchdog", watchdog_limit, kedge::kWatchdogHelp)
+      ->capture_default_str()
+      ->check(kedge::Number(0, 86400));
   app.add_option("--drain-timeout", drain_timeout, "seconds that live requests get after SIGTERM")
       ->capture_default_str()
       ->check(kedge::Number(0, 86400));
@@ -165,8 +176,14 @@ int main(int argc, char** argv) {
                  options.tls_certificate.empty() ? ", which does not encrypt (--tls-cert)" : "",
                  options.keys_file.empty() ? ", which asks nobody for a key (--keys)" : "");
   }
+  std::optional<kedge::Watchdog> watchdog;
+  if (watchdog_limit > 0) {
+    watchdog.emplace(absl::Seconds(watchdog_limit), [&](absl::Duration timeout) { return (*router)->Knock(timeout); },
+                     &kedge::Watchdog::EndProcess);
+  }
   const int signal = signals.Wait();
   spdlog::info("signal {}: draining", signal);
+  watchdog.reset();
   (*router)->Drain(absl::Seconds(drain_timeout));
   return 0;
 }

@@ -187,4 +187,9 @@ absl::Status RaiseFileLimit(uint64_t least) {
   return absl::OkStatus();
 }
 
+uint64_t FileLimit() {
+  rlimit files;
+  return getrlimit(RLIMIT_NOFILE, &files) == 0 ? files.rlim_cur : RLIM_INFINITY;
+}
+
 }  // namespace kedge

@@ -26,6 +26,8 @@ MachineLimits LimitedByGroups(MachineLimits whole, const std::string& root);
 // Lets this process, and what it starts, open as many files as the hard limit allows, or a million; sockets count.
 // kResourceExhausted if these are fewer than `least`: said at once, because later it shows as a wait without an end.
 absl::Status RaiseFileLimit(uint64_t least);
+// How many it may open now.
+uint64_t FileLimit();
 // For a server with a few connections.
 inline constexpr uint64_t kLeastFiles = 64;
 

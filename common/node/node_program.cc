@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <climits>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -33,6 +34,7 @@
 #include "common/rpc/registrar.h"
 #include "common/rpc/server.h"
 #include "common/rpc/signals.h"
+#include "common/rpc/watchdog.h"
 #include "common/tls/membership.h"
 #include "spdlog/spdlog.h"
 
@@ -59,6 +61,8 @@ struct Flags {
   DeviceOptions device;
   std::optional<int> gpu;
   bool die_with_parent = false;
+  size_t max_connections = 0;
+  double watchdog = kWatchdogSeconds;
 };
 
 void AddFlags(CLI::App* app, Flags* flags) {
@@ -106,6 +110,8 @@ void AddFlags(CLI::App* app, Flags* flags) {
       ->capture_default_str();
   app->add_option("--device", flags->gpu, kDeviceHelp)->check(WholeNumber(0, kLastGpu));
   app->add_option("--device-nodes", flags->device.sharers, kSharersHelp)->check(WholeNumber(1, kLastGpu));
+  app->add_option("--max-connections", flags->max_connections, kMaxConnectionsHelp)->check(WholeNumber(1, INT_MAX));
+  app->add_option("--watchdog", flags->watchdog, kWatchdogHelp)->check(Number(0, 86400))->capture_default_str();
   app->add_option("--log-level", flags->log_level, kLogLevels)->capture_default_str();
   app->add_flag("--die-with-parent", flags->die_with_parent, "end when the process that started this one ends");
 }
@@ -239,7 +245,8 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                                            .services = {engine->service(), &known_answers},
                                            .health_services = {program.service_name},
                                            .credentials = member == nullptr ? nullptr : member->ServerCredentials(),
-                                           .max_receive_bytes = 64 << 20}));
+                                           .max_receive_bytes = 64 << 20,
+                                           .max_connections = flags.max_connections}));
   KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));
   absl::Status lost;  // of the device; the loop's until it has stopped
   loop.Start([&] {
@@ -274,9 +281,15 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   server->SetServing(program.service_name, true);
   spdlog::info("listening {}, advertised as {}", server->address(), address);
   auto registrar = std::make_unique<Registrar>(std::move(registration));
+  std::optional<Watchdog> watchdog;
+  if (flags.watchdog > 0) {
+    watchdog.emplace(absl::Seconds(flags.watchdog), [&](absl::Duration timeout) { return server->Knock(timeout); },
+                     &Watchdog::EndProcess);
+  }
 
   const int signal = signals->Wait();
   spdlog::info("signal {}: leaving the cluster", signal);
+  watchdog.reset();
   registrar.reset();
   server->SetServing(program.service_name, false);
   server->Shutdown(kDrainGrace);

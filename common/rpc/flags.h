@@ -38,6 +38,15 @@ inline constexpr char kTlsDirectoryHelp[] =
     "directory with ca.pem, cert.pem and key.pem of this process in the cluster, and perhaps a list `revoked`, as "
     "`kedge certs` makes them: read again when they change (default: none; then everything is on the loopback)";
 
+// Help of flags that all servers share.
+inline constexpr char kMaxConnectionsHelp[] =
+    "connections that may be open at --listen: who comes beyond them is sent away at once (default: as many as the "
+    "files that this process may have open allow, ulimit -n)";
+inline constexpr char kWatchdogHelp[] =
+    "seconds after which this process ends, with exit status 1, if it finds at its own door that nobody is let in; "
+    "0: it does not look";
+inline constexpr double kWatchdogSeconds = 30;
+
 // The same for all flags: texts end up in protos and on terminals. Names of files may have any bytes, but not none: an
 // empty one comes from a variable that is not set, and would pass for a flag that is not given. kInvalidArgument names
 // the flag, of `app` or of the commands that were given. Call it after the parse.

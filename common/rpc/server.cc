@@ -1,6 +1,7 @@
-// A ServerBuilder with the arguments that Kedge needs:
-// - SO_REUSEPORT off: with gRPC's default a second server on the same port starts without an error and takes half of
-//   the connections. The port is bound once by hand before, because the library does not return why it could not;
+// A ServerBuilder with the arguments that Kedge needs, and a door of our own:
+// - connections come from ConnectionAcceptor. gRPC's listener, of the version that Debian has, accepts nobody any more
+//   once descriptors have run out, bounds no number of connections, and does not return why a port cannot be had;
+// - a connection that does not get to its first frames in time is ended, and one without calls after a while;
 // - pings of clients allowed every 10 s: the default of 5 min ends calls that are silent during a long prefill;
 // - the health descriptor linked in: reflection lists the health service, and tools fail on a listed service that has
 //   no descriptor.
@@ -8,20 +9,22 @@
 // Tested by server_test.cc.
 #include "common/rpc/server.h"
 
-#include <netdb.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <mutex>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/host_port.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status.h"
-#include "grpc/health/v1/health.pb.h"
+#include "common/rpc/channel.h"
+#include "common/rpc/connection_acceptor.h"
+#include "common/rpc/deadline.h"
+#include "common/rpc/header_guard.h"
+#include "common/rpc/listen_sockets.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
@@ -30,6 +33,9 @@
 
 namespace kedge {
 namespace {
+
+constexpr absl::Duration kHandshakeLimit = absl::Seconds(10);  // of TLS and the first frames
+constexpr absl::Duration kIdleLimit = absl::Minutes(15);
 
 // gRPC wants these once per process, before the first server.
 void PrepareLibrary() {
@@ -42,55 +48,37 @@ void PrepareLibrary() {
   });
 }
 
-// Binds and lets go, to learn why a port cannot be had.
-absl::Status TryBind(const HostPort& address, absl::string_view listen) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* found = nullptr;
-  if (const int error = getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
-      error != 0) {
-    return absl::InvalidArgumentError(absl::StrCat("cannot listen on ", listen, ": ", gai_strerror(error)));
+int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt64Milliseconds(duration)); }
+
+// What one connection may take. Beside these the acceptor holds their number.
+void SetLimits(const RpcServerOptions& options, grpc::ServerBuilder* builder) {
+  builder->SetMaxReceiveMessageSize(options.max_receive_bytes);
+  builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 32 << 10);
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
+  builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeLimit));
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_IDLE_MS, Milliseconds(kIdleLimit));
+  if (options.max_connection_age != absl::InfiniteDuration()) {
+    // The grace, after which calls would be cut, stays what it is without an argument: endless.
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, Milliseconds(options.max_connection_age));
   }
-  // A name may stand for addresses that this machine does not have (::1 without IPv6): one that it has is enough.
-  absl::Status status = absl::InvalidArgumentError(absl::StrCat("cannot listen on ", listen, ": no such address here"));
-  for (const addrinfo* info = found; info != nullptr; info = info->ai_next) {
-    const int socket_fd = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, 0);
-    if (socket_fd < 0) continue;
-    const int on = 1;
-    setsockopt(socket_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));  // as gRPC does
-    const int error = bind(socket_fd, info->ai_addr, info->ai_addrlen) == 0 ? 0 : errno;
-    close(socket_fd);
-    if (error == EADDRINUSE) {
-      status = absl::UnavailableError(absl::StrCat("cannot listen on ", listen, ": the port is taken"));
-      break;
-    }
-    if (error == EACCES) {
-      status = absl::InvalidArgumentError(absl::StrCat("cannot listen on ", listen, ": ", std::strerror(error)));
-    } else if (error == 0) {
-      status = absl::OkStatus();
-    }
-  }
-  freeaddrinfo(found);
-  return status;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptions& options) {
   KEDGE_ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options.listen));
-  KEDGE_RETURN_IF_ERROR(TryBind(listen, options.listen));
+  KEDGE_ASSIGN_OR_RETURN(ListenSockets sockets, ListenSockets::Open(listen, options.listen));
+  const int port = sockets.port();
   PrepareLibrary();
 
   grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort(
-      options.listen, options.credentials == nullptr ? grpc::InsecureServerCredentials() : options.credentials, &port);
+  const bool is_plain = options.credentials == nullptr;
+  std::shared_ptr<grpc::experimental::ExternalConnectionAcceptor> library =
+      builder.experimental().AddExternalConnectionAcceptor(
+          grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
+          is_plain ? grpc::InsecureServerCredentials() : options.credentials);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
-  builder.SetMaxReceiveMessageSize(options.max_receive_bytes);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 32 << 10);
+  SetLimits(options, &builder);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
@@ -99,12 +87,28 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
 
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
   server->server_ = builder.BuildAndStart();
-  if (server->server_ == nullptr || port == 0) {
+  if (server->server_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));
   }
   server->port_ = port;
   server->address_ = JoinHostPort(listen.host, port);
   for (const std::string& service : options.health_services) server->SetServing(service, false);
+  if (is_plain) {
+    const std::string own_host = IsWildcard(listen.host) ? "localhost" : listen.host;
+    server->own_channel_ = NewChannel(JoinHostPort(own_host, port), {.own_connection = true});
+  }
+  // Last: the library drops what it is handed before it has started, and after it has ended.
+  KEDGE_ASSIGN_OR_RETURN(
+      server->acceptor_,
+      ConnectionAcceptor::Start(
+          std::move(sockets),
+          options.max_connections != 0 ? options.max_connections : ConnectionsFor(FileLimit()),
+          [library, is_plain](int file) {
+            if (is_plain) GuardHeaders(file);
+            grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+            connection.fd = file;
+            library->HandleNewConnection(&connection);
+          }));
   return server;
 }
 
@@ -114,8 +118,23 @@ void RpcServer::SetServing(const std::string& service, bool serving) {
   server_->GetHealthCheckService()->SetServingStatus(service, serving);
 }
 
+absl::Status RpcServer::Knock(absl::Duration timeout) {
+  const absl::Time deadline = absl::Now() + timeout;
+  KEDGE_RETURN_IF_ERROR(acceptor_->Knock(timeout));
+  if (own_channel_ == nullptr) return absl::OkStatus();
+  grpc::ClientContext context;
+  context.set_deadline(DeadlineTo(deadline));
+  grpc::health::v1::HealthCheckResponse response;
+  const grpc::Status status = grpc::health::v1::Health::NewStub(own_channel_)->Check(&context, {}, &response);
+  // Other errors are answers: a full house sends its own watchdog away as well.
+  if (status.error_code() != grpc::StatusCode::DEADLINE_EXCEEDED) return absl::OkStatus();
+  return absl::DeadlineExceededError("connections are accepted, and nobody answers on them");
+}
+
 void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;  // Start failed
+  if (acceptor_ != nullptr) acceptor_->Stop();
+  own_channel_ = nullptr;
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
   server_->Wait();
 }
