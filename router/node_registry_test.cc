@@ -78,6 +78,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   EXPECT_TRUE(registry_.Snapshot().nodes[1].refused.Covers(clock_.Now(), absl::Seconds(9), 0));
   heartbeat.set_full_ms(UINT32_MAX);
   EXPECT_EQ(registry_.Heartbeat(b, heartbeat).code(), absl::StatusCode::kInvalidArgument);
+  heartbeat.set_full_ms(0);
   registry_.Remove(b);
   EXPECT_EQ(registry_.Heartbeat(b, heartbeat).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(registry_.Snapshot().nodes.size(), 1u);

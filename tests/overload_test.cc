@@ -33,7 +33,7 @@ struct Client : public SimulatedAnswer {
 
 struct Load {
   double offered = 0;  // requests a second
-  absl::Duration duration = absl::Seconds(15);
+  absl::Duration duration = absl::Seconds(10);
   Faults faults;
 };
 
