@@ -119,7 +119,7 @@ absl::StatusOr<EngineBench> RunEngineBench(const EngineBenchOptions& options, co
         const std::vector<EngineStream> streams = MakeStreams(run, policy.policy, text, tokenizer);
         KEDGE_ASSIGN_OR_RETURN(const EngineRun measured, RunEngine(streams, options.heads, options.sample, device));
         for (const Work& work : run.works) {
-          const Figure figure = FigureOf(work, measured, cost, limits, device->row_shape().row_bytes());
+          const Figure figure = FigureOf(work, measured, cost, limits, device->row_shape().page_row_bytes());
           for (size_t i = 0; i < bench.rows.size(); ++i) {
             if (bench.rows[i].work != WorkName(work) || bench.rows[i].policy != policy.text) continue;
             bench.rows[i].tokens_per_second.push_back(figure.tokens_per_second);

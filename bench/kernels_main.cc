@@ -145,7 +145,7 @@ void Attention(benchmark::State& state, Context& context, KvType type, uint32_t 
   });
   // Rows of a request can share what they read, requests cannot. Each visible row is multiplied with a query, and its
   // values are added up, for each head.
-  const double bytes = double(streams) * (before + rows) * shape.row_bytes() / kLayers;
+  const double bytes = double(streams) * (before + rows) * shape.page_row_bytes() / kLayers;
   SetCounters(state, seconds, bytes, context.limits.read_bytes, 2.0 * visible * kHeads * kHeadDim,
               context.limits.float_products);
 }

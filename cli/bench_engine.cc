@@ -105,7 +105,7 @@ absl::StatusOr<EngineBench> Measure(const BenchEngineFlags& flags) {
   device_options.max_rows = MaxRows(device_options.backend);  // pages are sized by it
   KEDGE_RETURN_IF_ERROR(CheckLengths(options, config, device_options.max_rows));
   const uint64_t pages = PagesNeeded(options, text, *tokenizer, device_options.max_rows);
-  device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();
+  device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).page_row_bytes();
   const Limits limits = MeasureLimits(device_options.threads, cost.weight_bytes);
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
   return RunEngineBench(

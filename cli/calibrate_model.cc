@@ -46,7 +46,7 @@ absl::StatusOr<std::unique_ptr<StepDevice>> DeviceFor(absl::Span<const Calibrati
   constexpr uint32_t kStepRows = 256;
   DeviceOptions options{.threads = threads, .max_rows = kStepRows};
   // Pages of two ends, not filled.
-  options.kv_bytes = (rows + kStepRows) * 2 * config.row_shape(options.kv_type).row_bytes();
+  options.kv_bytes = (rows + kStepRows) * 2 * config.row_shape(options.kv_type).page_row_bytes();
   return MakeDevice(files, options);
 }
 

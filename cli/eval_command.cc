@@ -90,7 +90,7 @@ absl::StatusOr<std::vector<EvalPolicy>> ParsePolicies(const std::string& list, c
 uint64_t KvBytes(absl::Span<const EvalText> texts, const MeasureOptions& options, const RowShape& shape) {
   uint64_t rows = 0;
   for (const EvalText& text : texts) rows = std::max<uint64_t>(rows, MostRows(text, options));
-  return (rows + 4 * kPageRows) * kPrompts * shape.row_bytes();
+  return (rows + 4 * kPageRows) * kPrompts * shape.page_row_bytes();
 }
 
 // Policies asked for, by the names that they have been asked for by, and their records.

@@ -126,7 +126,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
   const uint32_t chunk = options.path == "whole" ? size : options.path == "steps" ? 1 : options.chunk;
   device_options.max_rows = std::min(chunk, size);
   const RowShape shape = config.row_shape(device_options.kv_type);
-  device_options.kv_bytes = uint64_t{PagesFor(content, 0, chunk, 0)} * kPageRows * shape.row_bytes();
+  device_options.kv_bytes = uint64_t{PagesFor(content, 0, chunk, 0)} * kPageRows * shape.page_row_bytes();
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<StepDevice> device, MakeDevice(files, device_options));
   Score score;
   if (options.path == "whole") {

@@ -39,7 +39,7 @@ class DecodeRole : public NodeEngine {
 
 // A quarter of what the cache may hold, and beside it: what is held is host memory, wherever pages lie.
 uint64_t DefaultHeldBytes(const NodeContext& context) {
-  return uint64_t{context.cache_pages} * kPageRows * context.device->row_shape().row_bytes() / 4;
+  return uint64_t{context.cache_pages} * kPageRows * context.device->row_shape().page_row_bytes() / 4;
 }
 
 }  // namespace

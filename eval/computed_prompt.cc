@@ -214,13 +214,13 @@ absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, u
 
 void PutHeadRows(const RowShape& shape, const HeadRows& head_rows, absl::Span<const uint8_t> all,
                  absl::Span<uint8_t> rows) {
-  const size_t values = shape.row_bytes() / (size_t{2} * shape.layers * shape.kv_heads);  // of one head's key
   const size_t all_rows = all.size() / shape.row_bytes(), num_rows = rows.size() / shape.row_bytes();
-  for (size_t block = 0; block < 2 * head_rows.size(); ++block) {  // keys and values of a head
-    const std::vector<uint32_t>& positions = head_rows[block / 2];
-    for (size_t i = 0; i < positions.size(); ++i) {
-      std::copy_n(all.begin() + (block * all_rows + positions[i]) * values, values,
-                  rows.begin() + (block * num_rows + i) * values);
+  for (size_t head = 0; head < head_rows.size(); ++head) {
+    for (const KvPart part : kKvParts) {
+      for (size_t i = 0; i < head_rows[head].size(); ++i) {
+        std::copy_n(all.begin() + shape.FrameOffset(all_rows, head, part, head_rows[head][i]), shape.part_bytes(part),
+                    rows.begin() + shape.FrameOffset(num_rows, head, part, i));
+      }
     }
   }
 }

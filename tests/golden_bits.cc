@@ -33,10 +33,12 @@ class Trail {
 
 // Row r of a frame of `count` rows, whose order is [layer][kv head][key, value][row].
 std::vector<uint8_t> RowOfFrame(const RowShape& shape, absl::Span<const uint8_t> frame, size_t count, size_t r) {
-  const size_t part_bytes = shape.part_bytes();
   std::vector<uint8_t> row;
-  for (size_t at = r * part_bytes; at < frame.size(); at += count * part_bytes) {
-    row.insert(row.end(), frame.begin() + at, frame.begin() + at + part_bytes);
+  for (size_t head = 0; head < size_t{shape.layers} * shape.kv_heads; ++head) {
+    for (const KvPart part : kKvParts) {
+      const auto begin = frame.begin() + shape.FrameOffset(count, head, part, r);
+      row.insert(row.end(), begin, begin + shape.part_bytes(part));
+    }
   }
   return row;
 }

@@ -34,18 +34,18 @@ TEST(ContentTest, ErrorsNameTheField) {
 }
 
 TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {
-  Content content{.ids = std::vector<uint32_t>(200, 1), .prompt_length = 200};
+  Content content{.ids = std::vector<uint32_t>(400, 1), .prompt_length = 400};
   content.policy = {.anchors = {5}, .keep_anchors = false, .sinks = 2, .recent = 3, .prefill_full = true};
   content.policy.salient_millionths = 300000;
-  for (uint32_t i = 29; i < 200; i += 30) content.ids[i] = 5;
+  for (uint32_t i = 29; i < 400; i += 30) content.ids[i] = 5;
   const auto error = [&] { return std::string(CheckContent(content, 100, 1000).message()); };
-  content.salient = {{0, 60}};  // 60 rows, two of them sinks
+  content.salient = {{0, 120}};  // 120 rows, two of them sinks
   EXPECT_EQ(error(), "");
-  content.salient = {{0, 60}, {60, 90}};  // no room for thirty more
-  EXPECT_EQ(error(), "salient: takes 88 rows; the policy grants 60 of 200");
-  content.salient = {{0, 60}, {180, 199}};  // in the window, the open sequence: free
+  content.salient = {{0, 120}, {120, 150}};  // no room for thirty more
+  EXPECT_EQ(error(), "salient: takes 148 rows; the policy grants 120 of 400");
+  content.salient = {{0, 120}, {390, 399}};  // in the window, the open sequence: free
   EXPECT_EQ(error(), "");
-  content.salient = {{180, 200}};  // the prompt's last row is not for choosing
+  content.salient = {{390, 400}};  // the prompt's last row is not for choosing
   EXPECT_EQ(error().find("salient[0]"), 0u);
   content.salient->clear();
   content.prompt_length = 0;

@@ -23,7 +23,7 @@ PromptOutline OutlinePrompt(const Content& content);
 
 // How many rows beyond those the policy grants to salient sequences of a prompt of n rows: `salient` times n, and at
 // least kLeastSalientRows, because a short prompt's question and answer are no shorter than a long one's.
-inline constexpr uint32_t kLeastSalientRows = 56;
+inline constexpr uint32_t kLeastSalientRows = 100;
 struct RowBudget {
   uint32_t least = 0;
   uint32_t most = 0;  // where the policy adapts it to how far attention is spread; else `least`

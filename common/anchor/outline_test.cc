@@ -51,7 +51,7 @@ TEST(SalientBudget, IsAShareOfThePromptRoundedDownWithAFloor) {
   Policy adaptive = Prompt().policy;
   adaptive.most_salient_millionths = 600000;
   EXPECT_EQ(SalientBudget(adaptive, 1000), (RowBudget{400, 600}));
-  EXPECT_EQ(SalientBudget(adaptive, 100), (RowBudget{kLeastSalientRows, 60}));
+  EXPECT_EQ(SalientBudget(adaptive, 200), (RowBudget{kLeastSalientRows, 120}));
 }
 
 }  // namespace

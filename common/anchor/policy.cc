@@ -44,7 +44,7 @@ constexpr Preset kPresets[] = {
     {"streaming", "anchors=none,sinks=4,recent=128"},
     {"sep", "anchors=separators,longest=512,sinks=4,recent=128,view=all"},
     {"window", "anchors=sentence,longest=512,sinks=4,recent=128,view=all"},
-    {"salient", "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.075,write=full"},
+    {"salient", "anchors=text,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.13,write=full"},
 };
 
 std::vector<absl::string_view> PresetNames() {

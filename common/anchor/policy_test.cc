@@ -50,7 +50,7 @@ TEST(Policy, PresetsMeanWhatTheirTableSays) {
   EXPECT_EQ(Canonical("window"),
             absl::StrCat("anchors=30+33+46,insert=off,longest=512,keep=anchors,sinks=4,recent=128,view=all", kRest));
   EXPECT_EQ(Canonical("salient"),
-            "anchors=text,insert=off,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.075,"
+            "anchors=text,insert=off,longest=48,keep=none,sinks=4,recent=32,view=all,prefill=full,salient=0.13,"
             "write=full");
 }
 
@@ -257,7 +257,7 @@ TEST(Policy, SalientIsExactInMillionths) {
 
 TEST(Policy, RejectsSalienceWithoutItsGround) {
   ExpectInvalid("window,salient=0.1", "give the preset first, \"salient,salient=0.1\", or prefill=full, or salient=0");
-  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.075 goes to sequences");
+  ExpectInvalid("salient,anchors=none,longest=0", "salient: 0.13 goes to sequences");
 }
 
 TEST(Policy, QuotesOutsideTextShortAndPrintable) {

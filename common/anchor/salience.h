@@ -21,7 +21,7 @@
 namespace kedge {
 
 // Raised with every change by which other rows are chosen: figures of an older choice say nothing of this one.
-inline constexpr uint32_t kSalienceVersion = 2;
+inline constexpr uint32_t kSalienceVersion = 3;
 
 // The heads of a model that show where a prompt's end looks.
 struct SalienceHeads {

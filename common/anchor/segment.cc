@@ -129,10 +129,11 @@ absl::StatusOr<RowShape> TakeShape(Cursor& cursor) {
     case static_cast<uint32_t>(KvType::kF16):
     case static_cast<uint32_t>(KvType::kBF16):
     case static_cast<uint32_t>(KvType::kQ8):
+    case static_cast<uint32_t>(KvType::kK6V4):
       shape.type = static_cast<KvType>(type);
       break;
     default:
-      return Damaged("KV type: ", type, " is unknown; known are 1 (f32), 2 (f16), 3 (bf16) and 4 (q8)");
+      return Damaged("KV type: ", type, " is unknown; known are 1 (f32), 2 (f16), 3 (bf16), 4 (q8) and 5 (k6v4)");
   }
   if (shape.row_bytes() > kMaxRowBytes) return Damaged("shape: a row has ", shape.row_bytes(), " bytes; too many");
   return shape;

@@ -178,7 +178,7 @@ TEST(SegmentHeader, NamesTheFieldThatIsWrongUnderAGoodChecksum) {
   ExpectDamage(ParseForged(24, bytes("00000000")), "head dim: 0");
   ExpectDamage(ParseForged(16, bytes("ffff0000ffff0000ffff0000")), "shape: a row has");
   ExpectDamage(ParseForged(28, bytes("00")), "KV type: 0");
-  ExpectDamage(ParseForged(28, bytes("05")), "KV type: 5");
+  ExpectDamage(ParseForged(28, bytes("06")), "KV type: 6");
   ExpectDamage(ParseForged(30, bytes("01")), "reserved");
   ExpectDamage(ParseForged(64, bytes("e7030000")), "positions: 999 of row 4 is not below end");
   ExpectDamage(ParseForged(68, bytes("e9030000")), "recent begin: 1001 is above end");

@@ -304,13 +304,14 @@ TEST_F(SalientExchangeTest, AnotherChoiceThanTheRequestsIsDamage) {
 }
 
 TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
-  content_.policy.salient_millionths = 900000;
-  Content greedy = SendSalient();
-  content_.policy.salient_millionths = 100000;
-  greedy.policy = content_.policy;
-  const std::string bytes = EncodeSegmentHeader(StateHeader(greedy, 99, "model", device_));
+  content_.ids.resize(300);
+  content_.prompt_length = 300;
+  for (uint32_t i = 0; i < 300; ++i) content_.ids[i] = i % 10 == 9 ? 3 : 100 + i;
+  Content greedy = content_;
+  greedy.salient = {{0, 200}};
+  const std::string bytes = EncodeSegmentHeader(StateHeader(greedy, 299, "model", device_));
   auto sequence = NewSequence();
-  StateReceiver receiver(sequence.get(), 99, "model");
+  StateReceiver receiver(sequence.get(), 299, "model");
   const absl::Status status =
       receiver.AcceptHeader({reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size()}, &device_);
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);

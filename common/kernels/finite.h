@@ -11,7 +11,7 @@
 
 namespace kedge {
 
-// Of `size` numbers of the type at `data`; of kQ8 a part of a row, whose scales tell.
+// Of `size` numbers of the type at `data`; of types with scales a part as pages have it, whose scales tell.
 inline bool AllFinite(KvType type, const void* data, size_t size) {
   if (HasScales(type)) {
     return AllFinite(KvType::kF16, static_cast<const uint8_t*>(data) + size, ScaleBlocks(static_cast<uint32_t>(size)));

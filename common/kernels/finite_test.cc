@@ -44,7 +44,7 @@ TEST(FiniteTest, FindsOneAmongMany) {
 // Of rows in 8 bits, whose numbers are always some.
 TEST(FiniteTest, LooksAtAllScales) {
   for (uint32_t size : {1u, 32u, 33u, 128u}) {
-    std::vector<uint8_t> part(KvPartBytes(KvType::kQ8, size), 0xff);
+    std::vector<uint8_t> part(PagePartBytes(KvType::kQ8, size), 0xff);
     std::fill(part.begin() + size, part.end(), 0x3c);
     EXPECT_TRUE(AllFinite(KvType::kQ8, part.data(), size));
     for (size_t scale = size; scale < part.size(); scale += 2) {

@@ -162,7 +162,7 @@ class Run {
     KEDGE_RETURN_IF_ERROR(LoadVector(inputs_.Floats(kKvColumns), &key_shift_));
     KEDGE_RETURN_IF_ERROR(LoadVector(inputs_.Floats(kHeadDim / 2), &frequencies_));
     ops_.FinishLoading();
-    for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kQ8}) {
+    for (const KvType type : {KvType::kF32, KvType::kF16, KvType::kBF16, KvType::kQ8, KvType::kK6V4}) {
       const RowShape shape{.layers = 1, .kv_heads = kKvHeads, .head_dim = kHeadDim, .type = type};
       KEDGE_ASSIGN_OR_RETURN(pages_.emplace_back(), ops_.NewPages(shape, 3));
       shapes_.push_back(shape);

@@ -11,7 +11,7 @@ namespace {
 
 // What it has been since there is a class of this name. Whoever changes the bits of an operation makes another class,
 // in which no request of this one can go on: then this changes.
-constexpr char kCpu[] = "cpu-1.13d4fc7f";
+constexpr char kCpu[] = "cpu-1.73e9a5b5";
 
 // All instruction sets of this machine, any threads, and the emulated GPU.
 TEST(NumericsClassTest, BackendsThatPromiseEqualBitsAreOneClass) {

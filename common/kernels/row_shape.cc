@@ -16,6 +16,8 @@ const char* KvTypeName(KvType type) {
       return "bf16";
     case KvType::kQ8:
       return "q8";
+    case KvType::kK6V4:
+      return "k6v4";
   }
   return "unknown";
 }

@@ -1,4 +1,4 @@
-// What keys in 8 bits are shifted by.
+// What keys in few bits are shifted by.
 #ifndef KEDGE_COMMON_MODEL_KEY_SHIFT_H_
 #define KEDGE_COMMON_MODEL_KEY_SHIFT_H_
 

@@ -108,10 +108,10 @@ void TransformerDevice::MakeBuffers() {
 // Last, when it is known what weights and activations leave of a device's memory.
 absl::Status TransformerDevice::MakePages(uint64_t kv_bytes) {
   if (kv_bytes == 0) kv_bytes = ops_->BytesForPages(row_shape_).value_or(0);
-  const uint64_t num_pages = kv_bytes / (row_shape_.row_bytes() * kPageRows);
+  const uint64_t num_pages = kv_bytes / (row_shape_.page_row_bytes() * kPageRows);
   if (num_pages == 0 || num_pages > UINT32_MAX) {
     return absl::InvalidArgumentError(absl::StrCat("kv-memory: ", kv_bytes, " bytes hold ", num_pages, " pages of ",
-                                                   kPageRows, " rows of ", row_shape_.row_bytes(), " bytes"));
+                                                   kPageRows, " rows of ", row_shape_.page_row_bytes(), " bytes"));
   }
   num_pages_ = static_cast<uint32_t>(num_pages);
   absl::StatusOr<std::unique_ptr<PageMemory>> pages = ops_->NewPages(row_shape_, num_pages_);

@@ -165,7 +165,7 @@ absl::StatusOr<FoundHeads> Heads(const Flags& flags, const ModelFiles& files, co
 
 uint32_t CachePages(const Flags& flags, const StepDevice& device) {
   if (!flags.cache_memory_mib.has_value()) return device.num_pages() / 2;
-  const uint64_t pages = (*flags.cache_memory_mib << 20) / (device.row_shape().row_bytes() * kPageRows);
+  const uint64_t pages = (*flags.cache_memory_mib << 20) / (device.row_shape().page_row_bytes() * kPageRows);
   return static_cast<uint32_t>(std::min<uint64_t>(pages, device.num_pages()));
 }
 
@@ -217,8 +217,8 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   spdlog::info(
       "model {} ({}{}), class {}, KV memory {} MiB = {} rows of {} bytes ({}), of which the cache may hold {} MiB",
       config.name, flags.model, flags.adapter.empty() ? "" : ", adapter " + flags.adapter, device->numerics_class(),
-      total_rows * shape.row_bytes() >> 20, total_rows, shape.row_bytes(), flags.kv_type,
-      uint64_t{cache_pages} * kPageRows * shape.row_bytes() >> 20);
+      total_rows * shape.page_row_bytes() >> 20, total_rows, shape.page_row_bytes(), flags.kv_type,
+      uint64_t{cache_pages} * kPageRows * shape.page_row_bytes() >> 20);
 
   if (!found.calibrated) {
     spdlog::warn("salience heads: this model is not calibrated, so under `salient` all heads choose (kedge calibrate)");

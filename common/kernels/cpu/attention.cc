@@ -80,7 +80,7 @@ void AttentionWorker::AttendPage(const CpuKernels& kernels, const CpuPages::Part
   while (end > first && !sees(end - 1)) --end;
   if (first == end) return;
 
-  KvType type = pages.shape().type;
+  KvType type = pages.type();
   const void* key_data = keys.numbers;
   const void* value_data = values.numbers;
   const float* key_scales = LoadScales(kernels, keys.scales, pages.shape().head_dim, key_scales_);

@@ -25,7 +25,7 @@ void GiveMass(const CpuKernels& kernels, const PlanRow& row, const PageTables& t
     float scores[kPageRows];
     const CpuPages::Part keys = pages.Keys(page, layer, kv_head);
     ScorePage(kernels,
-              {.type = pages.shape().type,
+              {.type = pages.type(),
                .head_dim = head_dim,
                .keys = keys.numbers,
                .scales = LoadScales(kernels, keys.scales, pages.shape().head_dim, key_scales),

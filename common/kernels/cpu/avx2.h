@@ -17,7 +17,7 @@ void RmsNorm(const float* x, const float* weight, float epsilon, int size, float
 void Rope(const float* cos, const float* sin, int size, float* x);
 void Add(const float* y, int size, float* x);
 void SwiGlu(const float* up, int size, float* gate);
-void ToKv(KvType type, const float* x, int size, void* out);
+void ToKv(KvType type, KvPart part, const float* x, int size, void* out);
 void Accumulate(KvType type, int queries, const float* a, size_t a_stride, const void* b, size_t b_stride, int begin,
                 int end, int block_begin, int block_end, const float* scales, float* sums, size_t sums_stride);
 void FromKv(KvType type, const void* data, int size, float* out);

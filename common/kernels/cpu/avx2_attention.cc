@@ -123,6 +123,7 @@ KEDGE_AVX2 void Accumulate(KvType type, int queries, const float* a, size_t a_st
       return AccumulateType<KvType::kBF16>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end,
                                            scales, sums, sums_stride);
     case KvType::kQ8:
+    case KvType::kK6V4:  // never: no page has it
       return AccumulateType<KvType::kQ8>(queries, a, a_stride, b, b_stride, begin, end, block_begin, block_end, scales,
                                          sums, sums_stride);
   }
@@ -137,6 +138,7 @@ KEDGE_AVX2 void FromKv(KvType type, const void* data, int size, float* out) {
     case KvType::kBF16:
       return FromKvType<KvType::kBF16>(data, size, out);
     case KvType::kQ8:
+    case KvType::kK6V4:
       return FromKvType<KvType::kQ8>(data, size, out);
   }
 }

@@ -9,7 +9,7 @@
 #include "common/kernels/cpu/avx2.h"
 #include "common/kernels/cpu/avx2_math.h"
 #include "common/kernels/cpu/scalar.h"
-#include "common/kernels/q8.h"
+#include "common/kernels/rounded_blocks.h"
 
 namespace kedge::avx2 {
 
@@ -66,8 +66,8 @@ KEDGE_AVX2 void SwiGlu(const float* up, int size, float* gate) {
 
 namespace {
 
-// RoundQ8, in whole blocks; the last one of a head that is no whole block goes through the scalar code.
-KEDGE_AVX2 void ToQ8(const float* x, int size, uint8_t* out) {
+// RoundBlocks, in whole blocks; the last one of a head that is no whole block goes through the scalar code.
+KEDGE_AVX2 void ToBlocks(const float* x, int size, float steps, uint8_t* out) {
   constexpr int kBlock = kScaleBlock, kVectors = kBlock / 8;
   uint8_t* scales = out + size;
   int i = 0;
@@ -83,9 +83,9 @@ KEDGE_AVX2 void ToQ8(const float* x, int size, uint8_t* out) {
     __m128i four = _mm_max_epu32(_mm256_castsi256_si128(largest), _mm256_extracti128_si256(largest, 1));
     four = _mm_max_epu32(four, _mm_unpackhi_epi64(four, four));
     four = _mm_max_epu32(four, _mm_shuffle_epi32(four, 1));
-    const uint16_t scale = Q8Scale(static_cast<uint32_t>(_mm_cvtsi128_si32(four)));
+    const uint16_t scale = BlockScale(static_cast<uint32_t>(_mm_cvtsi128_si32(four)), steps);
     std::memcpy(scales, &scale, sizeof(scale));
-    const float inverse = Q8Inverse(scale);
+    const float inverse = BlockInverse(scale);
     if (inverse == 0) {  // not times 0: infinities are no numbers then
       std::memset(out + i, 0, kBlock);
       continue;
@@ -103,25 +103,25 @@ KEDGE_AVX2 void ToQ8(const float* x, int size, uint8_t* out) {
     }
   }
   if (i == size) return;
-  uint8_t rest[KvPartBytes(KvType::kQ8, kBlock)];
-  RoundQ8(x + i, size - i, rest);
+  uint8_t rest[PagePartBytes(KvType::kQ8, kBlock)];
+  RoundBlocks(x + i, size - i, steps, rest);
   std::memcpy(out + i, rest, size - i);
   std::memcpy(scales, rest + size - i, sizeof(uint16_t));
 }
 
 }  // namespace
 
-KEDGE_AVX2 void ToKv(KvType type, const float* x, int size, void* out) {
-  if (type == KvType::kQ8) return ToQ8(x, size, static_cast<uint8_t*>(out));
+KEDGE_AVX2 void ToKv(KvType type, KvPart part, const float* x, int size, void* out) {
+  if (HasScales(type)) return ToBlocks(x, size, RoundingSteps(type, part), static_cast<uint8_t*>(out));
   // Bfloat16 is integer arithmetic, the same in scalar code, and F32 a copy.
-  if (type != KvType::kF16) return scalar::ToKv(type, x, size, out);
+  if (type != KvType::kF16) return scalar::ToKv(type, part, x, size, out);
   uint16_t* halves = static_cast<uint16_t*>(out);
   int i = 0;
   for (; i + 8 <= size; i += 8) {
     const __m128i eight = _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(halves + i), eight);
   }
-  scalar::ToKv(type, x + i, size - i, halves + i);
+  scalar::ToKv(type, part, x + i, size - i, halves + i);
 }
 
 }  // namespace kedge::avx2

@@ -109,6 +109,7 @@ KEDGE_AVX512 void Accumulate(KvType type, int queries, const float* a, size_t a_
                                        sums_stride);
       break;
     case KvType::kQ8:
+    case KvType::kK6V4:  // never: no page has it
       AccumulateNumbers<Number::kInt8>(queries, a, a_stride, b, b_stride, begin, end, column, column_end, scales, sums,
                                        sums_stride);
   }
@@ -131,6 +132,7 @@ KEDGE_AVX512 void FromKv(KvType type, const void* data, int size, float* out) {
       for (; i + 16 <= size; i += 16) _mm512_storeu_ps(out + i, LoadNumbers<Number::kBF16>(data, i));
       break;
     case KvType::kQ8:
+    case KvType::kK6V4:
       for (; i + 16 <= size; i += 16) _mm512_storeu_ps(out + i, LoadNumbers<Number::kInt8>(data, i));
   }
   if (i < size) avx2::FromKv(type, static_cast<const uint8_t*>(data) + i * KvTypeBytes(type), size - i, out + i);

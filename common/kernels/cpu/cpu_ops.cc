@@ -23,6 +23,7 @@
 #include "common/kernels/elementary.h"
 #include "common/kernels/finite.h"
 #include "common/kernels/host_ops.h"
+#include "common/kernels/rounded_blocks.h"
 
 namespace kedge {
 namespace {
@@ -165,19 +166,19 @@ class CpuOps final : public HostOps {
     const StepPlan& plan = Cast(step).plan;
     const RowShape& shape = Cast(pages).shape();
     const int size = static_cast<int>(shape.kv_heads * shape.head_dim);
-    const size_t head_bytes = shape.part_bytes();
+    const size_t head_bytes = Cast(pages).part_bytes();
     ForEachRow(static_cast<int>(plan.rows.size()), 2 * size, [&](int r) {
       thread_local std::vector<uint8_t> key, value;  // parts, [kv_heads]
       key.resize(shape.kv_heads * head_bytes);
       value.resize(shape.kv_heads * head_bytes);
       bool is_finite = true;
       for (uint32_t h = 0; h < shape.kv_heads; ++h) {
-        const auto round = [&](const float* x, uint8_t* out) {
-          kernels_.to_kv(shape.type, x, static_cast<int>(shape.head_dim), out);
-          is_finite &= AllFinite(shape.type, out, shape.head_dim);
+        const auto round = [&](KvPart part, const float* x, uint8_t* out) {
+          kernels_.to_kv(shape.type, part, x, static_cast<int>(shape.head_dim), out);
+          is_finite &= AllFinite(Cast(pages).type(), out, shape.head_dim);
         };
-        round(Cast(keys).row(r) + h * shape.head_dim, &key[h * head_bytes]);
-        round(Cast(values).row(r) + h * shape.head_dim, &value[h * head_bytes]);
+        round(KvPart::kKey, Cast(keys).row(r) + h * shape.head_dim, &key[h * head_bytes]);
+        round(KvPart::kValue, Cast(values).row(r) + h * shape.head_dim, &value[h * head_bytes]);
       }
       if (!is_finite) {
         absl::MutexLock lock(&faults_mutex_);
@@ -282,22 +283,34 @@ class CpuOps final : public HostOps {
   }
 
   void LoadRows(const PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<uint8_t> out) override {
-    ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
-      Cast(pages).Load(rows[row], layer, head, out.data() + key, out.data() + value);
+    const RowShape& shape = Cast(pages).shape();
+    ForEachPair(shape, rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
+      if (PageType(shape.type) == shape.type) return Cast(pages).Load(rows[row], layer, head, &out[key], &out[value]);
+      std::vector<uint8_t>& paged = PagedPair(Cast(pages));
+      uint8_t* const paged_value = &paged[Cast(pages).part_bytes()];
+      Cast(pages).Load(rows[row], layer, head, paged.data(), paged_value);
+      PackPart(shape.type, KvPart::kKey, shape.head_dim, paged.data(), &out[key]);
+      PackPart(shape.type, KvPart::kValue, shape.head_dim, paged_value, &out[value]);
     });
   }
 
   void StoreRows(PageMemory& pages, absl::Span<const RowRef> rows, absl::Span<const uint8_t> in) override {
-    ForEachPart(Cast(pages).shape(), rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
+    const RowShape& shape = Cast(pages).shape();
+    ForEachPair(shape, rows.size(), [&](size_t row, int layer, int head, size_t key, size_t value) {
       if (rows[row].page == kNoPage) return;
-      Cast(pages).Store(rows[row], layer, head, in.data() + key, in.data() + value);
+      if (PageType(shape.type) == shape.type) return Cast(pages).Store(rows[row], layer, head, &in[key], &in[value]);
+      std::vector<uint8_t>& paged = PagedPair(Cast(pages));
+      uint8_t* const paged_value = &paged[Cast(pages).part_bytes()];
+      UnpackPart(shape.type, KvPart::kKey, shape.head_dim, &in[key], paged.data());
+      UnpackPart(shape.type, KvPart::kValue, shape.head_dim, &in[value], paged_value);
+      Cast(pages).Store(rows[row], layer, head, paged.data(), paged_value);
     });
   }
 
   // Of one layer and KV head all rows are read before the first is written, and no other part reads those.
   void CopyRows(PageMemory& pages, absl::Span<const RowRef> from, absl::Span<const RowRef> to) override {
     const RowShape& shape = Cast(pages).shape();
-    const size_t head_bytes = shape.part_bytes();
+    const size_t head_bytes = Cast(pages).part_bytes();
     const int kv_heads = static_cast<int>(shape.kv_heads);
     ForEachRow(static_cast<int>(shape.layers) * kv_heads, 2 * from.size() * head_bytes, [&](int part) {
       thread_local std::vector<uint8_t> held;  // parts, [rows][key, value]
@@ -416,18 +429,23 @@ class CpuOps final : public HostOps {
     return (Cast(*product.weights).panels() + kPanelsAtOnce - 1) / kPanelsAtOnce * kPanelsAtOnce;
   }
 
-  // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads; a frame
-  // is [layer][kv head][key, value][row].
+  // body(row, layer, kv head, offset of the key in a frame, offset of the value) for rows x layers x KV heads.
   template <typename Body>
-  void ForEachPart(const RowShape& shape, size_t rows, Body body) {
-    const size_t bytes = shape.part_bytes();
-    const int parts = static_cast<int>(shape.layers * shape.kv_heads);
-    ForEachRow(parts, 2 * rows * bytes, [&](int part) {
+  void ForEachPair(const RowShape& shape, size_t rows, Body body) {
+    const int kv_heads = static_cast<int>(shape.kv_heads);
+    ForEachRow(static_cast<int>(shape.layers) * kv_heads, rows * shape.pair_bytes(), [&](int head) {
       for (size_t row = 0; row < rows; ++row) {
-        body(row, part / static_cast<int>(shape.kv_heads), part % static_cast<int>(shape.kv_heads),
-             (2 * part * rows + row) * bytes, ((2 * part + 1) * rows + row) * bytes);
+        body(row, head / kv_heads, head % kv_heads, shape.FrameOffset(rows, head, KvPart::kKey, row),
+             shape.FrameOffset(rows, head, KvPart::kValue, row));
       }
     });
+  }
+
+  // A key and a value as pages have them.
+  static std::vector<uint8_t>& PagedPair(const CpuPages& pages) {
+    thread_local std::vector<uint8_t> pair;
+    pair.resize(2 * pages.part_bytes());
+    return pair;
   }
 
   const std::string numerics_class_ = "cpu-1";

@@ -21,6 +21,9 @@ class CpuPages final : public PageMemory {
   static absl::StatusOr<std::unique_ptr<CpuPages>> Create(const RowShape& shape, uint32_t num_pages);
 
   const RowShape& shape() const { return shape_; }
+  KvType type() const { return PageType(shape_.type); }
+  // Of one head's key or value: the numbers, then their scales.
+  size_t part_bytes() const { return PagePartBytes(shape_.type, shape_.head_dim); }
   // Numbers of one row of values.
   size_t value_stride() const { return value_stride_; }
 
@@ -32,7 +35,7 @@ class CpuPages final : public PageMemory {
   Part Keys(PageId page, int layer, int kv_head) const;
   Part Values(PageId page, int layer, int kv_head) const;
 
-  // `key` and `value` are parts of a row (row_shape.h). Load is the inverse of Store.
+  // One row's: `key` and `value` have part_bytes() each. Load is the inverse of Store.
   void Store(RowRef row, int layer, int kv_head, const uint8_t* key, const uint8_t* value);
   void Load(RowRef row, int layer, int kv_head, uint8_t* key, uint8_t* value) const;
 

@@ -87,8 +87,9 @@ struct CpuKernels {
   void (*add)(const float* y, int size, float* x);
   // gate = (gate / (1 + exp(-gate))) * up.
   void (*swiglu)(const float* up, int size, float* gate);
-  // Rounds to the KV type: one part of a row (row_shape.h), or anything where the type has no scales.
-  void (*to_kv)(KvType type, const float* x, int size, void* out);
+  // Rounds to the KV type: one head's key or value as pages have it, or anything where the type has no scales. All
+  // others here know types of pages alone (PageType).
+  void (*to_kv)(KvType type, KvPart part, const float* x, int size, void* out);
 
   // --- Attention, one page at a time ---
   // sums[q][c] += a[q][i] * b[i][c] for q in [0, queries), for i in [begin, end) in ascending order and columns c in

@@ -180,8 +180,8 @@ TEST_P(VectorKernelsTest, KvRoundingHasTheSameBits) {
   const int size = static_cast<int>(x.size());
   for (KvType type : kKvTypes) {
     std::vector<uint8_t> a(x.size() * 4), b(a);
-    Scalar().to_kv(type, x.data(), size, a.data());
-    Vector().to_kv(type, x.data(), size, b.data());
+    Scalar().to_kv(type, KvPart::kKey, x.data(), size, a.data());
+    Vector().to_kv(type, KvPart::kKey, x.data(), size, b.data());
     EXPECT_TRUE(SameBits(a, b)) << KvTypeName(type);
   }
 }
@@ -189,21 +189,26 @@ TEST_P(VectorKernelsTest, KvRoundingHasTheSameBits) {
 // Of all sizes, blocks that are not whole among them, with the ends of what a scale holds, and what is no number.
 TEST_P(VectorKernelsTest, KvBlocksHaveTheSameBits) {
   std::mt19937 random(9);
-  for (const int size : {2, 8, 10, 32, 34, 64, 80, 96, 128}) {
-    for (int round = 0; round < 200; ++round) {
-      std::vector<float> x = RandomFloats(random, size, std::exp2(static_cast<float>(round % 60) - 34));
-      if (round % 7 == 0) std::fill_n(x.begin(), std::min(size, 32), 0.0f);
-      constexpr float kOdd[] = {127 * 65504.0f,
-                                127 * 65505.0f,
-                                std::numeric_limits<float>::infinity(),
-                                -std::numeric_limits<float>::infinity(),
-                                std::numeric_limits<float>::quiet_NaN(),
-                                std::numeric_limits<float>::denorm_min()};
-      if (round % 5 == 0) x[random() % size] = kOdd[round / 5 % std::size(kOdd)];
-      std::vector<uint8_t> a(KvPartBytes(KvType::kQ8, size)), b(a);
-      Scalar().to_kv(KvType::kQ8, x.data(), size, a.data());
-      Vector().to_kv(KvType::kQ8, x.data(), size, b.data());
-      ASSERT_EQ(a, b) << size << " " << round;
+  for (const auto& [type, part] : {std::pair{KvType::kQ8, KvPart::kKey},
+                                   {KvType::kK6V4, KvPart::kKey},
+                                   {KvType::kK6V4, KvPart::kValue}}) {
+    const float steps = RoundingSteps(type, part);
+    for (const int size : {2, 8, 10, 32, 34, 64, 80, 96, 128}) {
+      for (int round = 0; round < 200; ++round) {
+        std::vector<float> x = RandomFloats(random, size, std::exp2(static_cast<float>(round % 60) - 34));
+        if (round % 7 == 0) std::fill_n(x.begin(), std::min(size, 32), 0.0f);
+        const float odd[] = {steps * 65504.0f,
+                             steps * 65540.0f,
+                             std::numeric_limits<float>::infinity(),
+                             -std::numeric_limits<float>::infinity(),
+                             std::numeric_limits<float>::quiet_NaN(),
+                             std::numeric_limits<float>::denorm_min()};
+        if (round % 5 == 0) x[random() % size] = odd[round / 5 % std::size(odd)];
+        std::vector<uint8_t> a(PagePartBytes(type, size)), b(a);
+        Scalar().to_kv(type, part, x.data(), size, a.data());
+        Vector().to_kv(type, part, x.data(), size, b.data());
+        ASSERT_EQ(a, b) << size << " " << round;
+      }
     }
   }
 }
@@ -219,8 +224,8 @@ TEST_P(VectorKernelsTest, AccumulateHasTheSameBits) {
         const int end = begin + 1 + static_cast<int>(random() % (32 - begin));
         const int block_begin = static_cast<int>(random() % (columns / 8));
         const std::vector<float> factors = RandomFloats(random, heads * 40);
-        std::vector<uint8_t> b(KvPartBytes(type, 32 * columns));
-        Scalar().to_kv(type, RandomFloats(random, 32 * columns).data(), 32 * columns, b.data());
+        std::vector<uint8_t> b(PagePartBytes(type, 32 * columns));
+        Scalar().to_kv(type, KvPart::kKey, RandomFloats(random, 32 * columns).data(), 32 * columns, b.data());
         std::vector<float> x = RandomFloats(random, heads * columns), y = x;
         Scalar().accumulate(type, heads, factors.data(), 40, b.data(), columns, begin, end, block_begin, columns / 8,
                             scales, x.data(), columns);

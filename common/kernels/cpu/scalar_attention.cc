@@ -18,6 +18,7 @@ float LoadKv(KvType type, const void* data, size_t index) {
     case KvType::kBF16:
       return FromBFloat16(static_cast<const uint16_t*>(data)[index]);
     case KvType::kQ8:
+    case KvType::kK6V4:  // never: no page has it
       return static_cast<const int8_t*>(data)[index];
   }
   return 0;

@@ -5,7 +5,7 @@
 #include "common/kernels/cpu/exp.h"
 #include "common/kernels/cpu/scalar.h"
 #include "common/kernels/number_format.h"
-#include "common/kernels/q8.h"
+#include "common/kernels/rounded_blocks.h"
 
 namespace kedge::scalar {
 
@@ -35,12 +35,12 @@ void SwiGlu(const float* up, int size, float* gate) {
   for (int i = 0; i < size; ++i) gate[i] = gate[i] / (1.0f + ExpFloat(-gate[i])) * up[i];
 }
 
-void ToKv(KvType type, const float* x, int size, void* out) {
+void ToKv(KvType type, KvPart part, const float* x, int size, void* out) {
   if (type == KvType::kF32) {
     if (size > 0) std::memcpy(out, x, sizeof(float) * size);  // of nothing there may be no address
     return;
   }
-  if (type == KvType::kQ8) return RoundQ8(x, size, static_cast<uint8_t*>(out));
+  if (HasScales(type)) return RoundBlocks(x, size, RoundingSteps(type, part), static_cast<uint8_t*>(out));
   uint16_t* halves = static_cast<uint16_t*>(out);
   for (int i = 0; i < size; ++i) halves[i] = type == KvType::kF16 ? ToHalf(x[i]) : ToBFloat16(x[i]);
 }

@@ -123,7 +123,7 @@ struct MassQuery {
 
 // [page][layer][kv head][keys, values], each [kPageRows][stride] numbers of the KV type and, where it has some, behind
 // them their scales, [kPageRows][blocks] halves. Of a row head_dim numbers have a meaning; stride is the next multiple
-// of 8, of kQ8 of 16, so that rows are aligned to 16 bytes.
+// of 8, of types with scales of 16, so that rows are aligned to 16 bytes.
 struct Pages {
   uint8_t* data = nullptr;
   KvType type = KvType::kF16;
@@ -132,7 +132,7 @@ struct Pages {
   int head_dim = 0;
 
   __attribute__((always_inline)) constexpr int stride() const {
-    return type == KvType::kQ8 ? (head_dim + 15) / 16 * 16 : (head_dim + 7) / 8 * 8;
+    return HasScales(type) ? (head_dim + 15) / 16 * 16 : (head_dim + 7) / 8 * 8;
   }
 };
 constexpr size_t PageBytes(const RowShape& shape) {

@@ -113,7 +113,7 @@ class CudaOps final : public Ops {
     const double share = static_cast<double>(runtime_->properties().memory_bytes) / sharers_;
     const double left = std::min(static_cast<double>(*free), share - static_cast<double>(runtime_->UsedBytes()));
     const double pages = kPart * std::max(left, 0.0) / static_cast<double>(PageBytes(shape));
-    return static_cast<uint64_t>(pages) * shape.row_bytes() * kPageRows;
+    return static_cast<uint64_t>(pages) * shape.page_row_bytes() * kPageRows;
   }
 
   absl::StatusOr<std::unique_ptr<PageMemory>> NewPages(const RowShape& shape, uint32_t num_pages) override {

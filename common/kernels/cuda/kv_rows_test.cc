@@ -20,7 +20,7 @@ size_t ByteOf(const Pages& pages, RowRef row, int layer, int part, size_t at) {
   const size_t heads = (size_t{row.page} * pages.layers + layer) * pages.kv_heads + part / 2;
   const size_t row_bytes = pages.stride() * KvTypeBytes(pages.type),
                number_bytes = pages.head_dim * KvTypeBytes(pages.type);
-  const size_t scale_bytes = KvPartBytes(pages.type, pages.head_dim) - number_bytes;
+  const size_t scale_bytes = PagePartBytes(pages.type, pages.head_dim) - number_bytes;
   const size_t begin = (heads * 2 + part % 2) * kPageRows * (row_bytes + scale_bytes);
   if (at < number_bytes) return begin + row.index * row_bytes + at;
   return begin + kPageRows * row_bytes + row.index * scale_bytes + at - number_bytes;
@@ -57,7 +57,7 @@ TEST(KvRows, GoAndCome) {
         for (int layer = 0; layer < pages.layers; ++layer) {
           for (int part = 0; part < 2 * pages.kv_heads; ++part) {
             for (const RowRef& row : rows) {
-              for (size_t i = 0; i < shape.part_bytes(); ++i, ++at) {
+              for (size_t i = 0; i < PagePartBytes(type, shape.head_dim); ++i, ++at) {
                 ASSERT_EQ(gathered[at], memory[ByteOf(pages, row, layer, part, i)]) << at;
               }
             }
@@ -71,7 +71,7 @@ TEST(KvRows, GoAndCome) {
           if (row.page == kNoPage) continue;
           for (int layer = 0; layer < pages.layers; ++layer) {
             for (int part = 0; part < 2 * pages.kv_heads; ++part) {
-              for (size_t i = 0; i < shape.part_bytes(); ++i) {
+              for (size_t i = 0; i < PagePartBytes(type, shape.head_dim); ++i) {
                 const size_t byte = ByteOf(pages, row, layer, part, i);
                 expected[byte] = memory[byte];
               }
@@ -81,6 +81,58 @@ TEST(KvRows, GoAndCome) {
         pages.data = device.New<uint8_t>(memory.size());
         ASSERT_TRUE(ScatterRows(device.stream(), frame, device.Upload(rows), count, pages).ok());
         ASSERT_EQ(device.Download(pages.data, memory.size()), expected);
+      }
+    }
+  }
+}
+
+// Rows that are smaller in a frame, in whole and in broken groups of numbers.
+TEST(KvRows, PackedOnesGoAndCome) {
+  uint32_t seed = 500;
+  constexpr KvType kType = KvType::kK6V4;
+  for (const int head_dim : {8, 10, 14, 64, 80, 128}) {
+    SCOPED_TRACE(testing::Message() << head_dim);
+    if (IsLeftOut(++seed)) continue;
+    std::mt19937 random(seed);
+    TestDevice device(kSeeds[seed % 3]);
+    const uint32_t size = static_cast<uint32_t>(head_dim);
+    const RowShape shape = {3, 2, size, kType};
+    Pages pages = {.type = kType, .layers = 3, .kv_heads = 2, .head_dim = head_dim};
+    std::vector<RowRef> rows;
+    for (uint32_t i = 0; i < kPages * kPageRows; ++i) rows.push_back({i / kPageRows, i % kPageRows});
+    std::shuffle(rows.begin(), rows.end(), random);
+    rows.resize(1 + random() % 40);
+    rows.front().page = kNoPage;
+    const std::vector<uint8_t> frame = RandomFrame(random, shape, rows.size());
+    std::vector<uint8_t> expected(kPages * PageBytes(shape), 0xff);
+    for (size_t head = 0; head < 6; ++head) {
+      for (const KvPart part : kKvParts) {
+        for (size_t r = 1; r < rows.size(); ++r) {
+          std::vector<uint8_t> paged(PagePartBytes(kType, size));
+          UnpackPart(kType, part, size, &frame[shape.FrameOffset(rows.size(), head, part, r)], paged.data());
+          for (size_t i = 0; i < paged.size(); ++i) {
+            expected[ByteOf(pages, rows[r], static_cast<int>(head / 2),
+                            static_cast<int>(head % 2 * 2 + (part == KvPart::kValue)), i)] = paged[i];
+          }
+        }
+      }
+    }
+    pages.data = device.New<uint8_t>(expected.size());
+    const int count = static_cast<int>(rows.size());
+    ASSERT_TRUE(ScatterRows(device.stream(), device.Upload(frame), device.Upload(rows), count, pages).ok());
+    ASSERT_EQ(device.Download(pages.data, expected.size()), expected);
+
+    rows.erase(rows.begin());  // back, without the one that went nowhere
+    uint8_t* again = device.New<uint8_t>(rows.size() * shape.row_bytes());
+    ASSERT_TRUE(GatherRows(device.stream(), pages, device.Upload(rows), count - 1, again).ok());
+    const std::vector<uint8_t> gathered = device.Download(again, rows.size() * shape.row_bytes());
+    for (size_t head = 0; head < 6; ++head) {
+      for (const KvPart part : kKvParts) {
+        for (size_t r = 0; r < rows.size(); ++r) {
+          const auto begin = gathered.begin() + shape.FrameOffset(rows.size(), head, part, r);
+          const auto from = frame.begin() + shape.FrameOffset(rows.size() + 1, head, part, r + 1);
+          ASSERT_TRUE(std::equal(begin, begin + shape.part_bytes(part), from)) << head << " " << r;
+        }
       }
     }
   }

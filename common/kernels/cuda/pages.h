@@ -148,6 +148,7 @@ absl::Status ForElement(KvType type, Body body) {
     case KvType::kBF16:
       return body.template operator()<__nv_bfloat16>();
     case KvType::kQ8:
+    case KvType::kK6V4:
       return body.template operator()<int8_t>();
   }
   return absl::InvalidArgumentError("pages: unknown KV type");

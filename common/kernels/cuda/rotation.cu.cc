@@ -70,9 +70,9 @@ struct KvPair {
 };
 
 // Where the type has scales, 16 neighbouring threads of a warp, from a multiple of 16 on, hold a block, or its first
-// pairs and zeros, and all of them call: the arithmetic of RoundQ8Block (common/kernels/q8.h).
+// pairs and zeros, and all of them call: the arithmetic of RoundBlock (common/kernels/rounded_blocks.h).
 template <typename T>
-__device__ KvPair<T> RoundPair(float2 x) {
+__device__ KvPair<T> RoundPair(float2 x, float steps) {
   if constexpr (!kHasScales<T>) {
     const PairOf<T> pair = Rounded<T>(x);
     return {pair, {}, IsFinite(FloatsOf(pair))};
@@ -83,7 +83,7 @@ __device__ KvPair<T> RoundPair(float2 x) {
     unsigned largest = max(__float_as_uint(x.x) & kMagnitude, __float_as_uint(x.y) & kMagnitude);
 #pragma unroll
     for (int m = 8; m > 0; m /= 2) largest = max(largest, __shfl_xor_sync(block, largest, m));
-    const float wanted = __uint_as_float(largest) / 127.0f;
+    const float wanted = __uint_as_float(largest) / steps;
     uint16_t scale = __half_as_ushort(__float2half_rn(wanted));
     if (__half2float(__ushort_as_half(scale)) < wanted) ++scale;
     if (largest > kInfinity) scale = kHalfNan;
@@ -95,12 +95,17 @@ __device__ KvPair<T> RoundPair(float2 x) {
   }
 }
 
+struct Steps {  // RoundingSteps of the pages' type, where it has some
+  float key;
+  float value;
+};
+
 // A grid of (rows, 1 + parts of the queries): the first block of a row has all its keys and values, because whether
 // they are numbers is told of all of them.
 template <typename T>
 __global__ void __launch_bounds__(kThreads)
     TurnAndWriteRow(Step step, int layer, int heads, int pairs, FloatRows queries, FloatRows keys,
-                    const float* key_shift, FloatRows values, Pages pages) {
+                    const float* key_shift, FloatRows values, Pages pages, Steps steps) {
   StartNext();
   WaitForPrevious();
   const float2* turns = reinterpret_cast<const float2*>(step.turns) + size_t{blockIdx.x} * pairs;
@@ -137,7 +142,7 @@ __global__ void __launch_bounds__(kThreads)
       *at = key;
       value = *pair_of(values, head, pair);
     }
-    const KvPair<T> rounded_key = RoundPair<T>(key), rounded_value = RoundPair<T>(value);
+    const KvPair<T> rounded_key = RoundPair<T>(key, steps.key), rounded_value = RoundPair<T>(value, steps.value);
     was_finite &= IsFinite(key) && IsFinite(value);
     is_finite &= rounded_key.is_finite && rounded_value.is_finite;
     const auto store = [&](PageId page, uint32_t index) {
@@ -174,9 +179,12 @@ absl::Status TurnAndWrite(Stream& stream, const Step& step, int layer, int heads
                                       1 + static_cast<unsigned>((heads * pairs + kThreads - 1) / kThreads)},
                              .block = {kThreads},
                              .early = true};
+  const Steps steps = HasScales(pages.type) ? Steps{RoundingSteps(pages.type, KvPart::kKey),
+                                                    RoundingSteps(pages.type, KvPart::kValue)}
+                                            : Steps{};
   return ForElement(pages.type, [&]<typename T>() {
     return Launch(stream, shape, TurnAndWriteRow<T>, step, layer, heads, pairs, queries, keys, key_shift, values,
-                  pages);
+                  pages, steps);
   });
 }
 

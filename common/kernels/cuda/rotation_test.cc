@@ -158,11 +158,11 @@ TEST(Rotation, Faults) {
     std::mt19937 random(3);
     TestStep test = RandomStep({4, 2, 16, type}, 1, 1, random);
     const float too_large = type == KvType::kF16  ? 65520.0f
-                            : type == KvType::kQ8 ? 127 * 65505.0f
+                            : HasScales(type) ? RoundingSteps(type, KvPart::kKey) * 65540.0f
                                                   : std::numeric_limits<float>::max();
     const float fits = type == KvType::kF16    ? 65519.0f
                        : type == KvType::kBF16 ? 3.38e38f
-                       : type == KvType::kQ8   ? 127 * 65504.0f
+                       : HasScales(type)       ? RoundingSteps(type, KvPart::kValue) * 65504.0f
                                                : too_large;
     test.plan.rows.clear();
     test.plan.tables = {{.recent = {1}, .kept = {2}}};

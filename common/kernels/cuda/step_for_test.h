@@ -20,6 +20,7 @@
 #include "common/kernels/cpu/scalar.h"
 #include "common/kernels/cuda/emulated/sanitizers.h"
 #include "common/kernels/cuda/launchers.h"
+#include "common/kernels/rounded_blocks.h"
 #include "common/kernels/cuda/step_arrays.h"
 #include "common/kernels/cuda/test_device.h"
 #include "common/kernels/testing.h"
@@ -58,9 +59,20 @@ inline std::vector<float> RandomFloats(std::mt19937& random, size_t count) {
 // Of so many rows, in the order of a frame.
 inline std::vector<uint8_t> RandomFrame(std::mt19937& random, const RowShape& shape, size_t rows) {
   std::vector<uint8_t> frame(rows * shape.row_bytes());
-  for (size_t at = 0; at < frame.size(); at += shape.part_bytes()) {
-    const std::vector<float> values = RandomFloats(random, shape.head_dim);
-    scalar::ToKv(shape.type, values.data(), static_cast<int>(values.size()), &frame[at]);
+  std::vector<uint8_t> paged(PagePartBytes(shape.type, shape.head_dim));
+  for (size_t head = 0; head < size_t{shape.layers} * shape.kv_heads; ++head) {
+    for (const KvPart part : kKvParts) {
+      for (size_t row = 0; row < rows; ++row) {
+        const std::vector<float> values = RandomFloats(random, shape.head_dim);
+        scalar::ToKv(shape.type, part, values.data(), static_cast<int>(values.size()), paged.data());
+        uint8_t* const at = &frame[shape.FrameOffset(rows, head, part, row)];
+        if (HasScales(shape.type)) {
+          PackPart(shape.type, part, shape.head_dim, paged.data(), at);
+        } else {
+          std::copy(paged.begin(), paged.end(), at);
+        }
+      }
+    }
   }
   return frame;
 }

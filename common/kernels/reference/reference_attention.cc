@@ -11,7 +11,7 @@
 
 #include "common/base/check.h"
 #include "common/kernels/number_format.h"
-#include "common/kernels/q8.h"
+#include "common/kernels/rounded_blocks.h"
 
 namespace kedge {
 
@@ -32,13 +32,17 @@ const uint8_t* ReferencePages::Row(RowRef row) const {
   return memory_.data() + (size_t{row.page} * kPageRows + row.index) * shape_.row_bytes();
 }
 
-size_t ReferencePages::PartOffset(int layer, int kv_head, int part) const {
-  return ((size_t(layer) * shape_.kv_heads + kv_head) * 2 + part) * shape_.part_bytes();
+size_t ReferencePages::PartOffset(int layer, int kv_head, KvPart part) const {
+  return shape_.FrameOffset(1, size_t(layer) * shape_.kv_heads + kv_head, part, 0);
 }
 
-void ReferencePages::StorePart(RowRef row, int layer, int kv_head, int part, const float* values) {
+void ReferencePages::StorePart(RowRef row, int layer, int kv_head, KvPart part, const float* values) {
   uint8_t* bytes = Row(row) + PartOffset(layer, kv_head, part);
-  if (shape_.type == KvType::kQ8) return RoundQ8(values, static_cast<int>(shape_.head_dim), bytes);
+  if (HasScales(shape_.type)) {
+    std::vector<uint8_t> rounded(PagePartBytes(shape_.type, shape_.head_dim));
+    RoundBlocks(values, static_cast<int>(shape_.head_dim), RoundingSteps(shape_.type, part), rounded.data());
+    return PackPart(shape_.type, part, shape_.head_dim, rounded.data(), bytes);
+  }
   for (uint32_t d = 0; d < shape_.head_dim; ++d) {
     if (shape_.type == KvType::kF32) {
       std::memcpy(bytes + 4 * d, &values[d], 4);
@@ -49,14 +53,19 @@ void ReferencePages::StorePart(RowRef row, int layer, int kv_head, int part, con
   }
 }
 
-std::vector<float> ReferencePages::LoadPart(RowRef row, int layer, int kv_head, int part) const {
+std::vector<float> ReferencePages::LoadPart(RowRef row, int layer, int kv_head, KvPart part) const {
   const uint8_t* bytes = Row(row) + PartOffset(layer, kv_head, part);
   std::vector<float> values(shape_.head_dim);
+  std::vector<uint8_t> unpacked(PagePartBytes(shape_.type, shape_.head_dim));
+  if (HasScales(shape_.type)) {
+    UnpackPart(shape_.type, part, shape_.head_dim, bytes, unpacked.data());
+    bytes = unpacked.data();
+  }
   for (uint32_t d = 0; d < shape_.head_dim; ++d) {
     if (shape_.type == KvType::kF32) {
       std::memcpy(&values[d], bytes + 4 * d, 4);
-    } else if (shape_.type == KvType::kQ8) {
-      const float scale = FromHalf(Q8ScaleAt(bytes, shape_.head_dim, d / kScaleBlock));
+    } else if (HasScales(shape_.type)) {
+      const float scale = FromHalf(BlockScaleAt(bytes, shape_.head_dim, d / kScaleBlock));
       values[d] = scale * static_cast<float>(static_cast<int8_t>(bytes[d]));
     } else {
       uint16_t bits;
@@ -117,8 +126,8 @@ void ReferenceAttention(const StepPlan& plan, int layer, int heads, const float*
     for (int kv_head = 0; kv_head < kv_heads; ++kv_head) {
       std::vector<std::vector<float>> keys, values;  // [gathered rows][head_dim]
       for (const GatheredRow& row : rows) {
-        keys.push_back(pages.LoadPart(row.ref, layer, kv_head, 0));
-        values.push_back(pages.LoadPart(row.ref, layer, kv_head, 1));
+        keys.push_back(pages.LoadPart(row.ref, layer, kv_head, KvPart::kKey));
+        values.push_back(pages.LoadPart(row.ref, layer, kv_head, KvPart::kValue));
       }
       for (int head = 0; head < heads; ++head) {
         if (head * kv_heads / heads != kv_head) continue;
@@ -159,7 +168,7 @@ void ReferenceMass(const StepPlan& plan, int layer, int heads, absl::Span<const 
     for (const GatheredRow& seen : GatherRows(plan.tables[row.tables])) {
       if (!Visible(row, seen)) continue;
       const std::vector<float> key =
-          pages.LoadPart(seen.ref, layer, static_cast<int>(query.head) * kv_heads / heads, 0);
+          pages.LoadPart(seen.ref, layer, static_cast<int>(query.head) * kv_heads / heads, KvPart::kKey);
       double score = 0;
       for (int d = 0; d < head_dim; ++d) score += double{values[d]} * key[d];
       const double weight = std::exp(score / std::sqrt(double(head_dim)));

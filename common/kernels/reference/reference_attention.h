@@ -21,12 +21,12 @@ class ReferencePages final : public PageMemory {
   uint8_t* Row(RowRef row);
   const uint8_t* Row(RowRef row) const;
 
-  // Key (part 0) or value (part 1) [head_dim] of one row, rounded to the KV type.
-  void StorePart(RowRef row, int layer, int kv_head, int part, const float* values);
-  std::vector<float> LoadPart(RowRef row, int layer, int kv_head, int part) const;
+  // [head_dim], rounded to the KV type.
+  void StorePart(RowRef row, int layer, int kv_head, KvPart part, const float* values);
+  std::vector<float> LoadPart(RowRef row, int layer, int kv_head, KvPart part) const;
 
  private:
-  size_t PartOffset(int layer, int kv_head, int part) const;
+  size_t PartOffset(int layer, int kv_head, KvPart part) const;
 
   RowShape shape_;
   uint32_t num_pages_ = 0;

@@ -227,11 +227,12 @@ class ReferenceOps final : public HostOps {
   // [layer][kv head][key, value][row], a row the same without [row].
   template <typename Copy>
   static void ForEachPart(const RowShape& shape, absl::Span<const RowRef> rows, Copy copy) {
-    const size_t parts = size_t{2} * shape.layers * shape.kv_heads;
-    const size_t bytes = shape.part_bytes();
-    for (size_t part = 0; part < parts; ++part) {
-      for (size_t row = 0; row < rows.size(); ++row) {
-        copy(row, part * bytes, (part * rows.size() + row) * bytes, bytes);
+    for (size_t head = 0; head < size_t{shape.layers} * shape.kv_heads; ++head) {
+      for (const KvPart part : kKvParts) {
+        for (size_t row = 0; row < rows.size(); ++row) {
+          copy(row, shape.FrameOffset(1, head, part, 0), shape.FrameOffset(rows.size(), head, part, row),
+               shape.part_bytes(part));
+        }
       }
     }
   }
@@ -239,8 +240,8 @@ class ReferenceOps final : public HostOps {
   static void StoreRow(RowRef row, int layer, const float* keys, const float* values, ReferencePages& pages) {
     const uint32_t head_dim = pages.shape().head_dim;
     for (uint32_t head = 0; head < pages.shape().kv_heads; ++head) {
-      pages.StorePart(row, layer, static_cast<int>(head), 0, keys + head * head_dim);
-      pages.StorePart(row, layer, static_cast<int>(head), 1, values + head * head_dim);
+      pages.StorePart(row, layer, static_cast<int>(head), KvPart::kKey, keys + head * head_dim);
+      pages.StorePart(row, layer, static_cast<int>(head), KvPart::kValue, values + head * head_dim);
     }
   }
 
@@ -250,11 +251,11 @@ class ReferenceOps final : public HostOps {
     const RowShape& shape = pages.shape();
     bool is_finite = true, was_finite = true;
     for (uint32_t head = 0; head < shape.kv_heads; ++head) {
-      for (int part : {0, 1}) {
+      for (const KvPart part : kKvParts) {
         const std::vector<float> numbers = pages.LoadPart(stored, layer, static_cast<int>(head), part);
         for (uint32_t d = 0; d < shape.head_dim; ++d) {
           is_finite &= std::isfinite(numbers[d]);
-          was_finite &= std::isfinite((part == 0 ? keys : values)[head * shape.head_dim + d]);
+          was_finite &= std::isfinite((part == KvPart::kKey ? keys : values)[head * shape.head_dim + d]);
         }
       }
     }

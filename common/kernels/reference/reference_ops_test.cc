@@ -135,7 +135,10 @@ TEST_F(ReferenceOpsTest, KeysAndValuesAreRoundedToTheKvType) {
     ops_->Attention(*ops_->Begin(plan), 0, 1, *Upload(std::vector<float>(8), 8), *pages, *out);
     std::vector<float> result(8);
     ops_->CopyToHost(1, *out, absl::MakeSpan(result));
-    const float expected = type == KvType::kF32 ? value : type == KvType::kQ8 ? 127 * FromHalf(0x2009) : 1;
+    const float expected = type == KvType::kF32    ? value
+                           : type == KvType::kQ8   ? 127 * FromHalf(0x2009)
+                           : type == KvType::kK6V4 ? 7 * FromHalf(0x3093)
+                                                   : 1;
     EXPECT_EQ(result[0], expected) << KvTypeName(type);
   }
 }

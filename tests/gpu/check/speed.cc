@@ -66,7 +66,7 @@ class Speed {
     }
     KEDGE_ASSIGN_OR_RETURN(const DecodeRun run, RunDecode(work, device_));
     const double seconds = Seconds(run.time);
-    const double row_bytes = static_cast<double>(run.rows_read * device_->row_shape().row_bytes()) / work.steps;
+    const double row_bytes = static_cast<double>(run.rows_read * device_->row_shape().page_row_bytes()) / work.steps;
     const double bytes = static_cast<double>(cost_.weight_bytes) + row_bytes;
     Report(part_, what, work.batch * work.steps / seconds, "tokens/s",
            absl::StrFormat("%.3f ms a step; %s for %.1f %% of the time", 1e3 * seconds / work.steps,
@@ -153,7 +153,7 @@ absl::Status MeasureSpeed(const SpeedOptions& options) {
   uint64_t pages = PagesFor(prompt, 0, options.prompt_rows, 0);
   for (const DecodeWork& work : works) pages = std::max(pages, PagesFor(work));
   KEDGE_ASSIGN_OR_RETURN(const ModelConfig config, LoadConfig(*model.file()));
-  device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).row_bytes();
+  device_options.kv_bytes = pages * kPageRows * config.row_shape(device_options.kv_type).page_row_bytes();
   device_options.weight_image = false;
 
   const Stopwatch loading;
