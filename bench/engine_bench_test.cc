@@ -97,7 +97,7 @@ TEST_F(TinyEngineBenchTest, SharesAreOfTheWorkThatMustBeDone) {
   const double products = 40.0 * cost_.row_products + cost_.output_products;
   EXPECT_NEAR(prompt.share_of_limit, products * prompt.tokens_per_second[0] / 40 / 1e9, 1e-9);
   const EngineRow& decode = bench->rows[1];
-  const double bytes = cost_.weight_bytes + 41.0 * device_->row_shape().row_bytes();
+  const double bytes = cost_.weight_bytes + 41.0 * device_->row_shape().page_row_bytes();
   EXPECT_NEAR(decode.share_of_limit, bytes * decode.tokens_per_second[0] / 1e9, 1e-9);
 }
 

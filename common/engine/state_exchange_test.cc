@@ -306,7 +306,7 @@ TEST_F(SalientExchangeTest, AnotherChoiceThanTheRequestsIsDamage) {
 TEST_F(SalientExchangeTest, AChoiceBeyondTheBudgetIsDamage) {
   content_.ids.resize(300);
   content_.prompt_length = 300;
-  for (uint32_t i = 0; i < 300; ++i) content_.ids[i] = i % 10 == 9 ? 3 : 100 + i;
+  for (uint32_t i = 0; i < 300; ++i) content_.ids[i] = i % 10 == 9 ? 3 : 4 + i % 7;
   Content greedy = content_;
   greedy.salient = {{0, 200}};
   const std::string bytes = EncodeSegmentHeader(StateHeader(greedy, 299, "model", device_));
