@@ -16,10 +16,10 @@ constexpr uint32_t kVocabulary = 40;
 // Two contexts of one text, and two questions after one beginning.
 std::vector<EvalText> Texts() {
   std::vector<uint32_t> ids;
-  for (uint32_t i = 0; i < 200; ++i) ids.push_back((i * i + 3) % kVocabulary);
+  for (uint32_t i = 0; i < 300; ++i) ids.push_back((i * i + 3) % kVocabulary);
   std::vector<EvalText> texts(2);
   texts[0].name = "text";
-  for (uint32_t length : {60, 120}) {
+  for (uint32_t length : {160, 220}) {
     texts[0].cases.push_back({.form = "text",
                               .length = length,
                               .continuation = {.prompt = {ids.begin(), ids.begin() + length},
@@ -29,8 +29,8 @@ std::vector<EvalText> Texts() {
   texts[1].name = "recall";
   for (uint32_t question : {5, 6}) {
     EvalCase made{
-        .form = question == 5 ? "single" : "pair", .length = 100, .check = {.answers = {"7"}}, .expected = "7", .fork = 90};
-    made.continuation = {.prompt = {ids.begin(), ids.begin() + 100}, .max_new = 12};
+        .form = question == 5 ? "single" : "pair", .length = 200, .check = {.answers = {"7"}}, .expected = "7", .fork = 190};
+    made.continuation = {.prompt = {ids.begin(), ids.begin() + 200}, .max_new = 12};
     made.continuation.prompt.push_back(question);
     texts[1].cases.push_back(made);
   }
