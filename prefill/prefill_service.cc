@@ -4,7 +4,6 @@
 #include <memory>
 #include <utility>
 
-#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "common/transfer/state_message.h"
@@ -44,7 +43,7 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
 
 }  // namespace
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext* context,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext*,
                                                                         const grpc::ByteBuffer* buffer) {
   // Written and read on the loop's thread alone; 0: not in the engine.
   auto job = std::make_shared<PrefillEngine::JobId>(0);
@@ -55,9 +54,8 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
     return writer.get();
   }
   auto shared = std::make_shared<StateRequest>(*std::move(request));
-  const absl::Time deadline = DeadlineFrom(context->deadline());
-  loop_->Post([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
-    *job = engine_->Add(std::move(*shared), sink, deadline);
+  loop_->Post([this, job, shared, sink = std::make_shared<WriterSink>(writer)] {
+    *job = engine_->Add(std::move(*shared), sink);
   });
   return writer.get();
 }

@@ -174,7 +174,8 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
         return status;
       }
     }
-    return registry_->Heartbeat(registration_, request_.heartbeat());
+    if (registry_->Heartbeat(registration_, request_.heartbeat())) return absl::OkStatus();
+    return absl::AbortedError("another process has registered with this node_id");
   }
 
   void OnWriteDone(bool) override {

@@ -245,9 +245,9 @@ class ConnectionsTest(unittest.TestCase):
                 while not done.is_set():
                     with contextlib.suppress(OSError):
                         held.append(connect(address))
-                    if len(held) > 100:
+                    if len(held) > 100:  # as fast as it goes until then
                         held.pop(0).close()
-                    time.sleep(0.005)
+                        time.sleep(0.005)
                 close(held)
             first_tokens(20)
             for name, attack in (("connections that are sent away", many_connections),

@@ -74,24 +74,26 @@ class ScoreTest(unittest.TestCase):
 
     def test_a_reduced_prompt_ends_where_split_says_on_every_path(self):
         policy = "anchors=40+41+42+43,longest=20,keep=none,sinks=2,recent=8,view=all,prefill=full,salient=0.2,write=full"
-        paths = [self.result("--path", path, "--split", "100", policy=policy) for path in ("whole", "steps", "split")]
-        self.assertEqual(len(paths[0]["logprobs"]), 149)
+        tokens = TOKENS + TOKENS
+        paths = [self.result("--path", path, "--split", "250", tokens=tokens, policy=policy)
+                 for path in ("whole", "steps", "split")]
+        self.assertEqual(len(paths[0]["logprobs"]), 299)
         for other in paths[1:]:
             self.assertEqual(paths[0]["logprobs"], other["logprobs"])
             self.assertEqual(paths[0]["kept_ranges"], other["kept_ranges"])
         ranges = paths[0]["kept_ranges"]
         self.assertEqual(ranges[0][0], 0)
-        self.assertEqual(ranges[-1][1], 100)
+        self.assertEqual(ranges[-1][1], 250)
         kept = sum(end - begin for begin, end in ranges)
-        self.assertLessEqual(kept, 2 + 20 + 20 + 20)  # sinks, the choice, its rows in the window, the window
+        self.assertLessEqual(kept, 2 + 100 + 20 + 20)  # sinks, the choice, its rows in the window, the window
         # Before the prompt's last token nothing is reduced, behind it something is.
-        full = self.result("--split", "100", policy="full")
-        self.assertEqual(paths[0]["logprobs"][:98], full["logprobs"][:98])
-        self.assertNotEqual(paths[0]["logprobs"][99:], full["logprobs"][99:])
+        full = self.result("--split", "250", tokens=tokens, policy="full")
+        self.assertEqual(paths[0]["logprobs"][:248], full["logprobs"][:248])
+        self.assertNotEqual(paths[0]["logprobs"][249:], full["logprobs"][249:])
         # By default half of the tokens are the prompt; what moves is the state before its last one.
-        split = self.result("--path", "split", policy=policy)
-        self.assertEqual(split["split"], 75)
-        self.assertEqual(split["kept_ranges"][-1][1], 75)
+        split = self.result("--path", "split", tokens=tokens, policy=policy)
+        self.assertEqual(split["split"], 150)
+        self.assertEqual(split["kept_ranges"][-1][1], 150)
         self.assertGreater(split["segment_bytes"], 0)
 
     def test_the_summary_tells_the_loss_behind_the_split_as_well(self):

@@ -18,8 +18,8 @@ expect() {
 check() { [[ $output == *"$1"* ]] || fail "no \"$1\" in: $output"; }
 
 expect 0 bits --write hashes --models 1,9 --beside-cpu
-check '"what": "9 qwen2 Q8_0, 4/2 heads of 16", "value": 0, "unit": "differ", "note": "of 64 comparisons"'
-[[ $(wc -l < hashes) == 8 ]] || fail "eight lines of hashes: $(cat hashes)"
+check '"what": "9 qwen2 Q8_0, 4/2 heads of 16", "value": 0, "unit": "differ", "note": "of 80 comparisons"'
+[[ $(wc -l < hashes) == 10 ]] || fail "ten lines of hashes: $(cat hashes)"
 expect 0 bits --expect hashes --models 1,9 --backend deferred
 expect 0 bits --expect hashes --models 9 --kv-types bf16
 check 'of 13 comparisons'
@@ -27,7 +27,7 @@ check 'of 13 comparisons'
 # A damaged file, one that lacks a model, and arithmetic of another class.
 sed 's/^9 f32 ./9 f32 x/; /^1 /d' hashes > damaged
 expect 1 bits --expect damaged --models 9
-check '"value": 1, "unit": "differ", "note": "of 52 comparisons; first 9 f32, the file'"'"'s hashes: another hash"'
+check '"value": 1, "unit": "differ", "note": "of 65 comparisons; first 9 f32, the file'"'"'s hashes: another hash"'
 expect 1 bits --expect damaged --models 1 --kv-types f16
 check 'first 1 f16, the file'"'"'s hashes: none is there'
 expect 1 bits --backend reference --beside-cpu --models 5 --kv-types f16

@@ -1,2 +1,0 @@
-#!/usr/bin/env bash
-exec /usr/bin/python3 tests/pressure_test.py "$@"
