@@ -42,7 +42,7 @@ struct TransformerDevice::Layer {
   std::unique_ptr<WeightMatrix> key, value;            // [kv_heads * head_dim, hidden]
   std::unique_ptr<WeightVector> query_bias;            // [heads * head_dim]; null without biases, as the next two
   std::unique_ptr<WeightVector> key_bias, value_bias;  // [kv_heads * head_dim]
-  std::unique_ptr<WeightVector> key_shift;             // the same; null unless keys with biases go into 8 bits
+  std::unique_ptr<WeightVector> key_shift;             // the same; null unless keys with biases go into few bits
   std::unique_ptr<WeightVector> query_norm, key_norm;  // [head_dim]; null without norms of heads
   std::unique_ptr<WeightMatrix> attention_out;         // [hidden, heads * head_dim]
   std::unique_ptr<WeightVector> ffn_norm;              // [hidden]

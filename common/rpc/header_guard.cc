@@ -9,17 +9,18 @@
 #include <dlfcn.h>
 #include <openssl/ssl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <cerrno>
 #include <memory>
+#include <optional>
 
 #include "common/base/check.h"
 #include "common/base/clock.h"
 #include "common/rpc/header_meter.h"
+#include "common/rpc/open_connections.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -27,18 +28,13 @@ namespace {
 
 // Of a connection without TLS. Who receives from it is one thread at a time.
 struct Guard {
-  ino_t inode = 0;
+  std::optional<ino_t> inode;
   HeaderMeter meter;
 };
 
 // By descriptor; more are never open (RaiseFileLimit). What stays when a connection has ended goes with the next one of
 // this number.
 std::array<std::atomic<Guard*>, 1 << 20> guards;
-
-ino_t InodeOf(int file) {
-  struct stat found;
-  return fstat(file, &found) == 0 ? found.st_ino : 0;
-}
 
 // Once in a while.
 void Say() {
@@ -60,7 +56,7 @@ bool IsFine(int file, const msghdr& message, size_t received) {
     const size_t count = std::min(received, message.msg_iov[i].iov_len);
     received -= count;
     if (guard->meter.Add(message.msg_iov[i].iov_base, count)) continue;
-    if (InodeOf(file) == guard->inode) return false;
+    if (SocketInode(file) == guard->inode) return false;
     // Another connection has the number now, and this thread reads from it alone: the meter knows nothing of it.
     guards[static_cast<size_t>(file)].store(nullptr, std::memory_order_release);
     delete guard;
@@ -95,7 +91,7 @@ Function* Real(const char* name) {
 void GuardHeaders(int file) {
   if (static_cast<size_t>(file) >= guards.size()) return;
   auto guard = std::make_unique<Guard>();
-  guard->inode = InodeOf(file);
+  guard->inode = SocketInode(file);
   // The former connection of this number is closed, so that nobody uses its guard.
   delete guards[static_cast<size_t>(file)].exchange(guard.release(), std::memory_order_acq_rel);
 }

@@ -6,29 +6,21 @@
 #include "common/base/check.h"
 
 namespace kedge {
-namespace {
 
-// Returns whether it is a socket that is open.
-bool InodeOf(int file, ino_t* inode) {
+std::optional<ino_t> SocketInode(int file) {
   struct stat found;
-  if (fstat(file, &found) != 0 || !S_ISSOCK(found.st_mode)) return false;
-  *inode = found.st_ino;
-  return true;
+  if (fstat(file, &found) != 0 || !S_ISSOCK(found.st_mode)) return std::nullopt;
+  return found.st_ino;
 }
 
-}  // namespace
-
 void OpenConnections::Add(int file) {
-  ino_t inode = 0;
-  KEDGE_CHECK(InodeOf(file, &inode));
-  inodes_[file] = inode;  // who had this descriptor before has closed it
+  const std::optional<ino_t> inode = SocketInode(file);
+  KEDGE_CHECK(inode.has_value());
+  inodes_[file] = *inode;  // who had this descriptor before has closed it
 }
 
 size_t OpenConnections::Count() {
-  std::erase_if(inodes_, [](const auto& entry) {
-    ino_t inode = 0;
-    return !InodeOf(entry.first, &inode) || inode != entry.second;
-  });
+  std::erase_if(inodes_, [](const auto& entry) { return SocketInode(entry.first) != entry.second; });
   return inodes_.size();
 }
 

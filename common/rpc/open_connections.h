@@ -5,9 +5,13 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <optional>
 #include <unordered_map>
 
 namespace kedge {
+
+// Of an open socket, as long as it is open no other one's; nullopt: `file` is none.
+std::optional<ino_t> SocketInode(int file);
 
 // Remembers descriptors with the inodes of their sockets. A descriptor that has gone, or has become something else's,
 // was closed; the kernel gives no two open sockets one inode. Thread-compatible; others may close descriptors
