@@ -159,8 +159,8 @@ bool ConnectionAcceptor::IsFull() {
 void ConnectionAcceptor::Refuse(int file, const char* why) {
   const linger at_once{.l_onoff = 1, .l_linger = 0};
   setsockopt(file, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+  ++refused_;  // before the other side can know
   close(file);
-  ++refused_;
   ++untold_;
   const absl::Time now = SteadyNow();
   if (now < next_line_) return;
