@@ -5,6 +5,7 @@
 #include "decode/decode_engine.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -18,6 +19,16 @@
 #include "spdlog/spdlog.h"
 
 namespace kedge {
+namespace {
+
+constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a client that comes back at once is no help
+constexpr int kMostFull = 2;                                    // prefill nodes that may refuse a job
+constexpr size_t kMostNotes = 64;                               // of nodes that are long gone there may be some
+constexpr double kNewShare = 0.1;                               // of the latest state in an average
+constexpr absl::Duration kPromptly = absl::Milliseconds(50);    // who waited longer for rows was let in
+constexpr double kUsualPosition = 512;                          // rows that a token sees, where no prompt is known
+
+}  // namespace
 
 struct DecodeEngine::Session {
   enum class State { kWaiting, kReceiving, kRunning };
@@ -40,6 +51,8 @@ struct DecodeEngine::Session {
   absl::Time last_event;
   absl::Time last_advance;     // the state came nearer
   uint32_t told_computed = 0;  // tokens, of this try
+  int refusals = 0;            // of prefill nodes that are full, noted ones included
+  absl::Duration room = absl::InfiniteDuration();  // the least time after which one of these has room
 
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
@@ -48,6 +61,8 @@ struct DecodeEngine::Session {
 
   const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
   uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
+  // Ids came with it that were written elsewhere.
+  bool has_begun() const { return job.content.ids.size() > job.content.prompt_length; }
   // Ids before the last: their state is what the job needs.
   uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
 };
@@ -117,19 +132,100 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     status = pages.status();
     if (pages.ok()) session.pages = *pages;
   }
+  if (status.ok() && !session.has_begun()) status = CheckTime(session);
+  auto self = std::prev(sessions_.end());
   if (!status.ok()) {
-    End(std::prev(sessions_.end()), status);
+    End(self, status);
     return 0;
   }
+  if (session.has_begun()) {
+    const auto behind = std::find_if(sessions_.begin(), self, [](const Session& other) {
+      return other.state == Session::State::kWaiting && !other.has_begun();
+    });
+    sessions_.splice(behind, sessions_, self);
+  }
   Admit();
-  if (session.state == Session::State::kWaiting && stats().waiting > options_.max_waiting) {
-    End(std::prev(sessions_.end()),
-        WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
-                                                                 " requests wait for KV memory already")),
-                       absl::Seconds(1)));
+  if (!session.failed.ok()) {
+    End(self, session.failed);
+    return 0;
+  }
+  if (const NodeStats now = stats(); session.state == Session::State::kWaiting && now.waiting > options_.max_waiting) {
+    const absl::Duration room = steps_.costs().known() ? std::max(now.full_for, kLeastRetry) : absl::Seconds(1);
+    End(self, WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
+                                                                       " requests wait for KV memory already")),
+                             room));
     return 0;
   }
   return next_id_ - 1;
+}
+
+// Where there are more answers than a step has rows, they take turns.
+absl::Duration DecodeEngine::TokenTime(double answers, double seen) const {
+  return steps_.costs().Of(
+      {.steps = std::ceil(answers / device_->max_rows()), .rows = answers, .seen = answers * seen});
+}
+
+absl::Duration DecodeEngine::PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const {
+  return steps_.costs().Of(RowsOf(begin, end, pages * kPageRows, steps_.budget()));
+}
+
+AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
+  AnswerHere answer{.pages = session.pages,
+                    .has_rows = session.state != Session::State::kWaiting,
+                    .tokens_left = length_.Left(session.generated(), session.job.sampling.max_tokens),
+                    .time_left = session.job.deadline - clock_->Now()};
+  const auto size = static_cast<uint32_t>(session.content().ids.size());
+  if (session.state == Session::State::kRunning) {
+    // A row that writes is one of every step; what is more is a prompt.
+    if (const uint32_t left = session.sequence->pending(); left > 1) {
+      answer.prompt = PromptTime(size - left, size, session.pages);
+    }
+  } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
+    answer.prompt = PromptTime(0, size, session.pages);
+  } else {
+    answer.fetch = fetch_time_;
+  }
+  return answer;
+}
+
+AnswersHere DecodeEngine::HereWithout(const Session* session) const {
+  AnswersHere here{.free_pages = pool_.num_free()};
+  double seen = 0;
+  for (const Session& other : sessions_) {
+    if (&other == session) continue;
+    here.answers.push_back(AnswerOf(other));
+    seen += std::min<double>(other.content().ids.size(), other.pages * kPageRows);
+  }
+  seen = here.answers.empty() ? kUsualPosition : seen / here.answers.size();
+  here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
+  return here;
+}
+
+absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room) {
+  if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return absl::OkStatus();
+  const AnswersHere here = HereWithout(&session);
+  AnswerHere answer = AnswerOf(session);
+  answer.has_rows = false;
+  const Content& content = session.job.content;
+  if (!IsRemote(session) && CheckChoosable(content, options_.salience_heads).ok()) {
+    const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
+    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.pages);
+  }
+  const std::optional<absl::Duration> refused = RefuseAnswer(here, answer);
+  if (!refused.has_value()) return absl::OkStatus();
+  return Refusal(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", here.answers.size(),
+                                                           " answers are here, and this one or one of them would be late")),
+                 kDeadlineTooShort, std::max(std::min(*refused, room), kLeastRetry));
+}
+
+// Nobody waits for them any more.
+void DecodeEngine::EndLate() {
+  const absl::Time now = clock_->Now();
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto current = session++;
+    if (current->job.deadline > now) continue;
+    End(current, absl::DeadlineExceededError("the deadline passed before the answer was complete"));
+  }
 }
 
 void DecodeEngine::Cancel(JobId id) {
@@ -204,12 +300,17 @@ void DecodeEngine::FetchNext(Session& session) {
   session.sequence->Reset();
   session.prefilled.held_rows = 0;
   session.job.content.salient = session.sequence->content().salient;  // made once, wherever the rows come from
+  SkipFull(session);
   if (!IsRemote(session)) {
     session.sequence.reset();
     session.state = Session::State::kWaiting;
     const absl::StatusOr<uint32_t> pages = PagesOf(session.job, 0);
     session.failed = pages.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : pages.status();
     session.pages = pages.value_or(0);
+    const bool was_let_in = session.has_begun() || session.prefilled.queue_time > kPromptly;
+    if (session.failed.ok() && session.refusals > 0 && !was_let_in) {
+      session.failed = CheckTime(session, session.room);
+    }
     return;
   }
   session.state = Session::State::kReceiving;
@@ -221,6 +322,13 @@ void DecodeEngine::FetchNext(Session& session) {
                        .fingerprint = options_.fingerprint,
                        .kv_type = KvTypeName(device_->row_shape().type),
                        .held = session.receiver->held()};
+  if (session.job.deadline != absl::InfiniteFuture()) {
+    // An answer that will not be complete anyway needs its first token.
+    const AnswersHere here = HereWithout(&session);
+    const absl::Duration token = here.token_time(static_cast<double>(here.answers.size()) + 1);
+    const absl::Duration all = length_.Left(session.generated(), session.job.sampling.max_tokens) * token;
+    request.answer_time = all < session.job.deadline - clock_->Now() ? all : token;
+  }
   const uint32_t missing = session.missing();
   request.content.ids.resize(missing);
   for (std::vector<uint32_t>* positions : {&request.content.no_anchor_positions, &request.content.sequence_ends}) {
@@ -240,6 +348,19 @@ void DecodeEngine::FetchNext(Session& session) {
                                 });
 }
 
+void DecodeEngine::SkipFull(Session& session) {
+  const absl::Time now = clock_->Now();
+  while (session.attempt < session.job.candidates.size()) {
+    const auto note = full_.find(session.job.candidates[session.attempt].node_id);
+    const bool is_full =
+        note != full_.end() && note->second.Covers(now, session.job.deadline - now, session.missing());
+    if (!is_full && session.refusals < kMostFull) return;
+    if (is_full) session.room = std::min(session.room, note->second.until - now);
+    if (is_full) ++session.refusals;
+    ++session.attempt;
+  }
+}
+
 void DecodeEngine::LogGivenUp(const Session& session, const std::string& reason) {
   spdlog::warn("request {}: prefill node {} is given up ({}); {} more to try", session.job.request_id,
                session.prefilled.prefill_node, reason, session.job.candidates.size() - session.attempt);
@@ -253,8 +374,24 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
   if (session->state != Session::State::kReceiving || session->attempt != attempt) return;
   session->last_event = clock_->Now();
   if (const absl::Status status = TakeStateEvent(*session, std::move(event)); !status.ok()) {
-    LogGivenUp(*session, status.ToString());
+    if (const std::optional<absl::Duration> room = RetryAfter(status); absl::IsResourceExhausted(status) && room) {
+      ++session->refusals;
+      session->room = std::min(session->room, *room);
+      if (full_.size() >= kMostNotes) full_.clear();
+      full_[session->prefilled.prefill_node] = {.until = clock_->Now() + *room,
+                                                .time_left = ReasonOf(status) == kDeadlineTooShort
+                                                                 ? session->job.deadline - clock_->Now()
+                                                                 : absl::InfiniteDuration(),
+                                                .tokens = ReasonOf(status) == kDeadlineTooShort ? session->missing() : 0};
+    }
+    if (absl::IsResourceExhausted(status)) {  // under overload there are many
+      spdlog::debug("request {}: {} refuses: {}", session->job.request_id, session->prefilled.prefill_node,
+                    status.ToString());
+    } else {
+      LogGivenUp(*session, status.ToString());
+    }
     FetchNext(*session);
+    if (!session->failed.ok()) End(session, session->failed);
   }
 }
 
@@ -284,6 +421,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
     session.call.reset();
     session.receiver.reset();
     session.prefilled.prefill_time = clock_->Now() - session.began;
+    fetch_time_ += kNewShare * (session.prefilled.prefill_time - fetch_time_);
     Run(session, std::nullopt);
     session.computation->StoreHere();
   }
@@ -308,15 +446,18 @@ void DecodeEngine::EndFailed() {
 }
 
 bool DecodeEngine::Turn() {
-  EndFailed();
+  EndLate();
   Admit();
   GiveUpSilent();
+  EndFailed();
   Step();
   known_answers_.Finish(/*wait=*/steps_.empty());
   if (!steps_.empty() || known_answers_.HasWork()) return true;
-  return std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
+  const bool goes_on = std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
     return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
   });
+  if (!goes_on) steps_.Rest();
+  return goes_on;
 }
 
 // The jobs of the next step, in turn where there are more than a step has rows.
@@ -446,12 +587,14 @@ void DecodeEngine::TakeToken(SessionIt session, const StepFuture& step, size_t o
                                                               sequence.content().prompt_length);
   if (sequence.has_unknown() && (!chosen.has_value() || sampling.IsEndId(token.id))) TakeBack(*session);
   if (sampling.IsEndId(token.id)) {
+    length_.Record(index, sampling.max_tokens);
     End(session, absl::OkStatus(), {.end_id_sampled = true, .end_id = token.id});
     return;
   }
   sequence.Append(token.id);
   session->sink->OnToken(index, token);
   if (session->generated() >= sampling.max_tokens || sequence.content().ids.size() >= options_.context_length) {
+    length_.Record(session->generated(), sampling.max_tokens);
     End(session, absl::OkStatus());
   }
 }
@@ -473,6 +616,20 @@ NodeStats DecodeEngine::stats() const {
     ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
     if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();
     if (session.state == Session::State::kWaiting) stats.waiting_tokens += session.job.content.ids.size();
+  }
+  const double rows = steps_.budget();
+  stats.token_time = steps_.costs().Of({.steps = 1, .rows = rows, .seen = rows * kUsualPosition}) / rows;
+  if (stats.waiting > 0) {
+    AnswersHere here = HereWithout(nullptr);
+    stats.work_ahead = WaitForRows(here, 1);
+    if (stats.waiting >= options_.max_waiting) {  // until the first of them has its rows
+      const auto first = std::find_if(here.answers.begin(), here.answers.end(),
+                                      [](const AnswerHere& answer) { return !answer.has_rows; });
+      const uint32_t pages = first->pages;
+      std::erase_if(here.answers, [](const AnswerHere& answer) { return !answer.has_rows; });
+      stats.full_for =
+          steps_.costs().known() ? std::max(WaitForRows(here, pages), kLeastRetry) : absl::Seconds(1);
+    }
   }
   return stats;
 }

@@ -13,7 +13,9 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "absl/container/flat_hash_map.h"
 #include "common/base/clock.h"
+#include "common/base/full_note.h"
 #include "common/engine/known_answers.h"
 #include "common/engine/node_stats.h"
 #include "common/engine/prefix_cache.h"
@@ -25,6 +27,8 @@
 #include "common/kv/page_pool.h"
 #include "common/model/sampler.h"
 #include "common/transfer/state_source.h"
+#include "decode/answer_admission.h"
+#include "decode/answer_length.h"
 #include "decode/row_source.h"
 
 namespace kedge {
@@ -102,6 +106,12 @@ class DecodeSink {
 // depend on their own ids), steps follow one another in turn: no answer waits for a step that others run ahead. A job
 // that is cancelled while a step of its own is under way leaves in the cache only what its checkpoints have stored.
 //
+// With a deadline, and as soon as steps have been measured, a job is let in only if it will be in time and makes no
+// answer late that was let in before (answer_admission.h). An answer that has begun elsewhere is let in without that,
+// and gets its rows before those that have not begun: who waits for it has seen a part. A prefill node that refuses is
+// not asked again before the time that it named (FullNote), and two that refuse are enough: then the prompt is computed
+// here, if there is time for that. A job whose deadline passes ends before it costs another step.
+//
 // Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
 class DecodeEngine {
  public:
@@ -114,7 +124,8 @@ class DecodeEngine {
   ~DecodeEngine();
 
   // Takes a job, or ends it at once with a status that names the field: kInvalidArgument, kFailedPrecondition (another
-  // model), kResourceExhausted (queue full, or more rows than the node has). `sink` is released when the job goes.
+  // model), kResourceExhausted (queue full, more rows than the node has, or too late). `sink` is released when the job
+  // goes.
   JobId Add(DecodeJob job, std::shared_ptr<DecodeSink> sink);
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
@@ -138,6 +149,16 @@ class DecodeEngine {
   // Pages that the job needs if `first` ids arrive as a state. kResourceExhausted if the node has not so many.
   absl::StatusOr<uint32_t> PagesOf(const DecodeJob& job, uint32_t first) const;
   bool IsRemote(const Session& session) const;
+  // All sessions but this one, and it as one that asks to be let in.
+  AnswersHere HereWithout(const Session* session) const;
+  AnswerHere AnswerOf(const Session& session) const;
+  absl::Duration TokenTime(double answers, double seen) const;
+  absl::Duration PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const;
+  // Whether it will be in time. kResourceExhausted says when one like it would be; `room`: when elsewhere there is room.
+  absl::Status CheckTime(const Session& session, absl::Duration room = absl::InfiniteDuration());
+  // Passes over candidates that are full.
+  void SkipFull(Session& session);
+  void EndLate();
   void EndFailed();
   void Admit();
   bool MayBegin(const Session& session) const;
@@ -169,7 +190,10 @@ class DecodeEngine {
   HeldRows held_;
   KnownAnswers known_answers_;
   StepQueue steps_;
-  std::list<Session> sessions_;  // in order of arrival
+  AnswerLength length_;
+  absl::Duration fetch_time_;  // of states that came of late
+  absl::flat_hash_map<std::string, FullNote> full_;  // prefill nodes that refused, by id
+  std::list<Session> sessions_;  // in order of arrival; of those that wait, answers that have begun come first
   JobId next_id_ = 1;
 };
 

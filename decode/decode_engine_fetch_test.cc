@@ -1,6 +1,7 @@
 // States that come from prefill nodes, or do not.
 #include <optional>
 
+#include "common/base/error_reason.h"
 #include "common/engine/state_exchange.h"
 #include "decode/decode_engine.h"
 #include "decode/decode_engine_testing.h"
@@ -25,6 +26,33 @@ TEST_F(DecodeEngineTest, CandidatesAreTriedInOrderAndThenThePromptIsComputedHere
   EXPECT_TRUE(sink->ended->ok());
   EXPECT_EQ(sink->prefilled->prefill_node, "");
   EXPECT_EQ(sink->prefilled->segment_bytes, 150u);  // what was received is counted, used or not
+}
+
+TEST_F(DecodeEngineTest, AFullPrefillNodeIsNotAskedBeforeItsTimeAndNoMoreThanTwoAre) {
+  DecodeJob job = Job(30);
+  job.candidates = {{"p1", "one:1"}, {"p2", "two:2"}, {"p3", "three:3"}};
+  const auto refuse = [](absl::Duration room) {
+    return StateEvent{StateEnded{WithRetryAfter(absl::ResourceExhaustedError("full"), room)}};
+  };
+  const auto sink = Add(job);
+  Turns(1);
+  source_.events[0](refuse(absl::Seconds(2)));
+  Turns(1);
+  source_.events[1](refuse(absl::Seconds(4)));
+  Turns(10);
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(source_.addresses, (std::vector<std::string>{"one:1", "two:2"}));
+  EXPECT_EQ(sink->prefilled->prefill_node, "");  // read here
+  clock_.Advance(absl::Seconds(1));
+  job.content.ids.assign(30, 6);
+  Add(job);
+  Turns(1);
+  EXPECT_EQ(source_.addresses.size(), 2u);  // both are noted
+  clock_.Advance(absl::Seconds(2));
+  job.content.ids.assign(30, 7);
+  Add(job);
+  Turns(1);
+  EXPECT_EQ(source_.addresses.back(), "one:1");
 }
 
 // A prefill node, which sends at most so many frames, then says how it ended.

@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "common/base/error_reason.h"
 #include "decode/decode_engine_testing.h"
 
 namespace kedge {
@@ -205,6 +206,49 @@ TEST_F(DecodeEngineTest, RequestsWaitForRowsInOrderAndTheQueueIsBounded) {
   Turns(40);
   EXPECT_TRUE(first->ended->ok());
   EXPECT_TRUE(second->ended->ok());
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
+// A step takes 10 ms and 1 ms for each row, and the engine has seen some.
+TEST_F(DecodeEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom) {
+  NewEngine({}, 14);  // one request of 300 rows at a time
+  device_->clock = &clock_;
+  const auto in_time = [this](DecodeJob job, absl::Duration time) {
+    job.deadline = clock_.Now() + time;
+    return Add(std::move(job));
+  };
+  Add(Job(1, 50));
+  Add(Job(1, 40));
+  Turns(60);
+  const auto first = in_time(Job(300, 100), absl::Seconds(9));
+  Turns(6);
+  EXPECT_EQ(engine_->stats().work_ahead, absl::ZeroDuration());
+  const absl::Time now = clock_.Now();
+  const auto late = in_time(Job(300, 10), absl::Seconds(1));
+  ASSERT_TRUE(late->ended.has_value());
+  EXPECT_EQ(late->ended->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(*late->ended), kDeadlineTooShort);
+  ASSERT_TRUE(RetryAfter(*late->ended).has_value());
+  EXPECT_GT(*RetryAfter(*late->ended), absl::Milliseconds(100));
+  EXPECT_LT(*RetryAfter(*late->ended), absl::Seconds(2));
+  EXPECT_EQ(clock_.Now(), now);
+  const auto second = in_time(Job(300, 10), absl::Seconds(8));
+  EXPECT_FALSE(second->ended.has_value());
+  EXPECT_GT(engine_->stats().work_ahead, absl::Milliseconds(500));
+  // One that has begun is let in, and before those that have not.
+  DecodeJob begun = Job(300, 10);
+  begun.content.prompt_length = 297;
+  const auto third = in_time(begun, absl::Milliseconds(200));
+  EXPECT_FALSE(third->ended.has_value());
+  clock_.Advance(absl::Milliseconds(200));
+  Turns(1);
+  EXPECT_EQ(third->ended->code(), absl::StatusCode::kDeadlineExceeded);
+  const auto fourth = in_time(begun, absl::Seconds(8));
+  Turns(400);
+  EXPECT_TRUE(first->ended->ok());
+  EXPECT_TRUE(second->ended->ok());
+  EXPECT_TRUE(fourth->ended->ok());
+  EXPECT_LT(fourth->prefilled->queue_time, second->prefilled->queue_time);
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
 }
 

@@ -62,6 +62,7 @@ class CountingDevice : public HashDevice {
   using HashDevice::HashDevice;
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
     ++steps;
+    if (clock != nullptr) clock->Advance(absl::Milliseconds(10) + plan.rows.size() * absl::Milliseconds(1));
     rows += static_cast<int>(plan.rows.size());
     for (const PlanRow& row : plan.rows) {
       tokens += row.choice >= 0;
@@ -70,6 +71,7 @@ class CountingDevice : public HashDevice {
     return HashDevice::Launch(std::move(plan));
   }
   int steps = 0, rows = 0, tokens = 0, logits = 0;
+  SimulatedClock* clock = nullptr;  // of the engine, where steps take time
 };
 
 class DecodeEngineTest : public testing::Test {

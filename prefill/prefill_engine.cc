@@ -11,15 +11,23 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/error_reason.h"
 #include "common/base/status.h"
+#include "prefill/prompt_admission.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
+namespace {
+
+constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a client that comes back at once is no help
+constexpr double kUsualPosition = 512;                          // rows that a token sees, where no prompt is known
+
+}  // namespace
 
 struct PrefillEngine::Job {
   JobId id;
   StateRequest request;
   std::shared_ptr<StateSink> sink;
   uint32_t pages;
+  absl::Time deadline;
   absl::Time last_sent;                    // the last sign of life
   std::shared_ptr<const PrefixWait> wait;  // for what another job computes
   uint32_t cached = 0;                     // rows that were there when the job got its own
@@ -65,33 +73,87 @@ absl::Status PrefillEngine::Check(const StateRequest& request) const {
   return CheckChoosable(request.content, options_.salience_heads);
 }
 
-PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<StateSink> sink) {
+PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) {
   absl::Status status = Check(request);
   const uint32_t pages = status.ok() ? PagesFor(request.content, 0, device_->max_rows(), 0) : 0;
-  const uint64_t tokens_ahead = stats().waiting_tokens;
-  if (status.ok() && pages > pool_.num_pages()) {
-    status = WithReason(
-        absl::ResourceExhaustedError(absl::StrCat("KV memory: the request needs ", uint64_t{pages} * kPageRows,
-                                                  " rows, this node has ", pool_.num_pages() * kPageRows)),
-        kKvMemoryTooSmall);
-  } else if (status.ok() && !jobs_.empty() && tokens_ahead > options_.max_waiting_tokens) {
-    status = WithRetryAfter(
-        absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead, " tokens wait already")),
-        absl::Seconds(1));
-  }
+  if (status.ok()) status = CheckRoom(request, pages, deadline);
   if (!status.ok()) {
     sink->Send({StateEnded{std::move(status)}});
     return 0;
   }
-  const uint32_t end = static_cast<uint32_t>(request.content.ids.size());
-  spdlog::debug("request {}: {} tokens, {} ahead", request.request_id, end, tokens_ahead);
+  const uint64_t tokens_ahead = stats().waiting_tokens;
+  spdlog::debug("request {}: {} tokens, {} ahead", request.request_id, request.content.ids.size(), tokens_ahead);
   jobs_.push_back({.id = next_id_++,
                    .request = std::move(request),
                    .sink = std::move(sink),
                    .pages = pages,
+                   .deadline = deadline,
                    .last_sent = clock_->Now()});
   jobs_.back().sink->Send({StateAccepted{.tokens_ahead = tokens_ahead}});
   return jobs_.back().id;
+}
+
+absl::Status PrefillEngine::CheckRoom(const StateRequest& request, uint32_t pages, absl::Time deadline) {
+  if (pages > pool_.num_pages()) {
+    return WithReason(
+        absl::ResourceExhaustedError(absl::StrCat("KV memory: the request needs ", uint64_t{pages} * kPageRows,
+                                                  " rows, this node has ", pool_.num_pages() * kPageRows)),
+        kKvMemoryTooSmall);
+  }
+  const uint64_t tokens_ahead = stats().waiting_tokens;
+  if (const absl::Duration full_for = FullFor(tokens_ahead); full_for > absl::ZeroDuration()) {
+    return WithRetryAfter(
+        absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead, " tokens wait already")), full_for);
+  }
+  if (deadline == absl::InfiniteFuture() || !steps_.costs().known()) return absl::OkStatus();
+  const absl::Time now = clock_->Now();
+  std::vector<QueuedPrompt> queue;
+  uint64_t wanted = pages;
+  for (const Job& job : jobs_) {
+    if (job.sequence == nullptr) wanted += job.pages;
+    queue.push_back({.work = WorkOf(job),
+                     .tokens_left = job.pending(),
+                     .time_left = job.deadline - now - job.request.answer_time});
+  }
+  const uint32_t end = static_cast<uint32_t>(request.content.ids.size());
+  const std::optional<CachedPrefix> hit = cache_.Find(request.content, end);
+  const uint32_t begin = hit.has_value() ? hit->rows.end : 0;
+  const QueuedPrompt next{.work = steps_.costs().Of(RowsOf(begin, end, pages * kPageRows, steps_.budget())),
+                          .tokens_left = end - begin,
+                          .time_left = deadline - now - request.answer_time};
+  const std::optional<absl::Duration> room = RefusePrompt(queue, next, wanted > pool_.num_free());
+  if (!room.has_value()) return absl::OkStatus();
+  return Refusal(absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead,
+                                                           " tokens wait, and this prompt or one of them would be late")),
+                 kDeadlineTooShort, std::max(*room, kLeastRetry));
+}
+
+// What is left of it. A job that waits for another one's rows will compute what is behind them.
+absl::Duration PrefillEngine::WorkOf(const Job& job) const {
+  const uint32_t end = static_cast<uint32_t>(job.request.content.ids.size());
+  return steps_.costs().Of(
+      RowsOf(end - std::min(end, job.pending()), end, job.pages * kPageRows, steps_.budget()));
+}
+
+absl::Duration PrefillEngine::TokenTime() const {
+  const double rows = steps_.budget();
+  return steps_.costs().Of({.steps = 1, .rows = rows, .seen = rows * kUsualPosition}) / rows;
+}
+
+absl::Duration PrefillEngine::FullFor(uint64_t waiting_tokens) const {
+  if (jobs_.empty() || waiting_tokens <= options_.max_waiting_tokens) return absl::ZeroDuration();
+  if (!steps_.costs().known()) return absl::Seconds(1);
+  return std::max(static_cast<double>(waiting_tokens - options_.max_waiting_tokens) * TokenTime(), kLeastRetry);
+}
+
+// Nobody waits for them any more.
+void PrefillEngine::EndLate() {
+  const absl::Time now = clock_->Now();
+  for (auto job = jobs_.begin(); job != jobs_.end();) {
+    const auto current = job++;
+    if (current->deadline > now) continue;
+    End(current, absl::DeadlineExceededError("the deadline passed before the state was there"));
+  }
 }
 
 void PrefillEngine::Cancel(JobId id) {
@@ -175,6 +237,7 @@ void PrefillEngine::FinishOldest() {
 // Rows leave when they have been copied, and nobody waits for that while there is something to compute: the next step
 // has its turn behind the copies.
 bool PrefillEngine::Turn() {
+  EndLate();
   Admit();
   const bool stepped = Step();
   known_answers_.Finish(/*wait=*/!stepped);
@@ -199,10 +262,12 @@ bool PrefillEngine::Turn() {
   }
   SendProgress();
   if (!steps_.empty() || known_answers_.HasWork()) return true;
-  return std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
+  const bool goes_on = std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
     if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
     return !job.waits() && job.pages <= pool_.num_free();
   });
+  if (!goes_on) steps_.Rest();
+  return goes_on;
 }
 
 void PrefillEngine::SendProgress() {
@@ -222,7 +287,10 @@ NodeStats PrefillEngine::stats() const {
   for (const Job& job : jobs_) {
     ++(job.sequence != nullptr ? stats.running : stats.waiting);
     stats.waiting_tokens += job.pending();
+    stats.work_ahead += WorkOf(job);
   }
+  stats.token_time = TokenTime();
+  stats.full_for = FullFor(stats.waiting_tokens);
   return stats;
 }
 

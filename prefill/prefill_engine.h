@@ -60,8 +60,10 @@ class PrefillEngine {
 
   // Takes a job and answers StateAccepted at once, or ends it at once with a status that names the field:
   // kInvalidArgument, kFailedPrecondition (another model, KV type), kResourceExhausted (queue full, or more rows than
-  // the node has). `sink` is released when the job goes.
-  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink);
+  // the node has; or with a deadline, as soon as steps have been measured, the state would not be there in time, or would
+  // make another one late: prompt_admission.h). A job whose deadline passes ends with kDeadlineExceeded before it costs
+  // another step. `sink` is released when the job goes.
+  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline = absl::InfiniteFuture());
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
 
@@ -80,6 +82,13 @@ class PrefillEngine {
   struct Job;
 
   absl::Status Check(const StateRequest& request) const;
+  // Whether there is room and time for a job of so many pages. kResourceExhausted says when there is.
+  absl::Status CheckRoom(const StateRequest& request, uint32_t pages, absl::Time deadline);
+  absl::Duration WorkOf(const Job& job) const;
+  absl::Duration TokenTime() const;
+  // So long the queue is fuller than it may be; zero if it is not.
+  absl::Duration FullFor(uint64_t waiting_tokens) const;
+  void EndLate();
   void Admit();
   // Gives a job its rows, or lets it wait for another one. REQUIRES: so many are free.
   void Begin(std::list<Job>::iterator job);

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 
+#include "common/base/error_reason.h"
 #include "common/kernels/deferred_device.h"
 #include "common/kernels/hash_device.h"
 #include "gtest/gtest.h"
@@ -41,14 +42,16 @@ struct RecordingSink : public StateSink {
 
 constexpr uint32_t kBadToken = 98;  // its rows come to no numbers
 
-// Counts the rows that it computes.
+// Counts the rows that it computes. Each may take a while.
 struct CountingDevice : public HashDevice {
   using HashDevice::HashDevice;
   std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
     rows += plan.rows.size();
+    if (clock != nullptr) clock->Advance(static_cast<double>(plan.rows.size()) * absl::Milliseconds(1));
     return HashDevice::Launch(std::move(plan));
   }
   uint64_t rows = 0;
+  SimulatedClock* clock = nullptr;  // of the engine, where rows take time
 };
 
 class PrefillEngineTest : public testing::Test {
@@ -77,9 +80,9 @@ class PrefillEngineTest : public testing::Test {
             .kv_type = "f32"};
   }
 
-  std::shared_ptr<RecordingSink> Add(StateRequest request) {
+  std::shared_ptr<RecordingSink> Add(StateRequest request, absl::Duration time = absl::InfiniteDuration()) {
     auto sink = std::make_shared<RecordingSink>();
-    last_id_ = engine_->Add(std::move(request), sink);
+    last_id_ = engine_->Add(std::move(request), sink, clock_.Now() + time);
     return sink;
   }
 
@@ -361,13 +364,56 @@ TEST_F(PrefillEngineTest, TheCacheNeverKeepsAJobWaitingOrFailing) {
   EXPECT_LE(engine_->stats().cached_rows, 34u * kPageRows);
 }
 
+// Rows take a millisecond each, and the engine has seen some.
+TEST_F(PrefillEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom) {
+  NewEngine(640);
+  device_->clock = &clock_;
+  EXPECT_FALSE(Add(Request(1500), absl::Milliseconds(1))->ended.has_value());  // nothing is known yet
+  EXPECT_FALSE(Add(Request(1500))->ended.has_value());
+  RunAll();
+  EXPECT_GT(engine_->stats().token_time, absl::Microseconds(500));
+  Add(Request(2000), absl::Seconds(9));
+  EXPECT_GT(engine_->stats().work_ahead, absl::Milliseconds(1500));
+  const absl::Time now = clock_.Now();
+  const auto late = Add(Request(2500), absl::Seconds(3));
+  ASSERT_TRUE(late->ended.has_value());
+  EXPECT_EQ(late->ended->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(*late->ended), kDeadlineTooShort);
+  ASSERT_TRUE(RetryAfter(*late->ended).has_value());
+  EXPECT_GT(*RetryAfter(*late->ended), absl::Seconds(1));
+  EXPECT_LT(*RetryAfter(*late->ended), absl::Seconds(3));
+  EXPECT_FALSE(late->accepted.has_value());
+  EXPECT_EQ(clock_.Now(), now);
+  EXPECT_FALSE(Add(Request(2500), absl::Seconds(9))->ended.has_value());
+  EXPECT_FALSE(Add(Request(2500))->ended.has_value());
+  // What its caller needs for the answer counts.
+  StateRequest request = Request(100);
+  EXPECT_FALSE(Add(request, absl::Seconds(2))->ended.has_value());
+  request.answer_time = absl::Milliseconds(1990);
+  EXPECT_TRUE(Add(request, absl::Seconds(2))->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, AJobWhoseTimeHasPassedCostsNoStep) {
+  const auto sink = Add(Request(300), absl::Seconds(1));
+  clock_.Advance(absl::Seconds(1));
+  engine_->Turn();
+  ASSERT_TRUE(sink->ended.has_value());
+  EXPECT_EQ(sink->ended->code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_EQ(device_->rows, 0u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
 TEST_F(PrefillEngineTest, QueueIsBounded) {
   engine_ = std::make_unique<PrefillEngine>(
       PrefillOptions{.fingerprint = "model", .context_length = 5000, .max_waiting_tokens = 1000}, device_.get(),
       &clock_);
   EXPECT_FALSE(Add(Request(900))->ended.has_value());
   EXPECT_FALSE(Add(Request(900))->ended.has_value());
-  EXPECT_EQ(Add(Request(10))->ended->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(engine_->stats().full_for, absl::Seconds(1));  // no step has been measured
+  const auto refused = Add(Request(10));
+  EXPECT_EQ(refused->ended->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(*refused->ended), kQueueFull);
+  EXPECT_TRUE(RetryAfter(*refused->ended).has_value());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <memory>
 #include <utility>
 
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "common/rpc/stream_writer.h"
 #include "common/transfer/state_message.h"
@@ -43,7 +44,7 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
 
 }  // namespace
 
-grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext*,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext* context,
                                                                         const grpc::ByteBuffer* buffer) {
   // Written and read on the loop's thread alone; 0: not in the engine.
   auto job = std::make_shared<PrefillEngine::JobId>(0);
@@ -54,8 +55,9 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
     return writer.get();
   }
   auto shared = std::make_shared<StateRequest>(*std::move(request));
-  loop_->Post([this, job, shared, sink = std::make_shared<WriterSink>(writer)] {
-    *job = engine_->Add(std::move(*shared), sink);
+  const absl::Time deadline = DeadlineFrom(context->deadline());
+  loop_->Post([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
+    *job = engine_->Add(std::move(*shared), sink, deadline);
   });
   return writer.get();
 }

@@ -61,7 +61,7 @@ class AnswerRoundsTest : public testing::Test, public NodeAsker {
     for (const NodeSnapshot& node : registry_.Snapshot().nodes) {
       node::v1::Heartbeat heartbeat;
       heartbeat.set_engine_turns(++turns_);
-      registry_.Heartbeat(node.registration, heartbeat);
+      EXPECT_TRUE(registry_.Heartbeat(node.registration, heartbeat).ok());
     }
   }
 

@@ -6,6 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
+#include "common/base/full_note.h"
+
 namespace kedge {
 
 enum class NodeRole { kPrefill, kDecode };
@@ -29,6 +32,10 @@ struct NodeSnapshot {
   uint64_t cached_rows = 0;
   uint64_t held_rows = 0;
   uint64_t total_rows = 0;
+  absl::Duration work_ahead;                      // before a request that comes now (node.proto)
+  absl::Duration token_time;                      // of a prompt; zero: not measured yet
+  absl::Time full_until = absl::InfinitePast();   // it refuses everything
+  FullNote refused;                               // what it said when it last refused this router's request
 
   // What this router has sent there and not seen the end of; the heartbeat may not know of it yet.
   uint32_t assigned_requests = 0;
@@ -36,6 +43,7 @@ struct NodeSnapshot {
 };
 
 struct ClusterSnapshot {
+  absl::Time now = absl::InfinitePast();
   std::vector<NodeSnapshot> nodes;  // by id
 };
 

@@ -2,6 +2,8 @@
 #include "router/node_info.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -43,6 +45,17 @@ absl::Status CheckNodeInfo(const node::v1::NodeInfo& info) {
   KEDGE_RETURN_IF_ERROR(CheckText(info.salience_heads(), kMaxHeads, "salience_heads"));
   if (info.row_bytes() > kMaxRowBytes) return absl::InvalidArgumentError("row_bytes: are more than a row can have");
   if (info.total_rows() > kMaxRows) return absl::InvalidArgumentError("total_rows: are more than a node can have");
+  return absl::OkStatus();
+}
+
+absl::Status CheckHeartbeat(const node::v1::Heartbeat& heartbeat) {
+  for (const auto& [field, value] : {std::pair<const char*, uint64_t>("work_ahead_ms", heartbeat.work_ahead_ms()),
+                                     {"token_us", heartbeat.token_us()},
+                                     {"full_ms", heartbeat.full_ms()}}) {
+    if (value <= kMostMilliseconds) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("heartbeat.", field, ": is ", value, ", and at most ", kMostMilliseconds));
+  }
   return absl::OkStatus();
 }
 

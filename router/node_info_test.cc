@@ -47,5 +47,19 @@ TEST(NodeInfoTest, EveryFieldIsBoundedAndPrintable) {
   }
 }
 
+TEST(NodeInfoTest, AHeartbeatTellsNoTimeOfMoreThanADay) {
+  node::v1::Heartbeat heartbeat;
+  heartbeat.set_work_ahead_ms(kMostMilliseconds);
+  heartbeat.set_token_us(kMostMilliseconds);
+  heartbeat.set_full_ms(kMostMilliseconds);
+  EXPECT_TRUE(CheckHeartbeat(heartbeat).ok());
+  heartbeat.set_full_ms(kMostMilliseconds + 1);
+  EXPECT_EQ(CheckHeartbeat(heartbeat).message().find("heartbeat.full_ms: "), 0u);
+  heartbeat.set_token_us(UINT64_MAX);
+  EXPECT_EQ(CheckHeartbeat(heartbeat).message().find("heartbeat.token_us: "), 0u);
+  heartbeat.set_work_ahead_ms(UINT32_MAX);
+  EXPECT_EQ(CheckHeartbeat(heartbeat).code(), absl::StatusCode::kInvalidArgument);
+}
+
 }  // namespace
 }  // namespace kedge

@@ -85,16 +85,23 @@ absl::StatusOr<uint64_t> NodeRegistry::Register(const node::v1::NodeInfo& info) 
   return registration;
 }
 
-bool NodeRegistry::Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat) {
+absl::Status NodeRegistry::Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat) {
+  KEDGE_RETURN_IF_ERROR(CheckHeartbeat(heartbeat));
   absl::MutexLock lock(&mutex_);
   const auto found = nodes_.find(registration);
-  if (found == nodes_.end()) return false;
+  if (found == nodes_.end()) return absl::AbortedError("another process has registered with this node_id");
   Node& node = found->second;
   node.heartbeat_time = clock_->Now();
   if (heartbeat.engine_turns() != node.last.engine_turns()) node.turn_time = node.heartbeat_time;
   node.last = heartbeat;
   node.last.DiscardUnknownFields();
-  return true;
+  return absl::OkStatus();
+}
+
+void NodeRegistry::NoteRefused(uint64_t registration, const FullNote& note) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = nodes_.find(registration);
+  if (found != nodes_.end()) found->second.refused = note;
 }
 
 void NodeRegistry::Remove(uint64_t registration) {
@@ -127,6 +134,7 @@ bool NodeRegistry::IsReady(const Node& node) const {
 
 ClusterSnapshot NodeRegistry::Snapshot() const {
   ClusterSnapshot snapshot;
+  snapshot.now = clock_->Now();
   absl::MutexLock lock(&mutex_);
   for (const auto& [registration, node] : nodes_) {
     NodeSnapshot copy;
@@ -145,6 +153,12 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
     copy.cached_rows = node.last.cached_rows();
     copy.held_rows = node.last.held_rows();
     copy.total_rows = node.info.total_rows();
+    // What a heartbeat tells was so when it came.
+    copy.work_ahead = std::max(
+        absl::Milliseconds(node.last.work_ahead_ms()) - (snapshot.now - node.heartbeat_time), absl::ZeroDuration());
+    copy.token_time = absl::Microseconds(node.last.token_us());
+    if (node.last.full_ms() > 0) copy.full_until = node.heartbeat_time + absl::Milliseconds(node.last.full_ms());
+    copy.refused = node.refused;
     copy.assigned_requests = node.assigned_requests;
     copy.assigned_tokens = node.assigned_tokens;
     snapshot.nodes.push_back(std::move(copy));

@@ -43,8 +43,10 @@ class NodeRegistry {
   // kFailedPrecondition: the setting that differs from the cluster's. kAlreadyExists: a node of this id is alive; one
   // that is not is replaced. kResourceExhausted: as many others are in it as may be.
   absl::StatusOr<uint64_t> Register(const node::v1::NodeInfo& info);
-  // Returns false if the registration was replaced.
-  bool Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
+  // kInvalidArgument names the field (CheckHeartbeat). kAborted if the registration was replaced.
+  absl::Status Heartbeat(uint64_t registration, const node::v1::Heartbeat& heartbeat);
+  // A node has refused a call, and said until when. Nothing happens if the registration was replaced.
+  void NoteRefused(uint64_t registration, const FullNote& note);
   // Nothing happens if the registration was replaced.
   void Remove(uint64_t registration);
   // The same for a node that must not be trusted any more: its calls are given up.
@@ -88,6 +90,7 @@ class NodeRegistry {
     absl::Time heartbeat_time;
     absl::Time turn_time;  // when engine_turns was last seen to grow
     std::array<std::string, 2> out;  // by OutBy
+    FullNote refused;
     uint32_t assigned_requests = 0;
     uint64_t assigned_tokens = 0;
   };

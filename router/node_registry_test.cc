@@ -64,7 +64,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   heartbeat.set_reserved_rows(6);
   heartbeat.set_cached_rows(8);
   heartbeat.set_held_rows(9);
-  EXPECT_TRUE(registry_.Heartbeat(b, heartbeat));
+  EXPECT_TRUE(registry_.Heartbeat(b, heartbeat).ok());
   const ClusterSnapshot snapshot = registry_.Snapshot();
   ASSERT_EQ(snapshot.nodes.size(), 2u);
   EXPECT_EQ(snapshot.nodes[0].node_id, "a");
@@ -80,8 +80,22 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   EXPECT_EQ(node.cached_rows, 8u);
   EXPECT_EQ(node.held_rows, 9u);
   EXPECT_EQ(node.total_rows, 100u);
+  EXPECT_EQ(node.full_until, absl::InfinitePast());
+  heartbeat.set_work_ahead_ms(1500);
+  heartbeat.set_token_us(70);
+  heartbeat.set_full_ms(200);
+  EXPECT_TRUE(registry_.Heartbeat(b, heartbeat).ok());
+  clock_.Advance(absl::Milliseconds(50));  // what it says was so when it came
+  EXPECT_EQ(registry_.Snapshot().nodes[1].work_ahead, absl::Milliseconds(1450));
+  EXPECT_EQ(registry_.Snapshot().nodes[1].token_time, absl::Microseconds(70));
+  EXPECT_EQ(registry_.Snapshot().nodes[1].full_until, clock_.Now() + absl::Milliseconds(150));
+  registry_.NoteRefused(b, {.until = clock_.Now() + absl::Seconds(1)});
+  EXPECT_TRUE(registry_.Snapshot().nodes[1].refused.Covers(clock_.Now(), absl::Seconds(9), 0));
+  heartbeat.set_full_ms(UINT32_MAX);
+  EXPECT_EQ(registry_.Heartbeat(b, heartbeat).code(), absl::StatusCode::kInvalidArgument);
+  heartbeat.set_full_ms(0);
   registry_.Remove(b);
-  EXPECT_FALSE(registry_.Heartbeat(b, heartbeat));
+  EXPECT_EQ(registry_.Heartbeat(b, heartbeat).code(), absl::StatusCode::kAborted);
   EXPECT_EQ(registry_.Snapshot().nodes.size(), 1u);
 }
 
@@ -92,17 +106,17 @@ TEST_F(NodeRegistryTest, NodeIsReadyWhileHeartbeatsComeAndTheEngineTurns) {
   EXPECT_TRUE(registry_.CanServe());
   clock_.Advance(absl::Milliseconds(1));
   EXPECT_FALSE(registry_.CanServe());
-  registry_.Heartbeat(node, Beat(1));
+  EXPECT_TRUE(registry_.Heartbeat(node, Beat(1)).ok());
   EXPECT_TRUE(registry_.CanServe());
   for (int i = 0; i < 4; ++i) {
     clock_.Advance(absl::Seconds(1));
-    registry_.Heartbeat(node, Beat(1));  // the engine stands still
+    EXPECT_TRUE(registry_.Heartbeat(node, Beat(1)).ok());  // the engine stands still
     EXPECT_TRUE(registry_.Snapshot().nodes[0].ready);
   }
   clock_.Advance(absl::Seconds(1));
-  registry_.Heartbeat(node, Beat(1));
+  EXPECT_TRUE(registry_.Heartbeat(node, Beat(1)).ok());
   EXPECT_FALSE(registry_.Snapshot().nodes[0].ready);
-  registry_.Heartbeat(node, Beat(2));
+  EXPECT_TRUE(registry_.Heartbeat(node, Beat(2)).ok());
   EXPECT_TRUE(registry_.Snapshot().nodes[0].ready);
 }
 
@@ -199,7 +213,7 @@ TEST_F(NodeRegistryTest, ReplacesANodeOfTheSameIdOnlyWhenItIsSilent) {
   changed.set_kv_type("f32");  // the only node: it may change the type
   const uint64_t fresh = *registry_.Register(changed);
   EXPECT_NE(fresh, old);
-  EXPECT_FALSE(registry_.Heartbeat(old, Beat(1)));
+  EXPECT_EQ(registry_.Heartbeat(old, Beat(1)).code(), absl::StatusCode::kAborted);
   registry_.Remove(old);  // the old stream ends late
   ASSERT_EQ(registry_.Snapshot().nodes.size(), 1u);
   EXPECT_EQ(registry_.Snapshot().nodes[0].registration, fresh);

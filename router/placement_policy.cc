@@ -7,11 +7,28 @@
 #include <algorithm>
 #include <tuple>
 
+#include "absl/types/span.h"
+
 namespace kedge {
 namespace {
 
 bool WasTried(const NodeSnapshot& node, const PlacementQuery& query) {
   return std::count(query.tried.begin(), query.tried.end(), node.registration) > 0;
+}
+
+bool MayServe(const NodeSnapshot& node, const PlacementQuery& query) {
+  return node.ready && node.role == NodeRole::kDecode && !WasTried(node, query);
+}
+
+// What a token costs a node that has not measured it: as much as the others on average.
+absl::Duration UsualTokenTime(absl::Span<const NodeSnapshot> nodes) {
+  absl::Duration sum;
+  int64_t known = 0;
+  for (const NodeSnapshot& node : nodes) {
+    sum += node.token_time;
+    known += node.token_time > absl::ZeroDuration();
+  }
+  return known > 0 ? sum / known : absl::Milliseconds(1);
 }
 
 }  // namespace
@@ -31,28 +48,53 @@ double DecodeLoad(const NodeSnapshot& node) {
 
 uint64_t PrefillLoad(const NodeSnapshot& node) { return std::max(node.waiting_tokens, node.assigned_tokens); }
 
+absl::Duration FullFor(const ClusterSnapshot& cluster, const NodeSnapshot& node, const PlacementQuery& query) {
+  absl::Duration full = std::max(node.full_until - cluster.now, absl::ZeroDuration());
+  if (node.refused.Covers(cluster.now, query.time_left, query.tokens)) {
+    full = std::max(full, node.refused.until - cluster.now);
+  }
+  // Decode nodes serve in order of arrival; at a prefill node a shorter prompt goes first.
+  if (node.role == NodeRole::kDecode) full = std::max(full, node.work_ahead - query.time_left);
+  return full;
+}
+
+std::optional<absl::Duration> AllFullFor(const ClusterSnapshot& cluster, const PlacementQuery& query) {
+  absl::Duration least = absl::InfiniteDuration();
+  for (const NodeSnapshot& node : cluster.nodes) {
+    if (MayServe(node, query)) least = std::min(least, FullFor(cluster, node, query));
+  }
+  if (least == absl::InfiniteDuration() || least == absl::ZeroDuration()) return std::nullopt;
+  return least;
+}
+
 std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query) {
   const NodeSnapshot* best = nullptr;
   const auto rank = [&](const NodeSnapshot& node) {
     const bool other_class = !query.numerics_class.empty() && node.numerics_class != query.numerics_class;
     const double missing =
         query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
-    return std::make_tuple(other_class, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
+    const bool is_full = FullFor(cluster, node, query) > absl::ZeroDuration();
+    const int64_t wait = absl::ToInt64Seconds(node.work_ahead);
+    return std::make_tuple(other_class, is_full, wait, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {
-    if (!node.ready || node.role != NodeRole::kDecode || WasTried(node, query)) continue;
+    if (!MayServe(node, query)) continue;
+    if (!query.has_begun && FullFor(cluster, node, query) > absl::ZeroDuration()) continue;
     if (best == nullptr || rank(node) < rank(*best)) best = &node;
   }
   if (best == nullptr) return std::nullopt;
   Placement placement;
   placement.decode = *best;
   for (const NodeSnapshot& node : cluster.nodes) {
-    if (node.ready && node.role == NodeRole::kPrefill && node.numerics_class == best->numerics_class) {
+    const bool is_full = FullFor(cluster, node, query) > absl::ZeroDuration();
+    if (node.ready && node.role == NodeRole::kPrefill && node.numerics_class == best->numerics_class && !is_full) {
       placement.prefill.push_back(node);
     }
   }
+  const absl::Duration usual = UsualTokenTime(placement.prefill);
   const auto cost = [&](const NodeSnapshot& node) {
-    return std::make_tuple(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)}, node.node_id);
+    const double tokens = static_cast<double>(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)});
+    return std::make_tuple(tokens * (node.token_time > absl::ZeroDuration() ? node.token_time : usual), node.node_id);
   };
   std::sort(placement.prefill.begin(), placement.prefill.end(),
             [&](const NodeSnapshot& a, const NodeSnapshot& b) { return cost(a) < cost(b); });

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "router/cluster_snapshot.h"
 
 namespace kedge {
@@ -24,6 +25,8 @@ struct PlacementQuery {
   std::string numerics_class;
   uint32_t tokens = 0;           // of the text so far
   std::vector<HeldPrefix> held;  // each node once
+  absl::Duration time_left = absl::InfiniteDuration();  // until the request's deadline
+  bool has_begun = false;        // the client has seen a part of the answer
   // Tokens that the node would have to compute.
   uint32_t Missing(uint64_t registration) const;
 };
@@ -37,6 +40,8 @@ inline constexpr size_t kMaxPrefillCandidates = 4;
 
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
 // ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
+// A node that is known to be full is left out, of either role; an answer that has begun takes it if no other of the class
+// is there. A decode node at which requests wait a second longer comes behind the others.
 // Rows that a node has of the text count against its load: on a decode node the whole text as much as one request, on a
 // prefill node each token twice, because the request need not wait for it and nobody need compute it.
 // Returns nullopt when no decode node can take the call now.
@@ -50,6 +55,11 @@ bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query)
 double DecodeLoad(const NodeSnapshot& node);
 // Tokens to be computed before a new request's.
 uint64_t PrefillLoad(const NodeSnapshot& node);
+
+// How long the node would refuse such a call, as far as is known; zero: it may have room.
+absl::Duration FullFor(const ClusterSnapshot& cluster, const NodeSnapshot& node, const PlacementQuery& query);
+// The least FullFor of decode nodes that are ready and were not tried; nullopt if there are none, or one may have room.
+std::optional<absl::Duration> AllFullFor(const ClusterSnapshot& cluster, const PlacementQuery& query);
 
 }  // namespace kedge
 

@@ -40,6 +40,53 @@ TEST(PlacementPolicyTest, TakesTheLeastLoadedReadyNodesAndTiesGoById) {
   EXPECT_TRUE(Place(cluster, {})->prefill.empty());
 }
 
+TEST(PlacementPolicyTest, LeavesOutWhatIsFull) {
+  ClusterSnapshot cluster{.now = absl::UnixEpoch()};
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kDecode, "d2", 2),
+                   Node(NodeRole::kPrefill, "p1", 3), Node(NodeRole::kPrefill, "p2", 4)};
+  cluster.nodes[0].full_until = cluster.nodes[2].full_until = cluster.now + absl::Seconds(2);
+  EXPECT_EQ(Place(cluster, {})->decode.node_id, "d2");
+  ASSERT_EQ(Place(cluster, {})->prefill.size(), 1u);
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p2");
+  EXPECT_FALSE(AllFullFor(cluster, {}).has_value());
+  // One that is no easier than what was refused; others may get in.
+  cluster.nodes[1].refused = {
+      .until = cluster.now + absl::Seconds(1), .time_left = absl::Seconds(5), .tokens = 100};
+  const PlacementQuery refused{.tokens = 100, .time_left = absl::Seconds(5)};
+  EXPECT_FALSE(Place(cluster, refused).has_value());
+  EXPECT_EQ(AllFullFor(cluster, refused), absl::Seconds(1));
+  EXPECT_TRUE(Place(cluster, {.tokens = 99, .time_left = absl::Seconds(5)}).has_value());
+  EXPECT_TRUE(Place(cluster, {.tokens = 100, .time_left = absl::Seconds(6)}).has_value());
+  PlacementQuery begun = refused;
+  begun.has_begun = true;
+  EXPECT_TRUE(Place(cluster, begun).has_value());
+  cluster.now += absl::Seconds(1);
+  EXPECT_EQ(Place(cluster, refused)->decode.node_id, "d2");
+  cluster.now += absl::Seconds(1);
+  EXPECT_EQ(Place(cluster, refused)->decode.node_id, "d1");
+  // And whose wait is longer than the time.
+  cluster.nodes[0].work_ahead = cluster.nodes[1].work_ahead = absl::Seconds(8);
+  EXPECT_EQ(AllFullFor(cluster, refused), absl::Seconds(3));
+  EXPECT_TRUE(Place(cluster, {}).has_value());
+  cluster.nodes[0].ready = cluster.nodes[1].ready = false;
+  EXPECT_FALSE(AllFullFor(cluster, refused).has_value());
+}
+
+TEST(PlacementPolicyTest, CountsTimeWhereNodesHaveMeasuredIt) {
+  ClusterSnapshot cluster;
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kDecode, "d2", 2),
+                   Node(NodeRole::kPrefill, "p1", 3), Node(NodeRole::kPrefill, "p2", 4)};
+  cluster.nodes[2].waiting_tokens = 100;
+  cluster.nodes[3].waiting_tokens = 300;
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p1");
+  cluster.nodes[2].token_time = absl::Milliseconds(10);
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p1");  // as fast, as far as is known
+  cluster.nodes[3].token_time = absl::Milliseconds(1);
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p2");
+  cluster.nodes[0].work_ahead = absl::Milliseconds(1500);
+  EXPECT_EQ(Place(cluster, {})->decode.node_id, "d2");
+}
+
 TEST(PlacementPolicyTest, CountsWhatThisRouterSentSinceTheLastHeartbeatOnce) {
   ClusterSnapshot cluster;
   cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kDecode, "d2", 2)};

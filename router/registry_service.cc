@@ -174,8 +174,7 @@ class RegisterReactor : public grpc::ServerBidiReactor<RegisterRequest, Register
         return status;
       }
     }
-    if (registry_->Heartbeat(registration_, request_.heartbeat())) return absl::OkStatus();
-    return absl::AbortedError("another process has registered with this node_id");
+    return registry_->Heartbeat(registration_, request_.heartbeat());
   }
 
   void OnWriteDone(bool) override {

@@ -22,6 +22,9 @@
 namespace kedge {
 namespace {
 
+// Heartbeats tell more than a refusal of long ago.
+constexpr absl::Duration kLongestNote = absl::Seconds(5);
+
 // Whether another node may do better.
 bool MayRetry(const absl::Status& status) {
   switch (status.code()) {
@@ -114,28 +117,52 @@ void RequestFlow::PlaceCall(Run& run) {
   }
 
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
-  const uint32_t tokens = static_cast<uint32_t>(request_.prompt_ids.size() + run.assembler.ids().size());
   const std::vector<uint64_t> prefixes = Prefixes(run);
-  const PlacementQuery query{run.tried, run.numerics_class, tokens, environment_->prefixes->Find(prefixes)};
+  const PlacementQuery query = QueryFor(run, prefixes);
   const std::optional<Placement> placement = Place(cluster, query);
   if (placement.has_value()) return StartCall(run, *placement, query, prefixes);
+  if (AllFullFor(cluster, query).has_value()) return FinishFull(run);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
   if (run.last_error.ok()) {
     if (waited) {
       return Finish(Refusal(absl::UnavailableError("no decode node is ready"), kNoNode, absl::Seconds(1)));
     }
-  } else if (waited || absl::IsResourceExhausted(run.last_error) || !MayComeToPlace(cluster, query)) {
+  } else if (absl::IsResourceExhausted(run.last_error)) {
+    return FinishFull(run);
+  } else if (waited || !MayComeToPlace(cluster, query)) {
     return Finish(run.last_error);
   }
   environment_->run_after(
       kNodePoll, [self = shared_from_this(), &run] { self->strand_.Post([self, &run] { self->PlaceCall(run); }); });
 }
 
+PlacementQuery RequestFlow::QueryFor(const Run& run, absl::Span<const uint64_t> prefixes) const {
+  return {.tried = run.tried,
+          .numerics_class = run.numerics_class,
+          .tokens = static_cast<uint32_t>(request_.prompt_ids.size() + run.assembler.ids().size()),
+          .held = environment_->prefixes->Find(prefixes),
+          .time_left = deadline_ - environment_->clock->Now(),
+          .has_begun = !run.assembler.ids().empty()};
+}
+
+void RequestFlow::FinishFull(Run& run) {
+  const ClusterSnapshot cluster = environment_->registry->Snapshot();
+  PlacementQuery query = QueryFor(run, Prefixes(run));
+  const absl::Duration room = std::min(run.room, AllFullFor(cluster, query).value_or(absl::InfiniteDuration()));
+  if (!absl::IsResourceExhausted(run.last_error)) {
+    query.time_left = absl::InfiniteDuration();
+    run.last_error = WithReason(absl::ResourceExhaustedError("all decode nodes have said that they are full"),
+                                AllFullFor(cluster, query).has_value() ? kQueueFull : kDeadlineTooShort);
+  }
+  Finish(room == absl::InfiniteDuration() ? run.last_error : WithRetryAfter(run.last_error, room));
+}
+
 void RequestFlow::StartCall(Run& run, const Placement& placement, const PlacementQuery& query,
                             absl::Span<const uint64_t> prefixes) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
+  if (run.last_error.ok() && environment_->retries != nullptr) environment_->retries->CountCall();
   run.call_number = next_call_number_++;
   run.node_id = node.node_id;
   run.registration = node.registration;
@@ -352,8 +379,29 @@ void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
     return Finish(run.last_error);
   }
   run.tried.push_back(run.registration);
+  if (absl::IsResourceExhausted(status)) TakeRefusal(run, status);
+  if (run.assembler.ids().empty()) {
+    if (run.refusals >= kMostRefusals) return FinishFull(run);
+    if (environment_->retries != nullptr && !environment_->retries->TakeRetry()) {
+      return absl::IsResourceExhausted(status) ? FinishFull(run) : Finish(run.last_error);
+    }
+  }
   run.waiting_since = environment_->clock->Now();
   PlaceCall(run);
+}
+
+void RequestFlow::TakeRefusal(Run& run, const absl::Status& status) {
+  ++run.refusals;
+  const std::optional<absl::Duration> room = RetryAfter(status);
+  if (!room.has_value()) return;  // it has not the memory, and never will
+  run.room = std::min(run.room, std::max(*room, absl::ZeroDuration()));
+  const bool is_late = ReasonOf(status) == kDeadlineTooShort;
+  const absl::Time now = environment_->clock->Now();
+  environment_->registry->NoteRefused(
+      run.registration,
+      {.until = now + std::min(*room, kLongestNote),
+       .time_left = is_late ? deadline_ - now : absl::InfiniteDuration(),
+       .tokens = is_late ? static_cast<uint32_t>(request_.prompt_ids.size()) : 0});
 }
 
 void RequestFlow::EndCall(Run& run, bool cancel) {

@@ -23,6 +23,7 @@
 #include "router/node_registry.h"
 #include "router/placement_policy.h"
 #include "router/prefix_memory.h"
+#include "router/retry_budget.h"
 #include "router/router_request.h"
 #include "router/strand.h"
 
@@ -52,14 +53,17 @@ struct FlowEnvironment {
   NodeRegistry* registry = nullptr;
   PrefixMemory* prefixes = nullptr;
   DecodeCaller* caller = nullptr;
-  Audit* audit = nullptr;  // null: no answer is computed again
+  Audit* audit = nullptr;          // null: no answer is computed again
+  RetryBudget* retries = nullptr;  // null: calls are made again as often as one request may
   std::function<void(absl::Duration, std::function<void()>)> run_after;
   std::function<uint64_t()> draw_seed;
 };
 
 // n completions are n Decode calls. A call that fails because of its node is made again, with the ids so far, at
 // another node: the one path for node loss, drain and full nodes. It ends: a failed call has brought a token, or is one
-// of kMaxAttempts, or was refused by a full node, which is not asked again. A stop string ends its call. Events come
+// of kMaxAttempts, or was refused by a full node, which is not asked again. No more than kMostRefusals full nodes are
+// asked: then, or when all are known to be full, the client hears when the first of them has room. All calls made again
+// for answers that have not begun together are bounded (RetryBudget). A stop string ends its call. Events come
 // from the threads of gRPC and from run_after, and run one after another through a Strand; actions (calls, messages)
 // happen there too, with no lock held. A choice of salient sequences is made once for a request: the first call that
 // tells one decides for the others, which wait for it, and for every call made again. Start and Cancel are thread-safe.
@@ -68,6 +72,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
  public:
   // Calls of one completion that may fail in a row without a token. Refusals of full nodes do not count.
   static constexpr int kMaxAttempts = 3;
+  // Full nodes that may be asked for one completion that has not begun. More would multiply the load that filled them.
+  static constexpr int kMostRefusals = 2;
   // How long a request waits for a decode node to become ready, and how often it looks.
   static constexpr absl::Duration kNodeWait = absl::Seconds(2);
   static constexpr absl::Duration kNodePoll = absl::Milliseconds(50);
@@ -93,6 +99,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     // Over all calls.
     int failures = 0;             // since the last token
     std::vector<uint64_t> tried;  // registrations: of the node that made it and failed, and of those after it
+    int refusals = 0;
+    absl::Duration room = absl::InfiniteDuration();  // the least time after which a node that refused has room
     absl::Status last_error;
     absl::Time waiting_since;    // for a node
     std::string numerics_class;  // of the node that made the last token
@@ -128,6 +136,12 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void TakeFinished(Run& run, const node::v1::Finished& finished);
   AskedFor AskedOf(const Run& run) const;
   void CallFailed(Run& run, const absl::Status& status);
+  // Notes what a full node said.
+  void TakeRefusal(Run& run, const absl::Status& status);
+  // Nobody can take it now: `last_error`, or what is known of nodes that were not asked; with the least time after which
+  // there is room.
+  void FinishFull(Run& run);
+  PlacementQuery QueryFor(const Run& run, absl::Span<const uint64_t> prefixes) const;
   void EndCall(Run& run, bool cancel);
   void OfferToAudit(const Run& run, const node::v1::DecodeResponse& last, bool was_cut);
   void Emit(Run& run);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_join.h"
+#include "common/base/error_reason.h"
 #include "gtest/gtest.h"
 #include "router/request_flow.h"
 #include "router/request_flow_testing.h"
@@ -204,20 +205,83 @@ TEST_F(RequestFlowFailoverTest, LossOfTheLastRegisteredNodeIsToldAtOnce) {
   EXPECT_EQ(*sink_.status, absl::UnavailableError("decode node d1: gone"));
 }
 
-TEST_F(RequestFlowFailoverTest, RefusalsCountAgainstNobodyAndEachNodeIsAskedOnce) {
-  for (const char* id : {"d1", "d2", "d3", "d4", "d5"}) AddNode(id);
+absl::Status Full(absl::Duration room) {
+  return WithRetryAfter(absl::ResourceExhaustedError("the queue is full"), room);
+}
+
+TEST_F(RequestFlowFailoverTest, TwoFullNodesAreAskedAndTheClientHearsTheLeastHint) {
+  for (int i = 10; i < 30; ++i) AddNode("d" + std::to_string(i));
   Start();
-  for (size_t call = 0; call < 5; ++call) {
-    ASSERT_EQ(caller_.calls.size(), call + 1);
-    EXPECT_FALSE(sink_.status.has_value());
-    EndCall(call, absl::ResourceExhaustedError("the queue is full"));
-  }
+  EndCall(0, Full(absl::Seconds(3)));
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_FALSE(sink_.status.has_value());
+  EndCall(1, Full(absl::Seconds(7)));
   ASSERT_TRUE(sink_.status.has_value());
   EXPECT_EQ(sink_.status->code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(caller_.calls.size(), 5u);
+  EXPECT_EQ(RetryAfter(*sink_.status), absl::Seconds(3));
+  EXPECT_EQ(caller_.calls.size(), 2u);
+}
 
+TEST_F(RequestFlowFailoverTest, AFullNodeIsNotAskedBeforeTheTimeThatItNamed) {
+  AddNode("d1");
+  AddNode("d2");
+  Start();
+  EndCall(0, Full(absl::Milliseconds(500)));
+  EndCall(1, Full(absl::Milliseconds(900)));
   sink_ = FakeSink();
-  caller_.calls.clear();
+  Advance(absl::Milliseconds(200));
+  Start();
+  ASSERT_TRUE(sink_.status.has_value());  // nobody was asked
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ReasonOf(*sink_.status), kQueueFull);
+  EXPECT_EQ(RetryAfter(*sink_.status), absl::Milliseconds(300));
+  EXPECT_EQ(caller_.calls.size(), 2u);
+  sink_ = FakeSink();
+  Advance(absl::Milliseconds(301));
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 3u);
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d1");
+}
+
+TEST_F(RequestFlowFailoverTest, AnAnswerThatHasBegunAsksFullNodesToo) {
+  AddNode("d1");
+  AddNode("d2");
+  AddNode("d3");
+  Start();
+  EndCall(0, Full(absl::Seconds(4)));
+  EndCall(1, Full(absl::Seconds(4)));
+  sink_ = FakeSink();
+  Start();
+  ASSERT_EQ(caller_.calls.size(), 3u);
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d3");
+  SendTokens(2, 0, {30});
+  EndCall(2, absl::UnavailableError("x"));
+  ASSERT_EQ(caller_.calls.size(), 4u);
+  EXPECT_FALSE(sink_.status.has_value());
+}
+
+TEST_F(RequestFlowFailoverTest, RetriesHaveABudgetUnlessTheAnswerHasBegun) {
+  RetryBudget budget;
+  environment_.retries = &budget;
+  while (budget.TakeRetry()) {
+  }
+  AddNode("d1");
+  AddNode("d2");
+  Start();
+  EndCall(0, absl::UnavailableError("x"));
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(caller_.calls.size(), 1u);
+  sink_ = FakeSink();
+  Start();
+  SendTokens(1, 0, {30});
+  EndCall(1, absl::UnavailableError("x"));
+  EXPECT_FALSE(sink_.status.has_value());
+  EXPECT_EQ(caller_.calls.size(), 3u);
+}
+
+TEST_F(RequestFlowFailoverTest, RefusalsCountAgainstNobody) {
+  for (const char* id : {"d1", "d2", "d3", "d4", "d5"}) AddNode(id);
   Start();
   EndCall(0, absl::UnavailableError("x"));
   EndCall(1, absl::ResourceExhaustedError("the queue is full"));

@@ -86,6 +86,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
       .prefixes = &router->prefixes_,
       .caller = router->caller_.get(),
       .audit = router->audit_.get(),
+      .retries = &router->retries_,
       .run_after = [timers](absl::Duration delay,
                             std::function<void()> closure) { timers->PostAfter(delay, std::move(closure)); },
       .draw_seed = DrawSeed};

@@ -87,6 +87,7 @@ class Router {
   std::unique_ptr<RequestParser> parser_;
   std::unique_ptr<NodeRegistry> registry_;
   PrefixMemory prefixes_;
+  RetryBudget retries_;
   std::unique_ptr<RequestIntake> intake_;
   std::unique_ptr<Executor> timer_executor_;
   std::unique_ptr<Audit> audit_;

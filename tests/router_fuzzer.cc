@@ -159,7 +159,7 @@ class Script {
       return;
     }
     const bool stays = !event.ends() && event.message().has_heartbeat() &&
-                       registry_.Heartbeat(stream->second, event.message().heartbeat());
+                       registry_.Heartbeat(stream->second, event.message().heartbeat()).ok();
     if (stays) return;
     registry_.Remove(stream->second);
     streams_.erase(stream);

@@ -34,20 +34,73 @@ void SimulatedAnswer::Finish(const absl::Status& end, const ServedBy& nodes) {
   served_by = nodes;
 }
 
-// A HashDevice, as it is or behind one that does nothing before somebody waits.
+// A node's own time: the cluster's, or later while the node is at work on what it has begun.
+class NodeClock : public Clock {
+ public:
+  explicit NodeClock(const Clock* clock) : clock_(clock) {}
+  absl::Time Now() const override { return std::max(clock_->Now(), busy_until_); }
+  void Spend(absl::Duration duration) { busy_until_ = Now() + duration; }
+  bool is_busy() const { return busy_until_ > clock_->Now(); }
+
+ private:
+  const Clock* clock_;
+  absl::Time busy_until_ = absl::InfinitePast();
+};
+
+// A HashDevice whose steps take time, which passes for the node that waits for them.
+class PricedDevice : public HashDevice {
+ public:
+  PricedDevice(const HashDeviceOptions& options, const StepPrice& price, NodeClock* clock)
+      : HashDevice(options), price_(price), clock_(clock) {}
+
+  std::unique_ptr<StepFuture> Launch(StepPlan plan) override {
+    if (price_.is_free()) return HashDevice::Launch(std::move(plan));
+    const absl::Duration takes = price_.step + static_cast<double>(plan.rows.size()) * price_.row;
+    return std::make_unique<Future>(HashDevice::Launch(std::move(plan)), takes, clock_);
+  }
+
+ private:
+  class Future : public StepFuture {
+   public:
+    Future(std::unique_ptr<StepFuture> inner, absl::Duration takes, NodeClock* clock)
+        : inner_(std::move(inner)), takes_(takes), clock_(clock) {}
+    absl::Status Wait() override {
+      clock_->Spend(std::exchange(takes_, absl::ZeroDuration()));
+      return inner_->Wait();
+    }
+    bool Ready() const override { return takes_ == absl::ZeroDuration(); }
+    absl::Status CheckRows(size_t first, size_t count) const override { return inner_->CheckRows(first, count); }
+    std::optional<uint32_t> Token(size_t i) const override { return inner_->Token(i); }
+    absl::Span<const float> Logits(size_t i) const override { return inner_->Logits(i); }
+    absl::Span<const uint32_t> Mass(size_t i, size_t h) const override { return inner_->Mass(i, h); }
+
+   private:
+    const std::unique_ptr<StepFuture> inner_;
+    absl::Duration takes_;
+    NodeClock* const clock_;
+  };
+
+  const StepPrice price_;
+  NodeClock* const clock_;
+};
+
+// As it is, or behind one that does nothing before somebody waits.
 class SimulatedDevice {
  public:
-  SimulatedDevice(const HashDeviceOptions& options, bool deferred) {
-    auto hash = std::make_unique<HashDevice>(options);
+  SimulatedDevice(const HashDeviceOptions& options, bool deferred, const StepPrice& price, const Clock* clock)
+      : clock_(std::make_unique<NodeClock>(clock)) {
+    auto hash = std::make_unique<PricedDevice>(options, price, clock_.get());
     hash_ = hash.get();
     device_ = std::move(hash);
     if (deferred) device_ = std::make_unique<DeferredDevice>(std::move(device_));
   }
+  const NodeClock& clock() const { return *clock_; }
   StepDevice* get() const { return device_.get(); }
   uint64_t torn_rows() const { return hash_->torn_rows(); }
   uint64_t rows_ahead() const { return hash_->rows_ahead(); }
 
  private:
+  std::unique_ptr<NodeClock> clock_;
   HashDevice* hash_;
   std::unique_ptr<StepDevice> device_;
 };
@@ -78,8 +131,8 @@ class SimulatedCluster::Source : public StateSource {
  public:
   explicit Source(SimulatedCluster* cluster) : cluster_(cluster) {}
 
-  std::unique_ptr<StateCall> Fetch(const PrefillCandidate& candidate, const StateRequest& request, absl::Time,
-                                   OnEvent on_event) override {
+  std::unique_ptr<StateCall> Fetch(const PrefillCandidate& candidate, const StateRequest& request,
+                                   absl::Time deadline, OnEvent on_event) override {
     const std::string& address = candidate.address;
     auto link = std::make_shared<Link>();
     link->on_event = std::move(on_event);
@@ -93,7 +146,7 @@ class SimulatedCluster::Source : public StateSource {
     if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(StateRequestToProto(request));
     const int call = next_call_++;
     node->on_death[call] = [link](absl::Status status) { link->Deliver({StateEnded{std::move(status)}}); };
-    const PrefillEngine::JobId job = node->engine->Add(request, std::make_shared<Sink>(cluster_, link));
+    const PrefillEngine::JobId job = node->engine->Add(request, std::make_shared<Sink>(cluster_, link), deadline);
     return std::make_unique<Call>(this, link, address, job, call);
   }
 
@@ -181,6 +234,7 @@ class SimulatedCluster::Caller : public DecodeCaller {
                                     DecodeEvents events) override {
     auto link = std::make_shared<Link>();
     link->events = std::move(events);
+    ++cluster_->calls_[request.request_id()];
     DecodeNode* node = Find(target.address);
     if (node == nullptr || node->engine == nullptr) {
       cluster_->Post([link] { link->Done(absl::UnavailableError("connection refused")); });
@@ -262,6 +316,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
       .prefixes = &prefixes_,
       .caller = caller_.get(),
       .audit = audit_.get(),
+      .retries = &retries_,
       .run_after = [this](absl::Duration delay,
                           std::function<void()> closure) { timers_.emplace(clock_.Now() + delay, std::move(closure)); },
       .draw_seed = [this] { return uint64_t{random_()}; }};
@@ -270,6 +325,8 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
                                  .vocab_size = options.vocab_size,
                                  .runs_ahead = options.runs_ahead,
                                  .undecided = options.undecided};
+  HashDeviceOptions decode_device = device;
+  if (options.decode_pages > 0) decode_device.num_pages = options.decode_pages;
   HashDeviceOptions wrong = device;
   wrong.model_seed = 2;
   node::v1::NodeInfo info;
@@ -282,12 +339,13 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.prefill_nodes; ++i) {
     auto node = std::unique_ptr<PrefillNode>(
         new PrefillNode{absl::StrCat("prefill:", i + 1),
-                        SimulatedDevice(i == options.wrong_prefill ? wrong : device, options.deferred)});
+                        SimulatedDevice(i == options.wrong_prefill ? wrong : device, options.deferred,
+                                        options.prefill_price, &clock_)});
     node->engine = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = kSimulatedModel,
                                                                   .context_length = kSimulatedContext,
                                                                   .salience_heads = SimulatedHeads(),
                                                                   .cache_pages = options.cache_pages},
-                                                   node->device.get(), &clock_);
+                                                   node->device.get(), &node->device.clock());
     info.set_role(node::v1::ROLE_PREFILL);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -297,14 +355,15 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
   for (int i = 0; i < options.decode_nodes; ++i) {
     auto node = std::unique_ptr<DecodeNode>(
         new DecodeNode{absl::StrCat("decode:", i + 1),
-                       SimulatedDevice(i == options.wrong_decode ? wrong : device, options.deferred)});
+                       SimulatedDevice(i == options.wrong_decode ? wrong : decode_device, options.deferred,
+                                       options.decode_price, &clock_)});
     node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
                                                                 .context_length = kSimulatedContext,
                                                                 .salience_heads = SimulatedHeads(),
                                                                 .cache_pages = options.cache_pages,
                                                                 .held_bytes = options.held_bytes,
                                                                 .row_source = {.max_continued_tokens = 64}},
-                                                  node->device.get(), source_.get(), &clock_,
+                                                  node->device.get(), source_.get(), &node->device.clock(),
                                                   [this, alive = node->alive](std::function<void()> closure) {
                                                     Post([alive, closure = std::move(closure)] {
                                                       if (*alive) closure();
@@ -323,10 +382,15 @@ SimulatedCluster::~SimulatedCluster() {
   for (auto& node : decode_) node->engine.reset();  // its calls refer to the prefill nodes
 }
 
-std::shared_ptr<RequestFlow> SimulatedCluster::Start(RouterRequest request, SimulatedAnswer* answer) {
+std::shared_ptr<RequestFlow> SimulatedCluster::Start(RouterRequest request, SimulatedAnswer* answer,
+                                                     absl::Duration deadline) {
+  const absl::Time end = clock_.Now() + deadline;
   std::shared_ptr<RequestFlow> flow =
-      RequestFlow::Create(&environment_, std::move(request), clock_.Now(), absl::InfiniteFuture(), answer);
+      RequestFlow::Create(&environment_, std::move(request), clock_.Now(), end, answer);
   flow->Start();
+  if (end != absl::InfiniteFuture()) {  // as gRPC does it
+    timers_.emplace(end, [flow] { flow->Cancel(absl::DeadlineExceededError("the client's time is up")); });
+  }
   return flow;
 }
 
@@ -345,10 +409,12 @@ void SimulatedCluster::Heartbeat(uint64_t registration, const node::v1::Heartbea
     *message.mutable_heartbeat() = heartbeat;
     options_.on_message(message);
   }
-  registry_.Heartbeat(registration, heartbeat);
+  KEDGE_CHECK(registry_.Heartbeat(registration, heartbeat).ok());
 }
 
 void SimulatedCluster::Heartbeats() {
+  if (clock_.Now() < next_heartbeat_) return;
+  next_heartbeat_ = clock_.Now() + options_.heartbeat_interval;
   for (auto& node : prefill_) {
     if (node->engine == nullptr) continue;
     Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
@@ -360,7 +426,7 @@ void SimulatedCluster::Heartbeats() {
 }
 
 void SimulatedCluster::Turn() {
-  clock_.Advance(absl::Milliseconds(10));
+  clock_.Advance(options_.turn_time);
   Heartbeats();
   while (!timers_.empty() && timers_.begin()->first <= clock_.Now()) {
     Post(std::move(timers_.begin()->second));
@@ -368,7 +434,8 @@ void SimulatedCluster::Turn() {
   }
   // A part of what is under way arrives before each engine's turn, so that orders differ from seed to seed.
   auto deliver = [this] {
-    for (uint32_t left = random_() % 30; left > 0 && !queue_.empty(); --left) {
+    const size_t most = options_.is_prompt ? queue_.size() : random_() % 30;
+    for (size_t left = most; left > 0 && !queue_.empty(); --left) {
       const std::function<void()> closure = std::move(queue_.front());
       queue_.pop_front();
       closure();
@@ -376,13 +443,13 @@ void SimulatedCluster::Turn() {
   };
   for (auto& node : prefill_) {
     deliver();
-    if (node->engine == nullptr || node->frozen) continue;
+    if (node->engine == nullptr || node->frozen || node->device.clock().is_busy()) continue;
     ++node->turns;
     node->engine->Turn();
   }
   for (auto& node : decode_) {
     deliver();
-    if (node->engine == nullptr || node->frozen) continue;
+    if (node->engine == nullptr || node->frozen || node->device.clock().is_busy()) continue;
     ++node->turns;
     node->engine->Turn();
   }

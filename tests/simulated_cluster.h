@@ -37,11 +37,19 @@ struct Faults {
   uint32_t break_state = 0;  // of states: ends with kUnavailable after a random message
 };
 
+// What a step takes in virtual time. All zero: none, and engines that measure steps learn nothing.
+struct StepPrice {
+  absl::Duration step;
+  absl::Duration row;
+  bool is_free() const { return step + row == absl::ZeroDuration(); }
+};
+
 struct SimulationOptions {
   uint32_t seed = 0;
   int prefill_nodes = 2;
   int decode_nodes = 2;
   uint32_t pages = 512;        // of each node
+  uint32_t decode_pages = 0;   // of decode nodes, where they have not as many
   uint32_t cache_pages = 200;  // of these, that the node's cache may hold
   uint64_t held_bytes = 0;     // of received rows, that each decode node may hold
   uint32_t vocab_size = 0;
@@ -54,6 +62,11 @@ struct SimulationOptions {
   int wrong_prefill = -1;
   int wrong_decode = -1;
   double audit = 0;  // share of the answers (router/audit.h)
+  StepPrice prefill_price;
+  StepPrice decode_price;
+  absl::Duration heartbeat_interval;  // zero: one before each turn
+  absl::Duration turn_time = absl::Milliseconds(10);
+  bool is_prompt = false;             // the network brings everything before the next engine's turn, not a random part
   Faults faults;
   // Sees what its processes say to one another, as it would go over the wire; may be null.
   std::function<void(const google::protobuf::Message&)> on_message;
@@ -77,7 +90,9 @@ class SimulatedCluster {
   SimulatedCluster(const SimulationOptions& options, const Tokenizer* tokenizer);
   ~SimulatedCluster();
 
-  std::shared_ptr<RequestFlow> Start(RouterRequest request, SimulatedAnswer* answer);
+  // `deadline`: when the client, and its calls, end.
+  std::shared_ptr<RequestFlow> Start(RouterRequest request, SimulatedAnswer* answer,
+                                     absl::Duration deadline = absl::InfiniteDuration());
 
   // One turn of everything, in an order drawn from the seed; time moves on.
   void Turn();
@@ -100,6 +115,8 @@ class SimulatedCluster {
   // Rows that were computed with a token that the step before chose.
   uint64_t rows_ahead() const;
   absl::Duration now() const { return clock_.Now() - start_; }
+  // Decode calls that the router has made, by request id.
+  const std::map<std::string, int>& calls() const { return calls_; }
   const Audit& audit() const { return *audit_; }
   // Nodes that are out of placement.
   std::vector<std::string> out() const;
@@ -126,6 +143,9 @@ class SimulatedCluster {
   std::multimap<absl::Time, std::function<void()>> timers_;
   NodeRegistry registry_;
   PrefixMemory prefixes_;
+  RetryBudget retries_;
+  std::map<std::string, int> calls_;
+  absl::Time next_heartbeat_ = absl::InfinitePast();
   std::unique_ptr<Source> source_;
   std::unique_ptr<Caller> caller_;
   std::unique_ptr<Audit> audit_;

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "absl/time/time.h"
+
 namespace kedge {
 
 struct NodeStats {
@@ -15,6 +17,9 @@ struct NodeStats {
   uint64_t total_rows = 0;
   uint64_t cached_rows = 0;  // held by the cache, which gives them up when requests need them
   uint64_t held_rows = 0;    // beside those: in host memory, as they came from prefill nodes
+  absl::Duration work_ahead;  // of a request that comes now (node.proto, Heartbeat)
+  absl::Duration token_time;  // of a token in a step full of prompt rows; zero: not measured yet
+  absl::Duration full_for;    // so long everything is refused; zero: it is not
 };
 
 }  // namespace kedge

@@ -50,8 +50,10 @@ StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevi
       slice.sequence->Plan(slice.rows, slice.logits, &plan, slice.choice);
     }
     for (; step.rows < plan.rows.size(); ++step.rows, ++part.rows) {
-      mass_rows += plan.rows[step.rows].wants_mass;
-      if (plan.rows[step.rows].has_output()) part.output = outputs++;
+      const PlanRow& row = plan.rows[step.rows];
+      mass_rows += row.wants_mass;
+      step.seen += row.position + 1 - row.recent_begin + row.kept_end;
+      if (row.has_output()) part.output = outputs++;
     }
   }
   step.future = device->Launch(std::move(plan));

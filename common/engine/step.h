@@ -57,6 +57,7 @@ struct StepUnderWay {
   std::unique_ptr<StepFuture> future;
   std::vector<Part> parts;  // one for each slice
   uint32_t rows = 0;
+  uint64_t seen = 0;  // rows that attention reads, over all rows
   absl::Time launched;
 };
 

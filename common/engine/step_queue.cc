@@ -1,5 +1,6 @@
-// A step that was launched while another one was under way takes from that one's end to its own. Tested by
-// step_queue_test.cc, and by the tests of both engines.
+// A step that was launched while another one was under way takes from that one's end to its own. What it costs is more:
+// requests and rows that come and go between steps delay all that wait, so while there is work to do that time is the
+// next step's. Tested by step_queue_test.cc, and by the tests of both engines.
 #include "common/engine/step_queue.h"
 
 #include <algorithm>
@@ -12,7 +13,9 @@ namespace kedge {
 const StepUnderWay& StepQueue::Launch(absl::Span<const Slice> slices) {
   KEDGE_CHECK(!full());
   ++count_;
-  return under_way_.emplace_back(LaunchStep(slices, clock_->Now(), device_));
+  const absl::Time now = clock_->Now();
+  if (std::exchange(rests_, false) && empty()) work_began_ = now;
+  return under_way_.emplace_back(LaunchStep(slices, now, device_));
 }
 
 StepQueue::Finished StepQueue::FinishOldest() {
@@ -21,7 +24,11 @@ StepQueue::Finished StepQueue::FinishOldest() {
   under_way_.pop_front();
   finished.status = finished.step.future->Wait();
   const absl::Time now = clock_->Now();
-  if (finished.status.ok()) pacer_.Record(finished.step.rows, now - std::max(finished.step.launched, last_done_));
+  const absl::Duration took = now - std::max(finished.step.launched, last_done_);
+  if (finished.status.ok()) {
+    pacer_.Record(finished.step.rows, took);
+    costs_.Record(finished.step.rows, finished.step.seen, now - std::max(work_began_, last_done_));
+  }
   last_done_ = now;
   return finished;
 }

@@ -10,13 +10,14 @@
 #include "absl/types/span.h"
 #include "common/base/clock.h"
 #include "common/engine/step.h"
+#include "common/engine/step_costs.h"
 #include "common/engine/step_pacer.h"
 #include "common/kernels/step.h"
 
 namespace kedge {
 
 // Steps in the order of their launch: one at a time, or two where the device runs ahead. Times them, and so says how
-// many rows the next one may have. Owned by one thread.
+// many rows the next one may have, and what work will cost. Owned by one thread.
 class StepQueue {
  public:
   // Both must outlive this.
@@ -24,6 +25,7 @@ class StepQueue {
       : device_(device), clock_(clock), pacer_(device->step_target(), device->max_rows()) {}
 
   uint32_t budget() const { return pacer_.budget(); }
+  const StepCosts& costs() const { return costs_; }
   bool empty() const { return under_way_.empty(); }
   // No further step may be launched before the oldest is finished.
   bool full() const { return under_way_.size() == (device_->runs_ahead() ? 2 : 1); }
@@ -43,12 +45,18 @@ class StepQueue {
   // Waits for the oldest step and takes it out. REQUIRES: not empty().
   Finished FinishOldest();
 
+  // There is nothing to launch: the time until the next launch is no work.
+  void Rest() { rests_ = true; }
+
  private:
   StepDevice* const device_;
   const Clock* const clock_;
   StepPacer pacer_;
+  StepCosts costs_;
   std::deque<StepUnderWay> under_way_;
   absl::Time last_done_ = absl::InfinitePast();
+  bool rests_ = true;
+  absl::Time work_began_;  // after the newest rest
   uint64_t count_ = 0;
 };
 

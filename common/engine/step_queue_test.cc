@@ -72,6 +72,24 @@ TEST_P(StepQueueTest, AStepTakesFromTheEndOfTheOneBefore) {
   EXPECT_GT(queue_.budget(), slow);
 }
 
+TEST_P(StepQueueTest, WhatPassesBetweenStepsIsTheirCostUnlessTheEngineRests) {
+  const auto sequence = NewSequence();
+  const auto cost_of_a_step = [&](bool rests) {
+    StepQueue queue(device_.get(), &clock_);
+    for (int i = 0; i < 4 * StepCosts::kLeastSteps; ++i) {
+      sequence->Reset();
+      queue.Launch({Slice{.sequence = sequence.get(), .rows = 40, .logits = WantedLogits::kNone, .request = 1}});
+      clock_.Advance(absl::Milliseconds(10));
+      queue.FinishOldest();
+      if (rests) queue.Rest();
+      clock_.Advance(absl::Milliseconds(5));
+    }
+    return queue.costs().Of({.steps = 1, .rows = 40, .seen = 40 * 20.5});
+  };
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(cost_of_a_step(true)), 10, 0.2);
+  EXPECT_NEAR(absl::ToDoubleMilliseconds(cost_of_a_step(false)), 15, 0.2);
+}
+
 INSTANTIATE_TEST_SUITE_P(RunsAhead, StepQueueTest, testing::Bool());
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/rpc/protocol.h"
 #include "common/rpc/ranges.h"
 
 namespace kedge {
@@ -74,6 +75,11 @@ node::v1::TokenLogprob LogprobToProto(const Logprob& logprob) {
   return proto;
 }
 
+uint32_t WireMilliseconds(absl::Duration duration) {
+  duration = std::clamp(duration, absl::ZeroDuration(), absl::Milliseconds(kMostMilliseconds));
+  return static_cast<uint32_t>(absl::ToInt64Milliseconds(absl::Ceil(duration, absl::Milliseconds(1))));
+}
+
 node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns) {
   node::v1::Heartbeat heartbeat;
   heartbeat.set_engine_turns(engine_turns);
@@ -84,6 +90,9 @@ node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns)
   heartbeat.set_reserved_rows(stats.reserved_rows);
   heartbeat.set_cached_rows(stats.cached_rows);
   heartbeat.set_held_rows(stats.held_rows);
+  heartbeat.set_work_ahead_ms(WireMilliseconds(stats.work_ahead));
+  heartbeat.set_token_us(WireMilliseconds(stats.token_time * 1000));
+  heartbeat.set_full_ms(WireMilliseconds(stats.full_for));
   return heartbeat;
 }
 

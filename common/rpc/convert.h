@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/anchor/content.h"
 #include "common/engine/node_stats.h"
 #include "common/model/sampler.h"
@@ -18,6 +19,9 @@ node::v1::Content ContentToProto(const Content& content, const std::string& fing
 
 SamplingParams SamplingFromProto(const node::v1::Sampling& proto);
 node::v1::TokenLogprob LogprobToProto(const Logprob& logprob);
+
+// A duration as it goes over the wire: rounded up, at least 0 and at most kMostMilliseconds.
+uint32_t WireMilliseconds(absl::Duration duration);
 
 node::v1::Heartbeat HeartbeatFrom(const NodeStats& stats, uint64_t engine_turns);
 

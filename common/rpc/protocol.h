@@ -10,6 +10,9 @@ namespace kedge {
 // Raised with every change that an older node would misread. Checked when a node registers.
 inline constexpr uint32_t kProtocolVersion = 5;
 
+// Times that nodes tell are durations in milliseconds, at most a day: clocks of two machines are never compared.
+inline constexpr uint32_t kMostMilliseconds = 86'400'000;
+
 // What the health service of a node knows its role by.
 inline constexpr char kPrefillServiceName[] = "kedge.node.v1.PrefillService";
 inline constexpr char kDecodeServiceName[] = "kedge.node.v1.DecodeService";

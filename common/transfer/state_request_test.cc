@@ -6,7 +6,11 @@ namespace kedge {
 namespace {
 
 TEST(StateRequestTest, ComesBackAsItWas) {
-  StateRequest request{.request_id = "r", .fingerprint = "print", .kv_type = "f32", .held = {{0, 2}, {4, 5}}};
+  StateRequest request{.request_id = "r",
+                       .fingerprint = "print",
+                       .kv_type = "f32",
+                       .held = {{0, 2}, {4, 5}},
+                       .answer_time = absl::Milliseconds(250)};
   request.content = {.ids = {1, 2, 3}, .prompt_length = 4, .pinned = {{1, 2}}, .policy = {.recent = 7}};
   const absl::StatusOr<StateRequest> again = StateRequestFromProto(StateRequestToProto(request));
   ASSERT_TRUE(again.ok()) << again.status();
@@ -18,6 +22,16 @@ TEST(StateRequestTest, ComesBackAsItWas) {
   EXPECT_EQ(again->fingerprint, "print");
   EXPECT_EQ(again->kv_type, "f32");
   EXPECT_EQ(again->held, request.held);
+  EXPECT_EQ(again->answer_time, request.answer_time);
+}
+
+TEST(StateRequestTest, ATimeOfMoreThanADayIsRefused) {
+  node::v1::PrefillRequest proto = StateRequestToProto({.request_id = "r", .content = {.policy = {.recent = 7}}});
+  proto.set_answer_ms(UINT32_MAX);
+  EXPECT_EQ(StateRequestFromProto(proto).status().message().find("answer_ms"), 0u);
+  const StateRequest longest{
+      .request_id = "r", .content = {.policy = {.recent = 7}}, .answer_time = absl::InfiniteDuration()};
+  EXPECT_TRUE(StateRequestFromProto(StateRequestToProto(longest)).ok());
 }
 
 TEST(StateRequestTest, AnIdThatMayNotStandInLogsIsRefused) {

@@ -19,13 +19,15 @@
 namespace kedge {
 
 // Asks for State(content.ids.size()); content.prompt_length may be one more than the ids. `held`: positions of complete
-// rows that the caller has (common/kv/held_rows.h), which need not be sent.
+// rows that the caller has (common/kv/held_rows.h), which need not be sent. `answer_time`: what the caller needs between
+// the state and the call's deadline.
 struct StateRequest {
   std::string request_id;
   Content content;
   std::string fingerprint;
   std::string kv_type;
   std::vector<PositionRange> held;
+  absl::Duration answer_time;
 };
 
 // What comes back, in order: one accepted, progress at any time, one header, frames, one ended. Messages come at most

@@ -1,0 +1,25 @@
+// What a refusal has taught about a node.
+#ifndef KEDGE_COMMON_BASE_FULL_NOTE_H_
+#define KEDGE_COMMON_BASE_FULL_NOTE_H_
+
+#include <cstdint>
+
+#include "absl/time/time.h"
+
+namespace kedge {
+
+// A node refused a request and said when there will be room. Before that it need not be asked again for one that is no
+// easier: not shorter, and with no more time left. One that is easier may get in at once.
+struct FullNote {
+  absl::Time until = absl::InfinitePast();
+  absl::Duration time_left = absl::InfiniteDuration();  // that the request had
+  uint32_t tokens = 0;                                  // of it
+
+  bool Covers(absl::Time now, absl::Duration other_time_left, uint32_t other_tokens) const {
+    return now < until && other_time_left <= time_left && other_tokens >= tokens;
+  }
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_BASE_FULL_NOTE_H_
