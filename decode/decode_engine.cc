@@ -26,6 +26,7 @@ constexpr int kMostFull = 2;                                    // prefill nodes
 constexpr size_t kMostNotes = 64;                               // of nodes that are long gone there may be some
 constexpr double kNewShare = 0.1;                               // of the latest state in an average
 constexpr absl::Duration kPromptly = absl::Milliseconds(50);    // who waited longer for rows was let in
+constexpr uint32_t kIdsAhead = 2 * kPageRows;                   // that an answer has rows for when it begins or grows
 constexpr double kUsualPosition = 512;                          // rows that a token sees, where no prompt is known
 
 }  // namespace
@@ -36,7 +37,7 @@ struct DecodeEngine::Session {
   JobId id;
   DecodeJob job;
   std::shared_ptr<DecodeSink> sink;
-  uint32_t pages = 0;
+  Room room;
   absl::Time arrived;
   State state = State::kWaiting;
   absl::Status failed;                             // to be told in the next turn
@@ -45,14 +46,15 @@ struct DecodeEngine::Session {
   std::unique_ptr<PrefixComputation> computation;  // once it runs
 
   // Receiving.
-  uint32_t attempt = 0;  // candidates tried so far
+  uint32_t attempt = 0;      // candidates tried so far
+  uint32_t call_number = 0;  // of the newest call: events of others are late
   std::unique_ptr<StateCall> call;
   std::optional<StateReceiver> receiver;
   absl::Time last_event;
   absl::Time last_advance;     // the state came nearer
   uint32_t told_computed = 0;  // tokens, of this try
   int refusals = 0;            // of prefill nodes that are full, noted ones included
-  absl::Duration room = absl::InfiniteDuration();  // the least time after which one of these has room
+  absl::Duration full_for = absl::InfiniteDuration();  // the least time after which one of these has room
 
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
@@ -100,13 +102,21 @@ absl::Status DecodeEngine::Check(const DecodeJob& job) const {
   return CheckSampling(job.sampling, device_->vocab_size());
 }
 
-absl::StatusOr<uint32_t> DecodeEngine::PagesOf(const DecodeJob& job, uint32_t first) const {
+uint32_t DecodeEngine::MostIds(const DecodeJob& job) const {
   const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-  const uint32_t generated = size - job.content.prompt_length;
-  const uint32_t more = job.sampling.max_tokens > generated ? job.sampling.max_tokens - generated : 0;
-  const uint32_t pages =
-      PagesFor(job.content, first, device_->max_rows(), std::min(more, options_.context_length - size));
-  if (pages <= pool_.num_pages()) return pages;
+  const uint64_t all = uint64_t{job.content.prompt_length} + job.sampling.max_tokens;
+  return static_cast<uint32_t>(std::clamp<uint64_t>(all, size, options_.context_length));
+}
+
+DecodeEngine::Room DecodeEngine::RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const {
+  const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
+  return {.first = first, .ids = ids, .pages = PagesFor(job.content, first, device_->max_rows(), ids - size)};
+}
+
+absl::StatusOr<DecodeEngine::Room> DecodeEngine::FirstRoom(const DecodeJob& job, uint32_t first) const {
+  const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
+  const uint32_t pages = RoomOf(job, first, MostIds(job)).pages;
+  if (pages <= pool_.num_pages()) return RoomOf(job, first, std::min(MostIds(job), size + kIdsAhead));
   return WithReason(
       absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
                                                 " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows)),
@@ -128,9 +138,9 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   absl::Status status = Check(session.job);
   if (status.ok() && !IsRemote(session)) status = CheckChoosable(session.job.content, options_.salience_heads);
   if (status.ok()) {
-    const absl::StatusOr<uint32_t> pages = PagesOf(session.job, IsRemote(session) ? session.missing() : 0);
-    status = pages.status();
-    if (pages.ok()) session.pages = *pages;
+    const absl::StatusOr<Room> room = FirstRoom(session.job, IsRemote(session) ? session.missing() : 0);
+    status = room.status();
+    if (room.ok()) session.room = *room;
   }
   if (status.ok() && !session.has_begun()) status = CheckTime(session);
   auto self = std::prev(sessions_.end());
@@ -149,7 +159,8 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     End(self, session.failed);
     return 0;
   }
-  if (const NodeStats now = stats(); session.state == Session::State::kWaiting && now.waiting > options_.max_waiting) {
+  if (const NodeStats now = stats(); session.state == Session::State::kWaiting && !session.has_begun() &&
+                                     now.waiting > options_.max_waiting) {
     const absl::Duration room = steps_.costs().known() ? std::max(now.full_for, kLeastRetry) : absl::Seconds(1);
     End(self, WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
                                                                        " requests wait for KV memory already")),
@@ -170,7 +181,7 @@ absl::Duration DecodeEngine::PromptTime(uint32_t begin, uint32_t end, uint32_t p
 }
 
 AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
-  AnswerHere answer{.pages = session.pages,
+  AnswerHere answer{.pages = session.room.pages,
                     .has_rows = session.state != Session::State::kWaiting,
                     .tokens_left = length_.Left(session.generated(), session.job.sampling.max_tokens),
                     .time_left = session.job.deadline - clock_->Now()};
@@ -178,10 +189,10 @@ AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
   if (session.state == Session::State::kRunning) {
     // A row that writes is one of every step; what is more is a prompt.
     if (const uint32_t left = session.sequence->pending(); left > 1) {
-      answer.prompt = PromptTime(size - left, size, session.pages);
+      answer.prompt = PromptTime(size - left, size, session.room.pages);
     }
   } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
-    answer.prompt = PromptTime(0, size, session.pages);
+    answer.prompt = PromptTime(0, size, session.room.pages);
   } else {
     answer.fetch = fetch_time_;
   }
@@ -189,12 +200,12 @@ AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
 }
 
 AnswersHere DecodeEngine::HereWithout(const Session* session) const {
-  AnswersHere here{.free_pages = pool_.num_free()};
+  AnswersHere here{.free_pages = FreePages()};
   double seen = 0;
   for (const Session& other : sessions_) {
     if (&other == session) continue;
     here.answers.push_back(AnswerOf(other));
-    seen += std::min<double>(other.content().ids.size(), other.pages * kPageRows);
+    seen += std::min<double>(other.content().ids.size(), other.room.pages * kPageRows);
   }
   seen = here.answers.empty() ? kUsualPosition : seen / here.answers.size();
   here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
@@ -209,7 +220,7 @@ absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room
   const Content& content = session.job.content;
   if (!IsRemote(session) && CheckChoosable(content, options_.salience_heads).ok()) {
     const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
-    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.pages);
+    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.room.pages);
   }
   const std::optional<absl::Duration> refused = RefuseAnswer(here, answer);
   if (!refused.has_value()) return absl::OkStatus();
@@ -254,32 +265,40 @@ bool DecodeEngine::MayBegin(const Session& session) const {
          (session.wait == nullptr || session.wait->over());
 }
 
+// For who comes: a page for each answer that will grow is left, or else it would soon have to go again.
+uint32_t DecodeEngine::FreePages() const {
+  uint32_t growing = 0;
+  for (const Session& session : sessions_) {
+    growing += session.sequence != nullptr && session.room.ids < MostIds(session.job);
+  }
+  return pool_.num_free() - std::min(pool_.num_free(), growing);
+}
+
 void DecodeEngine::Admit() {
   for (Session& session : sessions_) {
     if (!MayBegin(session)) continue;
-    if (session.pages > pool_.num_free()) return;  // in order of arrival: nobody overtakes, so nobody starves
+    if (session.room.pages > FreePages()) return;  // in order of arrival: nobody overtakes, so nobody starves
     Begin(session);
   }
 }
 
-// Gives a job its rows and starts it. REQUIRES: session.pages are free.
+// Gives a job its rows and starts it. REQUIRES: session.room.pages are free.
 void DecodeEngine::Begin(Session& session) {
   const Content& content = session.job.content;
   const uint32_t missing = session.missing();
   std::optional<CachedPrefix> hit;
   if (CheckChoosable(content, options_.salience_heads).ok()) hit = cache_.Find(content, missing);
   const uint32_t stored = hit.has_value() ? hit->rows.end : 0;
-  uint32_t pages = session.pages;
   bool here = !IsRemote(session);
   if (here) {
     session.wait = cache_.Await(content, missing, stored);
     if (session.wait != nullptr) return;
   } else if (hit.has_value() && ComputesHere({.missing = missing, .stored = stored}, options_.row_source)) {
-    const absl::StatusOr<uint32_t> needed = PagesOf(session.job, content.policy.prefill_full ? 0 : stored);
-    here = needed.ok() && *needed <= pool_.num_free();
-    if (here) pages = *needed;
+    const absl::StatusOr<Room> needed = FirstRoom(session.job, content.policy.prefill_full ? 0 : stored);
+    here = needed.ok() && needed->pages <= pool_.num_free();
+    if (here) session.room = *needed;
   }
-  session.sequence = std::make_unique<Sequence>(content, *pool_.Reserve(pages), &options_.salience_heads);
+  session.sequence = std::make_unique<Sequence>(content, *pool_.Reserve(session.room.pages), &options_.salience_heads);
   if (session.began == absl::InfinitePast()) session.began = clock_->Now();
   session.prefilled.queue_time = session.began - session.arrived;
   if (!here) return FetchNext(session);
@@ -304,12 +323,12 @@ void DecodeEngine::FetchNext(Session& session) {
   if (!IsRemote(session)) {
     session.sequence.reset();
     session.state = Session::State::kWaiting;
-    const absl::StatusOr<uint32_t> pages = PagesOf(session.job, 0);
-    session.failed = pages.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : pages.status();
-    session.pages = pages.value_or(0);
+    const absl::StatusOr<Room> room = FirstRoom(session.job, 0);
+    session.failed = room.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : room.status();
+    session.room = room.value_or(Room());
     const bool was_let_in = session.has_begun() || session.prefilled.queue_time > kPromptly;
     if (session.failed.ok() && session.refusals > 0 && !was_let_in) {
-      session.failed = CheckTime(session, session.room);
+      session.failed = CheckTime(session, session.full_for);
     }
     return;
   }
@@ -338,13 +357,13 @@ void DecodeEngine::FetchNext(Session& session) {
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
   session.call = source_->Fetch(candidate, request, session.job.deadline,
-                                [this, post = post_, id = session.id, attempt = session.attempt,
+                                [this, post = post_, id = session.id, number = ++session.call_number,
                                  sums = std::make_shared<FrameSums>()](StateEvent event) {
                                   sums->Add(&event);
                                   // Any thread, perhaps after this engine's end: nothing of it is touched before the
                                   // closure runs, and that names the session, which may be gone by then.
                                   auto shared = std::make_shared<StateEvent>(std::move(event));
-                                  post([this, id, attempt, shared] { OnStateEvent(id, attempt, std::move(*shared)); });
+                                  post([this, id, number, shared] { OnStateEvent(id, number, std::move(*shared)); });
                                 });
 }
 
@@ -355,7 +374,7 @@ void DecodeEngine::SkipFull(Session& session) {
     const bool is_full =
         note != full_.end() && note->second.Covers(now, session.job.deadline - now, session.missing());
     if (!is_full && session.refusals < kMostFull) return;
-    if (is_full) session.room = std::min(session.room, note->second.until - now);
+    if (is_full) session.full_for = std::min(session.full_for, note->second.until - now);
     if (is_full) ++session.refusals;
     ++session.attempt;
   }
@@ -366,17 +385,17 @@ void DecodeEngine::LogGivenUp(const Session& session, const std::string& reason)
                session.prefilled.prefill_node, reason, session.job.candidates.size() - session.attempt);
 }
 
-void DecodeEngine::OnStateEvent(JobId id, uint32_t attempt, StateEvent event) {
+void DecodeEngine::OnStateEvent(JobId id, uint32_t call_number, StateEvent event) {
   const auto session =
       std::find_if(sessions_.begin(), sessions_.end(), [id](const Session& session) { return session.id == id; });
   if (session == sessions_.end()) return;
   session->prefilled.segment_bytes += event.wire_bytes;
-  if (session->state != Session::State::kReceiving || session->attempt != attempt) return;
+  if (session->state != Session::State::kReceiving || session->call_number != call_number) return;
   session->last_event = clock_->Now();
   if (const absl::Status status = TakeStateEvent(*session, std::move(event)); !status.ok()) {
     if (const std::optional<absl::Duration> room = RetryAfter(status); absl::IsResourceExhausted(status) && room) {
       ++session->refusals;
-      session->room = std::min(session->room, *room);
+      session->full_for = std::min(session->full_for, *room);
       if (full_.size() >= kMostNotes) full_.clear();
       full_[session->prefilled.prefill_node] = {.until = clock_->Now() + *room,
                                                 .time_left = ReasonOf(status) == kDeadlineTooShort
@@ -454,10 +473,64 @@ bool DecodeEngine::Turn() {
   known_answers_.Finish(/*wait=*/steps_.empty());
   if (!steps_.empty() || known_answers_.HasWork()) return true;
   const bool goes_on = std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
-    return session.state == Session::State::kRunning || (MayBegin(session) && session.pages <= pool_.num_free());
+    return session.state == Session::State::kRunning || (MayBegin(session) && session.room.pages <= FreePages());
   });
   if (!goes_on) steps_.Rest();
   return goes_on;
+}
+
+bool DecodeEngine::HasRoom(const Session& session) const { return session.sequence->position() < session.room.ids; }
+
+// Answers whose next row has no place get more pages, and where there are none, those of the youngest.
+void DecodeEngine::GrowAnswers() {
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto current = session++;
+    if (current->state != Session::State::kRunning || HasRoom(*current)) continue;
+    Room room = RoomOf(current->job, current->room.first,
+                       std::min(MostIds(current->job), current->room.ids + kIdsAhead));
+    // Of a prompt that was reduced since then less is known to be kept than was set apart for it.
+    room.pages = std::max(room.pages, current->room.pages);
+    const uint32_t more = room.pages - current->room.pages;
+    if (more <= pool_.num_free()) {
+      current->sequence->Grow(more);
+      current->room = room;
+    } else if (const SessionIt youngest = Youngest(); youngest == current) {
+      const bool is_alone = std::count_if(sessions_.begin(), sessions_.end(), [](const Session& other) {
+                              return other.sequence != nullptr;
+                            }) == 1;
+      if (!is_alone) Move(current);  // else a known answer has what is missing, and ends in a moment
+    } else {
+      session = current;  // it tries again
+      Move(youngest);
+    }
+  }
+}
+
+// Of those that have rows and wait for a state, or have written a token here: so every call brings one, and in the end
+// all. Who asks for room has.
+DecodeEngine::SessionIt DecodeEngine::Youngest() {
+  const auto youngest = std::find_if(sessions_.rbegin(), sessions_.rend(), [](const Session& session) {
+    return session.state == Session::State::kReceiving ||
+           (session.state == Session::State::kRunning && session.prefilled_sent);
+  });
+  return std::prev(youngest.base());
+}
+
+// Its rows are free now. A job that waits for its state waits for rows again; of an answer that has begun the caller
+// hears, who knows where there is room.
+void DecodeEngine::Move(SessionIt session) {
+  if (session->state == Session::State::kReceiving) {
+    session->call.reset();
+    session->receiver.reset();
+    session->sequence.reset();
+    --session->attempt;
+    session->state = Session::State::kWaiting;
+    return;
+  }
+  spdlog::debug("request {}: moves after {} tokens, for want of KV memory", session->job.request_id,
+                session->generated());
+  session->computation->StoreHere();
+  End(session, WithReason(absl::AbortedError("KV memory: full; the answer goes on where there is room"), kMoved));
 }
 
 // The jobs of the next step, in turn where there are more than a step has rows.
@@ -468,7 +541,7 @@ std::vector<DecodeEngine::SessionIt> DecodeEngine::Running() {
     if (current->state != Session::State::kRunning) continue;
     if (current->generated() >= current->job.sampling.max_tokens) {  // the node before died on its last message
       End(current, absl::OkStatus());
-    } else if (!current->output.has_value() || !IsLastToken(*current)) {
+    } else if (HasRoom(*current) && (!current->output.has_value() || !IsLastToken(*current))) {
       running.push_back(current);
     }
   }
@@ -500,6 +573,7 @@ std::optional<TokenChoice> DecodeEngine::ChoiceAhead(const Session& session) con
 // Every answer gets a row in every step, or, where there are more answers than rows of a step, in its turn. Returns
 // whether a step was launched: there may be nothing to do, or an answer that cannot go on before its token is here.
 bool DecodeEngine::Launch() {
+  GrowAnswers();
   const std::vector<SessionIt> running = Running();
   std::vector<Claim> claims;
   std::vector<std::optional<TokenChoice>> choices;

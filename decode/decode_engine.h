@@ -95,7 +95,9 @@ class DecodeSink {
 // Under `prefill=full` what a job leaves is of no use to others, but rows that it received are: they are held
 // (HeldRows), and a later state comes without them.
 //
-// Rows for every token that may come are reserved before anything is asked for, so a job that has begun never runs out.
+// Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
+// there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
+// room, here too, behind those that stay. So the oldest always ends, and no job begins that the node could not end alone.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //
@@ -124,8 +126,8 @@ class DecodeEngine {
   ~DecodeEngine();
 
   // Takes a job, or ends it at once with a status that names the field: kInvalidArgument, kFailedPrecondition (another
-  // model), kResourceExhausted (queue full, more rows than the node has, or too late). `sink` is released when the job
-  // goes.
+  // model), kResourceExhausted (queue full, unless its answer has begun, more rows than the node has, or too late).
+  // `sink` is released when the job goes.
   JobId Add(DecodeJob job, std::shared_ptr<DecodeSink> sink);
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
@@ -146,8 +148,18 @@ class DecodeEngine {
   using SessionIt = std::list<Session>::iterator;
 
   absl::Status Check(const DecodeJob& job) const;
-  // Pages that the job needs if `first` ids arrive as a state. kResourceExhausted if the node has not so many.
-  absl::StatusOr<uint32_t> PagesOf(const DecodeJob& job, uint32_t first) const;
+  // What a job has pages for.
+  struct Room {
+    uint32_t first = 0;  // ids that arrive as a state
+    uint32_t ids = 0;    // those of which rows have a place
+    uint32_t pages = 0;
+  };
+  // Ids that the job may have in the end.
+  uint32_t MostIds(const DecodeJob& job) const;
+  Room RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const;
+  // What a job begins with if `first` ids arrive as a state. kResourceExhausted if the node has not the pages that all
+  // of it may need.
+  absl::StatusOr<Room> FirstRoom(const DecodeJob& job, uint32_t first) const;
   bool IsRemote(const Session& session) const;
   // All sessions but this one, and it as one that asks to be let in.
   AnswersHere HereWithout(const Session* session) const;
@@ -162,16 +174,21 @@ class DecodeEngine {
   void EndFailed();
   void Admit();
   bool MayBegin(const Session& session) const;
+  uint32_t FreePages() const;
   void Begin(Session& session);
   void Run(Session& session, const std::optional<CachedPrefix>& hit);
   void FetchNext(Session& session);
-  void OnStateEvent(JobId id, uint32_t attempt, StateEvent event);
+  void OnStateEvent(JobId id, uint32_t call_number, StateEvent event);
   absl::Status TakeStateEvent(Session& session, StateEvent event);
   void GiveUpSilent();
   static void LogGivenUp(const Session& session, const std::string& reason);
   void Step();
   bool Launch();
   std::vector<SessionIt> Running();
+  bool HasRoom(const Session& session) const;
+  void GrowAnswers();
+  SessionIt Youngest();
+  void Move(SessionIt session);
   bool IsLastToken(const Session& session) const;
   std::optional<TokenChoice> ChoiceAhead(const Session& session) const;
   void FinishOldest();

@@ -75,6 +75,36 @@ void SendState(const StateRequest& request, const StateSource::OnEvent& on_event
   on_event({StateEnded{end}});
 }
 
+TEST_F(DecodeEngineTest, AStateThatIsUnderWayMakesRoomForAnAnswerAndComesAgain) {
+  NewEngine({}, 15);
+  const auto answer = Add(Job(50, 300));
+  Turns(1);
+  DecodeJob job = Job(200, 20);
+  job.content.ids.assign(200, 7);
+  job.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(job);
+  ASSERT_EQ(source_.addresses.size(), 1u);
+  for (int turn = 0; turn < 290 && !source_.cancelled[0]; ++turn) {
+    source_.events[0]({StateProgress{1}});
+    Turns(1);
+  }
+  ASSERT_TRUE(source_.cancelled[0]);
+  EXPECT_EQ(answer->ended, std::nullopt);
+  EXPECT_EQ(sink->ended, std::nullopt);
+  SendState(source_.requests[0], source_.events[0], 1000, absl::OkStatus());  // too late
+  Turns(2);
+  EXPECT_EQ(sink->prefilled, std::nullopt);
+  Turns(300);
+  ASSERT_TRUE(answer->ended.has_value());
+  EXPECT_TRUE(answer->ended->ok());
+  ASSERT_EQ(source_.addresses, (std::vector<std::string>{"one:1", "one:1"}));
+  SendState(source_.requests[1], source_.events[1], 1000, absl::OkStatus());
+  Turns(30);
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(sink->prefilled->prefill_node, "p1");
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+}
+
 TEST_F(DecodeEngineTest, RowsThatCameNeedNotComeAgain) {
   DecodeJob job = Job(150);
   for (uint32_t i = 0; i < 150; ++i) job.content.ids[i] = i % 90;

@@ -252,6 +252,79 @@ TEST_F(DecodeEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom) 
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
 }
 
+TEST_F(DecodeEngineTest, AnAnswerHasRowsForWhatComesNextNotForAllThatMayCome) {
+  NewEngine({}, 14);
+  const auto sink = Add(Job(10, 300));
+  Turns(1);
+  const uint64_t at_first = engine_->stats().reserved_rows;
+  EXPECT_GE(at_first, 10u + 64);
+  EXPECT_LE(at_first, 10u + 64 + 2 * kPageRows);
+  Turns(150);
+  EXPECT_GE(engine_->stats().reserved_rows, 10u + 150);
+  EXPECT_LE(engine_->stats().reserved_rows, 10u + 150 + 64 + 2 * kPageRows);
+  Turns(200);
+  EXPECT_TRUE(sink->ended->ok());
+  EXPECT_EQ(sink->ids.size(), 300u);
+  EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  EXPECT_EQ(Add(Job(10, 300))->ended, std::nullopt);
+  NewEngine({}, 8);
+  EXPECT_EQ(ReasonOf(*Add(Job(10, 300))->ended), kKvMemoryTooSmall);  // it could never end
+}
+
+TEST_F(DecodeEngineTest, WithoutMemoryTheYoungestGoesOnLaterAndTheOldestNeverWaits) {
+  for (const bool runs_ahead : {false, true}) {
+    runs_ahead_ = runs_ahead;
+    constexpr int kCount = 3;
+    std::vector<DecodeJob> jobs;
+    std::vector<std::vector<uint32_t>> alone(kCount), ids(kCount);
+    for (int i = 0; i < kCount; ++i) {
+      jobs.push_back(Job(50, 300));  // 12 pages in the end
+      jobs[i].content.ids.assign(50, 20 + i);
+      NewEngine({}, 14);
+      const auto sink = Add(jobs[i]);
+      Turns(400);
+      alone[i] = sink->ids;
+      ASSERT_EQ(alone[i].size(), 300u);
+    }
+    NewEngine({.max_waiting = 0}, 20);
+    std::vector<std::shared_ptr<RecordingSink>> sinks;
+    for (const DecodeJob& job : jobs) {
+      sinks.push_back(Add(job));
+      ASSERT_EQ(sinks.back()->ended, std::nullopt);
+      Turns(1);
+    }
+    int moves = 0;
+    std::vector<int> ends;
+    for (int turn = 0; turn < 3000 && ends.size() < kCount; ++turn) {
+      Turns(1);
+      for (int i = 0; i < kCount; ++i) {
+        if (sinks[i] == nullptr || !sinks[i]->ended.has_value()) continue;
+        ids[i].insert(ids[i].end(), sinks[i]->ids.begin(), sinks[i]->ids.end());
+        if (sinks[i]->ended->ok()) {
+          ends.push_back(i);
+          sinks[i] = nullptr;
+          continue;
+        }
+        ASSERT_EQ(ReasonOf(*sinks[i]->ended), kMoved);
+        EXPECT_EQ(sinks[i]->ended->code(), absl::StatusCode::kAborted);
+        EXPECT_FALSE(sinks[i]->ids.empty());
+        EXPECT_GT(i, 0);
+        ++moves;
+        DecodeJob rest = jobs[i];  // as the router would
+        rest.content.ids.insert(rest.content.ids.end(), ids[i].begin(), ids[i].end());
+        sinks[i] = Add(rest);
+        ASSERT_EQ(sinks[i]->ended, std::nullopt) << "one that has begun is not refused";
+      }
+    }
+    EXPECT_EQ(ends, (std::vector<int>{0, 1, 2}));
+    EXPECT_GT(moves, 1);
+    EXPECT_LT(moves, 10);
+    EXPECT_EQ(ids, alone);
+    EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+  }
+  runs_ahead_ = false;
+}
+
 TEST_F(DecodeEngineTest, SmallRequestsDoNotPileUpBehindALargeOne) {
   NewEngine({.max_waiting = 3}, 14);
   Add(Job(300, 20));

@@ -379,6 +379,11 @@ void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
     return Finish(run.last_error);
   }
   run.tried.push_back(run.registration);
+  if (ReasonOf(status) == kMoved) {
+    ++moves_;
+    run.last_error = absl::OkStatus();
+    if (!HasRoomElsewhere(run)) run.tried.clear();
+  }
   if (absl::IsResourceExhausted(status)) TakeRefusal(run, status);
   if (run.assembler.ids().empty()) {
     if (run.refusals >= kMostRefusals) return FinishFull(run);
@@ -388,6 +393,15 @@ void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
   }
   run.waiting_since = environment_->clock->Now();
   PlaceCall(run);
+}
+
+bool RequestFlow::HasRoomElsewhere(const Run& run) const {
+  const ClusterSnapshot cluster = environment_->registry->Snapshot();
+  const PlacementQuery query = QueryFor(run, Prefixes(run));
+  const std::optional<Placement> other = Place(cluster, query);
+  return other.has_value() && other->decode.waiting_requests == 0 &&
+         (run.numerics_class.empty() || other->decode.numerics_class == run.numerics_class) &&
+         FullFor(cluster, other->decode, query) == absl::ZeroDuration();
 }
 
 void RequestFlow::TakeRefusal(Run& run, const absl::Status& status) {
@@ -451,6 +465,7 @@ void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) co
   provenance->set_policy(request_.policy);
   provenance->set_numerics_changed(numerics_changed_);
   provenance->set_failovers(failovers_);
+  provenance->set_moves(moves_);
   RangesToProto(kept_ranges_, provenance->mutable_kept_ranges());
   if (request_.output_prompt_pieces) FillPromptPieces(message);
 }

@@ -60,7 +60,8 @@ struct FlowEnvironment {
 };
 
 // n completions are n Decode calls. A call that fails because of its node is made again, with the ids so far, at
-// another node: the one path for node loss, drain and full nodes. It ends: a failed call has brought a token, or is one
+// another node: the one path for node loss, drain and full nodes, and for answers whose node has no memory left for
+// them, which may come back to it and wait if no other one has. It ends: a failed call has brought a token, or is one
 // of kMaxAttempts, or was refused by a full node, which is not asked again. No more than kMostRefusals full nodes are
 // asked: then, or when all are known to be full, the client hears when the first of them has room. All calls made again
 // for answers that have not begun together are bounded (RetryBudget). A stop string ends its call. Events come
@@ -136,6 +137,8 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void TakeFinished(Run& run, const node::v1::Finished& finished);
   AskedFor AskedOf(const Run& run) const;
   void CallFailed(Run& run, const absl::Status& status);
+  // Whether a node where nobody waits for memory could take it, but for those that were tried, and write the same bits.
+  bool HasRoomElsewhere(const Run& run) const;
   // Notes what a full node said.
   void TakeRefusal(Run& run, const absl::Status& status);
   // Nobody can take it now: `last_error`, or what is known of nodes that were not asked; with the least time after which
@@ -179,6 +182,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   uint64_t segment_bytes_ = 0;
   std::optional<uint32_t> cached_tokens_;
   uint32_t failovers_ = 0;
+  uint32_t moves_ = 0;
   bool numerics_changed_ = false;
   bool prefill_timed_ = false;  // the four below: of completion 0
   absl::Duration queue_duration_;

@@ -260,6 +260,47 @@ TEST_F(RequestFlowFailoverTest, AnAnswerThatHasBegunAsksFullNodesToo) {
   EXPECT_FALSE(sink_.status.has_value());
 }
 
+absl::Status Moved() { return WithReason(absl::AbortedError("full"), kMoved); }
+
+TEST_F(RequestFlowFailoverTest, AnAnswerWithoutMemoryGoesOnWhereNobodyWaitsElseItComesBack) {
+  const uint64_t first = AddNode("d1");
+  AddNode("d2");
+  AddNode("d3", node::v1::ROLE_DECODE, "other");
+  Start();
+  SendTokens(0, 0, {30});
+  EndCall(0, Moved());
+  ASSERT_EQ(caller_.calls.size(), 2u);
+  EXPECT_EQ(caller_.calls[1]->node.node_id, "d2");
+  node::v1::Heartbeat waits;
+  waits.set_waiting_requests(1);
+  ASSERT_TRUE(registry_.Heartbeat(first, waits).ok());
+  // Each call brings a token, so it goes on as often as it takes. The third node would write other bits.
+  for (uint32_t call = 1; call < 6; ++call) {
+    if (call == 3) registry_.Remove(first);
+    SendTokens(call, call, {30});
+    EndCall(call, Moved());
+    ASSERT_EQ(caller_.calls.size(), call + 2u);
+    EXPECT_EQ(caller_.calls.back()->node.node_id, "d2");
+  }
+  SendTokens(6, 6, {30});
+  SendFinished(6);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_TRUE(sink_.status->ok());
+  EXPECT_EQ(sink_.messages.back().provenance().moves(), 6u);
+  EXPECT_EQ(sink_.messages.back().provenance().failovers(), 0u);
+}
+
+TEST_F(RequestFlowFailoverTest, ANodeThatMovesAnswersBeforeTheirFirstTokenIsOneThatFails) {
+  AddNode("d1");
+  Start();
+  for (int call = 0; call < RequestFlow::kMaxAttempts; ++call) {
+    ASSERT_EQ(caller_.calls.size(), static_cast<size_t>(call) + 1);
+    EndCall(call, Moved());
+  }
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kUnavailable);
+}
+
 TEST_F(RequestFlowFailoverTest, RetriesHaveABudgetUnlessTheAnswerHasBegun) {
   RetryBudget budget;
   environment_.retries = &budget;

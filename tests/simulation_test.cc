@@ -277,6 +277,35 @@ TEST_P(SimulationTest, AnAuditFindsAWrongNodeWhereverItIs) {
   }
 }
 
+// Nodes that have not the memory for all that their answers grow to: these go to and fro, wait, and end right.
+TEST_P(SimulationTest, AnswersThatOutgrowTheMemoryMoveAndLoseNothing) {
+  uint32_t moves = 0;
+  for (uint32_t seed = 0; seed < 60; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.decode_pages = 36;
+    options.decode_nodes = 1 + seed % 3;
+    options.cache_pages = seed % 4 ? 10 : 0;
+    if (seed % 5 == 0) options.faults = {.drop_frame = 20, .silence = 20, .break_state = 10};
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(14);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.request.max_tokens = 100 + random() % 200;
+      client.request.end_ids = {7};
+      client.flow = cluster.Start(client.request, &client.answer);
+      if (random() % 2) cluster.Turn();
+    }
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    ExpectRightText(clients);
+    for (const Client& client : clients) moves += client.answer.provenance.moves();
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+    EXPECT_EQ(cluster.torn_rows(), 0u);
+  }
+  EXPECT_GT(moves, 50u);
+}
+
 TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
   for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);

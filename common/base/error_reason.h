@@ -19,6 +19,7 @@ inline constexpr absl::string_view kMemoryFull = "MEMORY_FULL";
 inline constexpr absl::string_view kKvMemoryTooSmall = "KV_MEMORY_TOO_SMALL";
 inline constexpr absl::string_view kShuttingDown = "SHUTTING_DOWN";
 inline constexpr absl::string_view kNoNode = "NO_NODE";
+inline constexpr absl::string_view kMoved = "MOVED";
 
 // `status` with a reason. REQUIRES: it is an error.
 absl::Status WithReason(absl::Status status, absl::string_view reason);

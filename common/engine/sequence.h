@@ -24,8 +24,8 @@ enum class WantedLogits {
   kAll,
 };
 
-// Bounds of the rows a request needs, and the pages for them: what a node reserves before it begins. Rows before
-// `first` arrive as a state; `chunk`: most rows of one step; `max_new`: ids that may be appended.
+// Bounds of the rows a request needs, and the pages for them: what a node reserves. Rows before `first` arrive as a
+// state; `chunk`: most rows of one step; `max_new`: ids that may be appended. More of these never need less.
 uint32_t PagesFor(const Content& content, uint32_t first, uint32_t chunk, uint32_t max_new);
 
 // Rows [0, position()) are computed, in steps under way, or were received; ids beyond are pending. Under `prefill=full`
@@ -48,6 +48,8 @@ class Sequence {
   uint32_t ready() const;
   // Pages that hold its rows.
   size_t num_pages() const { return rows_.num_pages(); }
+  // Makes the lease cover so many pages more (PageLease::Grow).
+  void Grow(uint32_t pages) { rows_.Grow(pages); }
 
   // Adds an id after the last one: that of the row which PlanUnknown planned, if there is one.
   void Append(uint32_t id);

@@ -70,6 +70,12 @@ void PageLease::GiveBack(PageId page) {
   pool_->Release(page);
 }
 
+void PageLease::Grow(uint32_t pages) {
+  KEDGE_CHECK(pages <= pool_->num_free());
+  pool_->reserved_ += pages;
+  num_pages_ += pages;
+}
+
 void PageLease::End() {
   KEDGE_CHECK(held_ == 0);
   if (pool_ != nullptr) pool_->reserved_ -= num_pages_;

@@ -70,6 +70,9 @@ class PageLease {
   // Ends the hold on a page; the lease may take another one for it. REQUIRES: taken or shared by this lease.
   void GiveBack(PageId page);
 
+  // Sets `pages` more apart. REQUIRES: the lease is of a pool, and so many are free there.
+  void Grow(uint32_t pages);
+
   uint32_t num_pages() const { return num_pages_; }
   uint32_t num_unused() const { return num_pages_ - held_; }
 

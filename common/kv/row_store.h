@@ -47,6 +47,8 @@ class RowStore {
   void DropBefore(uint32_t recent_begin);
   // Gives all rows up; the lease stays.
   void Clear();
+  // Makes the lease cover so many pages more (PageLease::Grow).
+  void Grow(uint32_t pages) { lease_.Grow(pages); }
 
   // The pages of R[recent_begin, end) and K[0, kept); nullopt if rows of R were dropped, or never came. REQUIRES: those
   // from the first that came up to `end`, and of K all, came.
