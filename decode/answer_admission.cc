@@ -58,6 +58,7 @@ absl::Duration WaitForRows(const AnswersHere& here, uint32_t pages) {
 
 std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const AnswerHere& next) {
   if (next.time_left == absl::InfiniteDuration()) return std::nullopt;
+  if (here.answers.empty() && next.time_left > absl::ZeroDuration()) return std::nullopt;
   const Totals totals = TotalsOf(here);
   const absl::Duration wait = WaitForRows(here, next.pages);
   const bool begins_now = wait == absl::ZeroDuration();
@@ -68,13 +69,13 @@ std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const Answer
   const bool may_end = kMargin * alone <= next.time_left;
   const absl::Duration end = before + (may_end ? next.tokens_left : 1) * token;
 
-  absl::Duration first_end = absl::InfiniteDuration(), last_end;  // of the answers that are written
   const absl::Duration token_without = here.token_time(std::max(totals.writing, 1.0));
+  const auto end_without = [&](const AnswerHere& answer) { return totals.prompts + answer.tokens_left * token_without; };
+  absl::Duration first_end = absl::InfiniteDuration(), last_end;  // of the answers that are written
   for (const AnswerHere& answer : here.answers) {
     if (!answer.has_rows) continue;
-    const absl::Duration without = totals.prompts + answer.tokens_left * token_without;
-    first_end = std::min(first_end, without);
-    last_end = std::max(last_end, without);
+    first_end = std::min(first_end, end_without(answer));
+    last_end = std::max(last_end, end_without(answer));
   }
   if (const absl::Duration late = kMargin * end - next.time_left; late > absl::ZeroDuration()) {
     return std::min(late, std::max(wait, last_end));  // where nobody is before it nothing gets better
@@ -82,8 +83,7 @@ std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const Answer
   if (!begins_now) return std::nullopt;
   for (const AnswerHere& answer : here.answers) {
     if (!answer.has_rows || answer.time_left == absl::InfiniteDuration()) continue;
-    const absl::Duration without = totals.prompts + answer.tokens_left * token_without;
-    if (without > answer.time_left) continue;  // it is late anyway
+    if (end_without(answer) > answer.time_left) continue;  // it is late anyway
     const absl::Duration with = totals.prompts + next.prompt + answer.tokens_left * token;
     if (kMargin * with > answer.time_left) return first_end;
   }

@@ -33,7 +33,9 @@ absl::Duration WaitForRows(const AnswersHere& here, uint32_t pages);
 // Pure. nullopt: `next` may come in. Otherwise the time after which there is room for one like it, if nothing else
 // comes. It is refused where its first token would be late, and where it would miss its end though it would not if it
 // were alone: an answer that is too long for its time anyway gets as much of it as others do. It is refused too where
-// it would make an answer late that has begun and would not be without it. Without a time of its own it always may.
+// it would make an answer late that has begun and would not be without it. Without a time of its own it always may, and
+// so it may where no other answer is, until its time is over: what steps cost may have been learnt while the machine was
+// slow, and only steps correct it.
 std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const AnswerHere& next);
 
 }  // namespace kedge

@@ -1,5 +1,6 @@
 #include "decode/answer_admission.h"
 
+#include "decode/answer_length.h"
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -43,6 +44,27 @@ TEST(AnswerAdmissionTest, RefusesWhoseWaitIsTooLongAndSaysWhenThereIsRoom) {
   EXPECT_GT(*refused, absl::Milliseconds(200));
   EXPECT_LE(*refused, absl::Milliseconds(2200));
   EXPECT_EQ(RefuseAnswer(Here(9), Answer(4, false, 10, 0)), absl::ZeroDuration());
+}
+
+TEST(AnswerAdmissionTest, WhereNobodyIsItTriesWhatItThinksLate) {
+  AnswerHere next = Answer(4, false, 1, 0.1);
+  next.prompt = absl::Seconds(9);
+  AnswersHere here = Here(9);
+  EXPECT_FALSE(RefuseAnswer(here, next).has_value());
+  here.answers = {Answer(4, true, 50, 9)};
+  EXPECT_TRUE(RefuseAnswer(here, next).has_value());
+}
+
+TEST(AnswerLengthTest, AnswersCountAsLongAsThoseOfLateHaveBeen) {
+  AnswerLength length;
+  EXPECT_EQ(length.Left(0, 100), 100);  // nothing is known: all that may come
+  EXPECT_EQ(length.Left(40, 100), 60);
+  for (int i = 0; i < 100; ++i) length.Record(20, 100);
+  EXPECT_NEAR(length.Left(0, 1000), 200, 1);
+  EXPECT_NEAR(length.Left(150, 1000), 50, 1);
+  EXPECT_EQ(length.Left(900, 1000), 1);
+  length.Record(7, 0);  // it asked for none
+  EXPECT_NEAR(length.Left(0, 1000), 200, 1);
 }
 
 TEST(AnswerAdmissionTest, WhatHasBegunIsNotMadeLate) {

@@ -5,7 +5,6 @@
 #include "decode/decode_engine.h"
 
 #include <algorithm>
-#include <cmath>
 #include <optional>
 #include <utility>
 
@@ -16,58 +15,19 @@
 #include "common/base/status.h"
 #include "common/engine/state_exchange.h"
 #include "common/transfer/frame_sums.h"
+#include "decode/decode_session.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
 namespace {
 
-constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a client that comes back at once is no help
-constexpr int kMostFull = 2;                                    // prefill nodes that may refuse a job
-constexpr size_t kMostNotes = 64;                               // of nodes that are long gone there may be some
-constexpr double kNewShare = 0.1;                               // of the latest state in an average
-constexpr absl::Duration kPromptly = absl::Milliseconds(50);    // who waited longer for rows was let in
-constexpr uint32_t kIdsAhead = 2 * kPageRows;                   // that an answer has rows for when it begins or grows
-constexpr double kUsualPosition = 512;                          // rows that a token sees, where no prompt is known
+constexpr int kMostFull = 2;                                  // prefill nodes that may refuse a job
+constexpr size_t kMostNotes = 64;                             // of nodes that are long gone there may be some
+constexpr double kNewShare = 0.1;                             // of the latest state in an average
+constexpr absl::Duration kPromptly = absl::Milliseconds(50);  // who waited longer for rows was let in
+constexpr uint32_t kIdsAhead = 2 * kPageRows;                 // that an answer has rows for when it begins or grows
 
 }  // namespace
-
-struct DecodeEngine::Session {
-  enum class State { kWaiting, kReceiving, kRunning };
-
-  JobId id;
-  DecodeJob job;
-  std::shared_ptr<DecodeSink> sink;
-  Room room;
-  absl::Time arrived;
-  State state = State::kWaiting;
-  absl::Status failed;                             // to be told in the next turn
-  std::shared_ptr<const PrefixWait> wait;          // for what another job computes
-  std::unique_ptr<Sequence> sequence;              // once the job has rows
-  std::unique_ptr<PrefixComputation> computation;  // once it runs
-
-  // Receiving.
-  uint32_t attempt = 0;      // candidates tried so far
-  uint32_t call_number = 0;  // of the newest call: events of others are late
-  std::unique_ptr<StateCall> call;
-  std::optional<StateReceiver> receiver;
-  absl::Time last_event;
-  absl::Time last_advance;     // the state came nearer
-  uint32_t told_computed = 0;  // tokens, of this try
-  int refusals = 0;            // of prefill nodes that are full, noted ones included
-  absl::Duration full_for = absl::InfiniteDuration();  // the least time after which one of these has room
-
-  absl::Time began = absl::InfinitePast();  // rows were reserved
-  PrefilledInfo prefilled;
-  bool prefilled_sent = false;
-  std::optional<uint32_t> output;  // of the newest step, while that is under way and is to choose a token
-
-  const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
-  uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
-  // Ids came with it that were written elsewhere.
-  bool has_begun() const { return job.content.ids.size() > job.content.prompt_length; }
-  // Ids before the last: their state is what the job needs.
-  uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
-};
 
 DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock,
                            Post post)
@@ -170,79 +130,12 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   return next_id_ - 1;
 }
 
-// Where there are more answers than a step has rows, they take turns.
-absl::Duration DecodeEngine::TokenTime(double answers, double seen) const {
-  return steps_.costs().Of(
-      {.steps = std::ceil(answers / device_->max_rows()), .rows = answers, .seen = answers * seen});
-}
-
-absl::Duration DecodeEngine::PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const {
-  return steps_.costs().Of(RowsOf(begin, end, pages * kPageRows, steps_.budget()));
-}
-
-AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
-  AnswerHere answer{.pages = session.room.pages,
-                    .has_rows = session.state != Session::State::kWaiting,
-                    .tokens_left = length_.Left(session.generated(), session.job.sampling.max_tokens),
-                    .time_left = session.job.deadline - clock_->Now()};
-  const auto size = static_cast<uint32_t>(session.content().ids.size());
-  if (session.state == Session::State::kRunning) {
-    // A row that writes is one of every step; what is more is a prompt.
-    if (const uint32_t left = session.sequence->pending(); left > 1) {
-      answer.prompt = PromptTime(size - left, size, session.room.pages);
-    }
-  } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
-    answer.prompt = PromptTime(0, size, session.room.pages);
-  } else {
-    answer.fetch = fetch_time_;
-  }
-  return answer;
-}
-
-AnswersHere DecodeEngine::HereWithout(const Session* session) const {
-  AnswersHere here{.free_pages = FreePages()};
-  double seen = 0;
-  for (const Session& other : sessions_) {
-    if (&other == session) continue;
-    here.answers.push_back(AnswerOf(other));
-    seen += std::min<double>(other.content().ids.size(), other.room.pages * kPageRows);
-  }
-  seen = here.answers.empty() ? kUsualPosition : seen / here.answers.size();
-  here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
-  return here;
-}
-
-absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room) {
-  if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return absl::OkStatus();
-  const AnswersHere here = HereWithout(&session);
-  AnswerHere answer = AnswerOf(session);
-  answer.has_rows = false;
-  const Content& content = session.job.content;
-  if (!IsRemote(session) && CheckChoosable(content, options_.salience_heads).ok()) {
-    const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
-    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.room.pages);
-  }
-  const std::optional<absl::Duration> refused = RefuseAnswer(here, answer);
-  if (!refused.has_value()) return absl::OkStatus();
-  return Refusal(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", here.answers.size(),
-                                                           " answers are here, and this one or one of them would be late")),
-                 kDeadlineTooShort, std::max(std::min(*refused, room), kLeastRetry));
-}
-
-// Nobody waits for them any more.
-void DecodeEngine::EndLate() {
-  const absl::Time now = clock_->Now();
-  for (auto session = sessions_.begin(); session != sessions_.end();) {
-    const auto current = session++;
-    if (current->job.deadline > now) continue;
-    End(current, absl::DeadlineExceededError("the deadline passed before the answer was complete"));
-  }
-}
-
 void DecodeEngine::Cancel(JobId id) {
   sessions_.remove_if([id](const Session& session) {
     if (session.id != id) return false;
     if (session.computation != nullptr) session.computation->StoreHere();  // a chat may go on behind half an answer
+    // A stop string, or a client who has enough.
+    if (session.prefilled_sent) length_.Record(session.generated(), session.job.sampling.max_tokens);
     return true;
   });
 }
@@ -250,9 +143,9 @@ void DecodeEngine::Cancel(JobId id) {
 void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInfo& finished) {
   const std::shared_ptr<DecodeSink> sink = std::move(session->sink);
   if (PrefixComputation* const computation = session->computation.get(); computation != nullptr) {
-    if (status.ok()) {
+    if (status.ok() || absl::IsDeadlineExceeded(status) || absl::IsAborted(status)) {
       computation->StoreHere();
-    } else {
+    } else {  // a step failed
       computation->Abandon();
     }
   }
@@ -326,15 +219,19 @@ void DecodeEngine::FetchNext(Session& session) {
     const absl::StatusOr<Room> room = FirstRoom(session.job, 0);
     session.failed = room.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : room.status();
     session.room = room.value_or(Room());
+    if (session.refusals == 0) return;
     const bool was_let_in = session.has_begun() || session.prefilled.queue_time > kPromptly;
-    if (session.failed.ok() && session.refusals > 0 && !was_let_in) {
+    if (!session.failed.ok()) {  // it cannot be computed here
+      session.failed = Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked are full"), kQueueFull,
+                               std::max(session.full_for, kLeastRetry));
+    } else if (!was_let_in) {
       session.failed = CheckTime(session, session.full_for);
     }
     return;
   }
   session.state = Session::State::kReceiving;
   session.receiver.emplace(session.sequence.get(), session.missing(), options_.fingerprint, &held_);
-  session.last_event = session.last_advance = clock_->Now();
+  session.asked = session.last_event = session.last_advance = clock_->Now();
   session.told_computed = 0;
   StateRequest request{.request_id = session.job.request_id,
                        .content = session.job.content,
@@ -343,8 +240,10 @@ void DecodeEngine::FetchNext(Session& session) {
                        .held = session.receiver->held()};
   if (session.job.deadline != absl::InfiniteFuture()) {
     // An answer that will not be complete anyway needs its first token.
-    const AnswersHere here = HereWithout(&session);
-    const absl::Duration token = here.token_time(static_cast<double>(here.answers.size()) + 1);
+    const auto writing = std::count_if(sessions_.begin(), sessions_.end(), [](const Session& other) {
+      return other.state != Session::State::kWaiting;
+    });
+    const absl::Duration token = TokenTime(static_cast<double>(writing), session.job.content.ids.size());
     const absl::Duration all = length_.Left(session.generated(), session.job.sampling.max_tokens) * token;
     request.answer_time = all < session.job.deadline - clock_->Now() ? all : token;
   }
@@ -368,6 +267,7 @@ void DecodeEngine::FetchNext(Session& session) {
 }
 
 void DecodeEngine::SkipFull(Session& session) {
+  if (session.has_begun()) return;  // nobody refuses it
   const absl::Time now = clock_->Now();
   while (session.attempt < session.job.candidates.size()) {
     const auto note = full_.find(session.job.candidates[session.attempt].node_id);
@@ -397,7 +297,7 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t call_number, StateEvent event
       ++session->refusals;
       session->full_for = std::min(session->full_for, *room);
       if (full_.size() >= kMostNotes) full_.clear();
-      full_[session->prefilled.prefill_node] = {.until = clock_->Now() + *room,
+      full_[session->prefilled.prefill_node] = {.until = clock_->Now() + std::min(*room, kLongestNote),
                                                 .time_left = ReasonOf(status) == kDeadlineTooShort
                                                                  ? session->job.deadline - clock_->Now()
                                                                  : absl::InfiniteDuration(),
@@ -440,7 +340,7 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
     session.call.reset();
     session.receiver.reset();
     session.prefilled.prefill_time = clock_->Now() - session.began;
-    fetch_time_ += kNewShare * (session.prefilled.prefill_time - fetch_time_);
+    fetch_time_ += kNewShare * (clock_->Now() - session.asked - fetch_time_);
     Run(session, std::nullopt);
     session.computation->StoreHere();
   }
@@ -472,9 +372,12 @@ bool DecodeEngine::Turn() {
   Step();
   known_answers_.Finish(/*wait=*/steps_.empty());
   if (!steps_.empty() || known_answers_.HasWork()) return true;
-  const bool goes_on = std::any_of(sessions_.begin(), sessions_.end(), [this](const Session& session) {
-    return session.state == Session::State::kRunning || (MayBegin(session) && session.room.pages <= FreePages());
-  });
+  const auto first =
+      std::find_if(sessions_.begin(), sessions_.end(), [this](const Session& session) { return MayBegin(session); });
+  const bool goes_on = (first != sessions_.end() && first->room.pages <= FreePages()) ||
+                       std::any_of(sessions_.begin(), sessions_.end(), [](const Session& session) {
+                         return session.state == Session::State::kRunning;
+                       });
   if (!goes_on) steps_.Rest();
   return goes_on;
 }
@@ -506,8 +409,8 @@ void DecodeEngine::GrowAnswers() {
   }
 }
 
-// Of those that have rows and wait for a state, or have written a token here: so every call brings one, and in the end
-// all. Who asks for room has.
+// Of those that have rows and wait for a state, or have written a token here, as who asks for room has: so every call
+// brings a token, and in the end all. A prompt that is computed here is let end.
 DecodeEngine::SessionIt DecodeEngine::Youngest() {
   const auto youngest = std::find_if(sessions_.rbegin(), sessions_.rend(), [](const Session& session) {
     return session.state == Session::State::kReceiving ||
@@ -529,7 +432,6 @@ void DecodeEngine::Move(SessionIt session) {
   }
   spdlog::debug("request {}: moves after {} tokens, for want of KV memory", session->job.request_id,
                 session->generated());
-  session->computation->StoreHere();
   End(session, WithReason(absl::AbortedError("KV memory: full; the answer goes on where there is room"), kMoved));
 }
 
@@ -678,34 +580,6 @@ void DecodeEngine::TakeBack(Session& session) {
   session.sequence->TakeBack();
   session.output.reset();
   for (StepUnderWay::Part& part : steps_.newest().parts) part.is_taken_back |= part.request == session.id;
-}
-
-NodeStats DecodeEngine::stats() const {
-  NodeStats stats{.steps = steps_.count(),
-                  .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
-                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
-                  .cached_rows = cache_.num_rows(),
-                  .held_rows = held_.num_rows()};
-  for (const Session& session : sessions_) {
-    ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
-    if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();
-    if (session.state == Session::State::kWaiting) stats.waiting_tokens += session.job.content.ids.size();
-  }
-  const double rows = steps_.budget();
-  stats.token_time = steps_.costs().Of({.steps = 1, .rows = rows, .seen = rows * kUsualPosition}) / rows;
-  if (stats.waiting > 0) {
-    AnswersHere here = HereWithout(nullptr);
-    stats.work_ahead = WaitForRows(here, 1);
-    if (stats.waiting >= options_.max_waiting) {  // until the first of them has its rows
-      const auto first = std::find_if(here.answers.begin(), here.answers.end(),
-                                      [](const AnswerHere& answer) { return !answer.has_rows; });
-      const uint32_t pages = first->pages;
-      std::erase_if(here.answers, [](const AnswerHere& answer) { return !answer.has_rows; });
-      stats.full_for =
-          steps_.costs().known() ? std::max(WaitForRows(here, pages), kLeastRetry) : absl::Seconds(1);
-    }
-  }
-  return stats;
 }
 
 }  // namespace kedge

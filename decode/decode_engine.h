@@ -82,22 +82,23 @@ class DecodeSink {
   virtual void OnPrefilled(const PrefilledInfo& info) = 0;
   // `index`: place in the answer, from 0.
   virtual void OnToken(uint32_t index, const SampledToken& token) = 0;
-  // OK: `finished` says why. Otherwise the job failed, at any point.
+  // OK: `finished` says why. kAborted with the reason MOVED: it is to go on elsewhere. Otherwise it failed, at any point.
   virtual void OnEnd(const absl::Status& status, const FinishedInfo& finished) = 0;
 };
 
 // A job goes kWaiting (for rows, or for another job to compute the beginning that both share) -> kReceiving (its state
-// is on its way; a failed try starts the next) -> kRunning -> gone, or kWaiting -> kRunning where nothing is to be
-// received; it goes at any time when it is cancelled. No prefill node's failure fails a job: when all candidates have
-// been tried, the prompt is computed here, for which the job may have to wait once more: where a state is received,
-// less is reserved than where a prompt is computed.
+// is on its way; a failed try starts the next; it waits again when others need its rows) -> kRunning -> gone, or
+// kWaiting -> kRunning where nothing is to be received; it goes at any time when it is cancelled. No prefill node's
+// failure fails a job: when all candidates have been tried, the prompt is computed here, for which the job may have to
+// wait once more: where a state is received, less is reserved than where a prompt is computed.
 //
 // Under `prefill=full` what a job leaves is of no use to others, but rows that it received are: they are held
 // (HeldRows), and a later state comes without them.
 //
 // Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
 // there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
-// room, here too, behind those that stay. So the oldest always ends, and no job begins that the node could not end alone.
+// room, here too, behind those that stay; a state that is under way is given up, and asked for again. Each call brings a
+// token, so all end, and no job begins that the node could not end alone.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //
@@ -106,7 +107,7 @@ class DecodeSink {
 // Then the row behind an end token, or behind a token that the device left undecided, has been computed in vain and is
 // taken back. As long as one of the running answers needs more than that (logits on the host, or a policy whose rows
 // depend on their own ids), steps follow one another in turn: no answer waits for a step that others run ahead. A job
-// that is cancelled while a step of its own is under way leaves in the cache only what its checkpoints have stored.
+// that ends early while a step of its own is under way leaves in the cache only what its checkpoints have stored.
 //
 // With a deadline, and as soon as steps have been measured, a job is let in only if it will be in time and makes no
 // answer late that was let in before (answer_admission.h). An answer that has begun elsewhere is let in without that,

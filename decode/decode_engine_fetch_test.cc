@@ -55,6 +55,22 @@ TEST_F(DecodeEngineTest, AFullPrefillNodeIsNotAskedBeforeItsTimeAndNoMoreThanTwo
   EXPECT_EQ(source_.addresses.back(), "one:1");
 }
 
+// What keeps few rows needs little memory where others compute it. That they are full is no fault of the request.
+TEST_F(DecodeEngineTest, WhereThePromptCannotBeComputedHereFullPrefillNodesAreAnAnswer) {
+  NewEngine({}, 8);
+  DecodeJob job = Job(380);
+  job.content.policy = {.sinks = 4, .recent = 32};
+  job.content.policy.prefill_full = true;
+  job.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(job);
+  ASSERT_EQ(source_.addresses.size(), 1u);
+  source_.events[0]({StateEnded{WithRetryAfter(absl::ResourceExhaustedError("full"), absl::Seconds(3))}});
+  Turns(2);
+  ASSERT_TRUE(sink->ended.has_value());
+  EXPECT_EQ(ReasonOf(*sink->ended), kQueueFull);
+  EXPECT_EQ(RetryAfter(*sink->ended), absl::Seconds(3));
+}
+
 // A prefill node, which sends at most so many frames, then says how it ended.
 void SendState(const StateRequest& request, const StateSource::OnEvent& on_event, int most_frames,
                const absl::Status& end) {

@@ -15,12 +15,6 @@
 #include "spdlog/spdlog.h"
 
 namespace kedge {
-namespace {
-
-constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a client that comes back at once is no help
-constexpr double kUsualPosition = 512;                          // rows that a token sees, where no prompt is known
-
-}  // namespace
 
 struct PrefillEngine::Job {
   JobId id;
@@ -100,6 +94,8 @@ absl::Status PrefillEngine::CheckRoom(const StateRequest& request, uint32_t page
                                                   " rows, this node has ", pool_.num_pages() * kPageRows)),
         kKvMemoryTooSmall);
   }
+  // An answer that has begun elsewhere: its client has seen a part.
+  if (request.content.ids.size() >= request.content.prompt_length) return absl::OkStatus();
   const uint64_t tokens_ahead = stats().waiting_tokens;
   if (const absl::Duration full_for = FullFor(tokens_ahead); full_for > absl::ZeroDuration()) {
     return WithRetryAfter(
@@ -135,15 +131,11 @@ absl::Duration PrefillEngine::WorkOf(const Job& job) const {
       RowsOf(end - std::min(end, job.pending()), end, job.pages * kPageRows, steps_.budget()));
 }
 
-absl::Duration PrefillEngine::TokenTime() const {
-  const double rows = steps_.budget();
-  return steps_.costs().Of({.steps = 1, .rows = rows, .seen = rows * kUsualPosition}) / rows;
-}
-
 absl::Duration PrefillEngine::FullFor(uint64_t waiting_tokens) const {
   if (jobs_.empty() || waiting_tokens <= options_.max_waiting_tokens) return absl::ZeroDuration();
   if (!steps_.costs().known()) return absl::Seconds(1);
-  return std::max(static_cast<double>(waiting_tokens - options_.max_waiting_tokens) * TokenTime(), kLeastRetry);
+  return std::max(static_cast<double>(waiting_tokens - options_.max_waiting_tokens) * steps_.costs().OfUsualToken(steps_.budget()),
+                  kLeastRetry);
 }
 
 // Nobody waits for them any more.
@@ -162,7 +154,8 @@ void PrefillEngine::Cancel(JobId id) {
 
 void PrefillEngine::End(std::list<Job>::iterator job, absl::Status status) {
   spdlog::debug("request {}: {}", job->request.request_id, status.ok() ? "state sent" : status.ToString());
-  if (!status.ok() && job->computation != nullptr) job->computation->Abandon();
+  const bool is_late = absl::IsDeadlineExceeded(status);  // its rows are as good as any
+  if (!status.ok() && !is_late && job->computation != nullptr) job->computation->Abandon();
   const std::shared_ptr<StateSink> sink = std::move(job->sink);
   jobs_.erase(job);  // rows first, so that whoever hears of the end finds them free
   sink->Send({StateEnded{std::move(status)}});
@@ -262,10 +255,12 @@ bool PrefillEngine::Turn() {
   }
   SendProgress();
   if (!steps_.empty() || known_answers_.HasWork()) return true;
-  const bool goes_on = std::any_of(jobs_.begin(), jobs_.end(), [this](const Job& job) {
-    if (job.sequence != nullptr) return job.claim().ready > 0 || job.sender->copying();
-    return !job.waits() && job.pages <= pool_.num_free();
-  });
+  const auto first = std::find_if(jobs_.begin(), jobs_.end(),
+                                  [](const Job& job) { return job.sequence == nullptr && !job.waits(); });
+  const bool goes_on = (first != jobs_.end() && first->pages <= pool_.num_free()) ||
+                       std::any_of(jobs_.begin(), jobs_.end(), [](const Job& job) {
+                         return job.sequence != nullptr && (job.claim().ready > 0 || job.sender->copying());
+                       });
   if (!goes_on) steps_.Rest();
   return goes_on;
 }
@@ -289,7 +284,7 @@ NodeStats PrefillEngine::stats() const {
     stats.waiting_tokens += job.pending();
     stats.work_ahead += WorkOf(job);
   }
-  stats.token_time = TokenTime();
+  stats.token_time = steps_.costs().OfUsualToken(steps_.budget());
   stats.full_for = FullFor(stats.waiting_tokens);
   return stats;
 }

@@ -85,7 +85,6 @@ class PrefillEngine {
   // Whether there is room and time for a job of so many pages. kResourceExhausted says when there is.
   absl::Status CheckRoom(const StateRequest& request, uint32_t pages, absl::Time deadline);
   absl::Duration WorkOf(const Job& job) const;
-  absl::Duration TokenTime() const;
   // So long the queue is fuller than it may be; zero if it is not.
   absl::Duration FullFor(uint64_t waiting_tokens) const;
   void EndLate();

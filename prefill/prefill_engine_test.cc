@@ -391,6 +391,8 @@ TEST_F(PrefillEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom)
   EXPECT_FALSE(Add(request, absl::Seconds(2))->ended.has_value());
   request.answer_time = absl::Milliseconds(1990);
   EXPECT_TRUE(Add(request, absl::Seconds(2))->ended.has_value());
+  request.content.prompt_length = 100;  // the state behind a token that the client has seen
+  EXPECT_FALSE(Add(request, absl::Seconds(2))->ended.has_value());
 }
 
 TEST_F(PrefillEngineTest, AJobWhoseTimeHasPassedCostsNoStep) {

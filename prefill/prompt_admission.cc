@@ -35,6 +35,7 @@ std::vector<absl::Duration> Ends(absl::Span<const QueuedPrompt> queue) {
 std::optional<absl::Duration> RefusePrompt(absl::Span<const QueuedPrompt> queue, const QueuedPrompt& next,
                                            bool waits_for_rows) {
   if (next.time_left == absl::InfiniteDuration()) return std::nullopt;
+  if (queue.empty() && next.time_left > absl::ZeroDuration()) return std::nullopt;
   std::vector<QueuedPrompt> with(queue.begin(), queue.end());
   with.push_back(next);
   const std::vector<absl::Duration> before = Ends(queue);
@@ -43,7 +44,7 @@ std::optional<absl::Duration> RefusePrompt(absl::Span<const QueuedPrompt> queue,
   for (const QueuedPrompt& prompt : queue) total += prompt.work;
   const absl::Duration end = waits_for_rows ? total + next.work : after.back();
   if (const absl::Duration late = kMargin * end - next.time_left; late > absl::ZeroDuration()) {
-    return std::min(late, total);  // with the queue empty nothing gets better
+    return std::min(late, total);
   }
   for (size_t i = 0; i < queue.size(); ++i) {
     if (before[i] > queue[i].time_left) continue;  // it is late anyway

@@ -18,7 +18,9 @@ struct QueuedPrompt {
 };
 
 // Pure. nullopt: `next` may come in. Otherwise the time after which there is room for one like it, if nothing else
-// comes: it would be late itself, or make a prompt late that would not be without it. What was let in comes first.
+// comes: it would be late itself, or make a prompt late that would not be without it. What was let in comes first. With
+// an empty queue it always may, until its time is over: what steps cost may have been learnt while the machine was slow,
+// and only steps correct it.
 //
 // Reckons with the order of DivideStep: prompts with less left go before, but a quarter of the device is the oldest
 // one's. `queue`: in order of arrival. `waits_for_rows`: there is no memory for `next` yet, so it begins when others

@@ -24,9 +24,12 @@ TEST(PromptAdmissionTest, RefusesWhatWouldBeLateAndSaysWhenThereIsRoom) {
   ASSERT_TRUE(refused.has_value());
   EXPECT_GT(*refused, absl::Seconds(1));
   EXPECT_LE(*refused, absl::Seconds(3));
-  // Nothing ahead of it helps one that is late alone.
-  EXPECT_EQ(RefusePrompt({}, Prompt(2, 1), false), absl::ZeroDuration());
   EXPECT_EQ(RefusePrompt({}, Prompt(1, -1), false), absl::ZeroDuration());
+}
+
+TEST(PromptAdmissionTest, AnIdleNodeTriesWhatItThinksLate) {
+  EXPECT_FALSE(RefusePrompt({}, Prompt(20, 1), false).has_value());
+  EXPECT_TRUE(RefusePrompt({Prompt(20, 1)}, Prompt(20, 1), false).has_value());
 }
 
 TEST(PromptAdmissionTest, AShortPromptPassesLongOnesUnlessItMustWaitForRows) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <utility>
 
 #include "absl/types/span.h"
 
@@ -85,12 +86,12 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   if (best == nullptr) return std::nullopt;
   Placement placement;
   placement.decode = *best;
+  std::vector<NodeSnapshot> full;
   for (const NodeSnapshot& node : cluster.nodes) {
-    const bool is_full = FullFor(cluster, node, query) > absl::ZeroDuration();
-    if (node.ready && node.role == NodeRole::kPrefill && node.numerics_class == best->numerics_class && !is_full) {
-      placement.prefill.push_back(node);
-    }
+    if (!node.ready || node.role != NodeRole::kPrefill || node.numerics_class != best->numerics_class) continue;
+    (FullFor(cluster, node, query) > absl::ZeroDuration() ? full : placement.prefill).push_back(node);
   }
+  if (placement.prefill.empty()) placement.prefill = std::move(full);
   const absl::Duration usual = UsualTokenTime(placement.prefill);
   const auto cost = [&](const NodeSnapshot& node) {
     const double tokens = static_cast<double>(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)});
@@ -99,6 +100,21 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   std::sort(placement.prefill.begin(), placement.prefill.end(),
             [&](const NodeSnapshot& a, const NodeSnapshot& b) { return cost(a) < cost(b); });
   if (placement.prefill.size() > kMaxPrefillCandidates) placement.prefill.resize(kMaxPrefillCandidates);
+  return placement;
+}
+
+std::optional<Placement> PlaceElsewhere(const ClusterSnapshot& cluster, PlacementQuery query, uint64_t from) {
+  const auto home = std::find_if(cluster.nodes.begin(), cluster.nodes.end(),
+                                 [from](const NodeSnapshot& node) { return node.registration == from; });
+  if (home == cluster.nodes.end()) return Place(cluster, query);
+  query.tried.push_back(from);
+  std::optional<Placement> placement = Place(cluster, query);
+  if (!placement.has_value()) return std::nullopt;
+  const NodeSnapshot& node = placement->decode;
+  const bool has_room = node.waiting_requests == 0 && node.total_rows >= home->total_rows &&
+                        node.numerics_class == home->numerics_class &&
+                        FullFor(cluster, node, query) == absl::ZeroDuration();
+  if (!has_room) placement.reset();
   return placement;
 }
 

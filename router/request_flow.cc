@@ -22,9 +22,6 @@
 namespace kedge {
 namespace {
 
-// Heartbeats tell more than a refusal of long ago.
-constexpr absl::Duration kLongestNote = absl::Seconds(5);
-
 // Whether another node may do better.
 bool MayRetry(const absl::Status& status) {
   switch (status.code()) {
@@ -119,8 +116,16 @@ void RequestFlow::PlaceCall(Run& run) {
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
   const std::vector<uint64_t> prefixes = Prefixes(run);
   const PlacementQuery query = QueryFor(run, prefixes);
-  const std::optional<Placement> placement = Place(cluster, query);
-  if (placement.has_value()) return StartCall(run, *placement, query, prefixes);
+  std::optional<Placement> placement;
+  if (run.moved_from != 0) placement = PlaceElsewhere(cluster, query, run.moved_from);
+  if (!placement.has_value()) placement = Place(cluster, query);
+  if (placement.has_value()) {
+    const bool is_retry = !run.last_error.ok() && run.assembler.ids().empty();
+    if (is_retry && environment_->retries != nullptr && !environment_->retries->TakeRetry()) {
+      return absl::IsResourceExhausted(run.last_error) ? FinishFull(run) : Finish(run.last_error);
+    }
+    return StartCall(run, *placement, query, prefixes);
+  }
   if (AllFullFor(cluster, query).has_value()) return FinishFull(run);
 
   const bool waited = now - run.waiting_since >= kNodeWait;
@@ -162,7 +167,9 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
                             absl::Span<const uint64_t> prefixes) {
   const NodeSnapshot& node = placement.decode;
   if (!run.last_error.ok() && !absl::IsResourceExhausted(run.last_error)) ++failovers_;
-  if (run.last_error.ok() && environment_->retries != nullptr) environment_->retries->CountCall();
+  const bool is_first = run.last_error.ok() && run.assembler.ids().empty();
+  if (is_first && environment_->retries != nullptr) environment_->retries->CountCall();
+  run.moved_from = 0;
   run.call_number = next_call_number_++;
   run.node_id = node.node_id;
   run.registration = node.registration;
@@ -378,30 +385,17 @@ void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
   } else if (!absl::IsResourceExhausted(status) && ++run.failures >= kMaxAttempts) {
     return Finish(run.last_error);
   }
-  run.tried.push_back(run.registration);
-  if (ReasonOf(status) == kMoved) {
+  if (ReasonOf(status) == kMoved) {  // nothing is wrong with it
     ++moves_;
+    run.moved_from = run.registration;
     run.last_error = absl::OkStatus();
-    if (!HasRoomElsewhere(run)) run.tried.clear();
+  } else {
+    run.tried.push_back(run.registration);
   }
   if (absl::IsResourceExhausted(status)) TakeRefusal(run, status);
-  if (run.assembler.ids().empty()) {
-    if (run.refusals >= kMostRefusals) return FinishFull(run);
-    if (environment_->retries != nullptr && !environment_->retries->TakeRetry()) {
-      return absl::IsResourceExhausted(status) ? FinishFull(run) : Finish(run.last_error);
-    }
-  }
+  if (run.assembler.ids().empty() && run.refusals >= kMostRefusals) return FinishFull(run);
   run.waiting_since = environment_->clock->Now();
   PlaceCall(run);
-}
-
-bool RequestFlow::HasRoomElsewhere(const Run& run) const {
-  const ClusterSnapshot cluster = environment_->registry->Snapshot();
-  const PlacementQuery query = QueryFor(run, Prefixes(run));
-  const std::optional<Placement> other = Place(cluster, query);
-  return other.has_value() && other->decode.waiting_requests == 0 &&
-         (run.numerics_class.empty() || other->decode.numerics_class == run.numerics_class) &&
-         FullFor(cluster, other->decode, query) == absl::ZeroDuration();
 }
 
 void RequestFlow::TakeRefusal(Run& run, const absl::Status& status) {

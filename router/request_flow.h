@@ -100,6 +100,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
     // Over all calls.
     int failures = 0;             // since the last token
     std::vector<uint64_t> tried;  // registrations: of the node that made it and failed, and of those after it
+    uint64_t moved_from = 0;      // registration of the node that had no memory left for it; 0: none, or it went on since
     int refusals = 0;
     absl::Duration room = absl::InfiniteDuration();  // the least time after which a node that refused has room
     absl::Status last_error;
@@ -137,8 +138,6 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   void TakeFinished(Run& run, const node::v1::Finished& finished);
   AskedFor AskedOf(const Run& run) const;
   void CallFailed(Run& run, const absl::Status& status);
-  // Whether a node where nobody waits for memory could take it, but for those that were tried, and write the same bits.
-  bool HasRoomElsewhere(const Run& run) const;
   // Notes what a full node said.
   void TakeRefusal(Run& run, const absl::Status& status);
   // Nobody can take it now: `last_error`, or what is known of nodes that were not asked; with the least time after which

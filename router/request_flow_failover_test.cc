@@ -290,6 +290,34 @@ TEST_F(RequestFlowFailoverTest, AnAnswerWithoutMemoryGoesOnWhereNobodyWaitsElseI
   EXPECT_EQ(sink_.messages.back().provenance().failovers(), 0u);
 }
 
+TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
+  AddNode("d1");
+  const uint64_t second = AddNode("d2");
+  Start();
+  SendTokens(0, 0, {30});
+  EndCall(0, Moved());
+  registry_.Remove(second);
+  EndCall(1, absl::UnavailableError("x"));
+  ASSERT_EQ(caller_.calls.size(), 3u);
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d1");
+  EXPECT_FALSE(sink_.status.has_value());
+}
+
+TEST_F(RequestFlowFailoverTest, RefusalsOfTheOnlyNodeTakeNoRetry) {
+  RetryBudget budget;
+  environment_.retries = &budget;
+  AddNode("d1");
+  for (int i = 0; i < 2 * RetryBudget::kMost; ++i) {
+    sink_ = FakeSink();
+    Start();
+    EndCall(caller_.calls.size() - 1, Full(absl::ZeroDuration()));
+    ASSERT_TRUE(sink_.status.has_value());
+  }
+  int left = 0;
+  while (budget.TakeRetry()) ++left;
+  EXPECT_EQ(left, RetryBudget::kMost);
+}
+
 TEST_F(RequestFlowFailoverTest, ANodeThatMovesAnswersBeforeTheirFirstTokenIsOneThatFails) {
   AddNode("d1");
   Start();

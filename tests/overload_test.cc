@@ -105,7 +105,8 @@ class OverloadTest : public testing::TestWithParam<Bottleneck> {
     };
     const absl::Duration end = warm + load.duration;
     while (cluster.now() < end || is_under_way()) {
-      for (; next <= cluster.now() && next < end; next += absl::Seconds(until_next(random) / (next < warm ? 5 : load.offered))) {
+      while (next <= cluster.now() && next < end) {
+        next += absl::Seconds(until_next(random) / (next < warm ? 5 : load.offered));
         Client& client = *clients.emplace_back(std::make_unique<Client>());
         client.cluster = &cluster;
         client.id = absl::StrCat("r", clients.size());

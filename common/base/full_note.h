@@ -8,6 +8,9 @@
 
 namespace kedge {
 
+inline constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a client that comes back at once is no help
+inline constexpr absl::Duration kLongestNote = absl::Seconds(5);       // a queue may be cancelled, or a node start anew
+
 // A node refused a request and said when there will be room. Before that it need not be asked again for one that is no
 // easier: not shorter, and with no more time left. One that is easier may get in at once.
 struct FullNote {

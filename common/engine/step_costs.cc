@@ -15,6 +15,7 @@ constexpr double kMostSlower = 3.0;  // times its average: a step counts as no s
 constexpr double kPull = 1e-3;       // of the slopes towards zero, beside what steps say
 constexpr double kForget = 200;      // steps after which a kind that was not seen counts half
 constexpr int kFitEvery = 8;         // steps, once many were seen
+constexpr double kUsualPosition = 512;
 
 using Matrix = std::array<std::array<double, 3>, 3>;
 
@@ -113,6 +114,11 @@ void StepCosts::Fit() {
 absl::Duration StepCosts::Of(const StepWork& work) const {
   if (!known()) return absl::ZeroDuration();
   return pace_ * absl::Seconds(work.steps * prices_[0] + work.rows * prices_[1] + work.seen * prices_[2]);
+}
+
+absl::Duration StepCosts::OfUsualToken(uint32_t rows_per_step) const {
+  const double rows = rows_per_step;
+  return Of({.steps = 1, .rows = rows, .seen = rows * kUsualPosition}) / rows;
 }
 
 }  // namespace kedge

@@ -33,7 +33,7 @@ StepWork RowsOf(uint32_t begin, uint32_t end, uint32_t most, uint32_t rows_per_s
 // prices say of them.
 //
 // The first steps of a process (cold caches, weights not read yet) are left out. One that takes very long, be it that
-// the machine paused, moves an average by half at most; a machine that has become slow is believed after some steps.
+// the machine paused, moves an average that has begun by half at most; a machine that has become slow is believed after some steps.
 // Owned by one thread.
 class StepCosts {
  public:
@@ -46,6 +46,8 @@ class StepCosts {
   bool known() const { return steps_ >= kLeastSteps; }
   // Zero as long as nothing is known.
   absl::Duration Of(const StepWork& work) const;
+  // What a token takes in a step full of prompt rows, where no prompt is known.
+  absl::Duration OfUsualToken(uint32_t rows_per_step) const;
 
  private:
   static constexpr int kSizes = 14;  // by powers of two of the rows

@@ -1,6 +1,6 @@
 // Who holds which pages of KV memory: counting and ids alone, the memory belongs to the device.
 //
-// Requests reserve before they begin, so what they will hold is a number of pages first and becomes pages as rows come.
+// Requests reserve before rows come, so what they will hold is a number of pages first and becomes pages as they come.
 // A page may have several holders: requests that share the rows of a beginning, and the cache. Reservations count as
 // if nothing were shared, and the cache takes none: it lives in what is not reserved or not used yet, and gives pages
 // up when a request takes one and none is free.

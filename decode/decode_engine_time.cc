@@ -1,0 +1,116 @@
+// What DecodeEngine says of time: what is here and comes, as plain values for the rules of answer_admission.h, and as
+// what a heartbeat tells. Tested by decode_engine_test.cc.
+#include <algorithm>
+#include <cmath>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/error_reason.h"
+#include "decode/answer_admission.h"
+#include "decode/decode_engine.h"
+#include "decode/decode_session.h"
+
+namespace kedge {
+namespace {
+
+constexpr double kUsualPosition = 512;  // rows that a token sees, where no answer is here
+
+}  // namespace
+
+// Where there are more answers than a step has rows, they take turns.
+absl::Duration DecodeEngine::TokenTime(double answers, double seen) const {
+  return steps_.costs().Of(
+      {.steps = std::ceil(answers / device_->max_rows()), .rows = answers, .seen = answers * seen});
+}
+
+absl::Duration DecodeEngine::PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const {
+  return steps_.costs().Of(RowsOf(begin, end, pages * kPageRows, steps_.budget()));
+}
+
+AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
+  AnswerHere answer{.pages = session.room.pages,
+                    .has_rows = session.state != Session::State::kWaiting,
+                    .tokens_left = length_.Left(session.generated(), session.job.sampling.max_tokens),
+                    .time_left = session.job.deadline - clock_->Now()};
+  const auto size = static_cast<uint32_t>(session.content().ids.size());
+  if (session.state == Session::State::kRunning) {
+    // A row that writes is one of every step; what is more is a prompt.
+    if (const uint32_t left = session.sequence->pending(); left > 1) {
+      answer.prompt = PromptTime(size - left, size, session.room.pages);
+    }
+  } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
+    answer.prompt = PromptTime(0, size, session.room.pages);
+  } else {
+    answer.fetch = fetch_time_;
+  }
+  return answer;
+}
+
+AnswersHere DecodeEngine::HereWithout(const Session* session) const {
+  AnswersHere here{.free_pages = FreePages()};
+  double seen = 0;
+  for (const Session& other : sessions_) {
+    if (&other == session) continue;
+    here.answers.push_back(AnswerOf(other));
+    seen += std::min<double>(other.content().ids.size(), other.room.pages * kPageRows);
+  }
+  seen = here.answers.empty() ? kUsualPosition : seen / here.answers.size();
+  here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
+  return here;
+}
+
+absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room) {
+  if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return absl::OkStatus();
+  const AnswersHere here = HereWithout(&session);
+  AnswerHere answer = AnswerOf(session);
+  answer.has_rows = false;
+  const Content& content = session.job.content;
+  if (!IsRemote(session) && CheckChoosable(content, options_.salience_heads).ok()) {
+    const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
+    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.room.pages);
+  }
+  const std::optional<absl::Duration> refused = RefuseAnswer(here, answer);
+  if (!refused.has_value()) return absl::OkStatus();
+  return Refusal(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", here.answers.size(),
+                                                           " answers are here, and this one or one of them would be late")),
+                 kDeadlineTooShort, std::max(std::min(*refused, room), kLeastRetry));
+}
+
+// Nobody waits for them any more.
+void DecodeEngine::EndLate() {
+  const absl::Time now = clock_->Now();
+  for (auto session = sessions_.begin(); session != sessions_.end();) {
+    const auto current = session++;
+    if (current->job.deadline > now) continue;
+    End(current, absl::DeadlineExceededError("the deadline passed before the answer was complete"));
+  }
+}
+
+NodeStats DecodeEngine::stats() const {
+  NodeStats stats{.steps = steps_.count(),
+                  .reserved_rows = uint64_t{pool_.num_pages() - pool_.num_free()} * kPageRows,
+                  .total_rows = uint64_t{pool_.num_pages()} * kPageRows,
+                  .cached_rows = cache_.num_rows(),
+                  .held_rows = held_.num_rows()};
+  for (const Session& session : sessions_) {
+    ++(session.state == Session::State::kWaiting ? stats.waiting : stats.running);
+    if (session.state == Session::State::kRunning) stats.waiting_tokens += session.sequence->pending();
+    if (session.state == Session::State::kWaiting) stats.waiting_tokens += session.job.content.ids.size();
+  }
+  stats.token_time = steps_.costs().OfUsualToken(steps_.budget());
+  if (stats.waiting > 0) {
+    AnswersHere here = HereWithout(nullptr);
+    stats.work_ahead = WaitForRows(here, 1);
+    if (stats.waiting >= options_.max_waiting) {  // until the first of them has its rows
+      const auto first = std::find_if(here.answers.begin(), here.answers.end(),
+                                      [](const AnswerHere& answer) { return !answer.has_rows; });
+      const uint32_t pages = first->pages;
+      std::erase_if(here.answers, [](const AnswerHere& answer) { return !answer.has_rows; });
+      stats.full_for =
+          steps_.costs().known() ? std::max(WaitForRows(here, pages), kLeastRetry) : absl::Seconds(1);
+    }
+  }
+  return stats;
+}
+
+}  // namespace kedge

@@ -1,0 +1,59 @@
+// A job of DecodeEngine, for its own sources alone.
+#ifndef KEDGE_DECODE_DECODE_SESSION_H_
+#define KEDGE_DECODE_DECODE_SESSION_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "common/engine/prefix_cache.h"
+#include "common/engine/sequence.h"
+#include "common/engine/state_exchange.h"
+#include "decode/decode_engine.h"
+
+namespace kedge {
+
+struct DecodeEngine::Session {
+  enum class State { kWaiting, kReceiving, kRunning };
+
+  JobId id;
+  DecodeJob job;
+  std::shared_ptr<DecodeSink> sink;
+  Room room;
+  absl::Time arrived;
+  State state = State::kWaiting;
+  absl::Status failed;                             // to be told in the next turn
+  std::shared_ptr<const PrefixWait> wait;          // for what another job computes
+  std::unique_ptr<Sequence> sequence;              // once the job has rows
+  std::unique_ptr<PrefixComputation> computation;  // once it runs
+
+  // Receiving.
+  uint32_t attempt = 0;      // candidates tried so far
+  uint32_t call_number = 0;  // of the newest call: events of others are late
+  std::unique_ptr<StateCall> call;
+  std::optional<StateReceiver> receiver;
+  absl::Time asked;
+  absl::Time last_event;
+  absl::Time last_advance;     // the state came nearer
+  uint32_t told_computed = 0;  // tokens, of this try
+  int refusals = 0;            // of prefill nodes that are full, noted ones included
+  absl::Duration full_for = absl::InfiniteDuration();  // the least time after which one of these has room
+
+  absl::Time began = absl::InfinitePast();  // rows were reserved
+  PrefilledInfo prefilled;
+  bool prefilled_sent = false;
+  std::optional<uint32_t> output;  // of the newest step, while that is under way and is to choose a token
+
+  const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
+  uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
+  // Ids came with it that were written elsewhere.
+  bool has_begun() const { return job.content.ids.size() > job.content.prompt_length; }
+  // Ids before the last: their state is what the job needs.
+  uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_DECODE_DECODE_SESSION_H_
