@@ -131,7 +131,7 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
 }
 
 void DecodeEngine::Cancel(JobId id) {
-  sessions_.remove_if([id](const Session& session) {
+  sessions_.remove_if([this, id](const Session& session) {
     if (session.id != id) return false;
     if (session.computation != nullptr) session.computation->StoreHere();  // a chat may go on behind half an answer
     // A stop string, or a client who has enough.

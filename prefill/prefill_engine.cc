@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/error_reason.h"
+#include "common/base/full_note.h"
 #include "common/base/status.h"
 #include "prefill/prompt_admission.h"
 #include "spdlog/spdlog.h"

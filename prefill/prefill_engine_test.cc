@@ -74,8 +74,9 @@ class PrefillEngineTest : public testing::Test {
     }
   }
 
+  // All of a prompt but its last token, which the decode node computes.
   StateRequest Request(uint32_t tokens, Policy policy = {.recent = Policy::kAll}) {
-    return {.content = {.ids = std::vector<uint32_t>(tokens, 5), .prompt_length = tokens, .policy = policy},
+    return {.content = {.ids = std::vector<uint32_t>(tokens, 5), .prompt_length = tokens + 1, .policy = policy},
             .fingerprint = "model",
             .kv_type = "f32"};
   }
@@ -225,7 +226,7 @@ TEST_F(PrefillEngineTest, ErrorsNameTheFieldAndTakeNothing) {
   request.held = {{0, 3}};  // and rows stand on the policy
   EXPECT_EQ(Add(request)->ended->message().find("held: "), 0u);
   request.content.policy.prefill_full = true;
-  request.held = {{0, 5}};
+  request.held = {{0, 6}};
   EXPECT_EQ(Add(request)->ended->message().find("held[0]: "), 0u);
   EXPECT_EQ(Add(Request(0))->ended->code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(Add(Request(6000))->ended->code(), absl::StatusCode::kInvalidArgument);
