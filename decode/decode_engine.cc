@@ -222,7 +222,8 @@ void DecodeEngine::FetchNext(Session& session) {
     if (session.refusals == 0) return;
     const bool was_let_in = session.has_begun() || session.prefilled.queue_time > kPromptly;
     if (!session.failed.ok()) {  // it cannot be computed here
-      session.failed = Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked are full"), kQueueFull,
+      session.failed = Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked have no room"),
+                               session.is_late ? kDeadlineTooShort : kQueueFull,
                                std::max(session.full_for, kLeastRetry));
     } else if (!was_let_in) {
       session.failed = CheckTime(session, session.full_for);
@@ -274,8 +275,11 @@ void DecodeEngine::SkipFull(Session& session) {
     const bool is_full =
         note != full_.end() && note->second.Covers(now, session.job.deadline - now, session.missing());
     if (!is_full && session.refusals < kMostFull) return;
-    if (is_full) session.full_for = std::min(session.full_for, note->second.until - now);
-    if (is_full) ++session.refusals;
+    if (is_full) {
+      session.full_for = std::min(session.full_for, note->second.until - now);
+      session.is_late |= note->second.time_left != absl::InfiniteDuration();
+      ++session.refusals;
+    }
     ++session.attempt;
   }
 }
@@ -294,14 +298,15 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t call_number, StateEvent event
   session->last_event = clock_->Now();
   if (const absl::Status status = TakeStateEvent(*session, std::move(event)); !status.ok()) {
     if (const std::optional<absl::Duration> room = RetryAfter(status); absl::IsResourceExhausted(status) && room) {
+      const bool is_late = ReasonOf(status) == kDeadlineTooShort;
       ++session->refusals;
+      session->is_late |= is_late;
       session->full_for = std::min(session->full_for, *room);
       if (full_.size() >= kMostNotes) full_.clear();
       full_[session->prefilled.prefill_node] = {.until = clock_->Now() + std::min(*room, kLongestNote),
-                                                .time_left = ReasonOf(status) == kDeadlineTooShort
-                                                                 ? session->job.deadline - clock_->Now()
-                                                                 : absl::InfiniteDuration(),
-                                                .tokens = ReasonOf(status) == kDeadlineTooShort ? session->missing() : 0};
+                                                .time_left = is_late ? session->job.deadline - clock_->Now()
+                                                                     : absl::InfiniteDuration(),
+                                                .tokens = is_late ? session->missing() : 0};
     }
     if (absl::IsResourceExhausted(status)) {  // under overload there are many
       spdlog::debug("request {}: {} refuses: {}", session->job.request_id, session->prefilled.prefill_node,

@@ -69,6 +69,16 @@ TEST_F(DecodeEngineTest, WhereThePromptCannotBeComputedHereFullPrefillNodesAreAn
   ASSERT_TRUE(sink->ended.has_value());
   EXPECT_EQ(ReasonOf(*sink->ended), kQueueFull);
   EXPECT_EQ(RetryAfter(*sink->ended), absl::Seconds(3));
+  // One that is full for those in a hurry alone is not full for all: routers note the reason.
+  clock_.Advance(absl::Seconds(4));
+  job.deadline = clock_.Now() + absl::Seconds(1);
+  const auto hurried = Add(job);
+  ASSERT_EQ(source_.addresses.size(), 2u);
+  source_.events[1]({StateEnded{Refusal(absl::ResourceExhaustedError("late"), kDeadlineTooShort, absl::Seconds(3))}});
+  Turns(2);
+  EXPECT_EQ(ReasonOf(*hurried->ended), kDeadlineTooShort);
+  EXPECT_EQ(ReasonOf(*Add(job)->ended), kDeadlineTooShort);  // it is noted
+  EXPECT_EQ(source_.addresses.size(), 2u);
 }
 
 // A prefill node, which sends at most so many frames, then says how it ended.

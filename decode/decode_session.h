@@ -39,6 +39,7 @@ struct DecodeEngine::Session {
   absl::Time last_advance;     // the state came nearer
   uint32_t told_computed = 0;  // tokens, of this try
   int refusals = 0;            // of prefill nodes that are full, noted ones included
+  bool is_late = false;        // one of them had no room for one with so little time
   absl::Duration full_for = absl::InfiniteDuration();  // the least time after which one of these has room
 
   absl::Time began = absl::InfinitePast();  // rows were reserved
