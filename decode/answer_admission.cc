@@ -10,7 +10,9 @@
 namespace kedge {
 namespace {
 
-constexpr double kMargin = 1.1;  // estimates are rarely better
+constexpr double kMargin = 1.1;       // estimates are rarely better
+constexpr double kMostOfItsTime = 4;  // who needs less than a fourth of it may wait for others
+constexpr absl::Duration kLongestWait = absl::Milliseconds(20);  // or a refusal would come too late to be of use
 
 struct Totals {
   double writing = 0;      // answers with rows
@@ -56,7 +58,7 @@ absl::Duration WaitForRows(const AnswersHere& here, uint32_t pages) {
   return now;
 }
 
-std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const AnswerHere& next) {
+std::optional<AnswerRefusal> RefuseAnswer(const AnswersHere& here, const AnswerHere& next) {
   if (next.time_left == absl::InfiniteDuration()) return std::nullopt;
   if (here.answers.empty() && next.time_left > absl::ZeroDuration()) return std::nullopt;
   const Totals totals = TotalsOf(here);
@@ -78,14 +80,16 @@ std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const Answer
     last_end = std::max(last_end, end_without(answer));
   }
   if (const absl::Duration late = kMargin * end - next.time_left; late > absl::ZeroDuration()) {
-    return std::min(late, std::max(wait, last_end));  // where nobody is before it nothing gets better
+    return AnswerRefusal{.room = std::min(late, std::max(wait, last_end))};
   }
   if (!begins_now) return std::nullopt;
   for (const AnswerHere& answer : here.answers) {
     if (!answer.has_rows || answer.time_left == absl::InfiniteDuration()) continue;
     if (end_without(answer) > answer.time_left) continue;  // it is late anyway
     const absl::Duration with = totals.prompts + next.prompt + answer.tokens_left * token;
-    if (kMargin * with > answer.time_left) return first_end;
+    if (kMargin * with <= answer.time_left) continue;
+    const bool has_time = kMostOfItsTime * (first_end + end) <= next.time_left;
+    return AnswerRefusal{.room = first_end, .may_wait = has_time && first_end <= kLongestWait};
   }
   return std::nullopt;
 }

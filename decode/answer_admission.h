@@ -30,13 +30,17 @@ struct AnswersHere {
 // How long an answer that comes now waits for so many pages, if nobody ends before his time. Pure.
 absl::Duration WaitForRows(const AnswersHere& here, uint32_t pages);
 
-// Pure. nullopt: `next` may come in. Otherwise the time after which there is room for one like it, if nothing else
-// comes. It is refused where its first token would be late, and where it would miss its end though it would not if it
+struct AnswerRefusal {
+  absl::Duration room;    // the time after which there is room for one like it, if nothing else comes
+  bool may_wait = false;  // for that time, which is short, and be in time: the others alone are in a hurry
+};
+
+// Pure. nullopt: `next` may come in. It is refused where its first token would be late, and where it would miss its end though it would not if it
 // were alone: an answer that is too long for its time anyway gets as much of it as others do. It is refused too where
 // it would make an answer late that has begun and would not be without it. Without a time of its own it always may, and
 // so it may where no other answer is, until its time is over: what steps cost may have been learnt while the machine was
 // slow, and only steps correct it.
-std::optional<absl::Duration> RefuseAnswer(const AnswersHere& here, const AnswerHere& next);
+std::optional<AnswerRefusal> RefuseAnswer(const AnswersHere& here, const AnswerHere& next);
 
 }  // namespace kedge
 

@@ -41,9 +41,10 @@ TEST(AnswerAdmissionTest, RefusesWhoseWaitIsTooLongAndSaysWhenThereIsRoom) {
   EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 10, 3)).has_value());
   const auto refused = RefuseAnswer(here, Answer(4, false, 10, 2));
   ASSERT_TRUE(refused.has_value());
-  EXPECT_GT(*refused, absl::Milliseconds(200));
-  EXPECT_LE(*refused, absl::Milliseconds(2200));
-  EXPECT_EQ(RefuseAnswer(Here(9), Answer(4, false, 10, 0)), absl::ZeroDuration());
+  EXPECT_GT(refused->room, absl::Milliseconds(200));
+  EXPECT_FALSE(refused->may_wait);
+  EXPECT_LE(refused->room, absl::Milliseconds(2200));
+  EXPECT_EQ(RefuseAnswer(Here(9), Answer(4, false, 10, 0))->room, absl::ZeroDuration());
 }
 
 TEST(AnswerAdmissionTest, WhereNobodyIsItTriesWhatItThinksLate) {
@@ -53,6 +54,16 @@ TEST(AnswerAdmissionTest, WhereNobodyIsItTriesWhatItThinksLate) {
   EXPECT_FALSE(RefuseAnswer(here, next).has_value());
   here.answers = {Answer(4, true, 50, 9)};
   EXPECT_TRUE(RefuseAnswer(here, next).has_value());
+}
+
+TEST(AnswerAdmissionTest, WhoHasTimeMayWaitForAnAnswerThatHasNone) {
+  AnswersHere here = Here(100);
+  here.answers = {Answer(4, true, 1, 0.0115)};  // 11 ms, and 12 ms with one more
+  const auto refused = RefuseAnswer(here, Answer(4, false, 10, 2));
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->room, absl::Milliseconds(11));
+  EXPECT_TRUE(refused->may_wait);
+  EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 10, 0.3))->may_wait);
 }
 
 TEST(AnswerLengthTest, AnswersCountAsLongAsThoseOfLateHaveBeen) {
@@ -70,7 +81,10 @@ TEST(AnswerLengthTest, AnswersCountAsLongAsThoseOfLateHaveBeen) {
 TEST(AnswerAdmissionTest, WhatHasBegunIsNotMadeLate) {
   AnswersHere here = Here(100);
   here.answers = {Answer(4, true, 50, 9), Answer(4, true, 100, 1.3)};  // 1.2 s, and 1.3 s with one more
-  EXPECT_EQ(RefuseAnswer(here, Answer(4, false, 10, 9)), absl::Milliseconds(600));
+  const auto refused = RefuseAnswer(here, Answer(4, false, 10, 9));
+  ASSERT_TRUE(refused.has_value());
+  EXPECT_EQ(refused->room, absl::Milliseconds(600));
+  EXPECT_FALSE(refused->may_wait);
   here.answers[1].time_left = absl::Seconds(1);  // late anyway
   EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 10, 9)).has_value());
   here.answers[1].time_left = absl::Seconds(2);

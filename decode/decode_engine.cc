@@ -102,7 +102,13 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     status = room.status();
     if (room.ok()) session.room = *room;
   }
-  if (status.ok() && !session.has_begun()) status = CheckTime(session);
+  if (status.ok() && !session.has_begun()) {
+    if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->may_wait) {
+      session.not_before = session.arrived + refused->room;
+    } else if (refused.has_value()) {
+      status = TooLate(refused->room);
+    }
+  }
   auto self = std::prev(sessions_.end());
   if (!status.ok()) {
     End(self, status);
@@ -154,7 +160,7 @@ void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInf
 }
 
 bool DecodeEngine::MayBegin(const Session& session) const {
-  return session.state == Session::State::kWaiting && session.failed.ok() &&
+  return session.state == Session::State::kWaiting && session.failed.ok() && session.not_before <= clock_->Now() &&
          (session.wait == nullptr || session.wait->over());
 }
 
@@ -170,6 +176,13 @@ uint32_t DecodeEngine::FreePages() const {
 void DecodeEngine::Admit() {
   for (Session& session : sessions_) {
     if (!MayBegin(session)) continue;
+    // Who has given way once is let in, or hears that there is more of a hurry than there seemed to be.
+    if (std::exchange(session.not_before, absl::InfinitePast()) != absl::InfinitePast()) {
+      if (const std::optional<AnswerRefusal> refused = CheckTime(session)) {
+        session.failed = TooLate(refused->room);
+        continue;
+      }
+    }
     if (session.room.pages > FreePages()) return;  // in order of arrival: nobody overtakes, so nobody starves
     Begin(session);
   }
@@ -225,8 +238,9 @@ void DecodeEngine::FetchNext(Session& session) {
       session.failed = Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked have no room"),
                                session.is_late ? kDeadlineTooShort : kQueueFull,
                                std::max(session.full_for, kLeastRetry));
-    } else if (!was_let_in) {
-      session.failed = CheckTime(session, session.full_for);
+    } else if (const std::optional<AnswerRefusal> refused = was_let_in ? std::nullopt : CheckTime(session);
+               refused.has_value()) {
+      session.failed = TooLate(std::min(refused->room, session.full_for));
     }
     return;
   }

@@ -167,8 +167,10 @@ class DecodeEngine {
   AnswerHere AnswerOf(const Session& session) const;
   absl::Duration TokenTime(double answers, double seen) const;
   absl::Duration PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const;
-  // Whether it will be in time. kResourceExhausted says when one like it would be; `room`: when elsewhere there is room.
-  absl::Status CheckTime(const Session& session, absl::Duration room = absl::InfiniteDuration());
+  // Whether it will be in time (RefuseAnswer).
+  std::optional<AnswerRefusal> CheckTime(const Session& session);
+  // A refusal for want of time; `room`: after which there is some.
+  absl::Status TooLate(absl::Duration room) const;
   // Passes over candidates that are full.
   void SkipFull(Session& session);
   void EndLate();

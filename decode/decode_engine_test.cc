@@ -252,6 +252,36 @@ TEST_F(DecodeEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom) 
   EXPECT_EQ(engine_->stats().reserved_rows, 0u);
 }
 
+TEST_F(DecodeEngineTest, WhoHasTimeGivesWayToWhoHasNone) {
+  device_->clock = &clock_;
+  Add(Job(1, 50));
+  Add(Job(1, 40));
+  Turns(60);
+  DecodeJob hurried = Job(1, 1);  // 11 ms a token, and 12 with another one
+  hurried.deadline = clock_.Now() + absl::Milliseconds(13);
+  const auto first = Add(hurried);
+  DecodeJob patient = Job(100, 10);
+  patient.deadline = clock_.Now() + absl::Seconds(20);
+  const auto second = Add(patient);
+  EXPECT_EQ(second->ended, std::nullopt);
+  DecodeJob other = Job(100, 10);
+  other.deadline = clock_.Now() + absl::Milliseconds(400);
+  const auto third = Add(other);
+  ASSERT_TRUE(third->ended.has_value());
+  EXPECT_EQ(ReasonOf(*third->ended), kDeadlineTooShort);
+  Turns(4);
+  ASSERT_TRUE(first->ended.has_value());
+  EXPECT_TRUE(first->ended->ok());
+  EXPECT_EQ(first->ids.size(), 1u);
+  for (int turn = 0; turn < 100 && !second->ended.has_value(); ++turn) {
+    clock_.Advance(absl::Milliseconds(10));
+    Turns(1);
+  }
+  ASSERT_TRUE(second->ended.has_value());
+  EXPECT_TRUE(second->ended->ok());
+  EXPECT_GE(second->prefilled->queue_time, absl::Milliseconds(10));
+}
+
 TEST_F(DecodeEngineTest, AnAnswerHasRowsForWhatComesNextNotForAllThatMayCome) {
   NewEngine({}, 14);
   const auto sink = Add(Job(10, 300));

@@ -59,8 +59,8 @@ AnswersHere DecodeEngine::HereWithout(const Session* session) const {
   return here;
 }
 
-absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room) {
-  if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return absl::OkStatus();
+std::optional<AnswerRefusal> DecodeEngine::CheckTime(const Session& session) {
+  if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return std::nullopt;
   const AnswersHere here = HereWithout(&session);
   AnswerHere answer = AnswerOf(session);
   answer.has_rows = false;
@@ -69,11 +69,13 @@ absl::Status DecodeEngine::CheckTime(const Session& session, absl::Duration room
     const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
     answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.room.pages);
   }
-  const std::optional<absl::Duration> refused = RefuseAnswer(here, answer);
-  if (!refused.has_value()) return absl::OkStatus();
-  return Refusal(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", here.answers.size(),
+  return RefuseAnswer(here, answer);
+}
+
+absl::Status DecodeEngine::TooLate(absl::Duration room) const {
+  return Refusal(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", sessions_.size() - 1,
                                                            " answers are here, and this one or one of them would be late")),
-                 kDeadlineTooShort, std::max(std::min(*refused, room), kLeastRetry));
+                 kDeadlineTooShort, std::max(room, kLeastRetry));
 }
 
 // Nobody waits for them any more.
