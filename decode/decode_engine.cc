@@ -258,7 +258,8 @@ void DecodeEngine::FetchNext(Session& session) {
     const auto writing = std::count_if(sessions_.begin(), sessions_.end(), [](const Session& other) {
       return other.state != Session::State::kWaiting;
     });
-    const absl::Duration token = TokenTime(static_cast<double>(writing), session.job.content.ids.size());
+    const double seen = std::min<double>(session.job.content.ids.size(), session.room.pages * kPageRows);
+    const absl::Duration token = TokenTime(static_cast<double>(writing), seen);
     const absl::Duration all = length_.Left(session.generated(), session.job.sampling.max_tokens) * token;
     request.answer_time = all < session.job.deadline - clock_->Now() ? all : token;
   }
