@@ -371,6 +371,10 @@ void RequestFlow::OnDone(Run& run, uint64_t call_number, const absl::Status& sta
 void RequestFlow::CallFailed(Run& run, const absl::Status& status) {
   EndCall(run, /*cancel=*/true);
   run.last_error = FinalStatus(run.node_id, status);
+  if (absl::IsResourceExhausted(status) && !run.assembler.ids().empty()) {
+    // Its prompt is not too large for the cluster: the node that could hold it is lost.
+    run.last_error = absl::UnavailableError(absl::StrCat("no node that is left can go on: ", run.last_error.message()));
+  }
   if (!MayRetry(status)) return Finish(run.last_error);
   if (run.assembler.ids().size() >= request_.max_tokens) {  // only its last message is missing
     run.assembler.FinishAtLength();

@@ -303,6 +303,18 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   EXPECT_FALSE(sink_.status.has_value());
 }
 
+TEST_F(RequestFlowFailoverTest, AnAnswerThatNoNodeIsLeftForIsLostNotTooLarge) {
+  AddNode("d1");
+  AddNode("d2");
+  Start();
+  SendTokens(0, 0, {30});
+  EndCall(0, absl::UnavailableError("x"));
+  EndCall(1, WithReason(absl::ResourceExhaustedError("832 rows"), kKvMemoryTooSmall));
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_EQ(sink_.status->code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(*sink_.status), "NODE_LOST");
+}
+
 TEST_F(RequestFlowFailoverTest, RefusalsOfTheOnlyNodeTakeNoRetry) {
   RetryBudget budget;
   environment_.retries = &budget;
