@@ -29,6 +29,7 @@ from kedge.node.v1 import node_pb2, node_pb2_grpc  # noqa: E402
 CERTS = os.path.join(TMP, "certs")
 OTHER_CERTS = os.path.join(TMP, "other-certs")  # of another authority
 WITHIN = 10  # seconds, in which a change of files must have come to all
+PROTOCOL_VERSION = 6  # common/rpc/protocol.h
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
 
 
@@ -65,7 +66,7 @@ def serial(name):
 
 
 def info(node_id, role=node_pb2.ROLE_DECODE, address="127.0.0.1:1"):
-    return node_pb2.NodeInfo(protocol_version=5, node_id=node_id, role=role, address=address, fingerprint="f",
+    return node_pb2.NodeInfo(protocol_version=PROTOCOL_VERSION, node_id=node_id, role=role, address=address, fingerprint="f",
                              numerics_class="c", kv_type="q8", row_bytes=1, total_rows=1)
 
 

@@ -46,7 +46,8 @@ class Client(threading.Thread):
         self.models = model_pb2_grpc.ModelServiceStub(self.channel)
 
     def message(self, **kwargs):
-        ids = random_ids(self.random.randrange(1, 300), self.random.choice((1, 2, self.random.random())))
+        # Few texts: else the router's memory of who was sent which beginning (65,536) fills for hours.
+        ids = random_ids(self.random.randrange(1, 300), self.random.randrange(100))
         message = request(ids, policy=self.random.choice(POLICIES), max_tokens=self.random.randrange(1, 60),
                           temperature=self.random.choice((0.0, 1.0)), **kwargs)
         message.cache_options.cache_salt = self.random.choice(("", "a", "b"))
