@@ -11,8 +11,7 @@ namespace kedge {
 namespace {
 
 constexpr double kMargin = 1.1;       // estimates are rarely better
-constexpr double kMostOfItsTime = 4;  // who needs less than a fourth of it may wait for others
-constexpr absl::Duration kLongestWait = absl::Milliseconds(20);  // or a refusal would come too late to be of use
+constexpr double kMostOfItsTime = 4;  // who needs a fourth of it has more than enough
 
 struct Totals {
   double writing = 0;      // answers with rows
@@ -88,8 +87,7 @@ std::optional<AnswerRefusal> RefuseAnswer(const AnswersHere& here, const AnswerH
     if (end_without(answer) > answer.time_left) continue;  // it is late anyway
     const absl::Duration with = totals.prompts + next.prompt + answer.tokens_left * token;
     if (kMargin * with <= answer.time_left) continue;
-    const bool has_time = kMostOfItsTime * (first_end + end) <= next.time_left;
-    return AnswerRefusal{.room = first_end, .may_wait = has_time && first_end <= kLongestWait};
+    return AnswerRefusal{.room = first_end, .has_time = kMostOfItsTime * (first_end + end) <= next.time_left};
   }
   return std::nullopt;
 }

@@ -32,7 +32,7 @@ absl::Duration WaitForRows(const AnswersHere& here, uint32_t pages);
 
 struct AnswerRefusal {
   absl::Duration room;    // the time after which there is room for one like it, if nothing else comes
-  bool may_wait = false;  // for that time, which is short, and be in time: the others alone are in a hurry
+  bool has_time = false;  // more than enough, also after that: the others alone are in a hurry
 };
 
 // Pure. nullopt: `next` may come in. It is refused where its first token would be late, and where it would miss its end though it would not if it

@@ -42,7 +42,7 @@ TEST(AnswerAdmissionTest, RefusesWhoseWaitIsTooLongAndSaysWhenThereIsRoom) {
   const auto refused = RefuseAnswer(here, Answer(4, false, 10, 2));
   ASSERT_TRUE(refused.has_value());
   EXPECT_GT(refused->room, absl::Milliseconds(200));
-  EXPECT_FALSE(refused->may_wait);
+  EXPECT_FALSE(refused->has_time);
   EXPECT_LE(refused->room, absl::Milliseconds(2200));
   EXPECT_EQ(RefuseAnswer(Here(9), Answer(4, false, 10, 0))->room, absl::ZeroDuration());
 }
@@ -54,16 +54,6 @@ TEST(AnswerAdmissionTest, WhereNobodyIsItTriesWhatItThinksLate) {
   EXPECT_FALSE(RefuseAnswer(here, next).has_value());
   here.answers = {Answer(4, true, 50, 9)};
   EXPECT_TRUE(RefuseAnswer(here, next).has_value());
-}
-
-TEST(AnswerAdmissionTest, WhoHasTimeMayWaitForAnAnswerThatHasNone) {
-  AnswersHere here = Here(100);
-  here.answers = {Answer(4, true, 1, 0.0115)};  // 11 ms, and 12 ms with one more
-  const auto refused = RefuseAnswer(here, Answer(4, false, 10, 2));
-  ASSERT_TRUE(refused.has_value());
-  EXPECT_EQ(refused->room, absl::Milliseconds(11));
-  EXPECT_TRUE(refused->may_wait);
-  EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 10, 0.3))->may_wait);
 }
 
 TEST(AnswerLengthTest, AnswersCountAsLongAsThoseOfLateHaveBeen) {
@@ -84,7 +74,8 @@ TEST(AnswerAdmissionTest, WhatHasBegunIsNotMadeLate) {
   const auto refused = RefuseAnswer(here, Answer(4, false, 10, 9));
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->room, absl::Milliseconds(600));
-  EXPECT_FALSE(refused->may_wait);
+  EXPECT_TRUE(refused->has_time);
+  EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 200, 9))->has_time);
   here.answers[1].time_left = absl::Seconds(1);  // late anyway
   EXPECT_FALSE(RefuseAnswer(here, Answer(4, false, 10, 9)).has_value());
   here.answers[1].time_left = absl::Seconds(2);

@@ -26,6 +26,7 @@ constexpr size_t kMostNotes = 64;                             // of nodes that a
 constexpr double kNewShare = 0.1;                             // of the latest state in an average
 constexpr absl::Duration kPromptly = absl::Milliseconds(50);  // who waited longer for rows was let in
 constexpr uint32_t kIdsAhead = 2 * kPageRows;                 // that an answer has rows for when it begins or grows
+constexpr absl::Duration kGivesWay = absl::Milliseconds(10);  // at most: a later refusal would be of no use
 
 }  // namespace
 
@@ -103,8 +104,8 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     if (room.ok()) session.room = *room;
   }
   if (status.ok() && !session.has_begun()) {
-    if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->may_wait) {
-      session.not_before = session.arrived + refused->room;
+    if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->has_time) {
+      session.not_before = session.arrived + std::min(refused->room, kGivesWay);
     } else if (refused.has_value()) {
       status = TooLate(refused->room);
     }
@@ -176,9 +177,9 @@ uint32_t DecodeEngine::FreePages() const {
 void DecodeEngine::Admit() {
   for (Session& session : sessions_) {
     if (!MayBegin(session)) continue;
-    // Who has given way once is let in, or hears that there is more of a hurry than there seemed to be.
+    // Who has given way is let in, unless it has no more time itself.
     if (std::exchange(session.not_before, absl::InfinitePast()) != absl::InfinitePast()) {
-      if (const std::optional<AnswerRefusal> refused = CheckTime(session)) {
+      if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && !refused->has_time) {
         session.failed = TooLate(refused->room);
         continue;
       }

@@ -25,7 +25,7 @@ struct DecodeEngine::Session {
   absl::Time arrived;
   State state = State::kWaiting;
   absl::Status failed;                             // to be told in the next turn
-  absl::Time not_before = absl::InfinitePast();    // it gives way to answers that are in a hurry
+  absl::Time not_before = absl::InfinitePast();    // it gives way once to answers that are in a hurry
   std::shared_ptr<const PrefixWait> wait;          // for what another job computes
   std::unique_ptr<Sequence> sequence;              // once the job has rows
   std::unique_ptr<PrefixComputation> computation;  // once it runs
