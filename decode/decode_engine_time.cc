@@ -11,11 +11,6 @@
 #include "decode/decode_session.h"
 
 namespace kedge {
-namespace {
-
-constexpr double kUsualPosition = 512;  // rows that a token sees, where no answer is here
-
-}  // namespace
 
 // Where there are more answers than a step has rows, they take turns.
 absl::Duration DecodeEngine::TokenTime(double answers, double seen) const {
@@ -54,7 +49,7 @@ AnswersHere DecodeEngine::HereWithout(const Session* session) const {
     here.answers.push_back(AnswerOf(other));
     seen += std::min<double>(other.content().ids.size(), other.room.pages * kPageRows);
   }
-  seen = here.answers.empty() ? kUsualPosition : seen / here.answers.size();
+  if (!here.answers.empty()) seen /= static_cast<double>(here.answers.size());
   here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
   return here;
 }

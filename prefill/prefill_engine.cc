@@ -76,7 +76,7 @@ PrefillEngine::JobId PrefillEngine::Add(StateRequest request, std::shared_ptr<St
     sink->Send({StateEnded{std::move(status)}});
     return 0;
   }
-  const uint64_t tokens_ahead = stats().waiting_tokens;
+  const uint64_t tokens_ahead = WaitingTokens();
   spdlog::debug("request {}: {} tokens, {} ahead", request.request_id, request.content.ids.size(), tokens_ahead);
   jobs_.push_back({.id = next_id_++,
                    .request = std::move(request),
@@ -97,7 +97,7 @@ absl::Status PrefillEngine::CheckRoom(const StateRequest& request, uint32_t page
   }
   // An answer that has begun elsewhere: its client has seen a part.
   if (request.content.ids.size() >= request.content.prompt_length) return absl::OkStatus();
-  const uint64_t tokens_ahead = stats().waiting_tokens;
+  const uint64_t tokens_ahead = WaitingTokens();
   if (const absl::Duration full_for = FullFor(tokens_ahead); full_for > absl::ZeroDuration()) {
     return WithRetryAfter(
         absl::ResourceExhaustedError(absl::StrCat("prefill queue: ", tokens_ahead, " tokens wait already")), full_for);
@@ -132,11 +132,17 @@ absl::Duration PrefillEngine::WorkOf(const Job& job) const {
       RowsOf(end - std::min(end, job.pending()), end, job.pages * kPageRows, steps_.budget()));
 }
 
+uint64_t PrefillEngine::WaitingTokens() const {
+  uint64_t tokens = 0;
+  for (const Job& job : jobs_) tokens += job.pending();
+  return tokens;
+}
+
 absl::Duration PrefillEngine::FullFor(uint64_t waiting_tokens) const {
   if (jobs_.empty() || waiting_tokens <= options_.max_waiting_tokens) return absl::ZeroDuration();
   if (!steps_.costs().known()) return absl::Seconds(1);
-  return std::max(static_cast<double>(waiting_tokens - options_.max_waiting_tokens) * steps_.costs().OfUsualToken(steps_.budget()),
-                  kLeastRetry);
+  const auto too_many = static_cast<double>(waiting_tokens - options_.max_waiting_tokens);
+  return std::max(too_many * steps_.costs().OfUsualToken(steps_.budget()), kLeastRetry);
 }
 
 // Nobody waits for them any more.
@@ -282,9 +288,9 @@ NodeStats PrefillEngine::stats() const {
                   .cached_rows = cache_.num_rows()};
   for (const Job& job : jobs_) {
     ++(job.sequence != nullptr ? stats.running : stats.waiting);
-    stats.waiting_tokens += job.pending();
     stats.work_ahead += WorkOf(job);
   }
+  stats.waiting_tokens = WaitingTokens();
   stats.token_time = steps_.costs().OfUsualToken(steps_.budget());
   stats.full_for = FullFor(stats.waiting_tokens);
   return stats;

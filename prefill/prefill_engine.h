@@ -86,6 +86,8 @@ class PrefillEngine {
   absl::Status CheckRoom(const StateRequest& request, uint32_t pages, absl::Time deadline);
   absl::Duration WorkOf(const Job& job) const;
   // So long the queue is fuller than it may be; zero if it is not.
+  // Not yet computed, of all jobs.
+  uint64_t WaitingTokens() const;
   absl::Duration FullFor(uint64_t waiting_tokens) const;
   void EndLate();
   void Admit();

@@ -407,13 +407,10 @@ void RequestFlow::TakeRefusal(Run& run, const absl::Status& status) {
   const std::optional<absl::Duration> room = RetryAfter(status);
   if (!room.has_value()) return;  // it has not the memory, and never will
   run.room = std::min(run.room, std::max(*room, absl::ZeroDuration()));
-  const bool is_late = ReasonOf(status) == kDeadlineTooShort;
   const absl::Time now = environment_->clock->Now();
   environment_->registry->NoteRefused(
       run.registration,
-      {.until = now + std::min(*room, kLongestNote),
-       .time_left = is_late ? deadline_ - now : absl::InfiniteDuration(),
-       .tokens = is_late ? static_cast<uint32_t>(request_.prompt_ids.size()) : 0});
+      NoteOf(status, *room, now, deadline_ - now, static_cast<uint32_t>(request_.prompt_ids.size())));
 }
 
 void RequestFlow::EndCall(Run& run, bool cancel) {

@@ -2,9 +2,12 @@
 #ifndef KEDGE_COMMON_BASE_FULL_NOTE_H_
 #define KEDGE_COMMON_BASE_FULL_NOTE_H_
 
+#include <algorithm>
 #include <cstdint>
 
+#include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "common/base/error_reason.h"
 
 namespace kedge {
 
@@ -22,6 +25,18 @@ struct FullNote {
     return now < until && other_time_left <= time_left && other_tokens >= tokens;
   }
 };
+
+// What `refusal`, which names `room`, has taught: it came now, for a request of so many tokens with so much time left.
+// One for want of time says nothing of requests that have more.
+inline FullNote NoteOf(const absl::Status& refusal, absl::Duration room, absl::Time now, absl::Duration time_left,
+                       uint32_t tokens) {
+  FullNote note{.until = now + std::min(room, kLongestNote)};
+  if (ReasonOf(refusal) == kDeadlineTooShort) {
+    note.time_left = time_left;
+    note.tokens = tokens;
+  }
+  return note;
+}
 
 }  // namespace kedge
 

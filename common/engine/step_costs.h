@@ -14,12 +14,6 @@ struct StepWork {
   double steps = 0;
   double rows = 0;
   double seen = 0;
-  StepWork& operator+=(const StepWork& other) {
-    steps += other.steps;
-    rows += other.rows;
-    seen += other.seen;
-    return *this;
-  }
 };
 
 // Rows [begin, end) of one request, in steps that they fill: each row sees those before it, but no more than `most`.
@@ -33,8 +27,8 @@ StepWork RowsOf(uint32_t begin, uint32_t end, uint32_t most, uint32_t rows_per_s
 // prices say of them.
 //
 // The first steps of a process (cold caches, weights not read yet) are left out. One that takes very long, be it that
-// the machine paused, moves an average that has begun by half at most; a machine that has become slow is believed after some steps.
-// Owned by one thread.
+// the machine paused, moves an average that has begun by half at most; a machine that has become slow is believed after
+// some steps. Owned by one thread.
 class StepCosts {
  public:
   static constexpr int kFirstSteps = 3;   // left out
