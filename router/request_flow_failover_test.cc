@@ -303,6 +303,36 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   EXPECT_FALSE(sink_.status.has_value());
 }
 
+// A node that was told to end says that it is full as long as it has answers.
+TEST_F(RequestFlowFailoverTest, AMovedAnswerComesBackToANodeThatLeavesIfNoOtherIsThere) {
+  for (const bool alone : {true, false}) {
+    const uint64_t first = AddNode("d1");
+    const uint64_t second = alone ? 0 : AddNode("d2");
+    const size_t call = caller_.calls.size();
+    sink_ = FakeSink();
+    Start();
+    SendTokens(call, 0, {30});
+    ASSERT_EQ(caller_.calls[call]->node.node_id, "d1");
+    node::v1::Heartbeat leaves;
+    leaves.set_running_requests(1);
+    leaves.set_full_ms(3000);
+    ASSERT_TRUE(registry_.Heartbeat(first, leaves).ok());
+    EndCall(call, Moved());
+    ASSERT_EQ(caller_.calls.size(), call + 2);
+    EXPECT_EQ(caller_.calls[call + 1]->node.node_id, alone ? "d1" : "d2");
+    SendTokens(call + 1, 1, {30});
+    SendFinished(call + 1);
+    ASSERT_TRUE(sink_.status.has_value());
+    EXPECT_TRUE(sink_.status->ok());
+    sink_ = FakeSink();
+    Start();  // what has not begun does not go there
+    EXPECT_EQ(caller_.calls.size(), call + (alone ? 2 : 3));
+    EXPECT_EQ(caller_.calls.back()->node.node_id, alone ? "d1" : "d2");
+    registry_.Remove(first);
+    registry_.Remove(second);
+  }
+}
+
 TEST_F(RequestFlowFailoverTest, AnAnswerThatNoNodeIsLeftForIsLostNotTooLarge) {
   AddNode("d1");
   AddNode("d2");

@@ -121,6 +121,7 @@ struct SimulatedCluster::DecodeNode {
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // events for a dead engine are lost
   std::unique_ptr<DecodeEngine> engine;                        // null: dead
   bool frozen = false;
+  bool leaves = false;
   uint64_t registration = 0;
   uint64_t turns = 0;
   std::map<int, std::function<void(absl::Status)>> on_death;  // by call
@@ -421,7 +422,9 @@ void SimulatedCluster::Heartbeats() {
   }
   for (auto& node : decode_) {
     if (node->engine == nullptr) continue;
-    Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+    NodeStats stats = node->engine->stats();
+    if (node->leaves) stats.full_for = std::max(stats.full_for, absl::Seconds(3));
+    Heartbeat(node->registration, HeartbeatFrom(stats, node->turns));
   }
 }
 
@@ -484,6 +487,8 @@ void SimulatedCluster::KillDecode(int index) {
     Post([die = std::move(die)] { die(absl::UnavailableError("connection reset")); });
   }
 }
+
+void SimulatedCluster::LeaveDecode(int index) { decode_[index]->leaves = true; }
 
 void SimulatedCluster::FreezePrefill(int index, bool frozen) { prefill_[index]->frozen = frozen; }
 

@@ -102,6 +102,8 @@ class SimulatedCluster {
   // The process dies: calls to it end with kUnavailable, its memory is gone.
   void KillPrefill(int index);
   void KillDecode(int index);
+  // It was told to end, and has answers: it is there for these alone, and says so (StatsBoard).
+  void LeaveDecode(int index);
   // The engine hangs: its turns do nothing and nothing comes from it.
   void FreezePrefill(int index, bool frozen);
   void FreezeDecode(int index);

@@ -306,6 +306,33 @@ TEST_P(SimulationTest, AnswersThatOutgrowTheMemoryMoveAndLoseNothing) {
   EXPECT_GT(moves, 50u);
 }
 
+// They come back where all nodes leave.
+TEST_P(SimulationTest, AnswersThatALeavingNodeMovesAreNotLost) {
+  uint32_t moves = 0;
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.decode_pages = 36;
+    options.decode_nodes = 1 + seed % 2;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(8);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.request.max_tokens = 100 + random() % 200;
+      client.request.end_ids = {7};
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (uint32_t turns = 1 + random() % 60; turns > 0; --turns) cluster.Turn();
+    for (int i = 0; i < options.decode_nodes; ++i) cluster.LeaveDecode(i);
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    ExpectRightText(clients);
+    for (const Client& client : clients) moves += client.answer.provenance.moves();
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+  EXPECT_GT(moves, 10u);
+}
+
 TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {
   for (uint32_t seed = 0; seed < 80; ++seed) {
     SCOPED_TRACE(seed);
