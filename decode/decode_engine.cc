@@ -64,15 +64,20 @@ uint32_t DecodeEngine::MostIds(const DecodeJob& job) const {
   return static_cast<uint32_t>(std::clamp<uint64_t>(all, size, options_.context_length));
 }
 
-DecodeEngine::Room DecodeEngine::RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const {
+DecodeEngine::Room DecodeEngine::RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids, uint32_t chunk) const {
   const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-  return {.first = first, .ids = ids, .pages = PagesFor(job.content, first, device_->max_rows(), ids - size)};
+  return {.first = first, .ids = ids, .chunk = chunk, .pages = PagesFor(job.content, first, chunk, ids - size)};
 }
 
 absl::StatusOr<DecodeEngine::Room> DecodeEngine::FirstRoom(const DecodeJob& job, uint32_t first) const {
   const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-  const uint32_t pages = RoomOf(job, first, MostIds(job)).pages;
-  if (pages <= pool_.num_pages()) return RoomOf(job, first, std::min(MostIds(job), size + kIdsAhead));
+  uint32_t chunk = device_->max_rows();
+  uint32_t pages = RoomOf(job, first, MostIds(job), chunk).pages;
+  while (job.HasBegun() && pages > pool_.num_pages() && chunk > 1) {
+    chunk /= 2;
+    pages = RoomOf(job, first, MostIds(job), chunk).pages;
+  }
+  if (pages <= pool_.num_pages()) return RoomOf(job, first, std::min(MostIds(job), size + kIdsAhead), chunk);
   return WithReason(
       absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
                                                 " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows)),
@@ -247,7 +252,7 @@ void DecodeEngine::GrowAnswers() {
     const auto current = session++;
     if (current->state != Session::State::kRunning || HasRoom(*current)) continue;
     Room room = RoomOf(current->job, current->room.first,
-                       std::min(MostIds(current->job), current->room.ids + kIdsAhead));
+                       std::min(MostIds(current->job), current->room.ids + kIdsAhead), current->room.chunk);
     // Of a prompt that was reduced since then less is known to be kept than was set apart for it.
     room.pages = std::max(room.pages, current->room.pages);
     const uint32_t more = room.pages - current->room.pages;
@@ -343,7 +348,8 @@ bool DecodeEngine::Launch() {
       claims.push_back({.ready = 1, .left = 1});
     } else {
       choices.push_back(ChoiceByLogitsAlone(session->job.sampling, session->generated()));
-      claims.push_back({.ready = session->computation->ready(), .left = session->computation->left()});
+      claims.push_back({.ready = std::min(session->computation->ready(), session->room.chunk),
+                        .left = session->computation->left()});
     }
   }
   const uint32_t count = static_cast<uint32_t>(running.size());

@@ -55,6 +55,8 @@ struct DecodeJob {
   SamplingParams sampling;
   std::vector<PrefillCandidate> candidates;  // best first; empty: the prompt is computed here
   absl::Time deadline = absl::InfiniteFuture();
+
+  bool HasBegun() const { return content.ids.size() > content.prompt_length; }
 };
 
 // How the rows before the last given token came here.
@@ -98,7 +100,9 @@ class DecodeSink {
 // Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
 // there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
 // room, here too, behind those that stay; a state that is under way is given up, and asked for again. Each call brings a
-// token, so all end, and no job begins that the node could not end alone.
+// token, so all end, and no job begins that the node could not end alone. An answer that was let in as it began is let in
+// again: what it has written meanwhile makes a state no larger, and rows that are computed here can come in smaller steps
+// (but under `prefill=full` all of the prompt's rows must fit where no prefill node is left to send those that are kept).
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //
@@ -153,13 +157,14 @@ class DecodeEngine {
   struct Room {
     uint32_t first = 0;  // ids that arrive as a state
     uint32_t ids = 0;    // those of which rows have a place
+    uint32_t chunk = 1;  // most rows of a step
     uint32_t pages = 0;
   };
   // Ids that the job may have in the end.
   uint32_t MostIds(const DecodeJob& job) const;
-  Room RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const;
+  Room RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids, uint32_t chunk) const;
   // What a job begins with if `first` ids arrive as a state. kResourceExhausted if the node has not the pages that all
-  // of it may need.
+  // of it may need; one whose answer has begun takes smaller steps first.
   absl::StatusOr<Room> FirstRoom(const DecodeJob& job, uint32_t first) const;
   bool IsRemote(const Session& session) const;
   // All sessions but this one, and it as one that asks to be let in.
