@@ -39,6 +39,10 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
              .kv_type = KvTypeName(device->row_shape().type),
              .numerics_class = device->numerics_class()},
             options.held_bytes),
+      offered_({.fingerprint = options.fingerprint,
+                .context_length = options.context_length,
+                .max_bytes = options.offered_bytes},
+               device, clock),
       known_answers_(options.context_length, device, &pool_),
       steps_(device, clock) {}
 
@@ -233,7 +237,8 @@ bool DecodeEngine::Turn() {
   EndFailed();
   Step();
   known_answers_.Finish(/*wait=*/steps_.empty());
-  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  const bool is_copying = offered_.Turn(/*wait=*/steps_.empty());
+  if (!steps_.empty() || known_answers_.HasWork() || is_copying) return true;
   const auto first =
       std::find_if(sessions_.begin(), sessions_.end(), [this](const Session& session) { return MayBegin(session); });
   const bool goes_on = (first != sessions_.end() && first->room.pages <= FreePages()) ||
@@ -248,6 +253,7 @@ bool DecodeEngine::HasRoom(const Session& session) const { return session.sequen
 
 // Answers whose next row has no place get more pages, and where there are none, those of the youngest.
 void DecodeEngine::GrowAnswers() {
+  for (Session& session : sessions_) session.is_about_to_move = false;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
     if (current->state != Session::State::kRunning || HasRoom(*current)) continue;
@@ -266,7 +272,7 @@ void DecodeEngine::GrowAnswers() {
       if (!is_alone) Move(current);  // else a known answer has what is missing, and ends in a moment
     } else {
       session = current;  // it tries again
-      Move(youngest);
+      if (!Move(youngest)) return;
     }
   }
 }
@@ -281,20 +287,27 @@ DecodeEngine::SessionIt DecodeEngine::Youngest() {
   return std::prev(youngest.base());
 }
 
-// Its rows are free now. A job that waits for its state waits for rows again; of an answer that has begun the caller
-// hears, who knows where there is room.
-void DecodeEngine::Move(SessionIt session) {
+// Returns whether its rows are free now; else they will be when its steps are done, and its state is whole. A job that
+// waits for its state waits for rows again; of an answer that has begun the caller hears, who knows where there is
+// room.
+bool DecodeEngine::Move(SessionIt session) {
   if (session->state == Session::State::kReceiving) {
     session->call.reset();
     session->receiver.reset();
     session->sequence.reset();
     --session->attempt;
     session->state = Session::State::kWaiting;
-    return;
+    return true;
+  }
+  if (offered_.enabled()) {
+    session->is_about_to_move = session->sequence->is_under_way();
+    if (session->is_about_to_move) return false;
+    offered_.Offer(*session->sequence);
   }
   spdlog::debug("request {}: moves after {} tokens, for want of KV memory", session->job.request_id,
                 session->generated());
   End(session, WithReason(absl::AbortedError("KV memory: full; the answer goes on where there is room"), kMoved));
+  return true;
 }
 
 // The jobs of the next step, in turn where there are more than a step has rows.
@@ -302,7 +315,7 @@ std::vector<DecodeEngine::SessionIt> DecodeEngine::Running() {
   std::vector<SessionIt> running;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
-    if (current->state != Session::State::kRunning) continue;
+    if (current->state != Session::State::kRunning || current->is_about_to_move) continue;
     if (current->generated() >= current->job.sampling.max_tokens) {  // the node before died on its last message
       End(current, absl::OkStatus());
     } else if (HasRoom(*current) && (!current->output.has_value() || !IsLastToken(*current))) {

@@ -29,6 +29,7 @@
 #include "common/transfer/state_source.h"
 #include "decode/answer_admission.h"
 #include "decode/answer_length.h"
+#include "decode/offered_states.h"
 #include "decode/row_source.h"
 
 namespace kedge {
@@ -41,6 +42,7 @@ struct DecodeOptions {
   // --- Change speed ---
   uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
   uint64_t held_bytes = 0;   // most bytes of received rows that are held for later requests; 0: none are held
+  uint64_t offered_bytes = 0;  // most bytes of states of answers that moved; 0: none are kept
   RowSourceLimits row_source;
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
@@ -99,10 +101,12 @@ class DecodeSink {
 //
 // Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
 // there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
-// room, here too, behind those that stay; a state that is under way is given up, and asked for again. Each call brings a
-// token, so all end, and no job begins that the node could not end alone. An answer that was let in as it began is let in
-// again: what it has written meanwhile makes a state no larger, and rows that are computed here can come in smaller steps
-// (but under `prefill=full` all of the prompt's rows must fit where no prefill node is left to send those that are kept).
+// room, here too, behind those that stay; a state that is under way is given up, and asked for again. What an answer
+// that goes has come to stays for a moment (OfferedStates), and whoever goes on with it asks for it here. Each call
+// brings a token, so all end, and no job begins that the node could not end alone. An answer that was let in as it
+// began is let in again: what it has written meanwhile makes a state no larger, and rows that are computed here can
+// come in smaller steps (but under `prefill=full` all of the prompt's rows must fit where no node is left to send those
+// that are kept).
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //
@@ -145,6 +149,9 @@ class DecodeEngine {
   void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) {
     known_answers_.Add(std::move(ids), std::move(answered));
   }
+
+  // What is left of answers that moved: whoever goes on with one asks here first.
+  StateServer* offered_states() { return &offered_; }
 
   NodeStats stats() const;
 
@@ -196,7 +203,7 @@ class DecodeEngine {
   bool HasRoom(const Session& session) const;
   void GrowAnswers();
   SessionIt Youngest();
-  void Move(SessionIt session);
+  bool Move(SessionIt session);
   bool IsLastToken(const Session& session) const;
   std::optional<TokenChoice> ChoiceAhead(const Session& session) const;
   void FinishOldest();
@@ -213,6 +220,7 @@ class DecodeEngine {
   PagePool pool_;
   PrefixCache cache_;
   HeldRows held_;
+  OfferedStates offered_;
   KnownAnswers known_answers_;
   StepQueue steps_;
   AnswerLength length_;

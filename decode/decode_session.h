@@ -46,6 +46,7 @@ struct DecodeEngine::Session {
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
   bool prefilled_sent = false;
+  bool is_about_to_move = false;   // when its steps are done
   std::optional<uint32_t> output;  // of the newest step, while that is under way and is to choose a token
 
   const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }

@@ -290,6 +290,38 @@ TEST_F(RequestFlowFailoverTest, AnAnswerWithoutMemoryGoesOnWhereNobodyWaitsElseI
   EXPECT_EQ(sink_.messages.back().provenance().failovers(), 0u);
 }
 
+TEST_F(RequestFlowFailoverTest, ANodeThatMovedTheAnswerIsAskedForItsRowsOnce) {
+  const uint64_t first = AddNode("d1");
+  AddNode("d2");
+  AddNode("p1", node::v1::ROLE_PREFILL);
+  const auto asked = [this](size_t call) {
+    std::vector<std::string> nodes;
+    for (const auto& node : caller_.calls[call]->request.prefill_candidates()) nodes.push_back(node.address());
+    return nodes;
+  };
+  using Nodes = std::vector<std::string>;
+  Start();
+  EXPECT_EQ(asked(0), Nodes{"p1:1"});
+  SendTokens(0, 0, {30});
+  EndCall(0, Moved());
+  EXPECT_EQ(asked(1), (Nodes{"d1:1", "p1:1"}));
+  node::v1::DecodeResponse message;
+  message.mutable_prefilled()->set_prefill_node("d1");
+  caller_.calls[1]->events.on_message(message);
+  SendTokens(1, 1, {30});
+  registry_.Remove(first);
+  EndCall(1, Moved());
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d2");
+  EXPECT_EQ(asked(2), (Nodes{"d2:1", "p1:1"}));  // it comes back
+  AddNode("d3");
+  EndCall(2, absl::UnavailableError("x"));
+  ASSERT_EQ(caller_.calls.size(), 4u);
+  EXPECT_EQ(asked(3), Nodes{"p1:1"});
+  SendFinished(3);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_TRUE(sink_.served_by.prefill_nodes.empty());
+}
+
 TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   AddNode("d1");
   const uint64_t second = AddNode("d2");

@@ -223,9 +223,11 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   });
   StatsBoard board;
   board.Set(engine->stats());
+  std::vector<grpc::Service*> services = engine->services();
+  services.push_back(&known_answers);
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                          RpcServer::Start({.listen = flags.listen,
-                                           .services = {engine->service(), &known_answers},
+                                           .services = std::move(services),
                                            .health_services = {program.service_name},
                                            .credentials = member == nullptr ? nullptr : member->ServerCredentials(),
                                            .max_receive_bytes = 64 << 20,
