@@ -39,6 +39,10 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
              .kv_type = KvTypeName(device->row_shape().type),
              .numerics_class = device->numerics_class()},
             options.held_bytes),
+      offered_({.fingerprint = options.fingerprint,
+                .context_length = options.context_length,
+                .max_bytes = options.offered_bytes},
+               device, clock),
       known_answers_(options.context_length, device, &pool_),
       steps_(device, clock) {}
 
@@ -64,15 +68,20 @@ uint32_t DecodeEngine::MostIds(const DecodeJob& job) const {
   return static_cast<uint32_t>(std::clamp<uint64_t>(all, size, options_.context_length));
 }
 
-DecodeEngine::Room DecodeEngine::RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const {
+DecodeEngine::Room DecodeEngine::RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids, uint32_t chunk) const {
   const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-  return {.first = first, .ids = ids, .pages = PagesFor(job.content, first, device_->max_rows(), ids - size)};
+  return {.first = first, .ids = ids, .chunk = chunk, .pages = PagesFor(job.content, first, chunk, ids - size)};
 }
 
 absl::StatusOr<DecodeEngine::Room> DecodeEngine::FirstRoom(const DecodeJob& job, uint32_t first) const {
   const uint32_t size = static_cast<uint32_t>(job.content.ids.size());
-  const uint32_t pages = RoomOf(job, first, MostIds(job)).pages;
-  if (pages <= pool_.num_pages()) return RoomOf(job, first, std::min(MostIds(job), size + kIdsAhead));
+  uint32_t chunk = device_->max_rows();
+  uint32_t pages = RoomOf(job, first, MostIds(job), chunk).pages;
+  while (job.HasBegun() && pages > pool_.num_pages() && chunk > 1) {
+    chunk /= 2;
+    pages = RoomOf(job, first, MostIds(job), chunk).pages;
+  }
+  if (pages <= pool_.num_pages()) return RoomOf(job, first, std::min(MostIds(job), size + kIdsAhead), chunk);
   return WithReason(
       absl::ResourceExhaustedError(absl::StrCat("KV memory: the request may need ", uint64_t{pages} * kPageRows,
                                                 " rows, this node has ", uint64_t{pool_.num_pages()} * kPageRows)),
@@ -228,7 +237,8 @@ bool DecodeEngine::Turn() {
   EndFailed();
   Step();
   known_answers_.Finish(/*wait=*/steps_.empty());
-  if (!steps_.empty() || known_answers_.HasWork()) return true;
+  const bool is_copying = offered_.Turn(/*wait=*/steps_.empty());
+  if (!steps_.empty() || known_answers_.HasWork() || is_copying) return true;
   const auto first =
       std::find_if(sessions_.begin(), sessions_.end(), [this](const Session& session) { return MayBegin(session); });
   const bool goes_on = (first != sessions_.end() && first->room.pages <= FreePages()) ||
@@ -243,11 +253,12 @@ bool DecodeEngine::HasRoom(const Session& session) const { return session.sequen
 
 // Answers whose next row has no place get more pages, and where there are none, those of the youngest.
 void DecodeEngine::GrowAnswers() {
+  for (Session& session : sessions_) session.is_about_to_move = false;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
     if (current->state != Session::State::kRunning || HasRoom(*current)) continue;
     Room room = RoomOf(current->job, current->room.first,
-                       std::min(MostIds(current->job), current->room.ids + kIdsAhead));
+                       std::min(MostIds(current->job), current->room.ids + kIdsAhead), current->room.chunk);
     // Of a prompt that was reduced since then less is known to be kept than was set apart for it.
     room.pages = std::max(room.pages, current->room.pages);
     const uint32_t more = room.pages - current->room.pages;
@@ -261,7 +272,7 @@ void DecodeEngine::GrowAnswers() {
       if (!is_alone) Move(current);  // else a known answer has what is missing, and ends in a moment
     } else {
       session = current;  // it tries again
-      Move(youngest);
+      if (!Move(youngest)) return;
     }
   }
 }
@@ -276,20 +287,27 @@ DecodeEngine::SessionIt DecodeEngine::Youngest() {
   return std::prev(youngest.base());
 }
 
-// Its rows are free now. A job that waits for its state waits for rows again; of an answer that has begun the caller
-// hears, who knows where there is room.
-void DecodeEngine::Move(SessionIt session) {
+// Returns whether its rows are free now; else they will be when its steps are done, and its state is whole. A job that
+// waits for its state waits for rows again; of an answer that has begun the caller hears, who knows where there is
+// room.
+bool DecodeEngine::Move(SessionIt session) {
   if (session->state == Session::State::kReceiving) {
     session->call.reset();
     session->receiver.reset();
     session->sequence.reset();
     --session->attempt;
     session->state = Session::State::kWaiting;
-    return;
+    return true;
+  }
+  if (offered_.enabled()) {
+    session->is_about_to_move = session->sequence->is_under_way();
+    if (session->is_about_to_move) return false;
+    offered_.Offer(*session->sequence);
   }
   spdlog::debug("request {}: moves after {} tokens, for want of KV memory", session->job.request_id,
                 session->generated());
   End(session, WithReason(absl::AbortedError("KV memory: full; the answer goes on where there is room"), kMoved));
+  return true;
 }
 
 // The jobs of the next step, in turn where there are more than a step has rows.
@@ -297,7 +315,7 @@ std::vector<DecodeEngine::SessionIt> DecodeEngine::Running() {
   std::vector<SessionIt> running;
   for (auto session = sessions_.begin(); session != sessions_.end();) {
     const auto current = session++;
-    if (current->state != Session::State::kRunning) continue;
+    if (current->state != Session::State::kRunning || current->is_about_to_move) continue;
     if (current->generated() >= current->job.sampling.max_tokens) {  // the node before died on its last message
       End(current, absl::OkStatus());
     } else if (HasRoom(*current) && (!current->output.has_value() || !IsLastToken(*current))) {
@@ -343,7 +361,8 @@ bool DecodeEngine::Launch() {
       claims.push_back({.ready = 1, .left = 1});
     } else {
       choices.push_back(ChoiceByLogitsAlone(session->job.sampling, session->generated()));
-      claims.push_back({.ready = session->computation->ready(), .left = session->computation->left()});
+      claims.push_back({.ready = std::min(session->computation->ready(), session->room.chunk),
+                        .left = session->computation->left()});
     }
   }
   const uint32_t count = static_cast<uint32_t>(running.size());

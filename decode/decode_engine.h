@@ -29,6 +29,7 @@
 #include "common/transfer/state_source.h"
 #include "decode/answer_admission.h"
 #include "decode/answer_length.h"
+#include "decode/offered_states.h"
 #include "decode/row_source.h"
 
 namespace kedge {
@@ -41,6 +42,7 @@ struct DecodeOptions {
   // --- Change speed ---
   uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
   uint64_t held_bytes = 0;   // most bytes of received rows that are held for later requests; 0: none are held
+  uint64_t offered_bytes = 0;  // most bytes of states of answers that moved; 0: none are kept
   RowSourceLimits row_source;
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
@@ -55,6 +57,8 @@ struct DecodeJob {
   SamplingParams sampling;
   std::vector<PrefillCandidate> candidates;  // best first; empty: the prompt is computed here
   absl::Time deadline = absl::InfiniteFuture();
+
+  bool HasBegun() const { return content.ids.size() > content.prompt_length; }
 };
 
 // How the rows before the last given token came here.
@@ -97,8 +101,12 @@ class DecodeSink {
 //
 // Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
 // there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
-// room, here too, behind those that stay; a state that is under way is given up, and asked for again. Each call brings a
-// token, so all end, and no job begins that the node could not end alone.
+// room, here too, behind those that stay; a state that is under way is given up, and asked for again. What an answer
+// that goes has come to stays for a moment (OfferedStates), and whoever goes on with it asks for it here. Each call
+// brings a token, so all end, and no job begins that the node could not end alone. An answer that was let in as it
+// began is let in again: what it has written meanwhile makes a state no larger, and rows that are computed here can
+// come in smaller steps (but under `prefill=full` all of the prompt's rows must fit where no node is left to send those
+// that are kept).
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //
@@ -142,6 +150,9 @@ class DecodeEngine {
     known_answers_.Add(std::move(ids), std::move(answered));
   }
 
+  // What is left of answers that moved: whoever goes on with one asks here first.
+  StateServer* offered_states() { return &offered_; }
+
   NodeStats stats() const;
 
  private:
@@ -153,13 +164,14 @@ class DecodeEngine {
   struct Room {
     uint32_t first = 0;  // ids that arrive as a state
     uint32_t ids = 0;    // those of which rows have a place
+    uint32_t chunk = 1;  // most rows of a step
     uint32_t pages = 0;
   };
   // Ids that the job may have in the end.
   uint32_t MostIds(const DecodeJob& job) const;
-  Room RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids) const;
+  Room RoomOf(const DecodeJob& job, uint32_t first, uint32_t ids, uint32_t chunk) const;
   // What a job begins with if `first` ids arrive as a state. kResourceExhausted if the node has not the pages that all
-  // of it may need.
+  // of it may need; one whose answer has begun takes smaller steps first.
   absl::StatusOr<Room> FirstRoom(const DecodeJob& job, uint32_t first) const;
   bool IsRemote(const Session& session) const;
   // All sessions but this one, and it as one that asks to be let in.
@@ -191,7 +203,7 @@ class DecodeEngine {
   bool HasRoom(const Session& session) const;
   void GrowAnswers();
   SessionIt Youngest();
-  void Move(SessionIt session);
+  bool Move(SessionIt session);
   bool IsLastToken(const Session& session) const;
   std::optional<TokenChoice> ChoiceAhead(const Session& session) const;
   void FinishOldest();
@@ -208,6 +220,7 @@ class DecodeEngine {
   PagePool pool_;
   PrefixCache cache_;
   HeldRows held_;
+  OfferedStates offered_;
   KnownAnswers known_answers_;
   StepQueue steps_;
   AnswerLength length_;

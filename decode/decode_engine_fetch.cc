@@ -128,7 +128,7 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t call_number, StateEvent event
       full_[session->prefilled.prefill_node] =
           NoteOf(status, *room, now, session->job.deadline - now, session->missing());
     }
-    if (absl::IsResourceExhausted(status)) {  // under overload there are many
+    if (absl::IsResourceExhausted(status) || absl::IsNotFound(status)) {  // under overload there are many
       spdlog::debug("request {}: {} refuses: {}", session->job.request_id, session->prefilled.prefill_node,
                     status.ToString());
     } else {

@@ -355,6 +355,34 @@ TEST_F(DecodeEngineTest, WithoutMemoryTheYoungestGoesOnLaterAndTheOldestNeverWai
   runs_ahead_ = false;
 }
 
+// What a whole step computes of 200 ids needs more pages than what one of 10 ids did.
+TEST_F(DecodeEngineTest, AnAnswerThatWasLetInIsNotRefusedForWhatItHasWritten) {
+  for (const bool runs_ahead : {false, true}) {
+    runs_ahead_ = runs_ahead;
+    for (const uint32_t recent : {1, 32}) {
+      DecodeJob job = Job(10, 300);
+      job.content.policy = {.recent = recent};
+      const uint32_t pages = PagesFor(job.content, 0, 64, 300);
+      NewEngine({}, pages);
+      const auto whole = Add(job);
+      Turns(400);
+      ASSERT_EQ(whole->ids.size(), 300u);
+      for (const uint32_t written : {1, 60, 200, 299}) {
+        DecodeJob rest = job;
+        rest.content.ids.insert(rest.content.ids.end(), whole->ids.begin(), whole->ids.begin() + written);
+        const auto sink = Add(rest);
+        ASSERT_EQ(sink->ended, std::nullopt) << written;
+        Turns(700);
+        ASSERT_TRUE(sink->ended.has_value());
+        EXPECT_TRUE(sink->ended->ok()) << *sink->ended;
+        EXPECT_EQ(sink->ids, std::vector<uint32_t>(whole->ids.begin() + written, whole->ids.end()));
+      }
+      EXPECT_EQ(engine_->stats().reserved_rows, 0u);
+    }
+  }
+  runs_ahead_ = false;
+}
+
 TEST_F(DecodeEngineTest, SmallRequestsDoNotPileUpBehindALargeOne) {
   NewEngine({.max_waiting = 3}, 14);
   Add(Job(300, 20));

@@ -9,6 +9,7 @@
 #include "common/node/node_program.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/protocol.h"
+#include "common/transfer/prefill_service.h"
 #include "common/transfer/state_source_grpc.h"
 #include "decode/decode_engine.h"
 #include "decode/decode_service.h"
@@ -22,9 +23,10 @@ class DecodeRole : public NodeEngine {
       : source_(context.member), engine_(options, context.device, &source_, context.clock,
                 [loop = context.loop](std::function<void()> closure) { loop->Post(std::move(closure)); }),
         service_(context.loop, &engine_, context.member, context.device->numerics_class(),
-                 context.device->row_shape().row_bytes()) {}
+                 context.device->row_shape().row_bytes()),
+        offers_(context.loop, engine_.offered_states()) {}
 
-  grpc::Service* service() override { return &service_; }
+  std::vector<grpc::Service*> services() override { return {&service_, &offers_}; }
   bool Turn() override { return engine_.Turn(); }
   void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) override {
     engine_.Answer(std::move(ids), std::move(answered));
@@ -35,7 +37,13 @@ class DecodeRole : public NodeEngine {
   GrpcStateSource source_;
   DecodeEngine engine_;
   DecodeServiceImpl service_;
+  PrefillServiceImpl offers_;  // states of answers that moved, and nothing else
 };
+
+// An eighth of the KV memory, and beside it: so much of what it had may be on its way elsewhere.
+uint64_t OfferedBytes(const NodeContext& context) {
+  return uint64_t{context.device->num_pages()} * kPageRows * context.device->row_shape().page_row_bytes() / 8;
+}
 
 // A quarter of what the cache may hold, and beside it: what is held is host memory, wherever pages lie.
 uint64_t DefaultHeldBytes(const NodeContext& context) {
@@ -80,6 +88,7 @@ int main(int argc, char** argv) {
                                options.cache_pages = context.cache_pages;
                                options.held_bytes = held_memory_mib.has_value() ? *held_memory_mib << 20
                                                                                 : kedge::DefaultHeldBytes(context);
+                               options.offered_bytes = kedge::OfferedBytes(context);
                                return std::make_unique<kedge::DecodeRole>(options, context);
                              }},
                         argc, argv);

@@ -46,12 +46,13 @@ struct DecodeEngine::Session {
   absl::Time began = absl::InfinitePast();  // rows were reserved
   PrefilledInfo prefilled;
   bool prefilled_sent = false;
+  bool is_about_to_move = false;   // when its steps are done
   std::optional<uint32_t> output;  // of the newest step, while that is under way and is to choose a token
 
   const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
   uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
   // Ids came with it that were written elsewhere.
-  bool has_begun() const { return job.content.ids.size() > job.content.prompt_length; }
+  bool has_begun() const { return job.HasBegun(); }
   // Ids before the last: their state is what the job needs.
   uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
 };

@@ -23,7 +23,7 @@
 #include "common/engine/step_queue.h"
 #include "common/kernels/step.h"
 #include "common/kv/page_pool.h"
-#include "common/transfer/state_source.h"
+#include "common/transfer/state_server.h"
 
 namespace kedge {
 
@@ -38,34 +38,24 @@ struct PrefillOptions {
   absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
 };
 
-// Where a job's state goes: the events of state_source.h, from the engine's thread. Must not block.
-class StateSink {
- public:
-  virtual ~StateSink() = default;
-  virtual void Send(StateEvent event) = 0;
-  // So much waits to be sent that the job should pause: its rows stay, and frames do not pile up outside the KV memory.
-  virtual bool Congested() const = 0;
-};
-
 // A job waits (for rows, or for another job to compute the beginning that both share), computes, and is gone; it goes
 // at any time when it is cancelled. What it has computed stays in the cache, which holds no rows that a job has
 // reserved. Owned by one thread: events in through Add and Cancel, everything else in Turn.
-class PrefillEngine {
+class PrefillEngine : public StateServer {
  public:
-  using JobId = uint64_t;
-
   // `device` and `clock` must outlive this.
   PrefillEngine(const PrefillOptions& options, StepDevice* device, const Clock* clock);
-  ~PrefillEngine();
+  ~PrefillEngine() override;
 
   // Takes a job and answers StateAccepted at once, or ends it at once with a status that names the field:
   // kInvalidArgument, kFailedPrecondition (another model, KV type), kResourceExhausted (queue full, or more rows than
   // the node has; or with a deadline, as soon as steps have been measured, the state would not be there in time, or would
   // make another one late: prompt_admission.h). A job whose deadline passes ends with kDeadlineExceeded before it costs
-  // another step. `sink` is released when the job goes.
-  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline = absl::InfiniteFuture());
-  // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
-  void Cancel(JobId id);
+  // another step.
+  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink,
+            absl::Time deadline = absl::InfiniteFuture()) override;
+  // The job's rows are free or the cache's at once.
+  void Cancel(JobId id) override;
 
   // Admits what fits, launches a step over all jobs and finishes the oldest one under way (the same, or the one before
   // where the device runs ahead), sends frames that have been copied and signs of life. Returns whether work is left.

@@ -7,8 +7,8 @@
 #include "common/node/node_program.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/protocol.h"
+#include "common/transfer/prefill_service.h"
 #include "prefill/prefill_engine.h"
-#include "prefill/prefill_service.h"
 
 namespace kedge {
 namespace {
@@ -18,7 +18,7 @@ class PrefillRole : public NodeEngine {
   PrefillRole(const PrefillOptions& options, const NodeContext& context)
       : engine_(options, context.device, context.clock), service_(context.loop, &engine_) {}
 
-  grpc::Service* service() override { return &service_; }
+  std::vector<grpc::Service*> services() override { return {&service_}; }
   bool Turn() override { return engine_.Turn(); }
   void Answer(std::vector<uint32_t> ids, KnownAnswers::Answered answered) override {
     engine_.Answer(std::move(ids), std::move(answered));

@@ -34,6 +34,7 @@ struct PlacementQuery {
 struct Placement {
   NodeSnapshot decode;
   std::vector<NodeSnapshot> prefill;  // best first, at most kMaxPrefillCandidates; may be empty
+  std::optional<NodeSnapshot> moved_from;  // the answer's rows are there for a moment
 };
 
 inline constexpr size_t kMaxPrefillCandidates = 4;

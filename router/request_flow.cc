@@ -120,6 +120,10 @@ void RequestFlow::PlaceCall(Run& run) {
   if (run.moved_from != 0) placement = PlaceElsewhere(cluster, query, run.moved_from);
   if (!placement.has_value()) placement = Place(cluster, query);
   if (placement.has_value()) {
+    for (const NodeSnapshot& node : cluster.nodes) {
+      const bool has_rows = node.registration == run.moved_from && node.ready;
+      if (has_rows && node.numerics_class == placement->decode.numerics_class) placement->moved_from = node;
+    }
     const bool is_retry = !run.last_error.ok() && run.assembler.ids().empty();
     if (is_retry && environment_->retries != nullptr && !environment_->retries->TakeRetry()) {
       return absl::IsResourceExhausted(run.last_error) ? FinishFull(run) : Finish(run.last_error);
@@ -249,7 +253,9 @@ node::v1::DecodeRequest RequestFlow::MakeDecodeRequest(const Run& run, const Pla
   sampling->mutable_end_ids()->Add(request_.end_ids.begin(), request_.end_ids.end());
   if (request_.logprobs.has_value()) sampling->set_logprobs(*request_.logprobs);
 
-  SetPrefillCandidates(placement.prefill, &decode);
+  std::vector<NodeSnapshot> sources = placement.prefill;
+  if (placement.moved_from.has_value()) sources.insert(sources.begin(), *placement.moved_from);
+  SetPrefillCandidates(sources, &decode);
   return decode;
 }
 
@@ -313,7 +319,8 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
   run.has_prefilled = true;
   run.prefill_assignment.Release();
   if (!prefilled.numerics_class().empty()) run.call_numerics_class = prefilled.numerics_class();
-  if (!prefilled.prefill_node().empty()) {
+  const std::vector<std::string>& own = run.served_by.decode_nodes;  // one that moved the answer is none that prefills
+  if (!prefilled.prefill_node().empty() && std::count(own.begin(), own.end(), prefilled.prefill_node()) == 0) {
     AddOnce(prefilled.prefill_node(), &served_by_.prefill_nodes);
     AddOnce(prefilled.prefill_node(), &run.served_by.prefill_nodes);
   }

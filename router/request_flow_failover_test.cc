@@ -290,6 +290,38 @@ TEST_F(RequestFlowFailoverTest, AnAnswerWithoutMemoryGoesOnWhereNobodyWaitsElseI
   EXPECT_EQ(sink_.messages.back().provenance().failovers(), 0u);
 }
 
+TEST_F(RequestFlowFailoverTest, ANodeThatMovedTheAnswerIsAskedForItsRowsOnce) {
+  const uint64_t first = AddNode("d1");
+  AddNode("d2");
+  AddNode("p1", node::v1::ROLE_PREFILL);
+  const auto asked = [this](size_t call) {
+    std::vector<std::string> nodes;
+    for (const auto& node : caller_.calls[call]->request.prefill_candidates()) nodes.push_back(node.address());
+    return nodes;
+  };
+  using Nodes = std::vector<std::string>;
+  Start();
+  EXPECT_EQ(asked(0), Nodes{"p1:1"});
+  SendTokens(0, 0, {30});
+  EndCall(0, Moved());
+  EXPECT_EQ(asked(1), (Nodes{"d1:1", "p1:1"}));
+  node::v1::DecodeResponse message;
+  message.mutable_prefilled()->set_prefill_node("d1");
+  caller_.calls[1]->events.on_message(message);
+  SendTokens(1, 1, {30});
+  registry_.Remove(first);
+  EndCall(1, Moved());
+  EXPECT_EQ(caller_.calls[2]->node.node_id, "d2");
+  EXPECT_EQ(asked(2), (Nodes{"d2:1", "p1:1"}));  // it comes back
+  AddNode("d3");
+  EndCall(2, absl::UnavailableError("x"));
+  ASSERT_EQ(caller_.calls.size(), 4u);
+  EXPECT_EQ(asked(3), Nodes{"p1:1"});
+  SendFinished(3);
+  ASSERT_TRUE(sink_.status.has_value());
+  EXPECT_TRUE(sink_.served_by.prefill_nodes.empty());
+}
+
 TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   AddNode("d1");
   const uint64_t second = AddNode("d2");
@@ -301,6 +333,36 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   ASSERT_EQ(caller_.calls.size(), 3u);
   EXPECT_EQ(caller_.calls[2]->node.node_id, "d1");
   EXPECT_FALSE(sink_.status.has_value());
+}
+
+// A node that was told to end says that it is full as long as it has answers.
+TEST_F(RequestFlowFailoverTest, AMovedAnswerComesBackToANodeThatLeavesIfNoOtherIsThere) {
+  for (const bool alone : {true, false}) {
+    const uint64_t first = AddNode("d1");
+    const uint64_t second = alone ? 0 : AddNode("d2");
+    const size_t call = caller_.calls.size();
+    sink_ = FakeSink();
+    Start();
+    SendTokens(call, 0, {30});
+    ASSERT_EQ(caller_.calls[call]->node.node_id, "d1");
+    node::v1::Heartbeat leaves;
+    leaves.set_running_requests(1);
+    leaves.set_full_ms(3000);
+    ASSERT_TRUE(registry_.Heartbeat(first, leaves).ok());
+    EndCall(call, Moved());
+    ASSERT_EQ(caller_.calls.size(), call + 2);
+    EXPECT_EQ(caller_.calls[call + 1]->node.node_id, alone ? "d1" : "d2");
+    SendTokens(call + 1, 1, {30});
+    SendFinished(call + 1);
+    ASSERT_TRUE(sink_.status.has_value());
+    EXPECT_TRUE(sink_.status->ok());
+    sink_ = FakeSink();
+    Start();  // what has not begun does not go there
+    EXPECT_EQ(caller_.calls.size(), call + (alone ? 2 : 3));
+    EXPECT_EQ(caller_.calls.back()->node.node_id, alone ? "d1" : "d2");
+    registry_.Remove(first);
+    registry_.Remove(second);
+  }
 }
 
 TEST_F(RequestFlowFailoverTest, AnAnswerThatNoNodeIsLeftForIsLostNotTooLarge) {

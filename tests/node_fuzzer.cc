@@ -63,6 +63,7 @@ class Nodes : public StateSource {
                                                            .salience_heads = SimulatedHeads(),
                                                            .cache_pages = 40,
                                                            .held_bytes = 1 << 16,
+                                                           .offered_bytes = 1 << 16,
                                                            .row_source = {.max_continued_tokens = 64},
                                                            .max_waiting = 4},
                                              &decode_device_, this, &clock_,
@@ -83,6 +84,7 @@ class Nodes : public StateSource {
       case NodeEvent::kPrefill: {
         absl::StatusOr<StateRequest> request = StateRequestFromProto(event.prefill());
         if (!request.ok()) return Expect(request.status());
+        decode_->offered_states()->Add(*request, std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture());
         prefill_jobs_.push_back(prefill_->Add(*std::move(request), std::make_shared<Sink>(this, nullptr)));
         return;
       }

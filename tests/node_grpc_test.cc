@@ -7,12 +7,13 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/server.h"
+#include "common/transfer/prefill_service.h"
 #include "common/transfer/state_source_grpc.h"
 #include "decode/decode_service.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "gtest/gtest.h"
-#include "prefill/prefill_service.h"
+#include "prefill/prefill_engine.h"
 #include "tests/simulated_cluster.h"
 
 namespace kedge {
@@ -57,15 +58,17 @@ class PrefillServer {
 
 class DecodeServer {
  public:
-  DecodeServer()
-      : device_(Device()),
+  explicit DecodeServer(const HashDeviceOptions& device = Device())
+      : device_(device),
         engine_({.fingerprint = "model",
                  .context_length = 4000,
                  .salience_heads = SimulatedHeads(),
+                 .offered_bytes = 1 << 20,
                  .silence_limit = absl::Milliseconds(500)},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
-        service_(&loop_, &engine_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()) {
-    server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
+        service_(&loop_, &engine_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
+        offers_(&loop_, engine_.offered_states()) {
+    server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_, &offers_}}).value();
     loop_.Start([this] {
       const bool busy = engine_.Turn();
       reserved_rows = engine_.stats().reserved_rows;
@@ -78,6 +81,8 @@ class DecodeServer {
     loop_.Stop();
   }
 
+  const std::string& address() const { return server_->address(); }
+
   std::atomic<uint64_t> reserved_rows{0};
   std::unique_ptr<node::v1::DecodeService::Stub> stub;
 
@@ -88,6 +93,7 @@ class DecodeServer {
   GrpcStateSource source_{nullptr};
   DecodeEngine engine_;
   DecodeServiceImpl service_;
+  PrefillServiceImpl offers_;
   std::unique_ptr<RpcServer> server_;
 };
 
@@ -209,6 +215,14 @@ struct Answer {
   grpc::Status status;
 };
 
+void SetCandidates(const std::vector<std::string>& prefill, node::v1::DecodeRequest* request) {
+  for (const std::string& address : prefill) {
+    auto* candidate = request->add_prefill_candidates();
+    candidate->set_node_id("node-" + address);
+    candidate->set_address(address);
+  }
+}
+
 node::v1::DecodeRequest Request(const Content& content, const std::vector<std::string>& prefill) {
   node::v1::DecodeRequest request;
   request.set_request_id("r");
@@ -216,22 +230,19 @@ node::v1::DecodeRequest Request(const Content& content, const std::vector<std::s
   request.mutable_sampling()->set_max_tokens(20);
   request.mutable_sampling()->set_top_p(1);
   request.mutable_sampling()->set_repetition_penalty(1);
-  for (const std::string& address : prefill) {
-    auto* candidate = request.add_prefill_candidates();
-    candidate->set_node_id("node-" + address);
-    candidate->set_address(address);
-  }
+  SetCandidates(prefill, &request);
   return request;
 }
 
 Answer Decode(DecodeServer& server, const node::v1::DecodeRequest& request) {
   Answer answer;
+  const size_t given = static_cast<size_t>(request.content().ids_size()) - request.content().prompt_length();
   grpc::ClientContext context;
   auto reader = server.stub->Decode(&context, request);
   node::v1::DecodeResponse response;
   while (reader->Read(&response)) {
     if (response.tokens_size() > 0) {
-      EXPECT_EQ(response.first_index(), answer.ids.size());
+      EXPECT_EQ(response.first_index(), given + answer.ids.size());
     }
     for (const auto& token : response.tokens()) answer.ids.push_back(token.id());
     if (response.has_prefilled()) answer.prefilled = response.prefilled();
@@ -255,6 +266,34 @@ TEST(NodeGrpcTest, TextThroughTwoNodesIsThatOfOneDevice) {
     EXPECT_EQ(answer.prefilled.prefill_node(), content.ids.size() > 1 ? "node-" + prefill.address() : "");
   }
   EXPECT_TRUE(Eventually([&] { return decode.reserved_rows == 0 && prefill.reserved_rows == 0; }));
+}
+
+TEST(NodeGrpcTest, AnAnswerWithoutMemoryTakesItsRowsAlong) {
+  HashDeviceOptions small = Device();
+  small.num_pages = 20;
+  DecodeServer full(small), other;
+  node::v1::DecodeRequest request = Request(FullContent(50), {});
+  request.mutable_sampling()->set_max_tokens(400);  // 15 pages in the end
+  grpc::ClientContext context;
+  auto older = full.stub->Decode(&context, request);
+  node::v1::DecodeResponse first;
+  ASSERT_TRUE(older->Read(&first));
+  request.mutable_content()->set_ids(0, 6);
+  const Answer moved = Decode(full, request);
+  ASSERT_EQ(moved.status.error_code(), grpc::StatusCode::ABORTED);
+  ASSERT_FALSE(moved.ids.empty());
+  context.TryCancel();
+  for (const uint32_t id : moved.ids) request.mutable_content()->add_ids(id);
+  SetCandidates({full.address(), "127.0.0.1:1"}, &request);
+  const Answer rest = Decode(other, request);
+  ASSERT_TRUE(rest.status.ok()) << rest.status.error_message();
+  EXPECT_EQ(rest.prefilled.prefill_node(), "node-" + full.address());
+  std::vector<uint32_t> all = moved.ids;
+  all.insert(all.end(), rest.ids.begin(), rest.ids.end());
+  Content content = FullContent(50);
+  content.ids[0] = 6;
+  HashDevice device(Device());
+  EXPECT_EQ(all, GenerateAlone(content, {.temperature = 0, .max_tokens = 400}, 4000, &device));
 }
 
 TEST(NodeGrpcTest, DeadAndSilentPrefillNodesAreGoneAround) {

@@ -121,6 +121,7 @@ struct SimulatedCluster::DecodeNode {
   std::shared_ptr<bool> alive = std::make_shared<bool>(true);  // events for a dead engine are lost
   std::unique_ptr<DecodeEngine> engine;                        // null: dead
   bool frozen = false;
+  bool leaves = false;
   uint64_t registration = 0;
   uint64_t turns = 0;
   std::map<int, std::function<void(absl::Status)>> on_death;  // by call
@@ -138,34 +139,49 @@ class SimulatedCluster::Source : public StateSource {
     link->on_event = std::move(on_event);
     link->silent = cluster_->Odds(cluster_->options_.faults.silence);
     link->breaks_after = cluster_->Odds(cluster_->options_.faults.break_state) ? cluster_->random_() % 6 : -1;
-    PrefillNode* node = Find(address);
-    if (node == nullptr || node->engine == nullptr) {
+    const Node node = Find(address);
+    if (node.server == nullptr) {
       cluster_->Post([link] { link->Deliver({StateEnded{absl::UnavailableError("connection refused")}}); });
       return std::make_unique<Call>(this, link, address, 0, 0);
     }
+    link->offered = node.is_decode ? &cluster_->offered_states_ : nullptr;
     if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(StateRequestToProto(request));
-    const int call = next_call_++;
-    node->on_death[call] = [link](absl::Status status) { link->Deliver({StateEnded{std::move(status)}}); };
-    const PrefillEngine::JobId job = node->engine->Add(request, std::make_shared<Sink>(cluster_, link), deadline);
+    const int call = cluster_->next_call_++;
+    (*node.on_death)[call] = [link](absl::Status status) { link->Deliver({StateEnded{std::move(status)}}); };
+    const StateServer::JobId job = node.server->Add(request, std::make_shared<Sink>(cluster_, link), deadline);
     return std::make_unique<Call>(this, link, address, job, call);
   }
 
-  PrefillNode* Find(const std::string& address) {
+ private:
+  struct Node {
+    StateServer* server = nullptr;  // null: there is none, or it is dead
+    std::map<int, std::function<void(absl::Status)>>* on_death = nullptr;
+    bool is_decode = false;
+  };
+
+  Node Find(const std::string& address) {
     for (auto& node : cluster_->prefill_) {
-      if (node->address == address) return node.get();
+      if (node->address == address) return {node->engine.get(), &node->on_death};
     }
-    return nullptr;
+    for (auto& node : cluster_->decode_) {
+      if (node->address != address || node->engine == nullptr) continue;
+      return {node->engine->offered_states(), &node->on_death, /*is_decode=*/true};
+    }
+    return {};
   }
 
- private:
   struct Link {
     OnEvent on_event;
     bool open = true;
     bool silent = false;
     int breaks_after = -1;
+    int* offered = nullptr;  // counts whole states
     void Deliver(StateEvent event) {
       if (!open) return;
-      if (std::holds_alternative<StateEnded>(event.event)) open = false;
+      if (const auto* ended = std::get_if<StateEnded>(&event.event)) {
+        open = false;
+        if (offered != nullptr) *offered += ended->status.ok();
+      }
       on_event(std::move(event));
     }
   };
@@ -204,26 +220,24 @@ class SimulatedCluster::Source : public StateSource {
 
   class Call : public StateCall {
    public:
-    Call(Source* source, std::shared_ptr<Link> link, std::string address, PrefillEngine::JobId job, int call)
+    Call(Source* source, std::shared_ptr<Link> link, std::string address, StateServer::JobId job, int call)
         : source_(source), link_(std::move(link)), address_(std::move(address)), job_(job), call_(call) {}
     ~Call() override {
       link_->open = false;
-      PrefillNode* node = source_->Find(address_);
-      if (node == nullptr) return;
-      node->on_death.erase(call_);
-      if (node->engine != nullptr) node->engine->Cancel(job_);
+      const Node node = source_->Find(address_);
+      if (node.on_death != nullptr) node.on_death->erase(call_);
+      if (node.server != nullptr) node.server->Cancel(job_);
     }
 
    private:
     Source* source_;
     std::shared_ptr<Link> link_;
     std::string address_;
-    PrefillEngine::JobId job_;
+    StateServer::JobId job_;
     int call_;
   };
 
   SimulatedCluster* cluster_;
-  int next_call_ = 1;
 };
 
 class SimulatedCluster::Caller : public DecodeCaller {
@@ -240,7 +254,7 @@ class SimulatedCluster::Caller : public DecodeCaller {
       cluster_->Post([link] { link->Done(absl::UnavailableError("connection refused")); });
       return std::make_shared<Call>(this, link, target.address, 0);
     }
-    const int call = next_call_++;
+    const int call = cluster_->next_call_++;
     node->on_death[call] = [link](absl::Status status) { link->Done(status); };
     if (cluster_->options_.on_message != nullptr) cluster_->options_.on_message(request);
     absl::StatusOr<DecodeJob> job = DecodeJobFromProto(request, deadline);
@@ -296,7 +310,6 @@ class SimulatedCluster::Caller : public DecodeCaller {
   };
 
   SimulatedCluster* cluster_;
-  int next_call_ = 1;
 };
 
 SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Tokenizer* tokenizer)
@@ -362,6 +375,7 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
                                                                 .salience_heads = SimulatedHeads(),
                                                                 .cache_pages = options.cache_pages,
                                                                 .held_bytes = options.held_bytes,
+                                                                .offered_bytes = options.offered_bytes,
                                                                 .row_source = {.max_continued_tokens = 64}},
                                                   node->device.get(), source_.get(), &node->device.clock(),
                                                   [this, alive = node->alive](std::function<void()> closure) {
@@ -421,7 +435,9 @@ void SimulatedCluster::Heartbeats() {
   }
   for (auto& node : decode_) {
     if (node->engine == nullptr) continue;
-    Heartbeat(node->registration, HeartbeatFrom(node->engine->stats(), node->turns));
+    NodeStats stats = node->engine->stats();
+    if (node->leaves) stats.full_for = std::max(stats.full_for, absl::Seconds(3));
+    Heartbeat(node->registration, HeartbeatFrom(stats, node->turns));
   }
 }
 
@@ -484,6 +500,8 @@ void SimulatedCluster::KillDecode(int index) {
     Post([die = std::move(die)] { die(absl::UnavailableError("connection reset")); });
   }
 }
+
+void SimulatedCluster::LeaveDecode(int index) { decode_[index]->leaves = true; }
 
 void SimulatedCluster::FreezePrefill(int index, bool frozen) { prefill_[index]->frozen = frozen; }
 

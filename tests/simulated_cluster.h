@@ -52,6 +52,7 @@ struct SimulationOptions {
   uint32_t decode_pages = 0;   // of decode nodes, where they have not as many
   uint32_t cache_pages = 200;  // of these, that the node's cache may hold
   uint64_t held_bytes = 0;     // of received rows, that each decode node may hold
+  uint64_t offered_bytes = 0;  // of states of answers that it has given up, that it may keep
   uint32_t vocab_size = 0;
   // Of the devices: whether steps are launched ahead of those that were waited for; whether they do nothing before
   // somebody waits; how often they leave a choice to the host (HashDeviceOptions).
@@ -102,6 +103,8 @@ class SimulatedCluster {
   // The process dies: calls to it end with kUnavailable, its memory is gone.
   void KillPrefill(int index);
   void KillDecode(int index);
+  // It was told to end, and has answers: it is there for these alone, and says so (StatsBoard).
+  void LeaveDecode(int index);
   // The engine hangs: its turns do nothing and nothing comes from it.
   void FreezePrefill(int index, bool frozen);
   void FreezeDecode(int index);
@@ -112,6 +115,8 @@ class SimulatedCluster {
   uint64_t cached_rows() const;
   uint64_t held_rows() const;
   uint64_t torn_rows() const;
+  // States that came from decode nodes which had given the answer up.
+  int offered_states() const { return offered_states_; }
   // Rows that were computed with a token that the step before chose.
   uint64_t rows_ahead() const;
   absl::Duration now() const { return clock_.Now() - start_; }
@@ -144,6 +149,8 @@ class SimulatedCluster {
   NodeRegistry registry_;
   PrefixMemory prefixes_;
   RetryBudget retries_;
+  int next_call_ = 1;
+  int offered_states_ = 0;
   std::map<std::string, int> calls_;
   absl::Time next_heartbeat_ = absl::InfinitePast();
   std::unique_ptr<Source> source_;

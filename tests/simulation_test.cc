@@ -279,13 +279,16 @@ TEST_P(SimulationTest, AnAuditFindsAWrongNodeWhereverItIs) {
 
 // Nodes that have not the memory for all that their answers grow to: these go to and fro, wait, and end right.
 TEST_P(SimulationTest, AnswersThatOutgrowTheMemoryMoveAndLoseNothing) {
-  uint32_t moves = 0;
+  constexpr uint64_t kOfferedBytes[] = {1 << 20, 0, 5000};  // all, nothing, some 150 rows
+  uint32_t moves = 0, moves_with_rows = 0;
+  int offered = 0;
   for (uint32_t seed = 0; seed < 60; ++seed) {
     SCOPED_TRACE(seed);
     std::mt19937 random(seed);
     SimulationOptions options = Options(seed);
     options.decode_pages = 36;
     options.decode_nodes = 1 + seed % 3;
+    options.offered_bytes = kOfferedBytes[seed / 3 % 3];
     options.cache_pages = seed % 4 ? 10 : 0;
     if (seed % 5 == 0) options.faults = {.drop_frame = 20, .silence = 20, .break_state = 10};
     SimulatedCluster cluster(options, tokenizer_.get());
@@ -299,11 +302,44 @@ TEST_P(SimulationTest, AnswersThatOutgrowTheMemoryMoveAndLoseNothing) {
     }
     ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
     ExpectRightText(clients);
-    for (const Client& client : clients) moves += client.answer.provenance.moves();
+    for (const Client& client : clients) {
+      moves += client.answer.provenance.moves();
+      if (seed / 3 % 3 == 0) moves_with_rows += client.answer.provenance.moves();
+      for (const std::string& node : client.answer.served_by.prefill_nodes) EXPECT_EQ(node.find("prefill"), 0u);
+    }
+    offered += cluster.offered_states();
     EXPECT_EQ(cluster.reserved_rows(), 0u);
     EXPECT_EQ(cluster.torn_rows(), 0u);
   }
   EXPECT_GT(moves, 50u);
+  EXPECT_GT(offered, static_cast<int>(moves_with_rows) / 2);
+}
+
+// They come back where all nodes leave.
+TEST_P(SimulationTest, AnswersThatALeavingNodeMovesAreNotLost) {
+  uint32_t moves = 0;
+  for (uint32_t seed = 0; seed < 30; ++seed) {
+    SCOPED_TRACE(seed);
+    std::mt19937 random(seed);
+    SimulationOptions options = Options(seed);
+    options.decode_pages = 36;
+    options.decode_nodes = 1 + seed % 2;
+    SimulatedCluster cluster(options, tokenizer_.get());
+    std::vector<Client> clients(8);
+    for (Client& client : clients) {
+      client.request = RandomRequest(random);
+      client.request.max_tokens = 100 + random() % 200;
+      client.request.end_ids = {7};
+      client.flow = cluster.Start(client.request, &client.answer);
+    }
+    for (uint32_t turns = 1 + random() % 60; turns > 0; --turns) cluster.Turn();
+    for (int i = 0; i < options.decode_nodes; ++i) cluster.LeaveDecode(i);
+    ASSERT_TRUE(cluster.RunUntilFinished(Answers(clients)));
+    ExpectRightText(clients);
+    for (const Client& client : clients) moves += client.answer.provenance.moves();
+    EXPECT_EQ(cluster.reserved_rows(), 0u);
+  }
+  EXPECT_GT(moves, 10u);
 }
 
 TEST_P(SimulationTest, DamagedLostAndDoubledFramesNeverBecomeTokens) {

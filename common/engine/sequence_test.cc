@@ -2,8 +2,10 @@
 #include "common/engine/sequence.h"
 
 #include <memory>
+#include <random>
 
 #include "common/engine/step.h"
+#include "common/engine/testing.h"
 #include "common/kernels/deferred_device.h"
 #include "common/kernels/hash_device.h"
 #include "common/kv/page_pool.h"
@@ -81,6 +83,27 @@ TEST_F(SequenceTest, SharedRowsAreCopiedByTheDeviceInTheirTurn) {
   EXPECT_EQ(done_.copies, 1);
   EXPECT_EQ(done_.host_copies, 0);
   EXPECT_EQ(done_.steps, 2);
+}
+
+// Where a request has been let in, it may come again with a part of its answer, and go on row by row.
+TEST(PagesForTest, ARequestThatHasWrittenAPartNeedsNoMoreThanAtFirst) {
+  std::mt19937 random(1);
+  for (int i = 0; i < 2000; ++i) {
+    SCOPED_TRACE(i);
+    Content content = RandomContent(50, 150, random);
+    content.policy.salient_millionths = 0;
+    const uint32_t size = static_cast<uint32_t>(content.ids.size());
+    content.prompt_length = size;
+    const uint32_t answer = 1 + random() % 100;
+    const uint32_t received = PagesFor(content, size - 1, 64, answer);
+    const uint32_t computed = PagesFor(content, 0, 64, answer);
+    for (uint32_t written = 1; written <= answer; ++written) {
+      content.ids.push_back(random() % 50);
+      const uint32_t now = static_cast<uint32_t>(content.ids.size());
+      ASSERT_LE(PagesFor(content, now - 1, 64, answer - written), received) << written;
+      ASSERT_LE(PagesFor(content, 0, 1, answer - written), computed) << written;
+    }
+  }
 }
 
 }  // namespace

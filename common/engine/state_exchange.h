@@ -35,8 +35,8 @@ absl::Status CheckHeld(absl::Span<const PositionRange> held, const Content& cont
 // soon as the prompt is reduced). Owned by one thread.
 class StateSender {
  public:
-  // Of State(end) of `sequence`, which outlives this. `fingerprint`: of the device's model. `held`: positions of rows
-  // that the receiver has, which are left out (CheckHeld).
+  // Of State(end) of `sequence`, which outlives the last call of TakeHeader and of StartFrames. `fingerprint`: of the
+  // device's model. `held`: positions of rows that the receiver has, which are left out (CheckHeld).
   StateSender(const Sequence* sequence, uint32_t end, std::string fingerprint, std::vector<PositionRange> held = {})
       : sequence_(sequence), end_(end), fingerprint_(std::move(fingerprint)), held_(std::move(held)) {}
 
@@ -48,6 +48,10 @@ class StateSender {
   void StartFrames(StepDevice* device);
   // Frames of rows that have been copied, in their order. `wait`: for all whose copies were started.
   absl::StatusOr<std::vector<Payload>> TakeFrames(bool wait);
+
+  // REQUIRES: the header was taken.
+  const ChainKey& name() const { return header_->chain; }
+  uint64_t num_bytes() const { return following_.size() * header_->shape.row_bytes(); }  // of the frames' rows
 
   // Copies were started whose frames were not taken yet.
   bool copying() const { return !copies_.empty(); }

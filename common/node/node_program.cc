@@ -1,4 +1,4 @@
-// Start: model, engine thread, server, registration. End: leave the routers, let calls finish, stop the engine; each in
+// Start: model, engine thread, server, registration. End: let calls finish, leave the routers, stop the engine; each in
 // reverse. Tested by tests/cluster_test.py, which runs the programs.
 #include "common/node/node_program.h"
 
@@ -12,10 +12,9 @@
 #include <vector>
 
 #include "CLI/CLI.hpp"
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/synchronization/mutex.h"
+#include "absl/time/clock.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
 #include "common/base/of_field.h"
@@ -27,6 +26,7 @@
 #include "common/node/known_answer_service.h"
 #include "common/node/load_model.h"
 #include "common/node/salience_store.h"
+#include "common/node/stats_board.h"
 #include "common/rpc/convert.h"
 #include "common/rpc/flags.h"
 #include "common/rpc/log.h"
@@ -129,23 +129,6 @@ absl::StatusOr<std::string> AdvertisedAddress(const Flags& flags, const RpcServe
   return JoinHostPort(name, server.port());
 }
 
-// The engine's figures, handed from its thread to the registrar's. Thread-safe.
-class StatsBoard {
- public:
-  void Set(const NodeStats& stats) ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    stats_ = stats;
-  }
-  NodeStats Get() const ABSL_LOCKS_EXCLUDED(mutex_) {
-    absl::MutexLock lock(&mutex_);
-    return stats_;
-  }
-
- private:
-  mutable absl::Mutex mutex_;
-  NodeStats stats_ ABSL_GUARDED_BY(mutex_);
-};
-
 // --policy in canonical form; empty if there is none.
 absl::StatusOr<std::string> FlagPolicy(const Flags& flags, const ModelFiles& files) {
   if (flags.policy.empty()) return std::string();
@@ -240,9 +223,11 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   });
   StatsBoard board;
   board.Set(engine->stats());
+  std::vector<grpc::Service*> services = engine->services();
+  services.push_back(&known_answers);
   KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<RpcServer> server,
                          RpcServer::Start({.listen = flags.listen,
-                                           .services = {engine->service(), &known_answers},
+                                           .services = std::move(services),
                                            .health_services = {program.service_name},
                                            .credentials = member == nullptr ? nullptr : member->ServerCredentials(),
                                            .max_receive_bytes = 64 << 20,
@@ -290,9 +275,15 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   const int signal = signals->Wait();
   spdlog::info("signal {}: leaving the cluster", signal);
   watchdog.reset();
-  registrar.reset();
   server->SetServing(program.service_name, false);
-  server->Shutdown(kDrainGrace);
+  // It stays registered, as one that is full, while there are answers here: one that has to move for want of memory may
+  // come back where no other node is.
+  const absl::Time end = absl::Now() + kDrainGrace;
+  board.SetFullUntil(end);
+  registrar->Beat();
+  board.AwaitIdle(end);
+  registrar.reset();
+  server->Shutdown(std::max(end - absl::Now(), absl::ZeroDuration()));
   loop.Stop();
   return lost;
 }

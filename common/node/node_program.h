@@ -43,7 +43,7 @@ struct NodeContext {
 class NodeEngine {
  public:
   virtual ~NodeEngine() = default;
-  virtual grpc::Service* service() = 0;
+  virtual std::vector<grpc::Service*> services() = 0;
   // On the loop's thread.
   virtual bool Turn() = 0;
   // KnownAnswerServiceImpl::Answerer.

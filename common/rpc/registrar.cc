@@ -223,6 +223,12 @@ Registrar::~Registrar() {
   thread_.join();
 }
 
+void Registrar::Beat() {
+  absl::MutexLock lock(&mutex_);
+  beat_ = true;
+  woken_ = true;
+}
+
 int Registrar::registered() const {
   return static_cast<int>(
       std::count_if(links_.begin(), links_.end(), [](const auto& link) { return link->registered(); }));
@@ -230,14 +236,16 @@ int Registrar::registered() const {
 
 void Registrar::Run() {
   absl::Time next_beat = absl::Now();
+  bool at_once = false;
   for (;;) {
-    const bool beat = absl::Now() >= next_beat;
+    const bool beat = at_once || absl::Now() >= next_beat;
     if (beat) next_beat = absl::Now() + options_.interval;
     absl::Time wake = next_beat;
     for (const std::unique_ptr<Link>& link : links_) wake = std::min(wake, link->Turn(beat));
     absl::MutexLock lock(&mutex_);
     mutex_.AwaitWithDeadline(absl::Condition(&woken_), wake);
     woken_ = false;
+    at_once = std::exchange(beat_, false);
     if (stopping_) break;
   }
   for (const std::unique_ptr<Link>& link : links_) link->Stop();

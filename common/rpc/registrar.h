@@ -48,6 +48,9 @@ class Registrar {
   Registrar(const Registrar&) = delete;
   Registrar& operator=(const Registrar&) = delete;
 
+  // A heartbeat comes at once, not when it is due.
+  void Beat();
+
   // How many routers have taken the node in, now.
   int registered() const;
 
@@ -60,6 +63,7 @@ class Registrar {
   mutable absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
+  bool beat_ ABSL_GUARDED_BY(mutex_) = false;  // at once
   std::thread thread_;
 };
 

@@ -103,6 +103,18 @@ TEST(RegistrarTest, RegistersWithEachRouterAndSendsHeartbeats) {
   EXPECT_LT(first.heartbeats_[0], first.heartbeats_[1]);
 }
 
+TEST(RegistrarTest, AHeartbeatThatIsAskedForComesAtOnce) {
+  FakeRegistry registry;
+  auto server = Serve(&registry);
+  std::atomic<uint64_t> turns{0};
+  RegistrarOptions options = QuickOptions({server->address()}, &turns);
+  options.interval = absl::Hours(1);
+  Registrar registrar(options);
+  EXPECT_TRUE(registry.Await([&] { return registry.heartbeats_.size() == 1; }));
+  registrar.Beat();
+  EXPECT_TRUE(registry.Await([&] { return registry.heartbeats_.size() == 2; }));
+}
+
 TEST(RegistrarTest, FindsARouterThatStartsLateAndOneThatRestarts) {
   std::atomic<uint64_t> turns{0};
   FakeRegistry registry;

@@ -1,29 +1,29 @@
-// PrefillService over a PrefillEngine: an adapter, without decisions of its own.
-#ifndef KEDGE_PREFILL_PREFILL_SERVICE_H_
-#define KEDGE_PREFILL_PREFILL_SERVICE_H_
+// PrefillService over a StateServer: an adapter, without decisions of its own.
+#ifndef KEDGE_COMMON_TRANSFER_PREFILL_SERVICE_H_
+#define KEDGE_COMMON_TRANSFER_PREFILL_SERVICE_H_
 
 #include "common/base/event_loop.h"
+#include "common/transfer/state_server.h"
 #include "kedge/node/v1/node.grpc.pb.h"
-#include "prefill/prefill_engine.h"
 
 namespace kedge {
 
 // The method is raw: states are sent as bytes that refer to their frames (common/transfer/state_message.h).
-// Thread-safe. The engine belongs to the loop's thread.
+// Thread-safe. The server belongs to the loop's thread.
 class PrefillServiceImpl final
     : public node::v1::PrefillService::WithRawCallbackMethod_Prefill<node::v1::PrefillService::Service> {
  public:
   // Both must outlive this.
-  PrefillServiceImpl(EventLoop* loop, PrefillEngine* engine) : loop_(loop), engine_(engine) {}
+  PrefillServiceImpl(EventLoop* loop, StateServer* server) : loop_(loop), server_(server) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Prefill(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request) override;
 
  private:
   EventLoop* const loop_;
-  PrefillEngine* const engine_;
+  StateServer* const server_;
 };
 
 }  // namespace kedge
 
-#endif  // KEDGE_PREFILL_PREFILL_SERVICE_H_
+#endif  // KEDGE_COMMON_TRANSFER_PREFILL_SERVICE_H_

@@ -1,5 +1,5 @@
 // Tested by tests/node_grpc_test.cc.
-#include "prefill/prefill_service.h"
+#include "common/transfer/prefill_service.h"
 
 #include <memory>
 #include <utility>
@@ -46,9 +46,9 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext* context,
                                                                         const grpc::ByteBuffer* buffer) {
-  // Written and read on the loop's thread alone; 0: not in the engine.
-  auto job = std::make_shared<PrefillEngine::JobId>(0);
-  auto writer = Writer::Create({.on_cancel = [this, job] { loop_->Post([this, job] { engine_->Cancel(*job); }); }});
+  // Written and read on the loop's thread alone; 0: not in the server.
+  auto job = std::make_shared<StateServer::JobId>(0);
+  auto writer = Writer::Create({.on_cancel = [this, job] { loop_->Post([this, job] { server_->Cancel(*job); }); }});
   absl::StatusOr<StateRequest> request = ParseRequest(*buffer);
   if (!request.ok()) {
     writer->End(ToGrpcStatus(request.status()));
@@ -57,7 +57,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
   auto shared = std::make_shared<StateRequest>(*std::move(request));
   const absl::Time deadline = DeadlineFrom(context->deadline());
   loop_->Post([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
-    *job = engine_->Add(std::move(*shared), sink, deadline);
+    *job = server_->Add(std::move(*shared), sink, deadline);
   });
   return writer.get();
 }
