@@ -1,4 +1,4 @@
-// Four scores of a sequence, of which the highest counts. All are mass summed over whole sequences and not averaged
+// Scores of a sequence, of which the highest counts. Attention is mass summed over whole sequences and not averaged
 // over their tokens: averages let sequences of one or two tokens win.
 //
 // 1. Asking. A prompt's very last rows belong to the chat template, and there the pointer heads look at what is asked:
@@ -11,19 +11,25 @@
 // 3. Looking back. Where the question stands before the text, none of its rows looks at the answer, but rows of the
 //    answer look at the question: the largest mass that one row gives to a sequence, times its weight; the mean over
 //    the heads, and a quarter of it, because text looks back for other reasons too.
-// 4. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
-//    what follows a sequence that answers or looks back, as long as all together are few rows, gets two fifths of its
-//    score, and nine tenths of that for each line further on.
+// 4. Sharing words. Heads of small models pass over a second value of the same key, or one of several things asked:
+//    the rare words that a sequence shares with what asks are added to 2. or 3., as much at most as attention gives to
+//    any. And what repeats a rare word of a sequence that answers gets up to four fifths of that one's score: the
+//    answer may name what is to be found next.
+// 5. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
+//    what follows a sequence with a score by 2. to 4., as long as all together are few rows, gets two fifths of it, and
+//    nine tenths of that for each line further on.
 //
 // A model without known heads has no pointers: the last rows ask, and the maximum over all heads is taken.
 //
 // The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
-// Qwen2.5-Coder-0.5B (docs/fidelity.md tells what they bring on others). Tested by salience_test.cc.
+// Qwen2.5-Coder-0.5B, those of 4. on Qwen2.5-Coder-1.5B too (docs/fidelity.md tells what they bring on others). Tested
+// by salience_test.cc.
 #include "common/anchor/salience.h"
 
 #include <algorithm>
 #include <numeric>
 
+#include "common/anchor/shared_words.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -36,6 +42,9 @@ constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text,
 constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 4;
 constexpr uint32_t kBesideRows = 64;  // of a sequence and those that follow it
+
+// What a sequence gets of the score of one that names it.
+uint64_t NextFound(uint64_t score) { return score * 4 / 5; }
 
 // What stands behind `i`, and then behind that.
 uint64_t FirstBeside(uint64_t score) { return score * 2 / 5; }
@@ -69,7 +78,8 @@ std::vector<size_t> Questions(const Content& content, const std::vector<Position
 }  // namespace
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
-    : outline_(OutlinePrompt(content)),
+    : ids_(content.ids.begin(), content.ids.begin() + content.prompt_length - 1),
+      outline_(OutlinePrompt(content)),
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
       may_ask_(MayAsk(content, outline_.sequences)),
@@ -170,7 +180,7 @@ std::vector<uint64_t> Salience::Asking() const {
   return asking;
 }
 
-std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
+std::vector<uint64_t> Salience::Looked(const std::vector<uint64_t>& asking) const {
   const size_t count = outline_.sequences.size();
   std::vector<uint64_t> answering(count), looking_back(count);
   for (size_t head = 0; head < num_retrieval(); ++head) {
@@ -186,10 +196,21 @@ std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) co
       looking_back[i] += looks[i];
     }
   }
-  std::vector<uint64_t> evidence(count);
+  std::vector<uint64_t> looked(count);
   for (size_t i = 0; i < count; ++i) {
-    evidence[i] = std::max(answering[i], looking_back[i] / kLookingBackShare) / num_retrieval();
+    looked[i] = std::max(answering[i], looking_back[i] / kLookingBackShare) / num_retrieval();
   }
+  return looked;
+}
+
+std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
+  const SharedWords words(ids_, outline_.sequences, asking);
+  std::vector<uint64_t> evidence = Looked(asking);
+  const uint64_t most_looked = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
+  const std::vector<uint64_t> shared = words.WithWhatAsks();
+  for (size_t i = 0; i < evidence.size(); ++i) evidence[i] += most_looked * shared[i] / kMassOne;
+  const std::vector<uint64_t> next = words.WithWhatAnswers(evidence);
+  for (size_t i = 0; i < evidence.size(); ++i) evidence[i] = std::max(evidence[i], NextFound(next[i]));
   return evidence;
 }
 

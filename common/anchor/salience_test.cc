@@ -260,5 +260,19 @@ TEST(SalienceHeads, WhatIsNoListOfHeadsIsNamed) {
   EXPECT_THAT(error("retrieval=1.0,retrieval=1.1"), HasSubstr("the form is"));
 }
 
+TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
+  Content content = Prompt(50);
+  content.ids[903] = content.ids[303] = content.ids[503] = 70;  // the question, and two that answer it
+  content.ids[305] = content.ids[705] = 71;                     // what the first of them names
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  const std::vector<uint64_t> scores = salience.Scores();
+  EXPECT_EQ(scores[30], kMassOne) << "attention, and as much again for its words";
+  EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
+  EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
+  EXPECT_EQ(scores[80], 0u);
+}
+
 }  // namespace
 }  // namespace kedge
