@@ -19,7 +19,8 @@
 //    what follows a sequence with a score by 2. to 4., as long as all together are few rows, gets two fifths of it, and
 //    nine tenths of that for each line further on.
 //
-// A model without known heads has no pointers: the last rows ask, and the maximum over all heads is taken.
+// A model without known heads has no pointers: the user's questions ask, or what stands last, by their words; and what
+// the last rows look at answers, by the maximum over all heads.
 //
 // The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
 // Qwen2.5-Coder-0.5B, those of 4. on Qwen2.5-Coder-1.5B too (docs/fidelity.md tells what they bring on others). Tested
@@ -38,6 +39,7 @@ namespace {
 constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
 constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint64_t kOpeningWeight = kMassOne / 20;
+constexpr uint64_t kMarksWeight = kMassOne / 2;  // of all that question marks close
 constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text, and have less of the weight
 constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 4;
@@ -89,7 +91,7 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   const uint32_t end = content.prompt_length - 1;
   observed_ = {knows_heads() ? 0 : latest_end_, end};
   const size_t count = outline_.sequences.size();
-  for (size_t i = 0; knows_heads() && i + 1 < count; ++i) {  // the last one may not have ended yet
+  for (size_t i = 0; i + 1 < count; ++i) {  // the last one may not have ended yet
     const PositionRange& sequence = outline_.sequences[i];
     if (may_ask_[i] && sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
         sequence.end - sequence.begin >= kLeastOpening) {
@@ -167,20 +169,25 @@ void Salience::Take(const EarlierSalience& earlier) {
 
 // Weights in parts of kMassOne.
 std::vector<uint64_t> Salience::Asking() const {
-  std::vector<uint64_t> asking = pointed_;
-  for (size_t i = 0; i < asking.size(); ++i) asking[i] *= may_ask_[i];
+  std::vector<uint64_t> asking(may_ask_.size());
+  for (size_t i = 0; knows_heads() && i < asking.size(); ++i) asking[i] = may_ask_[i] ? pointed_[i] : 0;
   const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});
   for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
   if (const uint64_t count = questions_.size(); count > 0) {
-    const uint64_t share = kMassOne / 2 * kFewQuestions / std::max(kFewQuestions, count);
+    const uint64_t share = kMarksWeight * kFewQuestions / std::max(kFewQuestions, count);
     for (uint64_t& weight : asking) weight = weight * (kMassOne - share) / kMassOne;
     for (const size_t i : questions_) asking[i] += share / count;
   }
   for (const size_t i : opening_) asking[i] = std::max(asking[i], kOpeningWeight);
+  if (!knows_heads() && questions_.empty()) {
+    const auto last = std::find(may_ask_.rbegin(), may_ask_.rend(), true);
+    if (last != may_ask_.rend()) asking[static_cast<size_t>(may_ask_.rend() - last) - 1] = kMarksWeight;
+  }
   return asking;
 }
 
 std::vector<uint64_t> Salience::Looked(const std::vector<uint64_t>& asking) const {
+  if (!knows_heads()) return pointed_;
   const size_t count = outline_.sequences.size();
   std::vector<uint64_t> answering(count), looking_back(count);
   for (size_t head = 0; head < num_retrieval(); ++head) {
@@ -215,7 +222,6 @@ std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) co
 }
 
 std::vector<uint64_t> Salience::Scores() const {
-  if (!knows_heads()) return pointed_;
   const std::vector<PositionRange>& sequences = outline_.sequences;
   const size_t count = sequences.size();
   const std::vector<uint64_t> asking = Asking(), evidence = Evidence(asking);

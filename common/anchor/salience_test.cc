@@ -240,6 +240,26 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   EXPECT_FALSE(salience.CanTake({.end = 969}));
 }
 
+TEST(Salience, WithoutKnownHeadsTheQuestionAsksByItsWords) {
+  for (const bool has_mark : {true, false}) {  // without one what stands last asks
+    const uint32_t asks = has_mark ? 905 : 995;
+    Content content = Prompt(50);
+    if (has_mark) {
+      content.turn_begin = 880;
+      content.user = {{880, 990}};
+      content.question_marks = {908};
+    }
+    content.ids[asks] = content.ids[303] = 70;
+    Salience salience(content, kAll);
+    salience.Add(970, 1, Look(970, 50, 700));
+    const std::vector<uint64_t> scores = salience.Scores();
+    EXPECT_EQ(scores[30], 700u);
+    EXPECT_EQ(scores[50], 700u);
+    EXPECT_EQ(scores[asks / 10], kMassOne / 2 * 8 / 10);
+    EXPECT_EQ(scores[80], 0u);
+  }
+}
+
 TEST(SalienceHeads, TextSurvives) {
   for (const SalienceHeads& heads : {kAll, kKnown, kKnownTwo}) {
     EXPECT_EQ(ParseSalienceHeads(SalienceHeadsText(heads), 2, 2).value(), heads);
