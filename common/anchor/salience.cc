@@ -1,4 +1,4 @@
-// Four scores of a sequence, of which the highest counts. All are mass summed over whole sequences and not averaged
+// Scores of a sequence, of which the highest counts. Attention is mass summed over whole sequences and not averaged
 // over their tokens: averages let sequences of one or two tokens win.
 //
 // 1. Asking. A prompt's very last rows belong to the chat template, and there the pointer heads look at what is asked:
@@ -11,19 +11,26 @@
 // 3. Looking back. Where the question stands before the text, none of its rows looks at the answer, but rows of the
 //    answer look at the question: the largest mass that one row gives to a sequence, times its weight; the mean over
 //    the heads, and a quarter of it, because text looks back for other reasons too.
-// 4. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
-//    what follows a sequence that answers or looks back, as long as all together are few rows, gets two fifths of its
-//    score, and nine tenths of that for each line further on.
+// 4. Sharing words. Heads of small models pass over a second value of the same key, or one of several things asked:
+//    the rare words that a sequence shares with what asks are added to 2. or 3., as much at most as attention gives to
+//    any. And what repeats a rare word of a sequence that answers gets up to four fifths of that one's score: the
+//    answer may name what is to be found next.
+// 5. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
+//    what follows a sequence with a score by 2. to 4., as long as all together are few rows, gets two fifths of it, and
+//    nine tenths of that for each line further on.
 //
-// A model without known heads has no pointers: the last rows ask, and the maximum over all heads is taken.
+// A model without known heads has no pointers: the user's questions ask, or what stands last, by their words; and what
+// the last rows look at answers, by the maximum over all heads.
 //
 // The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
-// Qwen2.5-Coder-0.5B (docs/fidelity.md tells what they bring on others). Tested by salience_test.cc.
+// Qwen2.5-Coder-0.5B, those of 4. on Qwen2.5-Coder-1.5B too (docs/fidelity.md tells what they bring on others). Tested
+// by salience_test.cc.
 #include "common/anchor/salience.h"
 
 #include <algorithm>
 #include <numeric>
 
+#include "common/anchor/shared_words.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -32,10 +39,14 @@ namespace {
 constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question before the text is looked for
 constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint64_t kOpeningWeight = kMassOne / 20;
+constexpr uint64_t kMarksWeight = kMassOne / 2;  // of all that question marks close
 constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text, and have less of the weight
 constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint64_t kLookingBackShare = 4;
 constexpr uint32_t kBesideRows = 64;  // of a sequence and those that follow it
+
+// What a sequence gets of the score of one that names it.
+uint64_t NextFound(uint64_t score) { return score * 4 / 5; }
 
 // What stands behind `i`, and then behind that.
 uint64_t FirstBeside(uint64_t score) { return score * 2 / 5; }
@@ -69,7 +80,8 @@ std::vector<size_t> Questions(const Content& content, const std::vector<Position
 }  // namespace
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
-    : outline_(OutlinePrompt(content)),
+    : ids_(content.ids.begin(), content.ids.begin() + content.prompt_length - 1),
+      outline_(OutlinePrompt(content)),
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
       may_ask_(MayAsk(content, outline_.sequences)),
@@ -79,7 +91,7 @@ Salience::Salience(const Content& content, const SalienceHeads& heads)
   const uint32_t end = content.prompt_length - 1;
   observed_ = {knows_heads() ? 0 : latest_end_, end};
   const size_t count = outline_.sequences.size();
-  for (size_t i = 0; knows_heads() && i + 1 < count; ++i) {  // the last one may not have ended yet
+  for (size_t i = 0; i + 1 < count; ++i) {  // the last one may not have ended yet
     const PositionRange& sequence = outline_.sequences[i];
     if (may_ask_[i] && sequence.begin >= content.turn_begin && sequence.end <= content.turn_begin + kOpeningRows &&
         sequence.end - sequence.begin >= kLeastOpening) {
@@ -157,20 +169,25 @@ void Salience::Take(const EarlierSalience& earlier) {
 
 // Weights in parts of kMassOne.
 std::vector<uint64_t> Salience::Asking() const {
-  std::vector<uint64_t> asking = pointed_;
-  for (size_t i = 0; i < asking.size(); ++i) asking[i] *= may_ask_[i];
+  std::vector<uint64_t> asking(may_ask_.size());
+  for (size_t i = 0; knows_heads() && i < asking.size(); ++i) asking[i] = may_ask_[i] ? pointed_[i] : 0;
   const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});
   for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
   if (const uint64_t count = questions_.size(); count > 0) {
-    const uint64_t share = kMassOne / 2 * kFewQuestions / std::max(kFewQuestions, count);
+    const uint64_t share = kMarksWeight * kFewQuestions / std::max(kFewQuestions, count);
     for (uint64_t& weight : asking) weight = weight * (kMassOne - share) / kMassOne;
     for (const size_t i : questions_) asking[i] += share / count;
   }
   for (const size_t i : opening_) asking[i] = std::max(asking[i], kOpeningWeight);
+  if (!knows_heads() && questions_.empty()) {
+    const auto last = std::find(may_ask_.rbegin(), may_ask_.rend(), true);
+    if (last != may_ask_.rend()) asking[static_cast<size_t>(may_ask_.rend() - last) - 1] = kMarksWeight;
+  }
   return asking;
 }
 
-std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
+std::vector<uint64_t> Salience::Looked(const std::vector<uint64_t>& asking) const {
+  if (!knows_heads()) return pointed_;
   const size_t count = outline_.sequences.size();
   std::vector<uint64_t> answering(count), looking_back(count);
   for (size_t head = 0; head < num_retrieval(); ++head) {
@@ -186,15 +203,25 @@ std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) co
       looking_back[i] += looks[i];
     }
   }
-  std::vector<uint64_t> evidence(count);
+  std::vector<uint64_t> looked(count);
   for (size_t i = 0; i < count; ++i) {
-    evidence[i] = std::max(answering[i], looking_back[i] / kLookingBackShare) / num_retrieval();
+    looked[i] = std::max(answering[i], looking_back[i] / kLookingBackShare) / num_retrieval();
   }
+  return looked;
+}
+
+std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
+  const SharedWords words(ids_, outline_.sequences, asking);
+  std::vector<uint64_t> evidence = Looked(asking);
+  const uint64_t most_looked = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
+  const std::vector<uint64_t> shared = words.WithWhatAsks();
+  for (size_t i = 0; i < evidence.size(); ++i) evidence[i] += most_looked * shared[i] / kMassOne;
+  const std::vector<uint64_t> next = words.WithWhatAnswers(evidence);
+  for (size_t i = 0; i < evidence.size(); ++i) evidence[i] = std::max(evidence[i], NextFound(next[i]));
   return evidence;
 }
 
 std::vector<uint64_t> Salience::Scores() const {
-  if (!knows_heads()) return pointed_;
   const std::vector<PositionRange>& sequences = outline_.sequences;
   const size_t count = sequences.size();
   const std::vector<uint64_t> asking = Asking(), evidence = Evidence(asking);

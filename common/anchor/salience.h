@@ -1,8 +1,9 @@
 // Salient sequences: which whole sequences of a prompt are kept because its end attends to them.
 //
 // A few heads of a model *retrieve*: what they attend to from the prompt's last rows is what the answer will need.
-// Their attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it. One
-// choice serves all layers and heads, so rows stay uniform.
+// Their attention is gathered while the prompt is computed, and once it ends, sequences are taken in order of it and of
+// the words that they share with the question (shared_words.h). One choice serves all layers and heads, so rows stay
+// uniform.
 #ifndef KEDGE_COMMON_ANCHOR_SALIENCE_H_
 #define KEDGE_COMMON_ANCHOR_SALIENCE_H_
 
@@ -21,7 +22,7 @@
 namespace kedge {
 
 // Raised with every change by which other rows are chosen: figures of an older choice say nothing of this one.
-inline constexpr uint32_t kSalienceVersion = 3;
+inline constexpr uint32_t kSalienceVersion = 4;
 
 // The heads of a model that show where a prompt's end looks.
 struct SalienceHeads {
@@ -91,8 +92,11 @@ class Salience {
   std::vector<uint64_t> Asking() const;
   // By what answers what asks, before or behind it.
   std::vector<uint64_t> Evidence(const std::vector<uint64_t>& asking) const;
+  // By attention alone.
+  std::vector<uint64_t> Looked(const std::vector<uint64_t>& asking) const;
   std::vector<PositionRange> SequencesBefore(uint32_t end) const;
 
+  std::vector<uint32_t> ids_;  // of rows 0..n-2
   PromptOutline outline_;
   size_t num_pointers_;
   size_t num_heads_;               // pointers included

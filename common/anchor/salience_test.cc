@@ -240,6 +240,26 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   EXPECT_FALSE(salience.CanTake({.end = 969}));
 }
 
+TEST(Salience, WithoutKnownHeadsTheQuestionAsksByItsWords) {
+  for (const bool has_mark : {true, false}) {  // without one what stands last asks
+    const uint32_t asks = has_mark ? 905 : 995;
+    Content content = Prompt(50);
+    if (has_mark) {
+      content.turn_begin = 880;
+      content.user = {{880, 990}};
+      content.question_marks = {908};
+    }
+    content.ids[asks] = content.ids[303] = 70;
+    Salience salience(content, kAll);
+    salience.Add(970, 1, Look(970, 50, 700));
+    const std::vector<uint64_t> scores = salience.Scores();
+    EXPECT_EQ(scores[30], 700u);
+    EXPECT_EQ(scores[50], 700u);
+    EXPECT_EQ(scores[asks / 10], kMassOne / 2 * 8 / 10);
+    EXPECT_EQ(scores[80], 0u);
+  }
+}
+
 TEST(SalienceHeads, TextSurvives) {
   for (const SalienceHeads& heads : {kAll, kKnown, kKnownTwo}) {
     EXPECT_EQ(ParseSalienceHeads(SalienceHeadsText(heads), 2, 2).value(), heads);
@@ -258,6 +278,20 @@ TEST(SalienceHeads, WhatIsNoListOfHeadsIsNamed) {
   EXPECT_THAT(error("retrieval=1.2+1.2"), HasSubstr("1.2 is given twice"));
   EXPECT_THAT(error("retrieval=1"), HasSubstr("is not layer.head"));
   EXPECT_THAT(error("retrieval=1.0,retrieval=1.1"), HasSubstr("the form is"));
+}
+
+TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
+  Content content = Prompt(50);
+  content.ids[903] = content.ids[303] = content.ids[503] = 70;  // the question, and two that answer it
+  content.ids[305] = content.ids[705] = 71;                     // what the first of them names
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  const std::vector<uint64_t> scores = salience.Scores();
+  EXPECT_EQ(scores[30], kMassOne) << "attention, and as much again for its words";
+  EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
+  EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
+  EXPECT_EQ(scores[80], 0u);
 }
 
 }  // namespace
