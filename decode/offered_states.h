@@ -29,8 +29,8 @@ struct OfferedStatesOptions {
 // A state is copied into host memory, as the frames in which it will leave, and so its pages are free at once. It is
 // given to whoever asks, by what PrefillService promises, and stays for kKept, whatever becomes of who has asked. Where
 // there are more than max_bytes, those go first that were given in whole, then the oldest. Whoever asks for what is not
-// here hears so at once, and has it computed by a prefill node. Beside what is kept, a sink has the frames that it takes
-// before it is congested. Owned by one thread.
+// here hears so at once, and has it computed by a prefill node. Beside what is kept, a sink has the frames that it
+// takes before it is congested. Owned by one thread.
 class OfferedStates : public StateServer {
  public:
   // Who goes on with an answer asks at once, or when it has waited for memory.

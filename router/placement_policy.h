@@ -42,9 +42,9 @@ inline constexpr size_t kMaxPrefillCandidates = 4;
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
 // ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
 // A node that is known to be full is left out, of either role; an answer that has begun takes it if no other of the class
-// is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode node that
-// leaves takes what has begun alone, if no other of the class is there. One at which requests wait a second longer comes
-// behind the others.
+// is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode node
+// that leaves takes only what has begun, and that if no other of the class is there. One at which requests wait a
+// second longer comes behind the others.
 // Rows that a node has of the text count against its load: on a decode node the whole text as much as one request, on a
 // prefill node each token twice, because the request need not wait for it and nobody need compute it.
 // Returns nullopt when no decode node can take the call now.

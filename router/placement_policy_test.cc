@@ -163,7 +163,7 @@ TEST(PlacementPolicyTest, NodesThatAreNotReadyMayBecomeSo) {
   EXPECT_TRUE(MayComeToPlace(cluster, {.tried = {2}}));
 }
 
-TEST(PlacementPolicyTest, WhatHasBegunAloneGoesToANodeThatLeavesAndOnlyIfNoneStays) {
+TEST(PlacementPolicyTest, OnlyWhatHasBegunGoesToANodeThatLeavesAndIfNoneStays) {
   ClusterSnapshot cluster{.now = absl::UnixEpoch()};
   cluster.nodes = {Node(NodeRole::kDecode, "d1", 1)};
   cluster.nodes[0].leaves = true;

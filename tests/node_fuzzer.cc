@@ -1,7 +1,7 @@
 // Fuzz target of the two nodes: messages of routers and peers -> engines on HashDevice. An input is a NodeScript: a
 // prefill and a decode engine take its messages, the decode engine asks the prefill engine, whose answers the script
-// may damage, and 20 turns pass; the state of an answer that moved lies there to be asked for. Whatever came, when it is
-// over no row is reserved, and none was read half written.
+// may damage, and 20 turns pass; the state of an answer that moved lies there to be asked for. Whatever came, when it
+// is over no row is reserved, and none was read half written.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -97,7 +97,8 @@ class Nodes : public StateSource {
         if (!request.ok()) return Expect(request.status());
         offered_jobs_.push_back(
             offered_.Add(*request, std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture()));
-        prefill_jobs_.push_back(prefill_->Add(*std::move(request), std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture()));
+        prefill_jobs_.push_back(
+            prefill_->Add(*std::move(request), std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture()));
         return;
       }
       case NodeEvent::kDamage: damages_.push_back(event.damage()); return;

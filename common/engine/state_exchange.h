@@ -48,8 +48,8 @@ class StateSender {
   std::optional<Payload> TakeHeader(const StepDevice& device);
 
   // Has the device copy all rows of the state that are computed and were not copied yet. Call it after Settle and
-  // before Sequence::DropUnseen. `to_stay`: into plain memory, as for frames that do not leave at once: of what a device
-  // copies to fastest it has little, and keeps it.
+  // before Sequence::DropUnseen. `to_stay`: into plain memory, for frames that do not leave at once: what a device
+  // copies to fastest is scarce, and it keeps that.
   void StartFrames(StepDevice* device, bool to_stay = false);
   // Frames of rows that have been copied, in their order. `wait`: for all whose copies were started.
   absl::StatusOr<std::vector<Payload>> TakeFrames(bool wait);

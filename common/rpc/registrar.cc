@@ -1,7 +1,7 @@
 // One thread looks at all links every `interval`, and when a stream's state changes: it opens streams, sends
 // heartbeats, runs the callbacks, and decides when to try again. The reactors only note what happened to a stream and
-// wake the thread. A stream whose peer takes no heartbeat (a write that is still on its way) is left alone until it has:
-// keepalive pings find out whether the peer lives.
+// wake the thread. A stream whose peer takes no heartbeat (a write that is still on its way) is left alone until it
+// has: keepalive pings find out whether the peer lives.
 //
 // Tested by registrar_test.cc.
 #include "common/rpc/registrar.h"
