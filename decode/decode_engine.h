@@ -40,8 +40,8 @@ struct DecodeOptions {
   uint32_t context_length = 0;
   SalienceHeads salience_heads;  // of the loaded model; empty: choices are left to prefill nodes
   // --- Change speed ---
-  uint32_t cache_pages = 0;  // most pages that stored beginnings of texts hold; 0: none are stored
-  uint64_t held_bytes = 0;   // most bytes of received rows that are held for later requests; 0: none are held
+  uint32_t cache_pages = 0;    // most pages that stored beginnings of texts hold; 0: none are stored
+  uint64_t held_bytes = 0;     // most bytes of received rows that are held for later requests; 0: none are held
   uint64_t offered_bytes = 0;  // most bytes of states of answers that moved; 0: none are kept
   RowSourceLimits row_source;
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
@@ -58,7 +58,7 @@ struct DecodeJob {
   std::vector<PrefillCandidate> candidates;  // best first; empty: the prompt is computed here
   absl::Time deadline = absl::InfiniteFuture();
 
-  bool HasBegun() const { return content.ids.size() > content.prompt_length; }
+  bool has_begun() const { return content.ids.size() > content.prompt_length; }
 };
 
 // How the rows before the last given token came here.
@@ -105,8 +105,8 @@ class DecodeSink {
 // that goes has come to stays for a moment (OfferedStates), and whoever goes on with it asks for it here. Each call
 // brings a token, so all end, and no job begins that the node could not end alone. An answer that was let in as it
 // began is let in again: what it has written meanwhile makes a state no larger, and rows that are computed here can
-// come in smaller steps (but under `prefill=full` all of the prompt's rows must fit where no node is left to send those
-// that are kept).
+// come in smaller steps. One that was let in to receive its state may need more if it is computed here after all, since
+// no node is left to send it: rows that the state no longer has, under `prefill=full` all of the prompt's.
 // What a job leaves, its prompt and its answer, stays in the cache, which holds no rows that a job has reserved: the
 // next turn of a chat goes on from there.
 //

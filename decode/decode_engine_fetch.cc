@@ -165,7 +165,8 @@ absl::Status DecodeEngine::TakeStateEvent(Session& session, StateEvent event) {
     session.call.reset();
     session.receiver.reset();
     session.prefilled.prefill_time = clock_->Now() - session.began;
-    fetch_time_ += kNewShare * (clock_->Now() - session.asked - fetch_time_);
+    // What was kept of an answer comes sooner than what is computed.
+    if (!session.has_begun()) fetch_time_ += kNewShare * (clock_->Now() - session.asked - fetch_time_);
     Run(session, std::nullopt);
     session.computation->StoreHere();
   }

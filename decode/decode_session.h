@@ -52,7 +52,7 @@ struct DecodeEngine::Session {
   const Content& content() const { return sequence != nullptr ? sequence->content() : job.content; }
   uint32_t generated() const { return static_cast<uint32_t>(content().ids.size()) - content().prompt_length; }
   // Ids came with it that were written elsewhere.
-  bool has_begun() const { return job.HasBegun(); }
+  bool has_begun() const { return job.has_begun(); }
   // Ids before the last: their state is what the job needs.
   uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
 };

@@ -21,17 +21,15 @@ void OfferedStates::Offer(const Sequence& sequence) {
   state.bytes = state.sender.num_bytes();
   if (state.bytes > options_.max_bytes) return;
   while (bytes_ + state.bytes > options_.max_bytes) {
-    End(states_.begin(), absl::NotFoundError("a newer state took its place"));
+    Drop(states_.begin(), absl::NotFoundError("a newer state took its place"));
   }
-  state.sender.StartFrames(device_);
+  state.sender.StartFrames(device_, /*to_stay=*/true);
   bytes_ += state.bytes;
   states_.push_back(std::move(state));
 }
 
 absl::Status OfferedStates::Check(const StateRequest& request) const {
-  if (request.fingerprint != options_.fingerprint || request.kv_type != KvTypeName(device_->row_shape().type)) {
-    return absl::FailedPreconditionError("content.fingerprint, kv_type: are not this node's");
-  }
+  KEDGE_RETURN_IF_ERROR(CheckOwnRows(request.fingerprint, request.kv_type, options_.fingerprint, *device_));
   KEDGE_RETURN_IF_ERROR(CheckContent(request.content, device_->vocab_size(), options_.context_length));
   return CheckHeld(request.held, request.content);
 }
@@ -44,7 +42,7 @@ std::list<OfferedStates::State>::iterator OfferedStates::Find(const Content& con
   }
   const ChainKey name = StateHeader(content, end, options_.fingerprint, *device_).chain;
   return std::find_if(states_.begin(), states_.end(),
-                      [&](const State& state) { return state.sink == nullptr && state.sender.name() == name; });
+                      [&](const State& state) { return state.sender.name() == name; });
 }
 
 StateServer::JobId OfferedStates::Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) {
@@ -55,19 +53,14 @@ StateServer::JobId OfferedStates::Add(StateRequest request, std::shared_ptr<Stat
     sink->Send({StateEnded{std::move(status)}});
     return 0;
   }
-  state->job = next_id_++;
-  state->sink = std::move(sink);
-  state->sink->Send({StateAccepted{}});
-  state->sink->Send({StateHead{state->header, static_cast<uint32_t>(request.content.ids.size())}});
-  return state->job;
+  sink->Send({StateAccepted{}});
+  sink->Send({StateHead{state->header, static_cast<uint32_t>(request.content.ids.size())}});
+  jobs_.push_back({.id = next_id_, .state = state, .sink = std::move(sink)});
+  return next_id_++;
 }
 
 void OfferedStates::Cancel(JobId id) {
-  const auto state =
-      std::find_if(states_.begin(), states_.end(), [id](const State& state) { return id != 0 && state.job == id; });
-  if (state == states_.end()) return;
-  bytes_ -= state->bytes;
-  states_.erase(state);
+  jobs_.remove_if([id](const Job& job) { return job.id == id; });
 }
 
 bool OfferedStates::Turn(bool wait) {
@@ -75,28 +68,38 @@ bool OfferedStates::Turn(bool wait) {
   bool is_copying = false;
   for (auto state = states_.begin(); state != states_.end();) {
     const auto current = state++;
-    if (current->sink == nullptr) {
-      if (current->until <= now) End(current, absl::OkStatus());
-      continue;
-    }
     absl::StatusOr<std::vector<Payload>> frames = current->sender.TakeFrames(wait);
-    if (frames.ok()) {
-      for (Payload& frame : *frames) current->sink->Send({StateFrame{std::move(frame)}});
-    }
-    if (!frames.ok() || current->sender.complete()) {
-      End(current, frames.status());
+    if (!frames.ok()) {
+      Drop(current, frames.status());
+    } else if (current->until <= now) {
+      Drop(current, absl::NotFoundError("the state was kept for long enough"));
     } else {
-      is_copying = true;
+      current->frames.insert(current->frames.end(), frames->begin(), frames->end());
+      is_copying |= current->sender.copying();
     }
+  }
+  for (auto job = jobs_.begin(); job != jobs_.end();) {
+    const auto current = job++;
+    const State& state = *current->state;
+    while (current->num_sent < state.frames.size() && !current->sink->Congested()) {
+      current->sink->Send({StateFrame{state.frames[current->num_sent++]}});
+    }
+    if (!state.sender.complete() || current->num_sent < state.frames.size()) continue;
+    current->sink->Send({StateEnded{absl::OkStatus()}});
+    states_.splice(states_.begin(), states_, current->state);
+    jobs_.erase(current);
   }
   return is_copying;
 }
 
-void OfferedStates::End(std::list<State>::iterator state, const absl::Status& status) {
-  const std::shared_ptr<StateSink> sink = std::move(state->sink);
+void OfferedStates::Drop(std::list<State>::iterator state, const absl::Status& status) {
+  jobs_.remove_if([&](const Job& job) {
+    if (job.state != state) return false;
+    job.sink->Send({StateEnded{status}});
+    return true;
+  });
   bytes_ -= state->bytes;
   states_.erase(state);
-  if (sink != nullptr) sink->Send({StateEnded{status}});
 }
 
 }  // namespace kedge

@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -26,9 +27,10 @@ struct OfferedStatesOptions {
 };
 
 // A state is copied into host memory, as the frames in which it will leave, and so its pages are free at once. It is
-// given away once, by what PrefillService promises, and stays for kKept at most; the oldest go first where there are
-// more than max_bytes. Whoever asks for what is not here hears so at once, and has it computed by a prefill node.
-// Owned by one thread.
+// given to whoever asks, by what PrefillService promises, and stays for kKept, whatever becomes of who has asked. Where
+// there are more than max_bytes, those go first that were given in whole, then the oldest. Whoever asks for what is not
+// here hears so at once, and has it computed by a prefill node. Beside what is kept, a sink has the frames that it
+// takes before it is congested. Owned by one thread.
 class OfferedStates : public StateServer {
  public:
   // Who goes on with an answer asks at once, or when it has waited for memory.
@@ -43,12 +45,12 @@ class OfferedStates : public StateServer {
   // and its state is known.
   void Offer(const Sequence& sequence);
 
-  // kNotFound: it is not here, or somebody has asked before. Otherwise errors as PrefillEngine::Add.
+  // kNotFound: it is not here; or, later, it went before all of it was sent. Otherwise errors as PrefillEngine::Add.
   JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) override;
   void Cancel(JobId id) override;
 
-  // Sends what was asked for and has been copied, and forgets what was kept for too long. `wait`: for the copies.
-  // Returns whether somebody waits for one.
+  // Sends what was asked for and has been copied, as fast as sinks take it, and forgets what was kept for long enough.
+  // `wait`: for the copies. Returns whether some are under way.
   bool Turn(bool wait);
 
   // Of all that is kept.
@@ -59,19 +61,26 @@ class OfferedStates : public StateServer {
     StateSender sender;
     absl::Time until;
     Payload header;
+    std::vector<Payload> frames;  // that have been copied
     uint64_t bytes = 0;
-    JobId job = 0;                    // who asked for it
-    std::shared_ptr<StateSink> sink;  // of the job; null: nobody has asked
+  };
+  struct Job {
+    JobId id = 0;
+    std::list<State>::iterator state;
+    std::shared_ptr<StateSink> sink;
+    size_t num_sent = 0;  // of the state's frames
   };
 
   absl::Status Check(const StateRequest& request) const;
   std::list<State>::iterator Find(const Content& content);
-  void End(std::list<State>::iterator state, const absl::Status& status);
+  // Ends the jobs that stand on it as well.
+  void Drop(std::list<State>::iterator state, const absl::Status& status);
 
   const OfferedStatesOptions options_;
   StepDevice* const device_;
   const Clock* const clock_;
-  std::list<State> states_;  // oldest first
+  std::list<State> states_;  // that goes first which is to go first
+  std::list<Job> jobs_;
   uint64_t bytes_ = 0;
   JobId next_id_ = 1;
 };

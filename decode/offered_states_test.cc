@@ -14,10 +14,11 @@ namespace {
 
 struct RecordingSink : StateSink {
   void Send(StateEvent event) override { events.push_back(std::move(event)); }
-  bool Congested() const override { return false; }
+  bool Congested() const override { return is_congested; }
   absl::Status end() const { return std::get<StateEnded>(events.back().event).status; }
   bool has_ended() const { return !events.empty() && std::holds_alternative<StateEnded>(events.back().event); }
   std::vector<StateEvent> events;
+  bool is_congested = false;
 };
 
 class OfferedStatesTest : public testing::Test {
@@ -55,7 +56,7 @@ class OfferedStatesTest : public testing::Test {
   StateServer::JobId last_ = 0;
 };
 
-TEST_F(OfferedStatesTest, AStateIsGivenAwayOnceAndIsWhatItWas) {
+TEST_F(OfferedStatesTest, AStateIsWhatItWasWhateverBecameOfThePages) {
   auto sequence = Computed(ContentOf(7));
   offered_.Offer(*sequence);
   sequence.reset();
@@ -63,11 +64,9 @@ TEST_F(OfferedStatesTest, AStateIsGivenAwayOnceAndIsWhatItWas) {
   auto other = Computed(ContentOf(8));
   EXPECT_EQ(offered_.num_bytes(), 40 * kRowBytes);
   const auto sink = Ask(ContentOf(7));
-  EXPECT_EQ(Ask(ContentOf(7))->end().code(), absl::StatusCode::kNotFound);
   offered_.Turn(/*wait=*/true);
   ASSERT_TRUE(sink->has_ended());
   ASSERT_TRUE(sink->end().ok());
-  EXPECT_EQ(offered_.num_bytes(), 0u);
 
   Sequence received(ContentOf(7), pool_.Reserve(PagesFor(ContentOf(7), 40, 64, 1)).value());
   StateReceiver receiver(&received, 40, "model");
@@ -97,11 +96,43 @@ TEST_F(OfferedStatesTest, WhatIsNotHereIsSaidAtOnce) {
   content.ids[0] = 1000;
   EXPECT_EQ(Ask(content)->end().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(Ask(ContentOf(7))->has_ended());
+}
+
+TEST_F(OfferedStatesTest, WhoGivesItUpLeavesItToTheNext) {
+  auto sequence = Computed(ContentOf(7));
+  offered_.Offer(*sequence);
+  const auto first = Ask(ContentOf(7));
   offered_.Cancel(last_);
+  const auto second = Ask(ContentOf(7)), third = Ask(ContentOf(7));
+  offered_.Turn(/*wait=*/true);
+  EXPECT_FALSE(first->has_ended());
+  EXPECT_TRUE(second->end().ok());  // and fails, perhaps, with what it has got
+  EXPECT_EQ(second->events.size(), 4u);
+  EXPECT_EQ(third->events.size(), 4u);
+  const auto fourth = Ask(ContentOf(7));
+  offered_.Turn(/*wait=*/false);
+  EXPECT_EQ(fourth->events.size(), 4u);
+}
+
+TEST_F(OfferedStatesTest, WhoTakesNothingGetsNoMoreAndKeepsItNoLonger) {
+  auto sequence = Computed(ContentOf(7));
+  offered_.Offer(*sequence);
+  const auto slow = Ask(ContentOf(7)), stuck = Ask(ContentOf(7));
+  slow->is_congested = stuck->is_congested = true;
+  EXPECT_FALSE(offered_.Turn(/*wait=*/true));
+  EXPECT_EQ(slow->events.size(), 2u);
+  EXPECT_EQ(offered_.num_bytes(), 40 * kRowBytes);
+  slow->is_congested = false;
+  offered_.Turn(/*wait=*/false);
+  EXPECT_TRUE(slow->end().ok());
+  clock_.Advance(OfferedStates::kKept);
+  offered_.Turn(/*wait=*/false);
+  EXPECT_EQ(stuck->end().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(stuck->events.size(), 3u);
   EXPECT_EQ(offered_.num_bytes(), 0u);
 }
 
-TEST_F(OfferedStatesTest, TheOldestGoAndNoneStaysLong) {
+TEST_F(OfferedStatesTest, TheOldestGoAndThoseFirstThatSomebodyHasAndNoneStaysLong) {
   std::vector<std::unique_ptr<Sequence>> sequences;
   std::shared_ptr<RecordingSink> late;
   for (uint32_t id = 1; id <= 3; ++id) {
@@ -116,10 +147,16 @@ TEST_F(OfferedStatesTest, TheOldestGoAndNoneStaysLong) {
   sequences.push_back(Computed(large));
   offered_.Offer(*sequences.back());
   EXPECT_EQ(offered_.num_bytes(), 80 * kRowBytes);
+  Ask(ContentOf(3));
+  offered_.Turn(/*wait=*/true);
+  sequences.push_back(Computed(ContentOf(5)));
+  offered_.Offer(*sequences.back());
+  EXPECT_EQ(Ask(ContentOf(3))->end().code(), absl::StatusCode::kNotFound);  // somebody has it
+  EXPECT_FALSE(Ask(ContentOf(2))->has_ended());
   clock_.Advance(OfferedStates::kKept);
   offered_.Turn(/*wait=*/false);
   EXPECT_EQ(offered_.num_bytes(), 0u);
-  EXPECT_EQ(Ask(ContentOf(3))->end().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(Ask(ContentOf(5))->end().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace

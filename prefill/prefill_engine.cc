@@ -54,14 +54,7 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
 PrefillEngine::~PrefillEngine() = default;
 
 absl::Status PrefillEngine::Check(const StateRequest& request) const {
-  if (request.fingerprint != options_.fingerprint) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint, ", not ", request.fingerprint));
-  }
-  if (const char* type = KvTypeName(device_->row_shape().type); request.kv_type != type) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("kv_type: this node's rows are ", type, ", not ", request.kv_type));
-  }
+  KEDGE_RETURN_IF_ERROR(CheckOwnRows(request.fingerprint, request.kv_type, options_.fingerprint, *device_));
   KEDGE_RETURN_IF_ERROR(CheckContent(request.content, device_->vocab_size(), options_.context_length));
   if (request.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
   KEDGE_RETURN_IF_ERROR(CheckHeld(request.held, request.content));

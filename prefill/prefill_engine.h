@@ -52,8 +52,7 @@ class PrefillEngine : public StateServer {
   // the node has; or with a deadline, as soon as steps have been measured, the state would not be there in time, or would
   // make another one late: prompt_admission.h). A job whose deadline passes ends with kDeadlineExceeded before it costs
   // another step.
-  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink,
-            absl::Time deadline = absl::InfiniteFuture()) override;
+  JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) override;
   // The job's rows are free or the cache's at once.
   void Cancel(JobId id) override;
 

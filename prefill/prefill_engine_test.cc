@@ -111,7 +111,7 @@ TEST_F(PrefillEngineTest, FramesLeaveInALaterTurnAndNobodyWaitsForThemWhileThere
       std::make_unique<HashDevice>(HashDeviceOptions{.num_pages = 64, .max_rows = 64, .vocab_size = 100}));
   PrefillEngine engine({.fingerprint = "model", .context_length = 5000}, &device, &clock_);
   auto sink = std::make_shared<RecordingSink>(), other = std::make_shared<RecordingSink>();
-  engine.Add(Request(150), sink);
+  engine.Add(Request(150), sink, absl::InfiniteFuture());
   EXPECT_TRUE(engine.Turn());
   EXPECT_TRUE(sink->header);
   EXPECT_TRUE(engine.Turn());  // the first step is done; its copies stand behind the second one
@@ -124,7 +124,7 @@ TEST_F(PrefillEngineTest, FramesLeaveInALaterTurnAndNobodyWaitsForThemWhileThere
   EXPECT_EQ(sink->frames, 3);
   EXPECT_TRUE(sink->ended->ok());
   EXPECT_EQ(engine.stats().reserved_rows, 0u);
-  const PrefillEngine::JobId id = engine.Add(Request(150), other);
+  const PrefillEngine::JobId id = engine.Add(Request(150), other, absl::InfiniteFuture());
   engine.Turn();
   engine.Turn();
   engine.Cancel(id);  // with a step and copies under way

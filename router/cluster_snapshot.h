@@ -35,6 +35,7 @@ struct NodeSnapshot {
   absl::Duration work_ahead;                      // before a request that comes now (node.proto)
   absl::Duration token_time;                      // of a prompt; zero: not measured yet
   absl::Time full_until = absl::InfinitePast();   // it refuses everything
+  bool leaves = false;                            // soon: it takes only what has begun
   FullNote refused;                               // what it said when it last refused this router's request
 
   // What this router has sent there and not seen the end of; the heartbeat may not know of it yet.

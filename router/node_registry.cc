@@ -158,6 +158,7 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
         absl::Milliseconds(node.last.work_ahead_ms()) - (snapshot.now - node.heartbeat_time), absl::ZeroDuration());
     copy.token_time = absl::Microseconds(node.last.token_us());
     if (node.last.full_ms() > 0) copy.full_until = node.heartbeat_time + absl::Milliseconds(node.last.full_ms());
+    copy.leaves = node.last.leaves();
     copy.refused = node.refused;
     copy.assigned_requests = node.assigned_requests;
     copy.assigned_tokens = node.assigned_tokens;
@@ -171,7 +172,7 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
 bool NodeRegistry::CanServe() const {
   absl::MutexLock lock(&mutex_);
   return std::any_of(nodes_.begin(), nodes_.end(), [this](const auto& entry) {
-    return entry.second.info.role() == node::v1::ROLE_DECODE && IsReady(entry.second);
+    return entry.second.info.role() == node::v1::ROLE_DECODE && IsReady(entry.second) && !entry.second.last.leaves();
   });
 }
 

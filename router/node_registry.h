@@ -61,7 +61,7 @@ class NodeRegistry {
   // Whether the node's stream is open while its heartbeats or its engine stand still, or it is out of placement, or was
   // expelled: calls to it should be given up. False for a node that has left, whose calls may still run to their end.
   bool Hangs(uint64_t registration) const;
-  // Whether a decode node is ready.
+  // Whether a decode node is ready, and stays.
   bool CanServe() const;
   bool IsRegistered(uint64_t registration) const;
 

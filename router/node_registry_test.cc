@@ -64,6 +64,7 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   heartbeat.set_reserved_rows(6);
   heartbeat.set_cached_rows(8);
   heartbeat.set_held_rows(9);
+  heartbeat.set_leaves(true);
   EXPECT_TRUE(registry_.Heartbeat(b, heartbeat).ok());
   const ClusterSnapshot snapshot = registry_.Snapshot();
   ASSERT_EQ(snapshot.nodes.size(), 2u);
@@ -79,6 +80,8 @@ TEST_F(NodeRegistryTest, ShowsNodesByIdWithTheirLastHeartbeat) {
   EXPECT_EQ(node.reserved_rows, 6u);
   EXPECT_EQ(node.cached_rows, 8u);
   EXPECT_EQ(node.held_rows, 9u);
+  EXPECT_TRUE(node.leaves);
+  EXPECT_FALSE(registry_.CanServe());
   EXPECT_EQ(node.total_rows, 100u);
   EXPECT_EQ(node.full_until, absl::InfinitePast());
   heartbeat.set_work_ahead_ms(1500);

@@ -17,8 +17,13 @@ bool WasTried(const NodeSnapshot& node, const PlacementQuery& query) {
   return std::count(query.tried.begin(), query.tried.end(), node.registration) > 0;
 }
 
+// Ready or not.
+bool IsDecodeNodeFor(const NodeSnapshot& node, const PlacementQuery& query) {
+  return node.role == NodeRole::kDecode && !WasTried(node, query) && (query.has_begun || !node.leaves);
+}
+
 bool MayServe(const NodeSnapshot& node, const PlacementQuery& query) {
-  return node.ready && node.role == NodeRole::kDecode && !WasTried(node, query);
+  return node.ready && IsDecodeNodeFor(node, query);
 }
 
 // What a token costs a node that has not measured it: as much as the others on average.
@@ -76,7 +81,8 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
         query.tokens == 0 ? 0.0 : static_cast<double>(query.Missing(node.registration)) / query.tokens;
     const bool is_full = FullFor(cluster, node, query) > absl::ZeroDuration();
     const int64_t wait = absl::ToInt64Seconds(node.work_ahead);
-    return std::make_tuple(other_class, is_full, wait, DecodeLoad(node) + missing, DecodeLoad(node), node.node_id);
+    return std::make_tuple(other_class, node.leaves, is_full, wait, DecodeLoad(node) + missing, DecodeLoad(node),
+                           node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {
     if (!MayServe(node, query)) continue;
@@ -103,24 +109,27 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   return placement;
 }
 
-std::optional<Placement> PlaceElsewhere(const ClusterSnapshot& cluster, PlacementQuery query, uint64_t from) {
+std::optional<Placement> PlaceMoved(const ClusterSnapshot& cluster, const PlacementQuery& query, uint64_t from) {
   const auto home = std::find_if(cluster.nodes.begin(), cluster.nodes.end(),
                                  [from](const NodeSnapshot& node) { return node.registration == from; });
   if (home == cluster.nodes.end()) return Place(cluster, query);
-  query.tried.push_back(from);
-  std::optional<Placement> placement = Place(cluster, query);
-  if (!placement.has_value()) return std::nullopt;
-  const NodeSnapshot& node = placement->decode;
-  const bool has_room = node.waiting_requests == 0 && node.total_rows >= home->total_rows &&
-                        node.numerics_class == home->numerics_class &&
-                        FullFor(cluster, node, query) == absl::ZeroDuration();
-  if (!has_room) placement.reset();
+  PlacementQuery elsewhere = query;
+  elsewhere.tried.push_back(from);
+  std::optional<Placement> placement = Place(cluster, elsewhere);
+  const auto has_room = [&](const NodeSnapshot& node) {
+    return !node.leaves && node.waiting_requests == 0 && node.total_rows >= home->total_rows &&
+           node.numerics_class == home->numerics_class && FullFor(cluster, node, query) == absl::ZeroDuration();
+  };
+  if (!placement.has_value() || !has_room(placement->decode)) placement = Place(cluster, query);
+  if (placement.has_value() && home->ready && home->numerics_class == placement->decode.numerics_class) {
+    placement->moved_from = *home;
+  }
   return placement;
 }
 
 bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query) {
   return std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&](const NodeSnapshot& node) {
-    return node.role == NodeRole::kDecode && !WasTried(node, query);
+    return IsDecodeNodeFor(node, query);
   });
 }
 

@@ -33,7 +33,7 @@ struct PlacementQuery {
 
 struct Placement {
   NodeSnapshot decode;
-  std::vector<NodeSnapshot> prefill;  // best first, at most kMaxPrefillCandidates; may be empty
+  std::vector<NodeSnapshot> prefill;       // best first, at most kMaxPrefillCandidates; may be empty
   std::optional<NodeSnapshot> moved_from;  // the answer's rows are there for a moment
 };
 
@@ -42,18 +42,20 @@ inline constexpr size_t kMaxPrefillCandidates = 4;
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
 // ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
 // A node that is known to be full is left out, of either role; an answer that has begun takes it if no other of the class
-// is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode node at
-// which requests wait a second longer comes behind the others.
+// is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode node
+// that leaves takes only what has begun, and that if no other of the class is there. One at which requests wait a
+// second longer comes behind the others.
 // Rows that a node has of the text count against its load: on a decode node the whole text as much as one request, on a
 // prefill node each token twice, because the request need not wait for it and nobody need compute it.
 // Returns nullopt when no decode node can take the call now.
 std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQuery& query);
 
 // Pure. Where an answer goes on whose node `from` has no memory left for it: at another one that writes the same bits,
-// has as much memory, and at which nobody waits. nullopt if there is none: `from` will have room sooner.
-std::optional<Placement> PlaceElsewhere(const ClusterSnapshot& cluster, PlacementQuery query, uint64_t from);
+// has as much memory, and at which nobody waits; if there is none, as Place says: `from` will have room sooner. Names
+// that node as the one that has the rows, if it is there and they are of the right class.
+std::optional<Placement> PlaceMoved(const ClusterSnapshot& cluster, const PlacementQuery& query, uint64_t from);
 
-// Whether a decode node is registered, ready or not, that was not tried: waiting for it makes sense.
+// Whether a decode node is registered, ready or not, that was not tried and will take it: waiting for it makes sense.
 bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query);
 
 // Requests there, plus the share of its rows that is taken: the number of requests decides how fast each of them is,
@@ -64,7 +66,8 @@ uint64_t PrefillLoad(const NodeSnapshot& node);
 
 // How long the node would refuse such a call, as far as is known; zero: it may have room.
 absl::Duration FullFor(const ClusterSnapshot& cluster, const NodeSnapshot& node, const PlacementQuery& query);
-// The least FullFor of decode nodes that are ready and were not tried; nullopt if there are none, or one may have room.
+// The least FullFor of decode nodes that are ready, were not tried and stay; nullopt if there are none, or one may have
+// room.
 std::optional<absl::Duration> AllFullFor(const ClusterSnapshot& cluster, const PlacementQuery& query);
 
 }  // namespace kedge

@@ -1,5 +1,8 @@
 #include "router/placement_policy.h"
 
+#include <functional>
+#include <vector>
+
 #include "gtest/gtest.h"
 
 namespace kedge {
@@ -158,6 +161,52 @@ TEST(PlacementPolicyTest, NodesThatAreNotReadyMayBecomeSo) {
   cluster.nodes.push_back(Node(NodeRole::kDecode, "d2", 3));
   cluster.nodes[2].ready = false;
   EXPECT_TRUE(MayComeToPlace(cluster, {.tried = {2}}));
+}
+
+TEST(PlacementPolicyTest, OnlyWhatHasBegunGoesToANodeThatLeavesAndIfNoneStays) {
+  ClusterSnapshot cluster{.now = absl::UnixEpoch()};
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1)};
+  cluster.nodes[0].leaves = true;
+  EXPECT_FALSE(Place(cluster, {}).has_value());
+  EXPECT_FALSE(MayComeToPlace(cluster, {}));
+  cluster.nodes[0].full_until = cluster.now + absl::Seconds(1);
+  EXPECT_FALSE(AllFullFor(cluster, {}).has_value());
+  EXPECT_EQ(Place(cluster, {.has_begun = true})->decode.node_id, "d1");
+  EXPECT_TRUE(MayComeToPlace(cluster, {.has_begun = true}));
+  cluster.nodes[0].full_until = absl::InfinitePast();
+  cluster.nodes.push_back(Node(NodeRole::kDecode, "d2", 2));
+  cluster.nodes[1].full_until = cluster.now + absl::Seconds(1);
+  EXPECT_EQ(Place(cluster, {.has_begun = true})->decode.node_id, "d2");
+  EXPECT_EQ(Place(cluster, {.numerics_class = "a", .has_begun = true})->decode.node_id, "d2");
+  cluster.nodes[1].numerics_class = "b";
+  EXPECT_EQ(Place(cluster, {.numerics_class = "a", .has_begun = true})->decode.node_id, "d1");
+}
+
+TEST(PlacementPolicyTest, AnAnswerMovesWhereThereIsRoomAndItsRowsAreNamedWhereTheyAreOfUse) {
+  ClusterSnapshot cluster;
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kDecode, "d2", 2)};
+  const PlacementQuery query{.has_begun = true};
+  EXPECT_EQ(PlaceMoved(cluster, query, 1)->decode.node_id, "d2");
+  EXPECT_EQ(PlaceMoved(cluster, query, 1)->moved_from->node_id, "d1");
+  for (const auto& spoil : std::vector<std::function<void(NodeSnapshot&)>>{
+           [](NodeSnapshot& node) { node.leaves = true; }, [](NodeSnapshot& node) { node.waiting_requests = 1; },
+           [](NodeSnapshot& node) { node.total_rows = 99; }}) {
+    ClusterSnapshot other = cluster;
+    spoil(other.nodes[1]);
+    EXPECT_EQ(PlaceMoved(other, query, 1)->decode.node_id, "d1");  // it comes back
+    EXPECT_EQ(PlaceMoved(other, query, 1)->moved_from->node_id, "d1");
+  }
+  PlacementQuery tried = query;
+  tried.tried = {1};
+  cluster.nodes[1].numerics_class = "b";
+  EXPECT_EQ(PlaceMoved(cluster, tried, 1)->decode.node_id, "d2");
+  EXPECT_FALSE(PlaceMoved(cluster, tried, 1)->moved_from.has_value());
+  cluster.nodes[1].numerics_class = "a";
+  cluster.nodes[0].ready = false;
+  EXPECT_FALSE(PlaceMoved(cluster, query, 1)->moved_from.has_value());
+  cluster.nodes.erase(cluster.nodes.begin());
+  EXPECT_EQ(PlaceMoved(cluster, query, 1)->decode.node_id, "d2");
+  EXPECT_FALSE(PlaceMoved(cluster, query, 1)->moved_from.has_value());
 }
 
 TEST(PlacementPolicyTest, NamesAFewPrefillNodesOnly) {

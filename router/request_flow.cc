@@ -116,14 +116,9 @@ void RequestFlow::PlaceCall(Run& run) {
   const ClusterSnapshot cluster = environment_->registry->Snapshot();
   const std::vector<uint64_t> prefixes = Prefixes(run);
   const PlacementQuery query = QueryFor(run, prefixes);
-  std::optional<Placement> placement;
-  if (run.moved_from != 0) placement = PlaceElsewhere(cluster, query, run.moved_from);
-  if (!placement.has_value()) placement = Place(cluster, query);
+  const std::optional<Placement> placement =
+      run.moved_from != 0 ? PlaceMoved(cluster, query, run.moved_from) : Place(cluster, query);
   if (placement.has_value()) {
-    for (const NodeSnapshot& node : cluster.nodes) {
-      const bool has_rows = node.registration == run.moved_from && node.ready;
-      if (has_rows && node.numerics_class == placement->decode.numerics_class) placement->moved_from = node;
-    }
     const bool is_retry = !run.last_error.ok() && run.assembler.ids().empty();
     if (is_retry && environment_->retries != nullptr && !environment_->retries->TakeRetry()) {
       return absl::IsResourceExhausted(run.last_error) ? FinishFull(run) : Finish(run.last_error);
@@ -184,7 +179,7 @@ void RequestFlow::StartCall(Run& run, const Placement& placement, const Placemen
   run.decode_assignment = environment_->registry->Assign(node.registration, query.tokens);
   // Noted before anything is there: who comes next with the same beginning waits for it at the same node.
   environment_->prefixes->Note(prefixes, node.registration);
-  if (!placement.prefill.empty()) {
+  if (!placement.prefill.empty() && !placement.moved_from.has_value()) {  // nothing is left for it to compute
     const uint64_t registration = placement.prefill[0].registration;
     run.prefill_assignment = environment_->registry->Assign(registration, query.Missing(registration));
     environment_->prefixes->Note(prefixes, registration);

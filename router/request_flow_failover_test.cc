@@ -305,6 +305,7 @@ TEST_F(RequestFlowFailoverTest, ANodeThatMovedTheAnswerIsAskedForItsRowsOnce) {
   SendTokens(0, 0, {30});
   EndCall(0, Moved());
   EXPECT_EQ(asked(1), (Nodes{"d1:1", "p1:1"}));
+  EXPECT_EQ(registry_.Snapshot().nodes[2].assigned_tokens, 0u);  // of p1, which need not compute it
   node::v1::DecodeResponse message;
   message.mutable_prefilled()->set_prefill_node("d1");
   caller_.calls[1]->events.on_message(message);
@@ -335,7 +336,7 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerWhoseNewNodeFailsComesBack) {
   EXPECT_FALSE(sink_.status.has_value());
 }
 
-// A node that was told to end says that it is full as long as it has answers.
+// A node that was told to end says that it leaves, and stays as long as it has answers.
 TEST_F(RequestFlowFailoverTest, AMovedAnswerComesBackToANodeThatLeavesIfNoOtherIsThere) {
   for (const bool alone : {true, false}) {
     const uint64_t first = AddNode("d1");
@@ -347,7 +348,7 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerComesBackToANodeThatLeavesIfNoOtherI
     ASSERT_EQ(caller_.calls[call]->node.node_id, "d1");
     node::v1::Heartbeat leaves;
     leaves.set_running_requests(1);
-    leaves.set_full_ms(3000);
+    leaves.set_leaves(true);
     ASSERT_TRUE(registry_.Heartbeat(first, leaves).ok());
     EndCall(call, Moved());
     ASSERT_EQ(caller_.calls.size(), call + 2);
@@ -357,9 +358,18 @@ TEST_F(RequestFlowFailoverTest, AMovedAnswerComesBackToANodeThatLeavesIfNoOtherI
     ASSERT_TRUE(sink_.status.has_value());
     EXPECT_TRUE(sink_.status->ok());
     sink_ = FakeSink();
-    Start();  // what has not begun does not go there
+    Start();  // what has not begun does not go there, and waits for another node
     EXPECT_EQ(caller_.calls.size(), call + (alone ? 2 : 3));
     EXPECT_EQ(caller_.calls.back()->node.node_id, alone ? "d1" : "d2");
+    EXPECT_FALSE(sink_.status.has_value());
+    EXPECT_EQ(registry_.CanServe(), !alone);
+    if (alone) {
+      Advance(absl::Seconds(1));
+      EXPECT_FALSE(sink_.status.has_value());
+      Advance(absl::Seconds(2));
+      ASSERT_TRUE(sink_.status.has_value());
+      EXPECT_EQ(sink_.status->code(), absl::StatusCode::kUnavailable);
+    }
     registry_.Remove(first);
     registry_.Remove(second);
   }

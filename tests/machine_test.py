@@ -292,6 +292,37 @@ class DrainTest(unittest.TestCase):
         self.assertEqual(answer["error"].code(), grpc.StatusCode.UNAVAILABLE)
         self.assertIn("the router is shutting down", answer["error"].details())
 
+    def test_a_lone_decode_node_ends_answers_that_outgrow_it(self):
+        grace = 3
+        with running(model=MEDIUM_MODEL, policy="full", kv_memory="1") as c:
+            length = min(node.total_rows for node in c.list()) * 7 // 10  # two at once have not the memory
+            answers = [{"ids": 0}, {"ids": 0}]
+
+            def read(seed, answer):
+                message = request(random_ids(50, seed), max_tokens=length - 50)
+                try:
+                    for part in c.stub.GenerateStream(message, timeout=60):
+                        answer["ids"] += sum(len(completion.token_ids) for completion in part.completions)
+                        answer["moves"] = part.provenance.moves
+                except grpc.RpcError as error:
+                    answer["error"] = error
+                answer["ended"] = time.time()
+            readers = [threading.Thread(target=read, args=each) for each in enumerate(answers)]
+            for reader in readers:
+                reader.start()
+            wait_for(lambda: all(answer["ids"] > 20 for answer in answers), "both answers under way")
+            begin = time.time()
+            self.assertEqual(c.nodes["decode"][0].end(), 0)
+            for reader in readers:
+                reader.join()
+            late = [answer for answer in answers if "error" in answer]  # on a slow machine
+            for answer in late:
+                self.assertEqual(answer["error"].code(), grpc.StatusCode.UNAVAILABLE, answer["error"].details())
+                self.assertGreater(answer["ended"] - begin, grace - 0.5)
+            for answer in answers:
+                self.assertTrue(answer in late or answer["ids"] == length - 50, answer)
+            self.assertTrue(late or sum(answer["moves"] for answer in answers) > 0)
+
     def test_a_second_signal_ends_at_once(self):
         up, _, reader, answer = self.begin("--drain", "100")
         up.send_signal(signal.SIGINT)

@@ -1,6 +1,7 @@
 // Fuzz target of the two nodes: messages of routers and peers -> engines on HashDevice. An input is a NodeScript: a
 // prefill and a decode engine take its messages, the decode engine asks the prefill engine, whose answers the script
-// may damage, and 20 turns pass. Whatever came, when it is over no row is reserved, and none was read half written.
+// may damage, and 20 turns pass; the state of an answer that moved lies there to be asked for. Whatever came, when it
+// is over no row is reserved, and none was read half written.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -12,13 +13,18 @@
 #include <utility>
 #include <vector>
 
+#include "common/anchor/policy.h"
 #include "common/anchor/segment.h"
 #include "common/base/check.h"
+#include "common/engine/sequence.h"
+#include "common/engine/step.h"
 #include "common/kernels/hash_device.h"
+#include "common/kv/page_pool.h"
 #include "common/testing/fuzz_driver.h"
 #include "common/transfer/state_message.h"
 #include "common/transfer/state_request.h"
 #include "decode/decode_messages.h"
+#include "decode/offered_states.h"
 #include "google/protobuf/stubs/logging.h"
 #include "kedge/testing/script.pb.h"
 #include "prefill/prefill_engine.h"
@@ -51,7 +57,12 @@ void Repair(bool is_header, const ChainKey& chain, std::vector<uint8_t>* bytes) 
 // Both engines, and the wire between them.
 class Nodes : public StateSource {
  public:
-  Nodes() : prefill_device_(kDevice), decode_device_(kDevice) {
+  Nodes() : prefill_device_(kDevice), decode_device_(kDevice), moved_device_(kDevice), moved_pages_(kDevice.num_pages) {
+    const Content moved{.ids = {1, 2, 3, 4}, .prompt_length = 3, .policy = ParsePolicy("full", {}).value()};
+    Sequence sequence(moved, moved_pages_.Reserve(PagesFor(moved, 0, kDevice.max_rows, 1)).value());
+    const Slice slice{&sequence, sequence.ready()};
+    KEDGE_CHECK(FinishStep({slice}, LaunchStep({slice}, &moved_device_).get(), &moved_device_).ok());
+    offered_.Offer(sequence);
     prefill_ = std::make_unique<PrefillEngine>(
         PrefillOptions{.fingerprint = kSimulatedModel,
                        .context_length = kContext,
@@ -84,8 +95,10 @@ class Nodes : public StateSource {
       case NodeEvent::kPrefill: {
         absl::StatusOr<StateRequest> request = StateRequestFromProto(event.prefill());
         if (!request.ok()) return Expect(request.status());
-        decode_->offered_states()->Add(*request, std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture());
-        prefill_jobs_.push_back(prefill_->Add(*std::move(request), std::make_shared<Sink>(this, nullptr)));
+        offered_jobs_.push_back(
+            offered_.Add(*request, std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture()));
+        prefill_jobs_.push_back(
+            prefill_->Add(*std::move(request), std::make_shared<Sink>(this, nullptr), absl::InfiniteFuture()));
         return;
       }
       case NodeEvent::kDamage: damages_.push_back(event.damage()); return;
@@ -102,6 +115,9 @@ class Nodes : public StateSource {
         for (const PrefillEngine::JobId id : prefill_jobs_) {
           if (id % 4 == event.cancel() % 4) prefill_->Cancel(id);
         }
+        for (const StateServer::JobId id : offered_jobs_) {
+          if (id % 4 == event.cancel() % 4) offered_.Cancel(id);
+        }
         return;
       case NodeEvent::kTurns: return Turns(static_cast<int>(std::min<uint32_t>(event.turns(), kTurns)));
       case NodeEvent::EVENT_NOT_SET: return;
@@ -113,6 +129,7 @@ class Nodes : public StateSource {
       clock_.Advance(absl::Milliseconds(200));
       prefill_->Turn();
       decode_->Turn();
+      offered_.Turn(/*wait=*/true);
       for (size_t left = posted_.size(); left > 0; --left) {
         const std::function<void()> closure = std::move(posted_.front());
         posted_.pop_front();
@@ -137,7 +154,7 @@ class Nodes : public StateSource {
     // Over the wire and back, as between processes.
     absl::StatusOr<StateRequest> again = StateRequestFromProto(StateRequestToProto(request));
     KEDGE_CHECK(again.ok());
-    link->job = prefill_->Add(*std::move(again), std::make_shared<Sink>(this, link));
+    link->job = prefill_->Add(*std::move(again), std::make_shared<Sink>(this, link), absl::InfiniteFuture());
     return std::make_unique<Call>(this, link);
   }
 
@@ -227,11 +244,17 @@ class Nodes : public StateSource {
   SimulatedClock clock_;
   HashDevice prefill_device_;
   HashDevice decode_device_;
+  HashDevice moved_device_;
+  PagePool moved_pages_;
+  OfferedStates offered_{{.fingerprint = kSimulatedModel, .context_length = kContext, .max_bytes = 1 << 16},
+                         &moved_device_,
+                         &clock_};
   std::deque<std::function<void()>> posted_;
   std::deque<Damage> damages_;
   std::weak_ptr<Link> latest_;
   std::vector<DecodeEngine::JobId> decode_jobs_;
   std::vector<PrefillEngine::JobId> prefill_jobs_;
+  std::vector<StateServer::JobId> offered_jobs_;
   std::unique_ptr<PrefillEngine> prefill_;
   std::unique_ptr<DecodeEngine> decode_;
 };

@@ -1,5 +1,6 @@
 // Prefill and decode nodes over real gRPC on loopback, with HashDevices: what the simulation leaves out.
 #include <atomic>
+#include <future>
 
 #include "absl/synchronization/notification.h"
 #include "common/engine/testing.h"
@@ -70,8 +71,10 @@ class DecodeServer {
         offers_(&loop_, engine_.offered_states()) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_, &offers_}}).value();
     loop_.Start([this] {
-      const bool busy = engine_.Turn();
-      reserved_rows = engine_.stats().reserved_rows;
+      const bool busy = !paused && engine_.Turn();
+      const NodeStats stats = engine_.stats();
+      reserved_rows = stats.reserved_rows;
+      requests = stats.running;
       return busy;
     });
     stub = node::v1::DecodeService::NewStub(NewChannel(server_->address()));
@@ -83,7 +86,9 @@ class DecodeServer {
 
   const std::string& address() const { return server_->address(); }
 
+  std::atomic<bool> paused{false};
   std::atomic<uint64_t> reserved_rows{0};
+  std::atomic<uint32_t> requests{0};
   std::unique_ptr<node::v1::DecodeService::Stub> stub;
 
  private:
@@ -274,12 +279,15 @@ TEST(NodeGrpcTest, AnAnswerWithoutMemoryTakesItsRowsAlong) {
   DecodeServer full(small), other;
   node::v1::DecodeRequest request = Request(FullContent(50), {});
   request.mutable_sampling()->set_max_tokens(400);  // 15 pages in the end
+  full.paused = true;  // until both are there
   grpc::ClientContext context;
   auto older = full.stub->Decode(&context, request);
-  node::v1::DecodeResponse first;
-  ASSERT_TRUE(older->Read(&first));
+  ASSERT_TRUE(Eventually([&] { return full.requests == 1; }));
   request.mutable_content()->set_ids(0, 6);
-  const Answer moved = Decode(full, request);
+  std::future<Answer> younger = std::async(std::launch::async, [&] { return Decode(full, request); });
+  ASSERT_TRUE(Eventually([&] { return full.requests == 2; }));
+  full.paused = false;
+  const Answer moved = younger.get();
   ASSERT_EQ(moved.status.error_code(), grpc::StatusCode::ABORTED);
   ASSERT_FALSE(moved.ids.empty());
   context.TryCancel();

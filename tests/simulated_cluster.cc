@@ -435,9 +435,9 @@ void SimulatedCluster::Heartbeats() {
   }
   for (auto& node : decode_) {
     if (node->engine == nullptr) continue;
-    NodeStats stats = node->engine->stats();
-    if (node->leaves) stats.full_for = std::max(stats.full_for, absl::Seconds(3));
-    Heartbeat(node->registration, HeartbeatFrom(stats, node->turns));
+    node::v1::Heartbeat heartbeat = HeartbeatFrom(node->engine->stats(), node->turns);
+    heartbeat.set_leaves(node->leaves);
+    Heartbeat(node->registration, heartbeat);
   }
 }
 

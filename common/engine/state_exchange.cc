@@ -79,6 +79,18 @@ void Write(const Sequence::Places& places, const Payload& rows, StepDevice* devi
 
 }  // namespace
 
+absl::Status CheckOwnRows(const std::string& fingerprint, const std::string& kv_type,
+                          const std::string& own_fingerprint, const StepDevice& device) {
+  if (fingerprint != own_fingerprint) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("content.fingerprint: this node serves ", own_fingerprint, ", not ", fingerprint));
+  }
+  if (const char* type = KvTypeName(device.row_shape().type); kv_type != type) {
+    return absl::FailedPreconditionError(absl::StrCat("kv_type: this node's rows are ", type, ", not ", kv_type));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckHeld(absl::Span<const PositionRange> held, const Content& content) {
   if (held.empty()) return absl::OkStatus();
   if (!content.policy.prefill_full) {
@@ -101,7 +113,7 @@ std::optional<Payload> StateSender::TakeHeader(const StepDevice& device) {
   return Payload::Own(std::vector<uint8_t>(bytes.begin(), bytes.end()));
 }
 
-void StateSender::StartFrames(StepDevice* device) {
+void StateSender::StartFrames(StepDevice* device, bool to_stay) {
   if (!header_.has_value()) return;
   const auto ready =
       std::partition_point(following_.begin(), following_.end(),
@@ -112,7 +124,8 @@ void StateSender::StartFrames(StepDevice* device) {
     Copy& copy = copies_.emplace_back();
     copy.header = {
         .index = next_frame_++, .first_row = next_row_, .row_count = std::min(rows_per_frame, end_row - next_row_)};
-    copy.frame = device->NewRowBuffer(kFrameHeaderBytes + copy.header.row_count * header_->shape.row_bytes());
+    const size_t bytes = kFrameHeaderBytes + copy.header.row_count * header_->shape.row_bytes();
+    copy.frame = to_stay ? RowBuffer::Plain(bytes) : device->NewRowBuffer(bytes);
     copy.frame.sum = std::make_shared<RowSum>(RowSum{.prefix = SummedPrefix(copy.header, header_->chain)});
     std::vector<RowRef> rows;
     ForRuns(absl::MakeConstSpan(following_).subspan(next_row_, copy.header.row_count),

@@ -27,6 +27,10 @@ namespace kedge {
 SegmentHeader StateHeader(const Content& content, uint32_t end, const std::string& fingerprint,
                           const StepDevice& device);
 
+// kFailedPrecondition, with the field's name, unless rows of this model and type are those of this node.
+absl::Status CheckOwnRows(const std::string& fingerprint, const std::string& kv_type,
+                          const std::string& own_fingerprint, const StepDevice& device);
+
 // kInvalidArgument unless a receiver may hold rows at these positions: complete rows of the prompt, under
 // `prefill=full`, in ascending ranges. `content`: of the state asked for.
 absl::Status CheckHeld(absl::Span<const PositionRange> held, const Content& content);
@@ -44,8 +48,9 @@ class StateSender {
   std::optional<Payload> TakeHeader(const StepDevice& device);
 
   // Has the device copy all rows of the state that are computed and were not copied yet. Call it after Settle and
-  // before Sequence::DropUnseen.
-  void StartFrames(StepDevice* device);
+  // before Sequence::DropUnseen. `to_stay`: into plain memory, for frames that do not leave at once: what a device
+  // copies to fastest is scarce, and it keeps that.
+  void StartFrames(StepDevice* device, bool to_stay = false);
   // Frames of rows that have been copied, in their order. `wait`: for all whose copies were started.
   absl::StatusOr<std::vector<Payload>> TakeFrames(bool wait);
 

@@ -1,11 +1,12 @@
-// Start: model, engine thread, server, registration. End: let calls finish, leave the routers, stop the engine; each in
-// reverse. Tested by tests/cluster_test.py, which runs the programs.
+// Start: model, engine thread, server, registration. End, in reverse: leave the routers (a decode node first lets its
+// answers end), let calls finish, stop the engine. Tested by tests/cluster_test.py, which runs the programs.
 #include "common/node/node_program.h"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <climits>
 #include <optional>
 #include <utility>
@@ -234,11 +235,13 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                                            .max_connections = flags.max_connections}));
   KEDGE_ASSIGN_OR_RETURN(const std::string address, AdvertisedAddress(flags, *server));
   absl::Status lost;  // of the device; the loop's until it has stopped
+  std::atomic<bool> is_lost = false, leaves = false;
   loop.Start([&] {
     const bool busy = engine->Turn();
     board.Set(engine->stats());
     if (lost.ok() && !device->status().ok()) {
       lost = device->status();
+      is_lost = true;
       spdlog::error("{}", std::string(lost.message()));
       kill(getpid(), SIGTERM);  // as if somebody had asked for an orderly end: others go on with what was begun here
     }
@@ -261,7 +264,11 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   info.set_row_bytes(shape.row_bytes());
   info.set_total_rows(total_rows);
   info.set_salience_heads(SalienceHeadsText(found.heads));
-  registration.heartbeat = [&] { return HeartbeatFrom(board.Get(), loop.turns()); };
+  registration.heartbeat = [&] {
+    node::v1::Heartbeat heartbeat = HeartbeatFrom(board.Get(), loop.turns());
+    heartbeat.set_leaves(leaves);
+    return heartbeat;
+  };
   signals->StartServing();
   server->SetServing(program.service_name, true);
   spdlog::info("listening {}, advertised as {}", server->address(), address);
@@ -276,12 +283,14 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   spdlog::info("signal {}: leaving the cluster", signal);
   watchdog.reset();
   server->SetServing(program.service_name, false);
-  // It stays registered, as one that is full, while there are answers here: one that has to move for want of memory may
-  // come back where no other node is.
+  // A decode node stays registered, as one that leaves, while there are answers here: one that has to move for want of
+  // memory may come back where no other node is. Without its device it can end none.
   const absl::Time end = absl::Now() + kDrainGrace;
-  board.SetFullUntil(end);
-  registrar->Beat();
-  board.AwaitIdle(end);
+  if (program.role == node::v1::ROLE_DECODE && !is_lost) {
+    leaves = true;
+    registrar->Beat();
+    board.AwaitIdle(end);
+  }
   registrar.reset();
   server->Shutdown(std::max(end - absl::Now(), absl::ZeroDuration()));
   loop.Stop();

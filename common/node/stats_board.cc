@@ -14,22 +14,14 @@ void StatsBoard::Set(const NodeStats& stats) {
 
 NodeStats StatsBoard::Get() const {
   absl::MutexLock lock(&mutex_);
-  NodeStats stats = stats_;
-  stats.full_for = std::max(stats.full_for, full_until_ - absl::Now());
-  return stats;
-}
-
-void StatsBoard::SetFullUntil(absl::Time end) {
-  absl::MutexLock lock(&mutex_);
-  full_until_ = end;
+  return stats_;
 }
 
 void StatsBoard::AwaitIdle(absl::Time end) const {
   absl::MutexLock lock(&mutex_);
   const absl::Condition is_idle(this, &StatsBoard::IsIdle), is_busy(this, &StatsBoard::IsBusy);
   while (mutex_.AwaitWithDeadline(is_idle, end)) {
-    const absl::Time comes_back = std::min(end, absl::Now() + kComesBack);
-    if (!mutex_.AwaitWithDeadline(is_busy, comes_back)) return;
+    if (!mutex_.AwaitWithDeadline(is_busy, std::min(end, absl::Now() + comes_back_))) return;
   }
 }
 

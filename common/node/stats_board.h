@@ -15,23 +15,21 @@ class StatsBoard {
   // An answer that the engine gives up for want of memory is on its way back for so long.
   static constexpr absl::Duration kComesBack = absl::Milliseconds(100);
 
+  explicit StatsBoard(absl::Duration comes_back = kComesBack) : comes_back_(comes_back) {}
+
   void Set(const NodeStats& stats) ABSL_LOCKS_EXCLUDED(mutex_);
-  // The newest figures, with what SetFullUntil has said.
   NodeStats Get() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // The node is about to leave: the figures say from now on that it is full, until then at least. Routers send nothing
-  // new to one that is, and what has begun only if no other node is there.
-  void SetFullUntil(absl::Time end) ABSL_LOCKS_EXCLUDED(mutex_);
-  // Waits until no request has been in the engine for kComesBack, at most until `end`.
+  // Waits until no request has been in the engine for `comes_back`, at most until `end`.
   void AwaitIdle(absl::Time end) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stats_.running + stats_.waiting == 0; }
   bool IsBusy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !IsIdle(); }
 
+  const absl::Duration comes_back_;
   mutable absl::Mutex mutex_;
   NodeStats stats_ ABSL_GUARDED_BY(mutex_);
-  absl::Time full_until_ ABSL_GUARDED_BY(mutex_) = absl::InfinitePast();
 };
 
 }  // namespace kedge

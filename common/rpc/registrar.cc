@@ -1,7 +1,7 @@
 // One thread looks at all links every `interval`, and when a stream's state changes: it opens streams, sends
 // heartbeats, runs the callbacks, and decides when to try again. The reactors only note what happened to a stream and
-// wake the thread. A stream whose peer takes no heartbeat (a write that is still on its way) is left alone: keepalive
-// pings find out whether the peer lives.
+// wake the thread. A stream whose peer takes no heartbeat (a write that is still on its way) is left alone until it
+// has: keepalive pings find out whether the peer lives.
 //
 // Tested by registrar_test.cc.
 #include "common/rpc/registrar.h"
@@ -34,11 +34,13 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
     StartCall();
   }
 
-  // Sends a heartbeat unless the last message is still on its way or the stream is broken.
+  // Sends a heartbeat unless the stream is broken. While the last message is still on its way, it is due behind that.
   void SendHeartbeat(const std::function<node::v1::Heartbeat()>& heartbeat) {
     {
       absl::MutexLock lock(&mutex_);
-      if (writing_ || broken_) return;
+      if (broken_) return;
+      is_due_ = writing_;
+      if (is_due_) return;
       writing_ = true;
     }
     *request_.mutable_heartbeat() = heartbeat();
@@ -51,6 +53,11 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
     RemoveHold();
   }
 
+  // A heartbeat that had to wait may be sent now.
+  bool is_due() const {
+    absl::MutexLock lock(&mutex_);
+    return is_due_ && !writing_;
+  }
   bool accepted() const {
     absl::MutexLock lock(&mutex_);
     return accepted_ && !broken_;
@@ -85,9 +92,14 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
     wake_();
   }
   void OnWriteDone(bool ok) override {
-    absl::MutexLock lock(&mutex_);
-    writing_ = false;
-    if (!ok) broken_ = true;
+    bool wake;
+    {
+      absl::MutexLock lock(&mutex_);
+      writing_ = false;
+      if (!ok) broken_ = true;
+      wake = is_due_;
+    }
+    if (wake) wake_();
   }
   void OnDone(const grpc::Status& status) override {
     absl::MutexLock lock(&mutex_);
@@ -103,6 +115,7 @@ class RegisterStream : public grpc::ClientBidiReactor<node::v1::RegisterRequest,
   bool accepted_ ABSL_GUARDED_BY(mutex_) = false;
   bool broken_ ABSL_GUARDED_BY(mutex_) = false;
   bool writing_ ABSL_GUARDED_BY(mutex_) = true;
+  bool is_due_ ABSL_GUARDED_BY(mutex_) = false;
   bool done_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
   absl::Status broken_by_us_ ABSL_GUARDED_BY(mutex_);
@@ -139,7 +152,7 @@ class Registrar::Link {
       if (options_->on_registered) options_->on_registered(router_);
       beat = true;
     }
-    if (beat) stream_->SendHeartbeat(options_->heartbeat);
+    if (beat || stream_->is_due()) stream_->SendHeartbeat(options_->heartbeat);
     return absl::InfiniteFuture();
   }
 
