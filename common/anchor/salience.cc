@@ -80,8 +80,7 @@ std::vector<size_t> Questions(const Content& content, const std::vector<Position
 }  // namespace
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
-    : ids_(content.ids.begin(), content.ids.begin() + content.prompt_length - 1),
-      outline_(OutlinePrompt(content)),
+    : outline_(OutlinePrompt(content)),
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
       may_ask_(MayAsk(content, outline_.sequences)),
@@ -210,8 +209,8 @@ std::vector<uint64_t> Salience::Looked(const std::vector<uint64_t>& asking) cons
   return looked;
 }
 
-std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
-  const SharedWords words(ids_, outline_.sequences, asking);
+std::vector<uint64_t> Salience::Evidence(absl::Span<const uint32_t> ids, const std::vector<uint64_t>& asking) const {
+  const SharedWords words(ids, outline_.sequences, asking);
   std::vector<uint64_t> evidence = Looked(asking);
   const uint64_t most_looked = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
   const std::vector<uint64_t> shared = words.WithWhatAsks();
@@ -221,10 +220,10 @@ std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) co
   return evidence;
 }
 
-std::vector<uint64_t> Salience::Scores() const {
+std::vector<uint64_t> Salience::Scores(absl::Span<const uint32_t> ids) const {
   const std::vector<PositionRange>& sequences = outline_.sequences;
   const size_t count = sequences.size();
-  const std::vector<uint64_t> asking = Asking(), evidence = Evidence(asking);
+  const std::vector<uint64_t> asking = Asking(), evidence = Evidence(ids, asking);
   const auto rows = [&](size_t i) { return sequences[i].end - sequences[i].begin; };
   std::vector<uint64_t> scores = evidence;
   for (size_t i = 0; i < count; ++i) {
