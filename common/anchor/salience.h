@@ -91,12 +91,13 @@ class Salience {
   bool knows_heads() const { return num_pointers_ > 0; }
   size_t num_retrieval() const { return num_heads_ - num_pointers_; }
   std::vector<uint64_t> Asking() const;
-  // By what answers what asks, before or behind it.
+  // By what answers what asks, before or behind it: attention, and in a chat words.
   std::vector<uint64_t> Evidence(absl::Span<const uint32_t> ids, const std::vector<uint64_t>& asking) const;
   // By attention alone.
   std::vector<uint64_t> Looked(const std::vector<uint64_t>& asking) const;
   std::vector<PositionRange> SequencesBefore(uint32_t end) const;
 
+  bool has_user_;
   PromptOutline outline_;
   size_t num_pointers_;
   size_t num_heads_;               // pointers included

@@ -241,30 +241,18 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   EXPECT_FALSE(salience.CanTake({.end = 969}));
 }
 
-TEST(Salience, WithoutKnownHeadsTheQuestionAsksByItsWords) {
-  for (const bool has_mark : {true, false}) {  // without one what stands last asks
-    const uint32_t asks = has_mark ? 905 : 995;
-    Content content = Prompt(50);
-    if (has_mark) {
-      content.turn_begin = 880;
-      content.user = {{880, 990}};
-      content.question_marks = {908};
-    }
-    content.ids[asks] = content.ids[303] = 70;
-    Salience salience(content, kAll);
-    salience.Add(970, 1, Look(970, 50, 700));
-    const std::vector<uint64_t> scores = salience.Scores(kIds);
-    EXPECT_EQ(scores[30], 700u);
-    EXPECT_EQ(scores[50], 700u);
-    EXPECT_EQ(scores[asks / 10], kMassOne / 2 * 8 / 10);
-    EXPECT_EQ(scores[80], 0u);
-  }
+// The user says sequences 88 to 98; sequence 90 and two that answer it share a word, of which the first names another.
+Content Chat() {
+  Content content = Prompt(50);
+  content.turn_begin = 880;
+  content.user = {{880, 990}};
+  content.ids[903] = content.ids[303] = content.ids[503] = 70;
+  content.ids[305] = content.ids[705] = 71;
+  return content;
 }
 
 TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
-  Content content = Prompt(50);
-  content.ids[903] = content.ids[303] = content.ids[503] = 70;  // the question, and two that answer it
-  content.ids[305] = content.ids[705] = 71;                     // what the first of them names
+  Content content = Chat();
   Salience salience(content, kKnown);
   salience.Add(999, kPointer, Look(999, 90, 1000));
   salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
@@ -273,6 +261,33 @@ TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
   EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
   EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
   EXPECT_EQ(scores[80], 0u);
+}
+
+TEST(Salience, InAPlainTextWordsTellNothing) {
+  Content content = Chat();
+  content.turn_begin = 0;
+  content.user.clear();
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  EXPECT_EQ(salience.Scores(content.ids)[30], kMassOne / 2);
+  EXPECT_EQ(salience.Scores(content.ids)[50], 0u);
+}
+
+TEST(Salience, WithoutKnownHeadsTheQuestionAsksByItsWords) {
+  for (const bool has_mark : {true, false}) {  // without one what the user says last asks
+    Content content = Chat();
+    const size_t asks = has_mark ? 90 : 98;
+    if (has_mark) content.question_marks = {908};
+    if (!has_mark) content.ids[983] = 70;
+    Salience salience(content, kAll);
+    salience.Add(970, 1, Look(970, 60, 700));
+    const std::vector<uint64_t> scores = salience.Scores(content.ids);
+    EXPECT_EQ(scores[60], 700u);
+    EXPECT_EQ(scores[30], 700u);
+    EXPECT_EQ(scores[asks], kMassOne / 2 * 8 / 10);
+    EXPECT_EQ(scores[80], 0u);
+  }
 }
 
 TEST(SalienceHeads, TextSurvives) {
