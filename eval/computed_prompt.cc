@@ -161,8 +161,9 @@ absl::StatusOr<std::vector<ComputedPrompt>> ComputePrompts(const PrefixState& st
       if (!prompt.contents[i].NeedsChoice()) continue;
       Content& content = prompt.contents[i];
       const std::optional<Salience>& chooser = running.choosers[i];
-      content.salient = chooser.has_value() ? ChooseSequences(content, chooser->outline(), chooser->Scores())
-                                            : prompt.sequence->content().salient;
+      content.salient = chooser.has_value()
+                            ? ChooseSequences(content, chooser->outline(), chooser->Scores(content.ids))
+                            : prompt.sequence->content().salient;
     }
     computed.push_back(std::move(prompt));
   }

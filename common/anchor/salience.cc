@@ -14,13 +14,13 @@
 // 4. Sharing words. Heads of small models pass over a second value of the same key, or one of several things asked:
 //    the rare words that a sequence shares with what asks are added to 2. or 3., as much at most as attention gives to
 //    any. And what repeats a rare word of a sequence that answers gets up to four fifths of that one's score: the
-//    answer may name what is to be found next.
+//    answer may name what is to be found next. In chats alone: a plain text that goes on asks nothing, and lost by it.
 // 5. Standing beside. In code, JSON and lists the line that a question names is followed by the line that answers it:
 //    what follows a sequence with a score by 2. to 4., as long as all together are few rows, gets two fifths of it, and
 //    nine tenths of that for each line further on.
 //
-// A model without known heads has no pointers: the user's questions ask, or what stands last, by their words; and what
-// the last rows look at answers, by the maximum over all heads.
+// A model without known heads has no pointers: the user's questions ask, or what the user says last, by their words; and
+// what the last rows look at answers, by the maximum over all heads.
 //
 // The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
 // Qwen2.5-Coder-0.5B, those of 4. on Qwen2.5-Coder-1.5B too (docs/fidelity.md tells what they bring on others). Tested
@@ -80,7 +80,7 @@ std::vector<size_t> Questions(const Content& content, const std::vector<Position
 }  // namespace
 
 Salience::Salience(const Content& content, const SalienceHeads& heads)
-    : ids_(content.ids.begin(), content.ids.begin() + content.prompt_length - 1),
+    : has_user_(!content.user.empty()),
       outline_(OutlinePrompt(content)),
       num_pointers_(heads.pointers.size()),
       num_heads_(heads.pointers.size() + heads.retrieval.size()),
@@ -210,9 +210,10 @@ std::vector<uint64_t> Salience::Looked(const std::vector<uint64_t>& asking) cons
   return looked;
 }
 
-std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) const {
-  const SharedWords words(ids_, outline_.sequences, asking);
+std::vector<uint64_t> Salience::Evidence(absl::Span<const uint32_t> ids, const std::vector<uint64_t>& asking) const {
   std::vector<uint64_t> evidence = Looked(asking);
+  if (!has_user_) return evidence;
+  const SharedWords words(ids, outline_.sequences, asking);
   const uint64_t most_looked = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
   const std::vector<uint64_t> shared = words.WithWhatAsks();
   for (size_t i = 0; i < evidence.size(); ++i) evidence[i] += most_looked * shared[i] / kMassOne;
@@ -221,10 +222,10 @@ std::vector<uint64_t> Salience::Evidence(const std::vector<uint64_t>& asking) co
   return evidence;
 }
 
-std::vector<uint64_t> Salience::Scores() const {
+std::vector<uint64_t> Salience::Scores(absl::Span<const uint32_t> ids) const {
   const std::vector<PositionRange>& sequences = outline_.sequences;
   const size_t count = sequences.size();
-  const std::vector<uint64_t> asking = Asking(), evidence = Evidence(asking);
+  const std::vector<uint64_t> asking = Asking(), evidence = Evidence(ids, asking);
   const auto rows = [&](size_t i) { return sequences[i].end - sequences[i].begin; };
   std::vector<uint64_t> scores = evidence;
   for (size_t i = 0; i < count; ++i) {

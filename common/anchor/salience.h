@@ -21,7 +21,8 @@
 
 namespace kedge {
 
-// Raised with every change by which other rows are chosen: figures of an older choice say nothing of this one.
+// Raised with every change by which other rows are chosen, and kProtocolVersion with it: figures of an older choice say
+// nothing of this one, and nodes of two choices must not be taken for alike.
 inline constexpr uint32_t kSalienceVersion = 4;
 
 // The heads of a model that show where a prompt's end looks.
@@ -82,21 +83,21 @@ class Salience {
   // No state at a later end can be taken (CanTake).
   static uint32_t LatestEnd(const Content& content, const SalienceHeads& heads);
 
-  // The score of each of outline().sequences, in parts of kMassOne.
-  std::vector<uint64_t> Scores() const;
+  // The score of each of outline().sequences, in parts of kMassOne. `ids`: the content's.
+  std::vector<uint64_t> Scores(absl::Span<const uint32_t> ids) const;
   const PromptOutline& outline() const { return outline_; }
 
  private:
   bool knows_heads() const { return num_pointers_ > 0; }
   size_t num_retrieval() const { return num_heads_ - num_pointers_; }
   std::vector<uint64_t> Asking() const;
-  // By what answers what asks, before or behind it.
-  std::vector<uint64_t> Evidence(const std::vector<uint64_t>& asking) const;
+  // By what answers what asks, before or behind it: attention, and in a chat words.
+  std::vector<uint64_t> Evidence(absl::Span<const uint32_t> ids, const std::vector<uint64_t>& asking) const;
   // By attention alone.
   std::vector<uint64_t> Looked(const std::vector<uint64_t>& asking) const;
   std::vector<PositionRange> SequencesBefore(uint32_t end) const;
 
-  std::vector<uint32_t> ids_;  // of rows 0..n-2
+  bool has_user_;
   PromptOutline outline_;
   size_t num_pointers_;
   size_t num_heads_;               // pointers included

@@ -20,6 +20,7 @@ Content Prompt(uint32_t budget) {
 const SalienceHeads kAll = {.retrieval = {{0, 0}, {1, 0}}};
 const SalienceHeads kKnown = {.pointers = {{1, 0}}, .retrieval = {{0, 0}}};
 const SalienceHeads kKnownTwo = {.pointers = {{1, 0}}, .retrieval = {{0, 0}, {0, 1}}};
+const std::vector<uint32_t> kIds = Prompt(50).ids;
 constexpr size_t kPointer = 0, kRetrieval = 1;
 
 // `amount` in sequence number `sequence`, nothing elsewhere.
@@ -52,7 +53,7 @@ TEST(Salience, WhatAsksAndWhatItsRowsLookAtAndWhatStandsBesideThat) {
   salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
   salience.Add(906, kRetrieval, Look(906, 40, kMassOne / 5));
   salience.Add(955, kRetrieval, Look(955, 60, kMassOne));  // this row's sequence asks nothing
-  const std::vector<uint64_t> scores = salience.Scores();
+  const std::vector<uint64_t> scores = salience.Scores(kIds);
   EXPECT_EQ(scores[90], kMassOne * 8 / 10) << "eight of its ten rows count";
   EXPECT_EQ(scores[91], 0u) << "nothing stands beside a question";
   EXPECT_EQ(scores[30], kMassOne / 2);
@@ -69,8 +70,8 @@ TEST(Salience, TheQuestionMayStandAnywhere) {
   Salience salience(Prompt(50), kKnown);
   salience.Add(405, kRetrieval, Look(405, 30, kMassOne / 2));
   salience.Add(998, kPointer, Look(998, 40, 1000));
-  EXPECT_EQ(salience.Scores()[40], kMassOne * 8 / 10);
-  EXPECT_EQ(salience.Scores()[30], kMassOne / 2);
+  EXPECT_EQ(salience.Scores(kIds)[40], kMassOne * 8 / 10);
+  EXPECT_EQ(salience.Scores(kIds)[30], kMassOne / 2);
 }
 
 TEST(Salience, OfSeveralQuestionsEachHasItsShare) {
@@ -79,8 +80,8 @@ TEST(Salience, OfSeveralQuestionsEachHasItsShare) {
   salience.Add(999, kPointer, Look(999, 50, 100));
   salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
   salience.Add(505, kRetrieval, Look(505, 20, kMassOne / 2));
-  EXPECT_EQ(salience.Scores()[30], kMassOne / 2 * 3 / 4);
-  EXPECT_EQ(salience.Scores()[20], kMassOne / 2 / 4);
+  EXPECT_EQ(salience.Scores(kIds)[30], kMassOne / 2 * 3 / 4);
+  EXPECT_EQ(salience.Scores(kIds)[20], kMassOne / 2 / 4);
 }
 
 TEST(Salience, InAChatOnlyItsUserAsks) {
@@ -93,7 +94,7 @@ TEST(Salience, InAChatOnlyItsUserAsks) {
   salience.Add(999, kPointer, Look(999, 51, 300));
   salience.Add(905, kRetrieval, Look(905, 30, kMassOne));
   salience.Add(115, kRetrieval, Look(115, 5, kMassOne / 2));
-  const std::vector<uint64_t> scores = salience.Scores();
+  const std::vector<uint64_t> scores = salience.Scores(kIds);
   EXPECT_EQ(scores[90], 0u);
   EXPECT_EQ(scores[30], 0u);
   EXPECT_EQ(scores[51], kMassOne * 3 / 4 * 8 / 10);
@@ -105,8 +106,8 @@ TEST(Salience, TheMeanOverTheHeadsCounts) {
   salience.Add(905, 1, Look(905, 30, 600));
   salience.Add(905, 2, Look(905, 40, 400));
   salience.Add(906, 1, Look(906, 40, 300));
-  EXPECT_EQ(salience.Scores()[30], 300u);
-  EXPECT_EQ(salience.Scores()[40], 350u);
+  EXPECT_EQ(salience.Scores(kIds)[30], 300u);
+  EXPECT_EQ(salience.Scores(kIds)[40], 350u);
 }
 
 TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
@@ -114,7 +115,7 @@ TEST(Salience, ALongSentenceBesideTheQuestionCountsForLess) {
   content.ids[899] = 1;  // sequences 89 and 90 are one of twenty rows
   Salience salience(content, kKnown);
   salience.Add(999, kPointer, Look(989, 89, 1000));
-  EXPECT_EQ(salience.Scores()[89], kMassOne * 8 / 20);
+  EXPECT_EQ(salience.Scores(kIds)[89], kMassOne * 8 / 20);
 }
 
 TEST(Salience, InAChatNeitherTheFirstNorTheOpenSequenceAsks) {
@@ -125,7 +126,7 @@ TEST(Salience, InAChatNeitherTheFirstNorTheOpenSequenceAsks) {
   salience.Add(999, kPointer, Look(999, 0, 900000));
   salience.Add(998, kPointer, Look(998, 99, 900000));
   salience.Add(995, kRetrieval, Look(995, 30, 1000));
-  for (const size_t i : {0, 30, 99}) EXPECT_EQ(salience.Scores()[i], 0u);
+  for (const size_t i : {0, 30, 99}) EXPECT_EQ(salience.Scores(kIds)[i], 0u);
 }
 
 TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
@@ -137,9 +138,9 @@ TEST(Salience, InAPlainTextTheLastSequenceAsksToo) {
     salience.Add(998, kPointer, Look(998, 99, 750));
     salience.Add(999, kPointer, Look(999, 40, 250));
     salience.Add(995, kRetrieval, Look(995, 30, 1000));
-    EXPECT_EQ(salience.Scores()[0], 0u);
-    EXPECT_EQ(salience.Scores()[99], kMassOne * 3 / 4 * 8 / 10);
-    EXPECT_EQ(salience.Scores()[30], 750u);
+    EXPECT_EQ(salience.Scores(kIds)[0], 0u);
+    EXPECT_EQ(salience.Scores(kIds)[99], kMassOne * 3 / 4 * 8 / 10);
+    EXPECT_EQ(salience.Scores(kIds)[30], 750u);
   }
 }
 
@@ -153,7 +154,7 @@ TEST(Salience, WhatAQuestionMarkClosesHasHalfOfTheWeight) {
   salience.Add(415, kRetrieval, Look(415, 30, kMassOne));
   salience.Add(615, kRetrieval, Look(615, 35, kMassOne));
   salience.Add(805, kRetrieval, Look(805, 50, kMassOne));
-  const std::vector<uint64_t> scores = salience.Scores();
+  const std::vector<uint64_t> scores = salience.Scores(kIds);
   EXPECT_EQ(scores[41], kMassOne / 4 * 8 / 10);
   EXPECT_EQ(scores[61], kMassOne / 4 * 8 / 10);
   EXPECT_EQ(scores[80], kMassOne / 2 * 8 / 10);
@@ -170,8 +171,8 @@ TEST(Salience, ManyQuestionMarksAreOfATextAndHaveLess) {
   for (uint32_t i = 0; i < 16; ++i) content.question_marks.push_back(309 + 10 * i);
   Salience salience(content, kKnown);
   salience.Add(999, kPointer, Look(999, 80, 1000));
-  EXPECT_EQ(salience.Scores()[80], kMassOne * 3 / 4 * 8 / 10);
-  EXPECT_EQ(salience.Scores()[30], kMassOne / 4 / 16 * 8 / 10);
+  EXPECT_EQ(salience.Scores(kIds)[80], kMassOne * 3 / 4 * 8 / 10);
+  EXPECT_EQ(salience.Scores(kIds)[30], kMassOne / 4 / 16 * 8 / 10);
 }
 
 TEST(Salience, TheAnswersRowsLookBackAtAQuestionBeforeThem) {
@@ -182,9 +183,9 @@ TEST(Salience, TheAnswersRowsLookBackAtAQuestionBeforeThem) {
   Salience salience(content, kKnown);
   salience.Add(505, kRetrieval, Look(505, 40, kMassOne / 2));
   salience.Add(705, kRetrieval, Look(705, 20, kMassOne));  // asks nothing
-  EXPECT_EQ(salience.Scores()[50], kMassOne / 4 / 4);
-  EXPECT_EQ(salience.Scores()[51], kMassOne / 4 / 4 * 2 / 5);
-  EXPECT_EQ(salience.Scores()[70], 0u);
+  EXPECT_EQ(salience.Scores(kIds)[50], kMassOne / 4 / 4);
+  EXPECT_EQ(salience.Scores(kIds)[51], kMassOne / 4 / 4 * 2 / 5);
+  EXPECT_EQ(salience.Scores(kIds)[70], 0u);
 }
 
 TEST(Salience, WhatOpensTheLastTurnAsksALittleInAnyCase) {
@@ -194,9 +195,9 @@ TEST(Salience, WhatOpensTheLastTurnAsksALittleInAnyCase) {
   salience.Add(505, kRetrieval, Look(505, 10, kMassOne));  // sequences 10 and 11 open the turn
   salience.Add(605, kRetrieval, Look(605, 12, kMassOne));
   constexpr uint64_t kWeight = kMassOne / 20;
-  EXPECT_EQ(salience.Scores()[10], kWeight * 8 / 10);
-  EXPECT_EQ(salience.Scores()[50], kWeight / 4);
-  EXPECT_EQ(salience.Scores()[60], 0u);
+  EXPECT_EQ(salience.Scores(kIds)[10], kWeight * 8 / 10);
+  EXPECT_EQ(salience.Scores(kIds)[50], kWeight / 4);
+  EXPECT_EQ(salience.Scores(kIds)[60], 0u);
 }
 
 TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
@@ -217,8 +218,8 @@ TEST(Salience, TakesOverWhatWasGatheredForTheSameBeginning) {
     salience->Add(607, kRetrieval, Look(607, 1, 600));
     salience->Add(999, kPointer, Look(999, 60, 1000));
   }
-  EXPECT_EQ(twice.Scores(), once.Scores());
-  EXPECT_EQ(twice.Scores()[20], 500u);
+  EXPECT_EQ(twice.Scores(kIds), once.Scores(kIds));
+  EXPECT_EQ(twice.Scores(kIds)[20], 500u);
 
   EarlierSalience late = earlier.Before(606);
   late.end = 1000 - Salience::kPointerRows + 1;
@@ -234,28 +235,57 @@ TEST(Salience, WithoutKnownHeadsTheMostOfAllHeadsCounts) {
   salience.Add(995, 0, Look(995, 30, 600));
   salience.Add(970, 1, Look(970, 31, 700));
   salience.Add(999, 1, Look(999, 31, 100));
-  EXPECT_EQ(salience.Scores()[30], 600u);
-  EXPECT_EQ(salience.Scores()[31], 700u);
+  EXPECT_EQ(salience.Scores(kIds)[30], 600u);
+  EXPECT_EQ(salience.Scores(kIds)[31], 700u);
   EXPECT_TRUE(salience.CanTake({.end = 968})) << "earlier rows tell nothing";
   EXPECT_FALSE(salience.CanTake({.end = 969}));
 }
 
+// The user says sequences 88 to 98; sequence 90 and two that answer it share a word, of which the first names another.
+Content Chat() {
+  Content content = Prompt(50);
+  content.turn_begin = 880;
+  content.user = {{880, 990}};
+  content.ids[903] = content.ids[303] = content.ids[503] = 70;
+  content.ids[305] = content.ids[705] = 71;
+  return content;
+}
+
+TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
+  Content content = Chat();
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  const std::vector<uint64_t> scores = salience.Scores(content.ids);
+  EXPECT_EQ(scores[30], kMassOne) << "attention, and as much again for its words";
+  EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
+  EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
+  EXPECT_EQ(scores[80], 0u);
+}
+
+TEST(Salience, InAPlainTextWordsTellNothing) {
+  Content content = Chat();
+  content.turn_begin = 0;
+  content.user.clear();
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(999, 90, 1000));
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
+  EXPECT_EQ(salience.Scores(content.ids)[30], kMassOne / 2);
+  EXPECT_EQ(salience.Scores(content.ids)[50], 0u);
+}
+
 TEST(Salience, WithoutKnownHeadsTheQuestionAsksByItsWords) {
-  for (const bool has_mark : {true, false}) {  // without one what stands last asks
-    const uint32_t asks = has_mark ? 905 : 995;
-    Content content = Prompt(50);
-    if (has_mark) {
-      content.turn_begin = 880;
-      content.user = {{880, 990}};
-      content.question_marks = {908};
-    }
-    content.ids[asks] = content.ids[303] = 70;
+  for (const bool has_mark : {true, false}) {  // without one what the user says last asks
+    Content content = Chat();
+    const size_t asks = has_mark ? 90 : 98;
+    if (has_mark) content.question_marks = {908};
+    if (!has_mark) content.ids[983] = 70;
     Salience salience(content, kAll);
-    salience.Add(970, 1, Look(970, 50, 700));
-    const std::vector<uint64_t> scores = salience.Scores();
+    salience.Add(970, 1, Look(970, 60, 700));
+    const std::vector<uint64_t> scores = salience.Scores(content.ids);
+    EXPECT_EQ(scores[60], 700u);
     EXPECT_EQ(scores[30], 700u);
-    EXPECT_EQ(scores[50], 700u);
-    EXPECT_EQ(scores[asks / 10], kMassOne / 2 * 8 / 10);
+    EXPECT_EQ(scores[asks], kMassOne / 2 * 8 / 10);
     EXPECT_EQ(scores[80], 0u);
   }
 }
@@ -278,20 +308,6 @@ TEST(SalienceHeads, WhatIsNoListOfHeadsIsNamed) {
   EXPECT_THAT(error("retrieval=1.2+1.2"), HasSubstr("1.2 is given twice"));
   EXPECT_THAT(error("retrieval=1"), HasSubstr("is not layer.head"));
   EXPECT_THAT(error("retrieval=1.0,retrieval=1.1"), HasSubstr("the form is"));
-}
-
-TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
-  Content content = Prompt(50);
-  content.ids[903] = content.ids[303] = content.ids[503] = 70;  // the question, and two that answer it
-  content.ids[305] = content.ids[705] = 71;                     // what the first of them names
-  Salience salience(content, kKnown);
-  salience.Add(999, kPointer, Look(999, 90, 1000));
-  salience.Add(905, kRetrieval, Look(905, 30, kMassOne / 2));
-  const std::vector<uint64_t> scores = salience.Scores();
-  EXPECT_EQ(scores[30], kMassOne) << "attention, and as much again for its words";
-  EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
-  EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
-  EXPECT_EQ(scores[80], 0u);
 }
 
 }  // namespace

@@ -9,12 +9,12 @@
 namespace kedge {
 namespace {
 
-constexpr uint64_t kOne = 256;                     // of weights and logarithms
-constexpr uint64_t kLeastAsking = kMassOne / 16;   // of a sequence that asks
-constexpr uint64_t kFullAsking = kMassOne / 4;     // whose words have their full say
+constexpr uint64_t kOne = 256;                       // of weights and logarithms
+constexpr uint64_t kLeastAsking = kMassOne / 16;     // of a sequence that asks
+constexpr uint64_t kFullAsking = kMassOne / 4;       // whose words have full weight
 constexpr uint64_t kLeastMeasure = 4 * kOne * kOne;  // a word that one in sixteen has: less tells hardly anything
-constexpr size_t kRareWord = 3;                    // sequences at most that have it
-constexpr uint64_t kLeastOfBest = 2;               // one part in so many of the best score: it answers
+constexpr size_t kRareWord = 3;                      // sequences at most that have it
+constexpr uint64_t kLeastOfBest = 2;                 // one part in so many of the best score: it answers
 
 // In parts of kOne; straight between powers of two. REQUIRES: value > 0.
 uint64_t Log2(uint64_t value) {
@@ -30,24 +30,24 @@ SharedWords::SharedWords(absl::Span<const uint32_t> ids, absl::Span<const Positi
   for (uint32_t i = 0; i < sequences.size(); ++i) {
     asks_.push_back(asking[i] >= kLeastAsking);
     for (uint32_t id : ids.subspan(sequences[i].begin, sequences[i].end - sequences[i].begin)) {
-      std::vector<uint32_t>& where = where_[id];
-      if (!where.empty() && where.back() == i) continue;
-      where.push_back(i);
+      std::vector<uint32_t>& having = postings_[id];
+      if (!having.empty() && having.back() == i) continue;
+      having.push_back(i);
       words_[i].push_back(id);
     }
   }
   for (size_t i = 0; i < sequences.size(); ++i) {
     if (!asks_[i]) continue;
-    const uint64_t say = std::min(kOne, asking[i] * kOne / kFullAsking);
-    for (uint32_t id : words_[i]) asked_[id] = std::max(asked_[id], say);
+    const uint64_t weight = std::min(kOne, asking[i] * kOne / kFullAsking);
+    for (uint32_t id : words_[i]) query_[id] = std::max(query_[id], weight);
   }
-  for (const auto& [id, say] : asked_) {
-    for (uint32_t i : where_[id]) shared_[i] += asks_[i] ? 0 : say * Rarity(id);
+  for (const auto& [id, weight] : query_) {
+    for (uint32_t i : postings_[id]) shared_[i] += asks_[i] ? 0 : weight * Idf(id);
   }
   for (uint64_t shared : shared_) most_ = std::max(most_, shared);
 }
 
-uint64_t SharedWords::Rarity(uint32_t id) const { return Log2(words_.size()) - Log2(where_.at(id).size()); }
+uint64_t SharedWords::Idf(uint32_t id) const { return Log2(words_.size()) - Log2(postings_.at(id).size()); }
 
 uint64_t SharedWords::PartOf(uint64_t shared) const {
   const uint64_t part = std::min<uint64_t>(shared, most_) * kMassOne / most_;
@@ -68,9 +68,9 @@ std::vector<uint64_t> SharedWords::WithWhatAnswers(absl::Span<const uint64_t> sc
     if (asks_[i] || scores[i] == 0 || scores[i] * kLeastOfBest < best) continue;
     absl::flat_hash_map<uint32_t, uint64_t> shared;  // by sequence
     for (uint32_t id : words_[i]) {
-      const std::vector<uint32_t>& where = where_.at(id);
-      if (where.size() > kRareWord || asked_.contains(id)) continue;
-      for (uint32_t other : where) shared[other] += kOne * Rarity(id);
+      const std::vector<uint32_t>& having = postings_.at(id);
+      if (having.size() > kRareWord || query_.contains(id)) continue;
+      for (uint32_t other : having) shared[other] += kOne * Idf(id);
     }
     for (const auto& [other, amount] : shared) {
       if (other == i || asks_[other]) continue;

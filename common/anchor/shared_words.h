@@ -1,8 +1,9 @@
 // What sequences of a prompt say in the words of what asks, whatever a model's heads look at.
 //
-// A word is a token id, and the rarer it is in the prompt's sequences, the more it tells: log2 of all sequences over
-// those that have it, as in BM25 (Robertson et al., "Okapi at TREC-3", 1994), without its saturation and without a
-// sequence's length, which brought nothing here (docs/fidelity.md). In whole numbers, and so the same on every node.
+// A word is a token id, and the rarer it is in the prompt's sequences, the more it tells: its inverse document frequency
+// is log2 of all sequences over those that have it. That is BM25 (Robertson et al., "Okapi at TREC-3", 1994) with k1 = 0:
+// how often a sequence has a word, and how long it is, brought nothing here (docs/fidelity.md). In whole numbers, and so
+// the same on every node.
 #ifndef KEDGE_COMMON_ANCHOR_SHARED_WORDS_H_
 #define KEDGE_COMMON_ANCHOR_SHARED_WORDS_H_
 
@@ -19,7 +20,7 @@ namespace kedge {
 class SharedWords {
  public:
   // `asking`: the weight of each sequence as one that asks, in parts of kMassOne. A sixteenth of all makes it ask, and
-  // from a quarter on its words have their full say.
+  // from a quarter on its words have full weight.
   SharedWords(absl::Span<const uint32_t> ids, absl::Span<const PositionRange> sequences,
               absl::Span<const uint64_t> asking);
 
@@ -32,17 +33,17 @@ class SharedWords {
   std::vector<uint64_t> WithWhatAnswers(absl::Span<const uint64_t> scores) const;
 
  private:
-  // In parts of 256.
-  uint64_t Rarity(uint32_t id) const;
-  // `shared`, weights times rarity, beside most_; squared.
+  // Inverse document frequency, in parts of 256.
+  uint64_t Idf(uint32_t id) const;
+  // `shared`, weights times idf, beside most_; squared.
   uint64_t PartOf(uint64_t shared) const;
 
-  std::vector<bool> asks_;                                           // [sequences]
-  std::vector<std::vector<uint32_t>> words_;                         // [sequences]: ids, each once
-  absl::flat_hash_map<uint32_t, std::vector<uint32_t>> where_;       // of each id: sequences, ascending
-  absl::flat_hash_map<uint32_t, uint64_t> asked_;                    // ids of what asks: their say, in parts of 256
-  std::vector<uint64_t> shared_;                                     // [sequences]: with what asks
-  uint64_t most_;                                                    // of these, or the least that is a measure
+  std::vector<bool> asks_;                                         // [sequences]
+  std::vector<std::vector<uint32_t>> words_;                       // [sequences]: ids, each once
+  absl::flat_hash_map<uint32_t, std::vector<uint32_t>> postings_;  // of each id: sequences, ascending
+  absl::flat_hash_map<uint32_t, uint64_t> query_;                  // ids of what asks: weights, in parts of 256
+  std::vector<uint64_t> shared_;                                   // [sequences]: with what asks
+  uint64_t most_;                                                  // of these, or the least that is a measure
 };
 
 }  // namespace kedge

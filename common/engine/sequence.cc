@@ -119,7 +119,7 @@ void Sequence::Settle(const StepFuture& step, size_t first_mass, StepDevice* dev
 // K is filled by copies out of R: only now is it known which rows are kept.
 void Sequence::Reduce(StepDevice* device) {
   if (salience_.has_value()) {
-    content_.salient = ChooseSequences(content_, salience_->outline(), salience_->Scores());
+    content_.salient = ChooseSequences(content_, salience_->outline(), salience_->Scores(content_.ids));
     salience_.reset();
   }
   tracker_.Reduce();
