@@ -5,7 +5,8 @@
 //    a sequence's share of their mass is its weight. Where the user's questions end with a question mark, these have
 //    half of all weight, in equal parts; what opens the last message of the user has some in any case. In a chat only
 //    its user asks, in whichever message: what a tool or a document says is no question. What asks is kept for its
-//    weight; a long sentence, which may merely stand beside it, for less.
+//    weight; a long sentence, which may merely stand beside it, for less. In a chat a short question with a sixteenth of
+//    all weight is kept like the best answer: a list of questions is answered only as far as it is seen.
 // 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one row of a
 //    sequence gives, times the weight of that sequence; the mean over the heads.
 // 3. Looking back. Where the question stands before the text, none of its rows looks at the answer, but rows of the
@@ -42,6 +43,7 @@ constexpr uint64_t kOpeningWeight = kMassOne / 20;
 constexpr uint64_t kMarksWeight = kMassOne / 2;  // of all that question marks close
 constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text, and have less of the weight
 constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint32_t kQuestionRows = 16;  // the same, of one that asks in a chat: of the best answer's score
 constexpr uint64_t kLookingBackShare = 4;
 constexpr uint32_t kBesideRows = 64;  // of a sequence and those that follow it
 
@@ -227,9 +229,13 @@ std::vector<uint64_t> Salience::Scores(absl::Span<const uint32_t> ids) const {
   const size_t count = sequences.size();
   const std::vector<uint64_t> asking = Asking(), evidence = Evidence(ids, asking);
   const auto rows = [&](size_t i) { return sequences[i].end - sequences[i].begin; };
+  const uint64_t best = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
   std::vector<uint64_t> scores = evidence;
   for (size_t i = 0; i < count; ++i) {
     scores[i] = std::max(scores[i], asking[i] * kAskingRows / std::max(kAskingRows, rows(i)));
+    if (has_user_ && asking[i] >= kLeastAsking) {
+      scores[i] = std::max(scores[i], best * kQuestionRows / std::max(kQuestionRows, rows(i)));
+    }
     uint64_t beside = FirstBeside(evidence[i]);
     uint32_t together = rows(i);
     for (size_t next = i + 1; next < count && (together += rows(next)) <= kBesideRows; ++next) {

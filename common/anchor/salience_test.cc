@@ -1,5 +1,7 @@
 #include "common/anchor/salience.h"
 
+#include <algorithm>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -155,9 +157,7 @@ TEST(Salience, WhatAQuestionMarkClosesHasHalfOfTheWeight) {
   salience.Add(615, kRetrieval, Look(615, 35, kMassOne));
   salience.Add(805, kRetrieval, Look(805, 50, kMassOne));
   const std::vector<uint64_t> scores = salience.Scores(kIds);
-  EXPECT_EQ(scores[41], kMassOne / 4 * 8 / 10);
-  EXPECT_EQ(scores[61], kMassOne / 4 * 8 / 10);
-  EXPECT_EQ(scores[80], kMassOne / 2 * 8 / 10);
+  for (const size_t asks : {41, 61, 80}) EXPECT_EQ(scores[asks], kMassOne / 2) << "as the best answer";
   EXPECT_EQ(scores[95], 0u);
   EXPECT_EQ(scores[30], kMassOne / 4);
   EXPECT_EQ(scores[35], kMassOne / 4);
@@ -261,6 +261,21 @@ TEST(Salience, WordsOfTheQuestionCountAsMuchAsAttention) {
   EXPECT_EQ(scores[50], kMassOne / 2) << "the same words, though the head passes over it";
   EXPECT_EQ(scores[70], kMassOne * 4 / 5) << "named by what answers";
   EXPECT_EQ(scores[80], 0u);
+}
+
+TEST(Salience, EachOfSeveralQuestionsIsKeptLikeTheBestAnswer) {
+  Content content = Chat();
+  for (const uint32_t begin : {910u, 920u}) content.ids[begin + 9] = 1;  // the second one has thirty rows
+  content.question_marks = {908, 938, 948};
+  Salience salience(content, kKnown);
+  salience.Add(999, kPointer, Look(979, 90, 1000));  // 98 sequences
+  salience.Add(905, kRetrieval, Look(905, 30, kMassOne));
+  const std::vector<uint64_t> scores = salience.Scores(content.ids);
+  const uint64_t best = *std::max_element(scores.begin(), scores.end());
+  EXPECT_GT(best, kMassOne / 2);
+  EXPECT_EQ(scores[90], best);
+  EXPECT_EQ(scores[91], best * 16 / 30) << "a long one may merely stand beside";
+  EXPECT_EQ(scores[92], best);
 }
 
 TEST(Salience, InAPlainTextWordsTellNothing) {

@@ -4,13 +4,10 @@
 #include <algorithm>
 #include <bit>
 
-#include "common/kernels/head_ref.h"
-
 namespace kedge {
 namespace {
 
 constexpr uint64_t kOne = 256;                       // of weights and logarithms
-constexpr uint64_t kLeastAsking = kMassOne / 16;     // of a sequence that asks
 constexpr uint64_t kFullAsking = kMassOne / 4;       // whose words have full weight
 constexpr uint64_t kLeastMeasure = 4 * kOne * kOne;  // a word that one in sixteen has: less tells hardly anything
 constexpr size_t kRareWord = 3;                      // sequences at most that have it

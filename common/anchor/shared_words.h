@@ -13,13 +13,17 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/types/span.h"
 #include "common/anchor/ranges.h"
+#include "common/kernels/head_ref.h"
 
 namespace kedge {
+
+// The weight of a sequence that asks, at least, in parts of kMassOne.
+inline constexpr uint64_t kLeastAsking = kMassOne / 16;
 
 // Of one prompt and what asks in it. Immutable.
 class SharedWords {
  public:
-  // `asking`: the weight of each sequence as one that asks, in parts of kMassOne. A sixteenth of all makes it ask, and
+  // `asking`: the weight of each sequence as one that asks, in parts of kMassOne. From kLeastAsking on it asks, and
   // from a quarter on its words have full weight.
   SharedWords(absl::Span<const uint32_t> ids, absl::Span<const PositionRange> sequences,
               absl::Span<const uint64_t> asking);
