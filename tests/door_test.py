@@ -29,7 +29,7 @@ from kedge.node.v1 import node_pb2, node_pb2_grpc  # noqa: E402
 CERTS = os.path.join(TMP, "certs")
 OTHER_CERTS = os.path.join(TMP, "other-certs")  # of another authority
 WITHIN = 10  # seconds, in which a change of files must have come to all
-PROTOCOL_VERSION = 6  # common/rpc/protocol.h
+PROTOCOL_VERSION = 7  # common/rpc/protocol.h
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
 
 
