@@ -31,7 +31,8 @@ def parse_arguments(arguments):
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="how often each is measured (default: 9)")
     parser.add_argument("--model", metavar="FILE", default=os.path.join(cache_directory(), MODEL),
                         help="GGUF file (default: the default model)")
-    parser.add_argument("--threads", metavar="N", help="threads of each node that compute (default: one per core)")
+    parser.add_argument("--threads", type=int, metavar="N",
+                        help="threads of each node that compute (default: one per core)")
     parser.add_argument("load", nargs="*", metavar="FLAG", help="behind --: flags of `kedge bench serve`")
     flags = parser.parse_args(arguments)
     if flags.rounds < 1:
@@ -49,7 +50,7 @@ class Cluster:
         for role in ("prefill", "decode"):
             name = f"{role}-0"
             self.start(role, "--listen", "localhost:0", "--router", cluster, "--node-id", name, *node_flags(name),
-                       *(("--threads", flags.threads) if flags.threads else ()))
+                       *(("--threads", str(flags.threads)) if flags.threads else ()))
             self.wait_for(r"(registered) with the router")
 
     def start(self, role, *arguments):
