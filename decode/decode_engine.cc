@@ -48,10 +48,7 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
 DecodeEngine::~DecodeEngine() = default;
 
 absl::Status DecodeEngine::Check(const DecodeJob& job) const {
-  if (job.fingerprint != options_.fingerprint) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("content.fingerprint: this node serves ", options_.fingerprint, ", not ", job.fingerprint));
-  }
+  KEDGE_RETURN_IF_ERROR(CheckOwnModel(job.fingerprint, options_.fingerprint));
   KEDGE_RETURN_IF_ERROR(CheckContent(job.content, device_->vocab_size(), options_.context_length));
   if (job.content.prompt_length == 0) return absl::InvalidArgumentError("prompt_length: is 0");
   if (job.content.prompt_length > job.content.ids.size()) {

@@ -1,5 +1,6 @@
 // What DecodeEngine's jobs have pages for: with how many they begin, how they get more, and which of them goes where
-// there are none. Tested by decode_engine_test.cc, and with several nodes by tests/simulation_test.cc.
+// there are none. Tested by decode_engine_test.cc, and with several nodes by
+// tests/simulation_memory_test.cc.
 #include <algorithm>
 #include <optional>
 #include <utility>

@@ -40,15 +40,15 @@ class DecodeRole : public NodeEngine {
   PrefillServiceImpl offers_;  // states of answers that moved, and nothing else
 };
 
-// An eighth of the KV memory, and beside it: so much of what it had may be on its way elsewhere.
-uint64_t OfferedBytes(const NodeContext& context) {
-  return uint64_t{context.device->num_pages()} * kPageRows * context.device->row_shape().page_row_bytes() / 8;
+uint64_t BytesOf(const NodeContext& context, uint32_t pages) {
+  return uint64_t{pages} * kPageRows * context.device->row_shape().page_row_bytes();
 }
 
+// An eighth of the KV memory, and beside it: so much of what it had may be on its way elsewhere.
+uint64_t OfferedBytes(const NodeContext& context) { return BytesOf(context, context.device->num_pages()) / 8; }
+
 // A quarter of what the cache may hold, and beside it: what is held is host memory, wherever pages lie.
-uint64_t DefaultHeldBytes(const NodeContext& context) {
-  return uint64_t{context.cache_pages} * kPageRows * context.device->row_shape().page_row_bytes() / 4;
-}
+uint64_t DefaultHeldBytes(const NodeContext& context) { return BytesOf(context, context.cache_pages) / 4; }
 
 }  // namespace
 }  // namespace kedge

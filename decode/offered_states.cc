@@ -1,4 +1,4 @@
-// Tested by offered_states_test.cc, and between nodes by tests/simulation_test.cc.
+// Tested by offered_states_test.cc, and between nodes by tests/simulation_memory_test.cc.
 #include "decode/offered_states.h"
 
 #include <algorithm>

@@ -41,11 +41,15 @@ constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question 
 constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint64_t kOpeningWeight = kMassOne / 20;
 constexpr uint64_t kMarksWeight = kMassOne / 2;  // of all that question marks close
-constexpr uint64_t kFewQuestions = 8;  // more than so many marks are of a text, and have less of the weight
-constexpr uint32_t kAskingRows = 8;    // a longer sequence is kept for so many parts of its rows of its weight
+constexpr uint64_t kFewQuestions = 8;   // more than so many marks are of a text, and have less of the weight
+constexpr uint32_t kAskingRows = 8;     // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint32_t kQuestionRows = 16;  // the same, of one that asks in a chat: of the best answer's score
 constexpr uint64_t kLookingBackShare = 4;
 constexpr uint32_t kBesideRows = 64;  // of a sequence and those that follow it
+
+uint64_t BestOf(const std::vector<uint64_t>& scores) {
+  return scores.empty() ? 0 : *std::max_element(scores.begin(), scores.end());
+}
 
 // What a sequence gets of the score of one that names it.
 uint64_t NextFound(uint64_t score) { return score * 4 / 5; }
@@ -216,7 +220,7 @@ std::vector<uint64_t> Salience::Evidence(absl::Span<const uint32_t> ids, const s
   std::vector<uint64_t> evidence = Looked(asking);
   if (!has_user_) return evidence;
   const SharedWords words(ids, outline_.sequences, asking);
-  const uint64_t most_looked = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
+  const uint64_t most_looked = BestOf(evidence);
   const std::vector<uint64_t> shared = words.WithWhatAsks();
   for (size_t i = 0; i < evidence.size(); ++i) evidence[i] += most_looked * shared[i] / kMassOne;
   const std::vector<uint64_t> next = words.WithWhatAnswers(evidence);
@@ -229,7 +233,7 @@ std::vector<uint64_t> Salience::Scores(absl::Span<const uint32_t> ids) const {
   const size_t count = sequences.size();
   const std::vector<uint64_t> asking = Asking(), evidence = Evidence(ids, asking);
   const auto rows = [&](size_t i) { return sequences[i].end - sequences[i].begin; };
-  const uint64_t best = evidence.empty() ? 0 : *std::max_element(evidence.begin(), evidence.end());
+  const uint64_t best = BestOf(evidence);
   std::vector<uint64_t> scores = evidence;
   for (size_t i = 0; i < count; ++i) {
     scores[i] = std::max(scores[i], asking[i] * kAskingRows / std::max(kAskingRows, rows(i)));

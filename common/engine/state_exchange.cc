@@ -79,12 +79,15 @@ void Write(const Sequence::Places& places, const Payload& rows, StepDevice* devi
 
 }  // namespace
 
+absl::Status CheckOwnModel(const std::string& fingerprint, const std::string& own_fingerprint) {
+  if (fingerprint == own_fingerprint) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("content.fingerprint: this node serves ", own_fingerprint, ", not ", fingerprint));
+}
+
 absl::Status CheckOwnRows(const std::string& fingerprint, const std::string& kv_type,
                           const std::string& own_fingerprint, const StepDevice& device) {
-  if (fingerprint != own_fingerprint) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("content.fingerprint: this node serves ", own_fingerprint, ", not ", fingerprint));
-  }
+  KEDGE_RETURN_IF_ERROR(CheckOwnModel(fingerprint, own_fingerprint));
   if (const char* type = KvTypeName(device.row_shape().type); kv_type != type) {
     return absl::FailedPreconditionError(absl::StrCat("kv_type: this node's rows are ", type, ", not ", kv_type));
   }

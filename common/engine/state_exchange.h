@@ -27,7 +27,9 @@ namespace kedge {
 SegmentHeader StateHeader(const Content& content, uint32_t end, const std::string& fingerprint,
                           const StepDevice& device);
 
-// kFailedPrecondition, with the field's name, unless rows of this model and type are those of this node.
+// kFailedPrecondition, with the field's name, unless this node serves the model `fingerprint`.
+absl::Status CheckOwnModel(const std::string& fingerprint, const std::string& own_fingerprint);
+// The same, and its rows are of this type.
 absl::Status CheckOwnRows(const std::string& fingerprint, const std::string& kv_type,
                           const std::string& own_fingerprint, const StepDevice& device);
 
