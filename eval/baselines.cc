@@ -26,8 +26,8 @@ struct Baseline {
 constexpr Baseline kBaselines[] = {{"random", RowChoice::kRandom, 0}, {"bm25", RowChoice::kBm25, 0},
                                    {"oracle", RowChoice::kOracle, 0}, {"streaming", RowChoice::kStreaming, 0},
                                    {"snapkv", RowChoice::kSnapKv, 0}, {"chunkkv", RowChoice::kChunkKv, 0},
-                                   {"int8", RowChoice::kOwn, 8},      {"int4", RowChoice::kOwn, 4},
-                                   {"int2", RowChoice::kOwn, 2}};
+                                   {"kvzip", RowChoice::kKvZip, 0},   {"int8", RowChoice::kOwn, 8},
+                                   {"int4", RowChoice::kOwn, 4},      {"int2", RowChoice::kOwn, 2}};
 
 std::vector<size_t> InRandomOrder(const Content& content, size_t count) {
   std::mt19937_64 random(XXH3_64bits(content.ids.data(), content.ids.size() * sizeof(uint32_t)));

@@ -7,10 +7,10 @@
 //               by the words of the question would keep
 //   @oracle     ... to those that hold what the answer needs, which nobody knows; then to those that the policy chose
 //   @streaming  ... to the latest rows, so that with the sinks this is StreamingLLM (Xiao et al., 2024) on a prompt
-//   that
-//               was computed in full
+//               that was computed in full
 //   @snapkv     ... to rows of each KV head's own, those that the latest rows attend to most (head_rows.h)
 //   @chunkkv    ... to runs of rows of each layer's own (head_rows.h)
+//   @kvzip      ... to rows of each KV head's own that repeating the prompt looks at (head_rows.h)
 //   @int8, @int4, @int2   the rows that the policy keeps, their values rounded (rounding.h)
 #ifndef KEDGE_EVAL_BASELINES_H_
 #define KEDGE_EVAL_BASELINES_H_
@@ -28,7 +28,12 @@
 
 namespace kedge {
 
-enum class RowChoice { kOwn, kRandom, kBm25, kOracle, kStreaming, kSnapKv, kChunkKv };
+enum class RowChoice { kOwn, kRandom, kBm25, kOracle, kStreaming, kSnapKv, kChunkKv, kKvZip };
+
+// Whether heads or layers have rows of their own.
+inline bool HasHeadRows(RowChoice rows) {
+  return rows == RowChoice::kSnapKv || rows == RowChoice::kChunkKv || rows == RowChoice::kKvZip;
+}
 
 struct EvalPolicy {
   std::string text;  // as it was asked for: its name in the report
@@ -43,8 +48,8 @@ struct EvalPolicy {
 absl::StatusOr<EvalPolicy> ParseEvalPolicy(absl::string_view text, const PolicyNames& names);
 
 inline constexpr char kBaselineHelp[] =
-    "POLICY@random, @bm25, @oracle, @streaming, @snapkv and @chunkkv put other rows in place of those that it chooses, "
-    "as many; @int8, @int4 and @int2 round the values of its rows";
+    "POLICY@random, @bm25, @oracle, @streaming, @snapkv, @chunkkv and @kvzip put other rows in place of those that it "
+    "chooses, as many; @int8, @int4 and @int2 round the values of its rows";
 
 // Ids as text.
 using TextOf = std::function<std::string(absl::Span<const uint32_t>)>;
@@ -57,9 +62,8 @@ struct KnownRows {
   uint32_t own_begin = 0;
 };
 
-// The choice of the baseline, with no more rows than the policy's own: content.salient is that one. Of kSnapKv and
-// kChunkKv, where heads have other rows in the same places: the places. Pure: the random order is that of the prompt's
-// ids.
+// The choice of the baseline, with no more rows than the policy's own: content.salient is that one. Where heads have
+// other rows in the same places (HasHeadRows): the places. Pure: the random order is that of the prompt's ids.
 std::vector<PositionRange> ChooseRows(RowChoice rows, const Content& content, const KnownRows& known,
                                       const TextOf& text_of);
 

@@ -161,9 +161,8 @@ absl::StatusOr<std::vector<ComputedPrompt>> ComputePrompts(const PrefixState& st
       if (!prompt.contents[i].NeedsChoice()) continue;
       Content& content = prompt.contents[i];
       const std::optional<Salience>& chooser = running.choosers[i];
-      content.salient = chooser.has_value()
-                            ? ChooseSequences(content, chooser->outline(), chooser->Scores(content.ids))
-                            : prompt.sequence->content().salient;
+      content.salient = chooser.has_value() ? ChooseSequences(content, chooser->outline(), chooser->Scores(content.ids))
+                                            : prompt.sequence->content().salient;
     }
     computed.push_back(std::move(prompt));
   }
@@ -200,12 +199,13 @@ absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt
   return sequence;
 }
 
-absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin, PagePool* pool,
-                                                 StepDevice* device) {
-  Content content = prompt.sequence->content();
-  content = {.ids = {content.ids.begin(), content.ids.begin() + content.prompt_length - 1},
-             .prompt_length = content.prompt_length,
-             .policy = kFullAttention};
+absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin,
+                                                 absl::Span<const uint32_t> then, PagePool* pool, StepDevice* device) {
+  const Content& computed = prompt.sequence->content();
+  Content content{.ids = {computed.ids.begin(), computed.ids.begin() + computed.prompt_length - 1},
+                  .prompt_length = computed.prompt_length + static_cast<uint32_t>(then.size()),
+                  .policy = kFullAttention};
+  content.ids.insert(content.ids.end(), then.begin(), then.end());
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool->Reserve(PagesFor(content, begin, device->max_rows(), 0)));
   auto sequence = std::make_unique<Sequence>(std::move(content), std::move(lease));
   const StateShape shape = sequence->BeginState(begin);

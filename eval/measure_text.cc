@@ -13,7 +13,6 @@
 #include "eval/answers.h"
 #include "eval/computed_prompt.h"
 #include "eval/continuation.h"
-#include "eval/head_rows.h"
 #include "eval/prefix.h"
 
 namespace kedge {
@@ -37,6 +36,8 @@ std::vector<uint32_t> Forks(const EvalText& text, const Policy& policy) {
   }
   return forks;
 }
+
+using PromptScores = std::map<std::pair<bool, uint32_t>, HeadScores>;
 
 class TextMeasurement {
  public:
@@ -95,7 +96,7 @@ class TextMeasurement {
     std::vector<AnswerJob> jobs;
     for (size_t i = 0; i < prompts.size(); ++i) {
       const EvalCase& made = text_.cases[first + i];
-      std::map<uint32_t, HeadScores> scores;
+      PromptScores scores;
       for (size_t p = 0; p < policies_.size(); ++p) {
         const EvalPolicy& policy = *policies_[p];
         Outcome& outcome = outcomes_[p][first + i];
@@ -116,24 +117,33 @@ class TextMeasurement {
     return RunAnswers(jobs, options_.end_ids, options_.batch, device_);
   }
 
-  // Null where all heads keep the same rows. `scores`: of the prompt, by where its latest rows begin.
+  // Null where all heads keep the same rows. `scores`: of the prompt, by whether they come of its repetition and where
+  // its latest rows begin.
   absl::StatusOr<std::shared_ptr<const HeadRows>> HeadRowsOf(RowChoice rows, const ComputedPrompt& prompt,
-                                                             const Content& content,
-                                                             std::map<uint32_t, HeadScores>* scores) {
-    if (rows != RowChoice::kSnapKv && rows != RowChoice::kChunkKv) return nullptr;
+                                                             const Content& content, PromptScores* scores) {
+    if (!HasHeadRows(rows)) return nullptr;
     AnchorTracker tracker(&content);
     tracker.AdvanceTo(content.prompt_length - 1);
     const StateShape shape = tracker.State();
     if (shape.kept.empty()) return nullptr;
-    if (!scores->contains(shape.recent_begin)) {
-      KEDGE_ASSIGN_OR_RETURN((*scores)[shape.recent_begin],
-                             ObserveHeads(prompt, shape.recent_begin, options_.num_heads, &pool_, device_));
+    const auto [found, is_new] = scores->try_emplace({rows == RowChoice::kKvZip, shape.recent_begin});
+    HeadScores& own = found->second;
+    if (is_new) {
+      KEDGE_ASSIGN_OR_RETURN(own, ScoresOf(rows, prompt, shape.recent_begin));
     }
-    const HeadScores& own = (*scores)[shape.recent_begin];
     const uint32_t count = static_cast<uint32_t>(shape.kept.size());
-    return std::make_shared<const HeadRows>(rows == RowChoice::kSnapKv
-                                                ? ChooseByHead(own, count)
-                                                : ChooseChunks(own, device_->row_shape().kv_heads, count));
+    return std::make_shared<const HeadRows>(rows == RowChoice::kChunkKv
+                                                ? ChooseChunks(own, device_->row_shape().kv_heads, count)
+                                                : ChooseByHead(own, count));
+  }
+
+  absl::StatusOr<HeadScores> ScoresOf(RowChoice rows, const ComputedPrompt& prompt, uint32_t recent_begin) {
+    if (rows == RowChoice::kKvZip) {
+      return ObserveRepetition(prompt, recent_begin, options_.ids_of, options_.num_heads, &pool_, device_);
+    }
+    KEDGE_ASSIGN_OR_RETURN(const HeadScores scores,
+                           ObserveLatest(prompt, recent_begin, options_.num_heads, &pool_, device_));
+    return Pooled(scores);
   }
 
   // What follows one prompt, whose rows are kept as `kept` says.

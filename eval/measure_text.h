@@ -14,6 +14,7 @@
 #include "common/kernels/step.h"
 #include "eval/baselines.h"
 #include "eval/eval_texts.h"
+#include "eval/head_rows.h"
 #include "eval/measure.h"
 #include "eval/scoring.h"
 
@@ -26,7 +27,7 @@ struct MeasureOptions {
   uint32_t num_heads = 0;         // query heads: whose attention chooses rows by head
   std::vector<uint32_t> end_ids;  // end an answer; sorted
   TextOf text_of;                 // what a client would see
-  std::function<std::vector<uint32_t>(absl::string_view)> ids_of;
+  IdsOf ids_of;
   uint32_t batch = 16;  // sequences that share a step
 };
 

@@ -67,11 +67,16 @@ Traits TraitsOf(const MeasuredPolicy& measured) {
   const absl::StatusOr<Policy> policy = ParsePolicy(measured.canonical.substr(0, at), PolicyNames());
   if (!policy.ok()) return traits;
   const std::string baseline = at == std::string::npos ? "" : measured.canonical.substr(at);
-  traits.chooses = policy->salient_millionths > 0 && baseline != "@random" && baseline != "@streaming";
+  traits.chooses =
+      policy->salient_millionths > 0 && baseline != "@random" && baseline != "@streaming" && baseline != "@kvzip";
   if (baseline == "@oracle") traits.prefill = "full, and the answer known";
   if (baseline == "@snapkv" || baseline == "@chunkkv") {
     traits.uniform = baseline == "@snapkv" ? "no: by head" : "no: by layer";
     traits.prefill = "full, and all heads' attention";
+  }
+  if (baseline == "@kvzip") {
+    traits.uniform = "no: by head";
+    traits.prefill = "full, and once more to repeat it";
   }
   if (!HasFullPrefill(*policy)) traits.prefill = "masked";
   return traits;
@@ -141,8 +146,7 @@ class Report {
                         settings.numerics_class, "`, rows as ", settings.kv_type, ". ", full.asked.cases,
                         " questions on ", texts.size(), " texts, ", full.continued.tokens, " tokens that continue ",
                         documents.size(), " documents, prompts of ", absl::StrJoin(settings.lengths, ", "),
-                        " tokens. Texts: ", settings.text,
-                        ". Bytes: as shares of full rows in f16.\n");
+                        " tokens. Texts: ", settings.text, ". Bytes: as shares of full rows in f16.\n");
   }
 
   std::string Summary() const {

@@ -28,8 +28,11 @@ std::vector<EvalText> Texts() {
   }
   texts[1].name = "recall";
   for (uint32_t question : {5, 6}) {
-    EvalCase made{
-        .form = question == 5 ? "single" : "pair", .length = 200, .check = {.answers = {"7"}}, .expected = "7", .fork = 190};
+    EvalCase made{.form = question == 5 ? "single" : "pair",
+                  .length = 200,
+                  .check = {.answers = {"7"}},
+                  .expected = "7",
+                  .fork = 190};
     made.continuation = {.prompt = {ids.begin(), ids.begin() + 200}, .max_new = 12};
     made.continuation.prompt.push_back(question);
     texts[1].cases.push_back(made);
@@ -53,6 +56,7 @@ std::vector<EvalPolicy> Policies() {
           {"wide", {.sinks = 4, .recent = 500}},
           {"salient", salient},
           {"salient@random", salient, RowChoice::kRandom},
+          {"salient@kvzip", salient, RowChoice::kKvZip},
           {"full@int8", {.recent = Policy::kAll}, RowChoice::kOwn, 8},
           {"others", others}};
 }
@@ -76,6 +80,7 @@ class RunEvalTest : public testing::Test {
     last_done_ = 0;
     HashDevice device({.num_pages = 200, .max_rows = 32, .vocab_size = kVocabulary});
     const MeasureOptions options{.heads = {.retrieval = {{0, 0}, {1, 0}}},
+                                 .num_heads = 2,
                                  .end_ids = {0},
                                  .text_of = [](absl::Span<const uint32_t> ids) { return absl::StrJoin(ids, " "); },
                                  .ids_of =
@@ -102,7 +107,7 @@ TEST_F(RunEvalTest, FullAttentionAgreesWithItselfAndAWindowDoesNot) {
   EvalResults results;
   ASSERT_TRUE(Run(Policies(), &results).ok());
   EXPECT_EQ(results.cases.size(), 4u);
-  EXPECT_EQ(results.records.size(), 7u * 4);
+  EXPECT_EQ(results.records.size(), 8u * 4);
   auto sum = [&](const char* policy) { return SumOf(results, policy, ""); };
   const Measure full = sum("full"), window = sum("window"), wide = sum("wide");
   EXPECT_EQ(full.cases, 4u);
@@ -126,6 +131,8 @@ TEST_F(RunEvalTest, FullAttentionAgreesWithItselfAndAWindowDoesNot) {
   EXPECT_GT(random.rows, salient.rows / 2);
   EXPECT_NE(random.loss, salient.loss);
   EXPECT_NE(others.loss, salient.loss);  // other sequences
+  EXPECT_EQ(sum("salient@kvzip").rows, salient.rows);
+  EXPECT_NE(sum("salient@kvzip").loss, salient.loss);
 
   EXPECT_EQ(wide.agreeing, wide.tokens);  // sees everything, by another policy
   EXPECT_EQ(wide.loss, full.loss);
@@ -153,17 +160,17 @@ TEST_F(RunEvalTest, ASecondRunComputesWhatIsMissingAlone) {
   EvalResults whole;
   ASSERT_TRUE(Run(Policies(), &whole).ok());
   EXPECT_THAT(started_,
-              testing::ElementsAre("text, full and 3 more", "text, window", "text, wide", "text, others",
-                                   "recall, full and 3 more", "recall, window", "recall, wide", "recall, others"));
+              testing::ElementsAre("text, full and 4 more", "text, window", "text, wide", "text, others",
+                                   "recall, full and 4 more", "recall, window", "recall, wide", "recall, others"));
   EvalResults results;
   EXPECT_EQ(Run(Policies(), &results, 0).code(), absl::StatusCode::kCancelled);  // after the first text
-  EXPECT_EQ(results.records.size(), 7u * 2);
+  EXPECT_EQ(results.records.size(), 8u * 2);
   ASSERT_TRUE(Run({Policies()[0], Policies()[1]}, &results).ok());
   EXPECT_THAT(started_, testing::ElementsAre("recall, full", "recall, window"));
   ASSERT_TRUE(Run({Policies()[2]}, &results).ok());
   EXPECT_THAT(started_, testing::ElementsAre("recall, full attention", "recall, wide"));
   ASSERT_TRUE(Run(Policies(), &results).ok());
-  EXPECT_THAT(started_, testing::ElementsAre("recall, salient and 2 more", "recall, others"));
+  EXPECT_THAT(started_, testing::ElementsAre("recall, salient and 3 more", "recall, others"));
   EXPECT_EQ(results.records.size(), whole.records.size());
   for (const EvalRecord& record : whole.records) {
     EXPECT_EQ(std::count(results.records.begin(), results.records.end(), record), 1);
