@@ -48,6 +48,7 @@ std::string AnswerJson(const Answer& answer) {
   json["cached_tokens"] = answer.cached_tokens;
   json["kept_rows"] = answer.kept_rows;
   json["held_rows"] = answer.held_rows;
+  json["adaptive_rows"] = answer.adaptive_rows;
   json["kept_ranges"] = answer.kept_ranges;
   json["segment_bytes"] = answer.segment_bytes;
   json["full_bytes"] = answer.full_bytes;
@@ -73,6 +74,9 @@ std::string AnswerSummary(const Answer& answer) {
     absl::StrAppendFormat(&summary, " (%.1f %%), in %u part%s of the prompt",
                           100.0 * answer.kept_rows / answer.prompt_tokens, answer.kept_ranges.size(),
                           answer.kept_ranges.size() == 1 ? "" : "s");
+  }
+  if (answer.adaptive_rows > 0) {
+    absl::StrAppendFormat(&summary, "; %u of them because what matters is spread", answer.adaptive_rows);
   }
   if (answer.held_rows > 0) absl::StrAppendFormat(&summary, "; %u of them the decode node had", answer.held_rows);
   summary += "\n";

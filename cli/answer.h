@@ -28,6 +28,7 @@ struct Answer {
   uint32_t completion_tokens = 0;
   uint32_t kept_rows = 0;
   uint32_t held_rows = 0;      // of these, that the decode node had and that were not moved
+  uint32_t adaptive_rows = 0;  // of these, that an adaptive budget granted beyond its least
   uint32_t cached_tokens = 0;  // of the prompt
   uint64_t segment_bytes = 0;
   uint64_t full_bytes = 0;
@@ -41,8 +42,8 @@ struct Answer {
 };
 
 // One JSON object (one line, no line feed): text, token_ids, logprobs, finish_reason, policy, prompt_tokens,
-// completion_tokens, cached_tokens, kept_rows, held_rows, kept_ranges, segment_bytes, full_bytes, ttft_ms,
-// prefill_node, decode_node.
+// completion_tokens, cached_tokens, kept_rows, held_rows, adaptive_rows, kept_ranges, segment_bytes, full_bytes,
+// ttft_ms, prefill_node, decode_node.
 std::string AnswerJson(const Answer& answer);
 
 // Lines for a human, each ending with a line feed.

@@ -23,6 +23,7 @@ Answer SomeAnswer() {
   answer.prompt_tokens = 1500;
   answer.completion_tokens = 3;
   answer.kept_rows = 200;
+  answer.adaptive_rows = 12;
   answer.kept_ranges = {{0, 4}, {1304, 1500}};
   answer.segment_bytes = 4608000;
   answer.full_bytes = 34560000;
@@ -48,6 +49,7 @@ TEST(AnswerTest, JsonHasExactlyTheNamedKeys) {
                          {"cached_tokens", 0},
                          {"kept_rows", 200},
                          {"held_rows", 0},
+                         {"adaptive_rows", 12},
                          {"kept_ranges", {{0, 4}, {1304, 1500}}},
                          {"segment_bytes", 4608000},
                          {"full_bytes", 34560000},
@@ -66,7 +68,9 @@ TEST(AnswerTest, JsonOfAnEmptyAnswerHasEmptyLists) {
 TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
   std::string summary = AnswerSummary(SomeAnswer());
   EXPECT_THAT(summary, HasSubstr("1500 prompt, 3 output (stop)"));
-  EXPECT_THAT(summary, HasSubstr("200 kept of 1500 (13.3 %), in 2 parts of the prompt"));
+  EXPECT_THAT(
+      summary,
+      HasSubstr("200 kept of 1500 (13.3 %), in 2 parts of the prompt; 12 of them because what matters is spread"));
   EXPECT_THAT(summary, HasSubstr("4,608,000 moved; a full cache of such rows is 34,560,000 (13.3 %)"));
   EXPECT_THAT(summary, HasSubstr("0.250 s to the first token, then 4.0 tokens/s"));
   EXPECT_THAT(summary, HasSubstr("prefill prefill-0, decode decode-0,decode-1"));
@@ -74,10 +78,9 @@ TEST(AnswerTest, TheSummarySaysWhatMovedAndHowFast) {
 
 TEST(AnswerTest, TheSummaryNamesThePolicyAsItsPresetIsWritten) {
   Answer answer = SomeAnswer();
-  EXPECT_THAT(
-      AnswerSummary(answer),
-      HasSubstr("\n  policy   anchors=14+30+33,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,"
-                "salient=0.07\n"));
+  EXPECT_THAT(AnswerSummary(answer),
+              HasSubstr("\n  policy   anchors=14+30+33,longest=512,keep=none,sinks=4,recent=32,view=all,prefill=full,"
+                        "salient=0.07\n"));
   answer.policy = CanonicalPolicy({.recent = Policy::kAll});
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   recent=all\n"));
   answer.policy = CanonicalPolicy({.anchors = {1, 2, 3, 4, 5}, .sinks = 4});
@@ -104,6 +107,7 @@ TEST(AnswerTest, RowsThatNeedNotMoveAreSaid) {
   Answer answer = SomeAnswer();
   EXPECT_THAT(AnswerSummary(answer), Not(HasSubstr("the decode node had")));
   answer.held_rows = 150;
+  answer.adaptive_rows = 0;
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("in 2 parts of the prompt; 150 of them the decode node had\n"));
 }
 

@@ -124,6 +124,7 @@ std::string Merge(const v1::GenerateStreamResponse& message, Answer* answer) {
     answer->completion_tokens = usage.completion_tokens();
     answer->kept_rows = usage.kept_rows();
     answer->held_rows = usage.held_rows();
+    answer->adaptive_rows = usage.adaptive_rows();
     answer->cached_tokens = usage.cached_tokens();
     answer->segment_bytes = usage.segment_bytes();
     answer->full_bytes = usage.full_bytes();

@@ -56,6 +56,7 @@ class FakeInference : public v1::InferenceService::Service {
     usage->set_prompt_tokens(9);
     usage->set_completion_tokens(2);
     usage->set_kept_rows(8);
+    usage->set_adaptive_rows(3);
     usage->set_segment_bytes(1000);
     usage->set_full_bytes(2000);
     last.mutable_provenance()->set_policy("recent=all");
@@ -169,6 +170,7 @@ TEST_F(ClientTest, GathersTheAnswerFromItsMessages) {
   EXPECT_EQ(answer->prompt_tokens, 9u);
   EXPECT_EQ(answer->completion_tokens, 2u);
   EXPECT_EQ(answer->kept_rows, 8u);
+  EXPECT_EQ(answer->adaptive_rows, 3u);
   EXPECT_EQ(answer->segment_bytes, 1000u);
   EXPECT_EQ(answer->full_bytes, 2000u);
   EXPECT_EQ(answer->prefill_node, "prefill-0");

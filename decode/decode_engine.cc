@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
+#include "common/anchor/outline.h"
 #include "common/anchor/tracker.h"
 #include "common/base/error_reason.h"
 #include "common/base/status.h"
@@ -327,6 +328,7 @@ void DecodeEngine::TakeToken(SessionIt session, const StepFuture& step, size_t o
     AnchorTracker tracker(&content);
     tracker.AdvanceTo(session->missing());
     prefilled.kept_rows = static_cast<uint32_t>(tracker.State().num_rows());
+    prefilled.adaptive_rows = AdaptiveRows(content);
     prefilled.kept_ranges = VisiblePrompt(content);
     prefilled.salient = content.salient;
     session->sink->OnPrefilled(prefilled);

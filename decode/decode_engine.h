@@ -66,6 +66,7 @@ struct PrefilledInfo {
   std::string prefill_node;                           // empty: computed here
   uint32_t kept_rows = 0;                             // of the state
   uint32_t held_rows = 0;                             // of these, that were held here and did not come
+  uint32_t adaptive_rows = 0;                         // of these, that an adaptive budget granted beyond its least
   uint64_t segment_bytes = 0;                         // received, failed tries included
   uint32_t cached_tokens = 0;                         // of the rows, that no node had to compute for this job
   absl::Duration queue_time;                          // until rows were reserved and a prefill node was asked

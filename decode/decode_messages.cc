@@ -66,6 +66,7 @@ void DecodeMessageSink::OnPrefilled(const PrefilledInfo& info) {
   prefilled->set_prefill_node(info.prefill_node);
   prefilled->set_kept_rows(info.kept_rows);
   prefilled->set_held_rows(info.held_rows);
+  prefilled->set_adaptive_rows(info.adaptive_rows);
   prefilled->set_segment_bytes(info.segment_bytes);
   prefilled->set_row_bytes(row_bytes_);
   prefilled->set_queue_us(absl::ToInt64Microseconds(info.queue_time));

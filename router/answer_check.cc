@@ -49,9 +49,9 @@ absl::Status CheckPrefilled(const node::v1::Prefilled& prefilled, const AskedFor
   }
   const size_t rows = asked.request->prompt_ids.size() + asked.given_at_start;
   if (prefilled.kept_rows() > rows || prefilled.held_rows() > prefilled.kept_rows() ||
-      prefilled.cached_tokens() > rows) {
+      prefilled.adaptive_rows() > prefilled.kept_rows() || prefilled.cached_tokens() > rows) {
     return Wrong("prefilled: ", prefilled.kept_rows(), " rows kept, ", prefilled.held_rows(), " held, ",
-                 prefilled.cached_tokens(), " cached, of ", rows);
+                 prefilled.adaptive_rows(), " adaptive, ", prefilled.cached_tokens(), " cached, of ", rows);
   }
   if (prefilled.segment_bytes() > kMostBytes || prefilled.row_bytes() > kMostBytes / (rows + 1) ||
       prefilled.queue_us() > kMostMicroseconds || prefilled.prefill_us() > kMostMicroseconds) {

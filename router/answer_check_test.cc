@@ -61,6 +61,8 @@ TEST_F(AnswerCheckTest, EachFieldIsMeasuredByWhatWasAskedFor) {
       {"sent prefilled.numerics_class", [](auto* m) { m->mutable_prefilled()->set_numerics_class("\x1b[2J"); }},
       {"sent prefilled: 7 rows kept", [](auto* m) { m->mutable_prefilled()->set_kept_rows(7); }},
       {"sent prefilled: 5 rows kept, 6 held", [](auto* m) { m->mutable_prefilled()->set_held_rows(6); }},
+      {"sent prefilled: 5 rows kept, 0 held, 6 adaptive",
+       [](auto* m) { m->mutable_prefilled()->set_adaptive_rows(6); }},
       {"sent prefilled: 5 rows kept", [](auto* m) { m->mutable_prefilled()->set_cached_tokens(UINT32_MAX); }},
       {"sent prefilled: ", [](auto* m) { m->mutable_prefilled()->set_segment_bytes(UINT64_MAX); }},
       {"sent prefilled: ", [](auto* m) { m->mutable_prefilled()->set_row_bytes(UINT64_MAX); }},

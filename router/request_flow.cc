@@ -330,6 +330,7 @@ void RequestFlow::TakePrefilled(Run& run, const node::v1::Prefilled& prefilled) 
     prompt_counted_ = true;
     kept_rows_ = prefilled.kept_rows();
     held_rows_ = prefilled.held_rows();
+    adaptive_rows_ = prefilled.adaptive_rows();
     full_bytes_ = request_.prompt_ids.size() * prefilled.row_bytes();
   }
   // Of several completions one may have computed what the others find.
@@ -440,6 +441,7 @@ void RequestFlow::FillPromptUsage(inference::v1::Usage* usage) const {
   usage->set_prompt_tokens(static_cast<uint32_t>(request_.prompt_ids.size()));
   usage->set_kept_rows(kept_rows_);
   usage->set_held_rows(held_rows_);
+  usage->set_adaptive_rows(adaptive_rows_);
   usage->set_segment_bytes(segment_bytes_);
   usage->set_full_bytes(full_bytes_);
   usage->set_cached_tokens(cached_tokens_.value_or(0));

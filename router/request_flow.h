@@ -177,6 +177,7 @@ class RequestFlow : public std::enable_shared_from_this<RequestFlow> {
   bool prompt_counted_ = false;
   uint32_t kept_rows_ = 0;
   uint32_t held_rows_ = 0;
+  uint32_t adaptive_rows_ = 0;
   uint64_t full_bytes_ = 0;
   uint64_t segment_bytes_ = 0;
   std::optional<uint32_t> cached_tokens_;

@@ -356,11 +356,13 @@ TEST_F(RequestFlowTest, AReducedPromptComesBackToTheNodeThatWasSentIt) {
   DecodeResponse message;
   message.mutable_prefilled()->set_kept_rows(60);
   message.mutable_prefilled()->set_held_rows(35);
+  message.mutable_prefilled()->set_adaptive_rows(11);
   caller_.calls[0]->events.on_message(message);
   SendTokens(0, 0, std::vector<uint32_t>(2 * kPrefixBlock, 21));
   SendFinished(0);
   EXPECT_EQ(sink_.messages.back().usage().kept_rows(), 60u);
   EXPECT_EQ(sink_.messages.back().usage().held_rows(), 35u);
+  EXPECT_EQ(sink_.messages.back().usage().adaptive_rows(), 11u);
 
   request_.prompt_ids.insert(request_.prompt_ids.end(), 3 * kPrefixBlock, 21);  // the answer, and the next turn
   const std::vector<HeldPrefix> held =

@@ -388,6 +388,21 @@ class CacheTest(unittest.TestCase):
             wait_for(lambda: sum(node.held_rows for node in c.list()) > 0, "held rows in the heartbeats", 5)
             self.assertEqual(sum(node.held_rows for node in without.list()), 0)
 
+    def test_an_adaptive_budget_says_how_far_it_grew(self):
+        ids, usages = random_ids(600, 17), []
+        with running(model=MEDIUM_MODEL) as c:
+            for share in ("0.2", "0.2-0.8", "0.2-0.3"):
+                policy = ("anchors=text,longest=16,keep=none,sinks=4,recent=32,view=all,prefill=full,write=full,"
+                          f"salient={share}")
+                usages.append(c.stub.Generate(request(ids, max_tokens=2, policy=policy)).usage)
+        fixed, wide, narrow = usages
+        self.assertEqual(fixed.adaptive_rows, 0)
+        self.assertGreater(wide.adaptive_rows, narrow.adaptive_rows)
+        self.assertGreater(narrow.adaptive_rows, 0)
+        self.assertLessEqual(narrow.adaptive_rows, 60)  # from a fifth of 600 to three tenths
+        for usage in (wide, narrow):  # the fixed budget may not be used up: sequences are whole
+            self.assertAlmostEqual(usage.kept_rows - usage.adaptive_rows, fixed.kept_rows, delta=16)
+
 
 class FaultTest(unittest.TestCase):
     """Each test has a cluster of its own, because nodes die in it."""

@@ -44,4 +44,13 @@ RowBudget SalientBudget(const Policy& policy, uint32_t prompt_length) {
   return {.least = least, .most = std::max(least, rows(policy.most_salient_millionths))};
 }
 
+uint32_t AdaptiveRows(const Content& content) {
+  const RowBudget budget = SalientBudget(content.policy, content.prompt_length);
+  if (budget.most == budget.least || !content.salient.has_value()) return 0;
+  const PromptOutline outline = OutlinePrompt(content);
+  uint32_t charged = 0;
+  for (const PositionRange& range : *content.salient) charged += outline.Charge(range);
+  return charged - std::min(charged, budget.least);
+}
+
 }  // namespace kedge

@@ -31,6 +31,9 @@ struct RowBudget {
 };
 RowBudget SalientBudget(const Policy& policy, uint32_t prompt_length);
 
+// Of the chosen rows, those beyond the least of an adaptive budget: 0 where the budget is fixed, or nothing was chosen.
+uint32_t AdaptiveRows(const Content& content);
+
 }  // namespace kedge
 
 #endif  // KEDGE_COMMON_ANCHOR_OUTLINE_H_

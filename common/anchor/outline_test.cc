@@ -1,5 +1,6 @@
 #include "common/anchor/outline.h"
 
+#include "common/anchor/policy.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -52,6 +53,20 @@ TEST(SalientBudget, IsAShareOfThePromptRoundedDownWithAFloor) {
   adaptive.most_salient_millionths = 600000;
   EXPECT_EQ(SalientBudget(adaptive, 1000), (RowBudget{400, 600}));
   EXPECT_EQ(SalientBudget(adaptive, 200), (RowBudget{kLeastSalientRows, 120}));
+}
+
+TEST(AdaptiveRows, AreThoseBeyondTheLeastOfAnAdaptiveBudget) {
+  Content content{.prompt_length = 1000, .policy = ParsePolicy("salient,salient=0.1-0.3", {}).value()};
+  for (uint32_t i = 0; i < 1000; ++i) content.ids.push_back(i);
+  for (uint32_t i = 9; i < 1000; i += 10) content.sequence_ends.push_back(i);
+  EXPECT_EQ(AdaptiveRows(content), 0u);  // nothing was chosen yet
+  content.salient = std::vector<PositionRange>{{0, 10}, {100, 190}};
+  const uint32_t sinks = content.policy.sinks;  // kept in any case
+  EXPECT_EQ(AdaptiveRows(content), 0u);
+  content.salient->push_back({300, 340});
+  EXPECT_EQ(AdaptiveRows(content), 40 - sinks);
+  content.policy.most_salient_millionths = 0;
+  EXPECT_EQ(AdaptiveRows(content), 0u);
 }
 
 }  // namespace
