@@ -1,7 +1,11 @@
 // Prefill and decode nodes over real gRPC on loopback, with HashDevices: what the simulation leaves out.
 #include <atomic>
+#include <deque>
 #include <future>
+#include <optional>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "common/engine/testing.h"
 #include "common/kernels/hash_device.h"
@@ -125,9 +129,8 @@ Fetched Fetch(StateSource& source, const std::string& address, const Content& co
               absl::Time deadline = absl::InfiniteFuture()) {
   Fetched fetched;
   fetched.call =
-      source.Fetch({"node", address},
-                   {.request_id = "r", .content = content, .fingerprint = "model", .kv_type = "f32"}, deadline,
-                   [ended = fetched.ended, events = fetched.events](StateEvent event) {
+      source.Fetch({"node", address}, {.request_id = "r", .content = content, .fingerprint = "model", .kv_type = "f32"},
+                   deadline, [ended = fetched.ended, events = fetched.events](StateEvent event) {
                      const bool last = std::holds_alternative<StateEnded>(event.event);
                      events->push_back(std::move(event));
                      if (last) ended->Notify();
@@ -159,6 +162,61 @@ TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
   fetched.call.reset();
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(Eventually([&] { return server.reserved_rows == 0; }));
+}
+
+// Takes events when it is told to.
+struct SlowTaker {
+  absl::Mutex mutex;
+  std::deque<StateEvent> events ABSL_GUARDED_BY(mutex);  // that were not taken
+
+  StateSource::OnEvent OnEvent() {
+    return [this](StateEvent event) {
+      absl::MutexLock lock(&mutex);
+      events.push_back(std::move(event));
+    };
+  }
+  size_t waiting() {
+    absl::MutexLock lock(&mutex);
+    return events.size();
+  }
+  // nullopt: none came in time.
+  std::optional<StateEvent> Take() {
+    if (!Eventually([this] { return waiting() > 0; })) return std::nullopt;
+    absl::MutexLock lock(&mutex);
+    StateEvent event = std::move(events.front());
+    events.pop_front();
+    return event;
+  }
+};
+
+TEST(NodeGrpcTest, WhatIsNotTakenIsNotReadFromTheSender) {
+  PrefillServer server;
+  GrpcStateSource source(nullptr, /*in_flight_bytes=*/1);  // so each call may have one message
+  const StateRequest request{.request_id = "r", .content = FullContent(1000), .fingerprint = "model", .kv_type = "f32"};
+  SlowTaker slow, gone;
+  const std::unique_ptr<StateCall> call =
+      source.Fetch({"node", server.address()}, request, absl::InfiniteFuture(), slow.OnEvent());
+  std::unique_ptr<StateCall> other =
+      source.Fetch({"node", server.address()}, request, absl::InfiniteFuture(), gone.OnEvent());
+  uint64_t bytes = 0;
+  for (bool ended = false; !ended;) {
+    absl::SleepFor(absl::Milliseconds(30));
+    EXPECT_LE(slow.waiting(), 1u);
+    const std::optional<StateEvent> event = slow.Take();
+    ASSERT_TRUE(event.has_value());
+    bytes += event->wire_bytes;
+    ended = std::holds_alternative<StateEnded>(event->event);
+    if (ended) {
+      EXPECT_TRUE(std::get<StateEnded>(event->event).status.ok());
+    }
+  }
+  EXPECT_GE(bytes, 1000 * HashDevice(Device()).row_shape().row_bytes());
+  // Who lets go hears of the end, whatever it has not taken.
+  EXPECT_EQ(gone.waiting(), 1u);
+  other.reset();
+  EXPECT_TRUE(Eventually([&] { return gone.waiting() == 2; }));
+  absl::MutexLock lock(&gone.mutex);
+  EXPECT_TRUE(std::holds_alternative<StateEnded>(gone.events.back().event));
 }
 
 TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
@@ -279,7 +337,7 @@ TEST(NodeGrpcTest, AnAnswerWithoutMemoryTakesItsRowsAlong) {
   DecodeServer full(small), other;
   node::v1::DecodeRequest request = Request(FullContent(50), {});
   request.mutable_sampling()->set_max_tokens(400);  // 15 pages in the end
-  full.paused = true;  // until both are there
+  full.paused = true;                               // until both are there
   grpc::ClientContext context;
   auto older = full.stub->Decode(&context, request);
   ASSERT_TRUE(Eventually([&] { return full.requests == 1; }));

@@ -19,8 +19,8 @@
 namespace kedge {
 
 // Asks for State(content.ids.size()); content.prompt_length may be one more than the ids. `held`: positions of complete
-// rows that the caller has (common/kv/held_rows.h), which need not be sent. `answer_time`: what the caller needs between
-// the state and the call's deadline.
+// rows that the caller has (common/kv/held_rows.h), which need not be sent. `answer_time`: what the caller needs
+// between the state and the call's deadline.
 struct StateRequest {
   std::string request_id;
   Content content;
@@ -52,6 +52,9 @@ struct StateEnded {
 struct StateEvent {
   std::variant<StateAccepted, StateHead, StateProgress, StateFrame, StateEnded> event;
   uint64_t wire_bytes = 0;  // of this message, as the transport counted them
+  // Its end tells the transport that the message was taken. One that counts what is not taken yet sets it, and while
+  // that is too much reads no more from the sender.
+  std::shared_ptr<const void> in_flight;
 };
 
 // A node that has been named to be asked.

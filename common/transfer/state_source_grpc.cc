@@ -2,6 +2,7 @@
 // same: one message, then the client's half is closed). Tested by tests/node_grpc_test.cc.
 #include "common/transfer/state_source_grpc.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "common/rpc/channel.h"
@@ -15,12 +16,19 @@
 namespace kedge {
 
 struct GrpcStateSource::Live {
+  const uint64_t in_flight_bytes;
   absl::Mutex mutex;
   int calls ABSL_GUARDED_BY(mutex) = 0;
 
   void Add(int more) ABSL_LOCKS_EXCLUDED(mutex) {
     absl::MutexLock lock(&mutex);
     calls += more;
+  }
+
+  // Of what is in flight, for one of the calls.
+  uint64_t Share() ABSL_LOCKS_EXCLUDED(mutex) {
+    absl::MutexLock lock(&mutex);
+    return in_flight_bytes / static_cast<uint64_t>(std::max(calls, 1));
   }
 };
 
@@ -45,25 +53,68 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     context_.set_deadline(DeadlineTo(deadline));
     stub_.PrepareBidiStreamingCall(&context_, kMethod, {}, this);
     StartWriteLast(&request_, grpc::WriteOptions());
+    AddHold();  // reads may begin on the thread that takes an event
     StartRead(&response_);
     StartCall();
   }
 
-  void Cancel() { context_.TryCancel(); }
+  // Events that come are dropped by who asked; they are read, so that the call ends.
+  void Cancel() ABSL_LOCKS_EXCLUDED(mutex_) {
+    context_.TryCancel();
+    {
+      absl::MutexLock lock(&mutex_);
+      is_cancelled_ = true;
+    }
+    ReadIfPaused();
+  }
 
  private:
   void OnReadDone(bool ok) override {
-    if (!ok) return;  // OnDone follows
+    if (!ok) {
+      RemoveHold();
+      return;  // OnDone follows
+    }
     absl::StatusOr<StateEvent> event = DecodeStateEvent(std::exchange(response_, {}));
     if (const absl::Status status = CheckNode(); !status.ok()) event = status;
     if (!event.ok()) {
       error_ = event.status();
-      context_.TryCancel();
+      Cancel();
     } else if (std::holds_alternative<StateEnded>(event->event)) {
       done_bytes_ = event->wire_bytes;  // the end is told once, with the call's status
       saw_done_ = true;
     } else {
-      on_event_(*std::move(event));
+      Deliver(*std::move(event));
+    }
+    {
+      absl::MutexLock lock(&mutex_);
+      is_paused_ = true;
+    }
+    ReadIfPaused();
+  }
+
+  void Deliver(StateEvent event) ABSL_LOCKS_EXCLUDED(mutex_) {
+    const uint64_t bytes = event.wire_bytes;
+    {
+      absl::MutexLock lock(&mutex_);
+      untaken_ += bytes;
+    }
+    event.in_flight = std::shared_ptr<const void>(nullptr, [self = self_, bytes](const void*) {
+      {
+        absl::MutexLock lock(&self->mutex_);
+        self->untaken_ -= bytes;
+      }
+      self->ReadIfPaused();
+    });
+    on_event_(std::move(event));
+  }
+
+  // Unless what was read waits to be taken. gRPC may tell the end of the read before StartRead returns.
+  void ReadIfPaused() ABSL_LOCKS_EXCLUDED(mutex_) {
+    const uint64_t share = live_->Share();
+    {
+      absl::MutexLock lock(&mutex_);
+      if (!is_paused_ || (untaken_ > share && !is_cancelled_)) return;
+      is_paused_ = false;
     }
     StartRead(&response_);
   }
@@ -90,6 +141,10 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   absl::Status error_;
   uint64_t done_bytes_ = 0;
   bool saw_done_ = false;
+  absl::Mutex mutex_;
+  uint64_t untaken_ ABSL_GUARDED_BY(mutex_) = 0;    // bytes of events that were told
+  bool is_paused_ ABSL_GUARDED_BY(mutex_) = false;  // no read is under way, and the stream has not ended
+  bool is_cancelled_ ABSL_GUARDED_BY(mutex_) = false;
   std::shared_ptr<FetchReactor> self_;
 };
 
@@ -104,7 +159,8 @@ class GrpcStateCall : public StateCall {
 
 }  // namespace
 
-GrpcStateSource::GrpcStateSource(const Membership* member) : member_(member), live_(std::make_shared<Live>()) {}
+GrpcStateSource::GrpcStateSource(const Membership* member, uint64_t in_flight_bytes)
+    : member_(member), live_(std::make_shared<Live>(in_flight_bytes)) {}
 
 GrpcStateSource::~GrpcStateSource() {
   absl::MutexLock lock(&live_->mutex);

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_TRANSFER_STATE_SOURCE_GRPC_H_
 #define KEDGE_COMMON_TRANSFER_STATE_SOURCE_GRPC_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -21,8 +22,12 @@ namespace kedge {
 // Keeps a channel to each node. Thread-safe.
 class GrpcStateSource : public StateSource {
  public:
+  static constexpr uint64_t kInFlightBytes = 256 << 20;
+
   // `member` must outlive this; null: calls are plain. With one, a node must show a certificate for its id.
-  explicit GrpcStateSource(const Membership* member);
+  // `in_flight_bytes`: of messages that were read and not taken (StateEvent::in_flight). Calls under way share them
+  // evenly, and each may have one message beyond its share; the rest waits at its sender.
+  explicit GrpcStateSource(const Membership* member, uint64_t in_flight_bytes = kInFlightBytes);
   // Waits for the calls' last events. REQUIRES: all StateCalls are gone, so that every call is cancelled or over.
   ~GrpcStateSource() override;
 
