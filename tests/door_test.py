@@ -99,17 +99,32 @@ def list_nodes(opened):
 class SecureCluster:
     """Processes with certificates that listen on all addresses."""
 
-    def __init__(self, decode_nodes=2, router_flags=()):
-        certs("router:localhost,127.0.0.1", "prefill:prefill-0", *(f"decode:decode-{i}" for i in range(decode_nodes)),
-              "admin:ops")
-        self.router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "0.0.0.0:0", "--tls-dir",
-                              os.path.join(CERTS, "localhost"), "--model", MODEL, "--policy", "window", *router_flags)
-        self.address = self.router.address()
+    def __init__(self, decode_nodes=2, days=365):
+        self.members = ["router:localhost,127.0.0.1", "prefill:prefill-0",
+                        *(f"decode:decode-{i}" for i in range(decode_nodes)), "admin:ops"]
+        certs(*self.members, "--days", str(days))
+        self.start_router("0.0.0.0:0")
         self.cluster_address = self.router.cluster_address().replace("0.0.0.0", "localhost")
         self.nodes = {name: self.start(name) for name in ("prefill-0", *(f"decode-{i}" for i in range(decode_nodes)))}
         self.addresses = {name: node.address().replace("0.0.0.0", "localhost") for name, node in self.nodes.items()}
         self.ops = channel(self.cluster_address, credentials("ops"))
         self.wait_until_ready(1 + decode_nodes)
+
+    def start_router(self, cluster_listen):
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", cluster_listen, "--tls-dir",
+                              os.path.join(CERTS, "localhost"), "--model", MODEL, "--policy", "window")
+        self.address = self.router.address()
+
+    def restart_router(self):
+        """Where it was, for nodes; clients find it elsewhere."""
+        self.router.end()
+        self.start_router(self.cluster_address.replace("localhost", "0.0.0.0"))
+        self.reopen()
+
+    def reopen(self):
+        """Asks by a new connection from now on."""
+        self.ops.close()
+        self.ops = channel(self.cluster_address, credentials("ops"))
 
     def start(self, name, *flags):
         return Process(name.split("-")[0], "--listen", "0.0.0.0:0", "--router", self.cluster_address, "--tls-dir",
@@ -355,6 +370,31 @@ class RevocationTest(unittest.TestCase):
                 prefill_channel.close()
                 certs("decode:decode-0")
                 wait_for(lambda: len(c.ready()) == 3, "back with a new certificate", 20)
+                wait_for(lambda: self.serves_with_rows(c, "decode-0"), "back at the prefill node's door too")
+
+    def test_old_certificates_may_be_revoked_once_new_ones_are_there(self):
+        # Connections that were made before go on until then, with the old ones.
+        with secured(decode_nodes=1) as c, grpc.insecure_channel(c.address) as opened:
+            c.stub = inference_pb2_grpc.InferenceServiceStub(opened)
+            wait_for(lambda: self.serves_with_rows(c, "decode-0"), "before")
+            names = ("localhost", "prefill-0", "decode-0")
+            old = [serial(name) for name in names]
+            certs(*c.members)
+            time.sleep(3)  # the files are read every second
+            for name in names:
+                with open(os.path.join(CERTS, name, "revoked"), "a", encoding="utf-8") as file:
+                    file.write("\n".join(old) + "\n")
+            wait_for(lambda: "was revoked" in "".join(node.log() for node in c.nodes.values()), "they are refused")
+            wait_for(lambda: self.serves_with_rows(c, "decode-0"), "all know each other again")
+
+    @staticmethod
+    def serves_with_rows(c, node, seeds=iter(range(1000, 2000))):
+        """Whether an answer comes from that decode node, with rows that a prefill node computed for it."""
+        try:
+            _, _, last, trailing = stream(c, request(random_ids(60, next(seeds))), timeout=10)
+        except grpc.RpcError:
+            return False
+        return trailing["kedge-decode-node"] == node and last.usage.segment_bytes > 0
 
 
 class KeysTest(unittest.TestCase):

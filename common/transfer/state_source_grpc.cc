@@ -2,6 +2,7 @@
 // same: one message, then the client's half is closed). Tested by tests/node_grpc_test.cc.
 #include "common/transfer/state_source_grpc.h"
 
+#include <functional>
 #include <utility>
 
 #include "common/rpc/channel.h"
@@ -33,8 +34,12 @@ constexpr char kMethod[] = "/kedge.node.v1.PrefillService/Prefill";
 class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   FetchReactor(std::shared_ptr<grpc::Channel> channel, const Membership* member, StateSource::OnEvent on_event,
-               std::shared_ptr<GrpcStateSource::Live> live)
-      : stub_(std::move(channel)), member_(member), on_event_(std::move(on_event)), live_(std::move(live)) {
+               std::function<void()> on_refused, std::shared_ptr<GrpcStateSource::Live> live)
+      : stub_(std::move(channel)),
+        member_(member),
+        on_event_(std::move(on_event)),
+        on_refused_(std::move(on_refused)),
+        live_(std::move(live)) {
     live_->Add(1);
   }
 
@@ -71,6 +76,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   void OnDone(const grpc::Status& status) override {
     absl::Status end = !error_.ok() ? error_ : FromGrpcStatus(status);
     if (end.ok() && !saw_done_) end = absl::DataLossError("prefill response: the stream ended without done");
+    if (absl::IsPermissionDenied(end)) on_refused_();
     on_event_({StateEnded{std::move(end)}, done_bytes_});
     live_->Add(-1);
     self_.reset();
@@ -83,6 +89,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   grpc::GenericStub stub_;
   const Membership* const member_;
   const StateSource::OnEvent on_event_;
+  const std::function<void()> on_refused_;  // before the last event
   const std::shared_ptr<GrpcStateSource::Live> live_;
   grpc::ClientContext context_;
   grpc::ByteBuffer request_;
@@ -124,9 +131,17 @@ std::shared_ptr<grpc::Channel> GrpcStateSource::ChannelTo(const PrefillCandidate
   return channel;
 }
 
+void GrpcStateSource::Forget(const grpc::Channel* refused) {
+  absl::MutexLock lock(&mutex_);
+  std::erase_if(channels_, [refused](const auto& entry) { return entry.second.get() == refused; });
+}
+
 std::unique_ptr<StateCall> GrpcStateSource::Fetch(const PrefillCandidate& node, const StateRequest& request,
                                                   absl::Time deadline, OnEvent on_event) {
-  auto reactor = std::make_shared<FetchReactor>(ChannelTo(node), member_, std::move(on_event), live_);
+  std::shared_ptr<grpc::Channel> channel = ChannelTo(node);
+  std::function<void()> on_refused = [this, refused = channel.get()] { Forget(refused); };
+  auto reactor = std::make_shared<FetchReactor>(std::move(channel), member_, std::move(on_event),
+                                                std::move(on_refused), live_);
   reactor->Start(request, deadline, reactor);
   return std::make_unique<GrpcStateCall>(std::move(reactor));
 }

@@ -34,6 +34,9 @@ class GrpcStateSource : public StateSource {
 
  private:
   std::shared_ptr<grpc::Channel> ChannelTo(const PrefillCandidate& node) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A connection shows the certificates of its beginning for as long as it lives. When one of them is refused, the next
+  // call has a new connection, with those that are in the files now.
+  void Forget(const grpc::Channel* refused) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Membership* const member_;
   const std::shared_ptr<Live> live_;
