@@ -19,15 +19,34 @@ import grpc
 
 from programs import BIN, ENVIRONMENT, TMP, copy_programs, make_model, read
 from running_cluster import (MODEL, Cluster, Process, cluster_pb2, cluster_pb2_grpc, inference_pb2_grpc, model_pb2,
-                             model_pb2_grpc, pb, random_ids, request, stream, tool, wait_for)
+                             model_pb2_grpc, random_ids, request, stream, tool, wait_for)
 
 subprocess.run(["protoc", "-Iprotos", f"--python_out={TMP}", f"--grpc_out={TMP}",
                 f"--plugin=protoc-gen-grpc={shutil.which('grpc_python_plugin')}",
                 "kedge/node/v1/node.proto"], check=True)
 from kedge.node.v1 import node_pb2, node_pb2_grpc  # noqa: E402
 
+# What is used here of gRPC's reflection.proto, which Debian packages nowhere.
+REFLECTION = """syntax = "proto3";
+package grpc.reflection.v1alpha;
+message ServerReflectionRequest { string file_containing_symbol = 4; string list_services = 7; }
+message ServerReflectionResponse {
+  message Files { repeated bytes file_descriptor_proto = 1; }
+  message Service { string name = 1; }
+  message Services { repeated Service service = 1; }
+  Files file_descriptor_response = 4;
+  Services list_services_response = 6;
+}
+"""
+with open(os.path.join(TMP, "reflection.proto"), "w", encoding="utf-8") as file:
+    file.write(REFLECTION)
+subprocess.run(["protoc", f"-I{TMP}", f"--python_out={TMP}", "reflection.proto"], check=True)
+import reflection_pb2  # noqa: E402
+from google.protobuf import descriptor_pb2  # noqa: E402
+
 CERTS = os.path.join(TMP, "certs")
 OTHER_CERTS = os.path.join(TMP, "other-certs")  # of another authority
+GHZ = os.environ.get("KEDGE_GHZ")  # the program
 WITHIN = 10  # seconds, in which a change of files must have come to all
 PROTOCOL_VERSION = 7  # common/rpc/protocol.h
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
@@ -94,6 +113,25 @@ def start_of(program, *flags):
 
 def list_nodes(opened):
     return cluster_pb2_grpc.ClusterServiceStub(opened).ListNodes(cluster_pb2.ListNodesRequest(), timeout=10).nodes
+
+
+def reflected_methods(opened):
+    """All methods of a listener, as it tells them itself: {"/package.Service/Method": whether it streams answers}."""
+    ask = opened.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                               reflection_pb2.ServerReflectionRequest.SerializeToString,
+                               reflection_pb2.ServerReflectionResponse.FromString)
+
+    def answer(**request_fields):
+        return next(ask(iter([reflection_pb2.ServerReflectionRequest(**request_fields)]), timeout=10))
+    found = {}
+    for listed in answer(list_services="*").list_services_response.service:
+        files = answer(file_containing_symbol=listed.name).file_descriptor_response.file_descriptor_proto
+        for file in map(descriptor_pb2.FileDescriptorProto.FromString, files):
+            for service in file.service:
+                if f"{file.package}.{service.name}" == listed.name:
+                    found.update({f"/{listed.name}/{method.name}": method.server_streaming
+                                  for method in service.method})
+    return found
 
 
 class SecureCluster:
@@ -453,15 +491,38 @@ class KeysTest(unittest.TestCase):
                     self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED, name)
                     self.assertTrue(raised.exception.details().startswith("authorization: "))
 
-    def test_every_method_that_exists_was_tried(self):
-        names = {method.name for file in (pb.DESCRIPTOR, model_pb2.DESCRIPTOR)
-                 for service in file.services_by_name.values() for method in service.methods}
-        self.assertEqual(set(self.calls(self.c.channel, [])), names)
+    def test_every_method_that_exists_needs_a_key_but_health_and_reflection(self):
+        unlocked = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+        with self.open() as opened:
+            methods = reflected_methods(opened)  # without a key
+            self.assertEqual({path[:path.rindex("/") + 1] for path in methods},
+                             {*unlocked, "/kedge.inference.v1.InferenceService/", "/kedge.inference.v1.ModelService/"})
+            locked = {path: streams for path, streams in methods.items() if not path.startswith(unlocked)}
+            self.assertEqual({path.rsplit("/", 1)[1] for path in locked}, set(self.calls(opened, [])))
+
+            def code_of(path, message, metadata):
+                make = opened.unary_stream if locked[path] else opened.unary_unary
+                try:
+                    answer = make(path)(message, timeout=10, metadata=metadata)
+                    if locked[path]:
+                        list(answer)
+                except grpc.RpcError as error:
+                    return error.code()
+                return grpc.StatusCode.OK
+            for path in locked:
+                for message in (b"", b"\xff" * 20, bytes(1 << 20)):  # none, no message, and much that is none
+                    for metadata in ([], self.bearer("x" * 43)):
+                        self.assertEqual(code_of(path, message, metadata), grpc.StatusCode.UNAUTHENTICATED, path)
+                self.assertNotEqual(code_of(path, b"", self.bearer(self.key)), grpc.StatusCode.UNAUTHENTICATED, path)
 
     def test_health_needs_no_key(self):
         with self.open() as opened:
-            check = opened.unary_unary("/grpc.health.v1.Health/Check")
-            self.assertEqual(check(b"", timeout=10), b"\x08\x01")  # SERVING
+            for service in (b"", b"\x0a\x23kedge.inference.v1.InferenceService"):
+                check = opened.unary_unary("/grpc.health.v1.Health/Check")
+                self.assertEqual(check(service, timeout=10), b"\x08\x01")  # SERVING
+                watch = opened.unary_stream("/grpc.health.v1.Health/Watch")(service, timeout=10)
+                self.assertEqual(next(watch), b"\x08\x01")
+                watch.cancel()
 
     def test_a_plain_client_gets_nothing(self):
         with grpc.insecure_channel(self.c.address) as opened:
