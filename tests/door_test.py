@@ -5,6 +5,7 @@ Run by Bazel with the paths of the programs; running_cluster.py says what it nee
 """
 import concurrent.futures
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -542,6 +543,19 @@ class KeysTest(unittest.TestCase):
         result = subprocess.run([os.path.join(BIN, "kedge"), *call], capture_output=True, text=True, timeout=60,
                                 env={**ENVIRONMENT, "KEDGE_API_KEY": self.key})
         self.assertEqual(result.returncode, 0, result.stderr)
+
+    @unittest.skipUnless(GHZ, "KEDGE_GHZ does not name the program ghz (README.md says how to get it)")
+    def test_ghz_comes_in_by_tls_with_a_key(self):
+        def codes(*flags):
+            result = subprocess.run([GHZ, "--call", "kedge.inference.v1.InferenceService/Generate", "-c", "4", "-n", "20",
+                                     "-d", '{"text": "An anchor is", "sampling_params": {"max_tokens": 32}}',
+                                     "--format", "json", *flags, self.c.address],
+                                    capture_output=True, text=True, timeout=60)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return json.loads(result.stdout)["statusCodeDistribution"]
+        tls = ("--cacert", os.path.join(self.folder, "ca.pem"), "--cname", "api.example")
+        self.assertEqual(codes(*tls, "-m", json.dumps({"authorization": f"Bearer {self.key}"})), {"OK": 20})
+        self.assertEqual(codes(*tls), {"Unauthenticated": 20})
 
     def test_keys_come_and_go_while_the_router_runs(self):
         key = self.new_key("b.org")
