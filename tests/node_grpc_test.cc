@@ -30,7 +30,7 @@ class PrefillServer {
       : device_(Device()),
         engine_({.fingerprint = fingerprint, .context_length = 4000, .salience_heads = SimulatedHeads()}, &device_,
                 &clock_),
-        service_(&loop_, &engine_) {
+        service_(&loop_, &engine_, &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {
       const bool busy = !paused && engine_.Turn();
@@ -67,8 +67,8 @@ class DecodeServer {
                  .offered_bytes = 1 << 20,
                  .silence_limit = absl::Milliseconds(500)},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
-        service_(&loop_, &engine_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
-        offers_(&loop_, engine_.offered_states()) {
+        service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
+        offers_(&loop_, engine_.offered_states(), &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_, &offers_}}).value();
     loop_.Start([this] {
       const bool busy = !paused && engine_.Turn();
@@ -95,7 +95,7 @@ class DecodeServer {
   RealClock clock_;
   EventLoop loop_{absl::Milliseconds(5)};
   HashDevice device_;
-  GrpcStateSource source_{nullptr};
+  GrpcStateSource source_{&clock_, nullptr};
   DecodeEngine engine_;
   DecodeServiceImpl service_;
   PrefillServiceImpl offers_;
@@ -141,7 +141,8 @@ Content FullContent(uint32_t tokens) {
 
 TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
   PrefillServer server;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(1000));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok()) << fetched.status();
@@ -153,7 +154,8 @@ TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
 
 TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
   PrefillServer server;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   Fetched fetched = Fetch(source, server.address(), FullContent(3000));
   EXPECT_TRUE(Eventually([&] { return server.reserved_rows > 0; }));
   fetched.call.reset();
@@ -163,7 +165,8 @@ TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
 
 TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
   PrefillServer server, stranger("other");
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   Content content = FullContent(10);
   content.ids[4] = 1000;
   const Fetched bad_id = Fetch(source, server.address(), content);
@@ -181,7 +184,8 @@ TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
 TEST(NodeGrpcTest, DeadlinePasses) {
   PrefillServer server;
   server.paused = true;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(500), absl::Now() + absl::Milliseconds(200));
   fetched.ended->WaitForNotification();
   EXPECT_EQ(fetched.status().code(), absl::StatusCode::kDeadlineExceeded);
@@ -208,7 +212,8 @@ TEST(NodeGrpcTest, GarbageIsAStatusAndTheServerGoesOn) {
     reactor.done.WaitForNotification();
     EXPECT_FALSE(reactor.status.ok());
   }
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(10));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok());

@@ -2,6 +2,7 @@
 // same: one message, then the client's half is closed). Tested by tests/node_grpc_test.cc.
 #include "common/transfer/state_source_grpc.h"
 
+#include <chrono>
 #include <functional>
 #include <utility>
 
@@ -43,11 +44,12 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
     live_->Add(1);
   }
 
-  void Start(const StateRequest& request, absl::Time deadline, std::shared_ptr<FetchReactor> self) {
+  void Start(const StateRequest& request, std::chrono::system_clock::time_point deadline,
+             std::shared_ptr<FetchReactor> self) {
     self_ = std::move(self);
     const grpc::Slice slice(StateRequestToProto(request).SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
-    context_.set_deadline(DeadlineTo(deadline));
+    context_.set_deadline(deadline);
     stub_.PrepareBidiStreamingCall(&context_, kMethod, {}, this);
     StartWriteLast(&request_, grpc::WriteOptions());
     StartRead(&response_);
@@ -111,7 +113,8 @@ class GrpcStateCall : public StateCall {
 
 }  // namespace
 
-GrpcStateSource::GrpcStateSource(const Membership* member) : member_(member), live_(std::make_shared<Live>()) {}
+GrpcStateSource::GrpcStateSource(const Clock* clock, const Membership* member)
+    : clock_(clock), member_(member), live_(std::make_shared<Live>()) {}
 
 GrpcStateSource::~GrpcStateSource() {
   absl::MutexLock lock(&live_->mutex);
@@ -142,7 +145,7 @@ std::unique_ptr<StateCall> GrpcStateSource::Fetch(const PrefillCandidate& node, 
   std::function<void()> on_refused = [this, refused = channel.get()] { Forget(refused); };
   auto reactor = std::make_shared<FetchReactor>(std::move(channel), member_, std::move(on_event),
                                                 std::move(on_refused), live_);
-  reactor->Start(request, deadline, reactor);
+  reactor->Start(request, DeadlineTo(deadline, *clock_), reactor);
   return std::make_unique<GrpcStateCall>(std::move(reactor));
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
 #include "common/tls/membership.h"
 #include "common/transfer/state_source.h"
 
@@ -21,8 +22,9 @@ namespace kedge {
 // Keeps a channel to each node. Thread-safe.
 class GrpcStateSource : public StateSource {
  public:
-  // `member` must outlive this; null: calls are plain. With one, a node must show a certificate for its id.
-  explicit GrpcStateSource(const Membership* member);
+  // Both must outlive this. `clock` is the caller's. `member` null: calls are plain; with one, a node must show a
+  // certificate for its id.
+  GrpcStateSource(const Clock* clock, const Membership* member);
   // Waits for the calls' last events. REQUIRES: all StateCalls are gone, so that every call is cancelled or over.
   ~GrpcStateSource() override;
 
@@ -38,6 +40,7 @@ class GrpcStateSource : public StateSource {
   // call has a new connection, with those that are in the files now.
   void Forget(const grpc::Channel* refused) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const Clock* const clock_;
   const Membership* const member_;
   const std::shared_ptr<Live> live_;
   absl::Mutex mutex_;
