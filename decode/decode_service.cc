@@ -20,7 +20,7 @@ grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::Callba
   auto id = std::make_shared<DecodeEngine::JobId>(0);
   auto writer = StreamWriter<DecodeResponse>::Create(
       {.on_cancel = [this, id] { loop_->Post([this, id] { engine_->Cancel(*id); }); }, .merge = MergeDecodeResponses});
-  absl::StatusOr<DecodeJob> job = DecodeJobFromProto(*request, DeadlineFrom(context->deadline()));
+  absl::StatusOr<DecodeJob> job = DecodeJobFromProto(*request, DeadlineFrom(context->deadline(), *clock_));
   if (const absl::Status status = CheckCandidates(*request, member_); !status.ok()) job = status;
   if (!job.ok()) {
     writer->End(ToGrpcStatus(job.status()));

@@ -16,7 +16,7 @@ namespace {
 class PrefillRole : public NodeEngine {
  public:
   PrefillRole(const PrefillOptions& options, const NodeContext& context)
-      : engine_(options, context.device, context.clock), service_(context.loop, &engine_) {}
+      : engine_(options, context.device, context.clock), service_(context.loop, &engine_, context.clock) {}
 
   std::vector<grpc::Service*> services() override { return {&service_}; }
   bool Turn() override { return engine_.Turn(); }

@@ -5,6 +5,7 @@
 // Tested by decode_caller_grpc_test.cc and router_test.cc.
 #include "router/decode_caller_grpc.h"
 
+#include <chrono>
 #include <iterator>
 #include <utility>
 
@@ -27,9 +28,9 @@ class DecodeCallerGrpc::Call : public DecodeCall, public grpc::ClientReadReactor
   Call(DecodeCallerGrpc* owner, std::shared_ptr<Peer> peer, node::v1::DecodeRequest request, DecodeEvents events)
       : owner_(owner), peer_(std::move(peer)), request_(std::move(request)), events_(std::move(events)) {}
 
-  void Begin(std::shared_ptr<Call> self, absl::Time deadline) {
+  void Begin(std::shared_ptr<Call> self, std::chrono::system_clock::time_point deadline) {
     self_ = std::move(self);
-    context_.set_deadline(DeadlineTo(deadline));
+    context_.set_deadline(deadline);
     peer_->stub->async()->Decode(&context_, &request_, this);
     StartRead(&response_);
     StartCall();
@@ -61,8 +62,8 @@ class DecodeCallerGrpc::Call : public DecodeCall, public grpc::ClientReadReactor
   std::shared_ptr<Call> self_;
 };
 
-DecodeCallerGrpc::DecodeCallerGrpc(const NodeRegistry* registry, const Membership* member)
-    : registry_(registry), member_(member) {}
+DecodeCallerGrpc::DecodeCallerGrpc(const NodeRegistry* registry, const Clock* clock, const Membership* member)
+    : registry_(registry), clock_(clock), member_(member) {}
 
 DecodeCallerGrpc::~DecodeCallerGrpc() {
   absl::MutexLock lock(&mutex_);
@@ -98,7 +99,7 @@ std::shared_ptr<DecodeCall> DecodeCallerGrpc::Start(const NodeSnapshot& node, no
     absl::MutexLock lock(&mutex_);
     ++live_calls_;
   }
-  call->Begin(call, deadline);
+  call->Begin(call, DeadlineTo(deadline, *clock_));
   return call;
 }
 

@@ -9,6 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
 #include "common/tls/membership.h"
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
@@ -19,8 +20,8 @@ namespace kedge {
 // backoff of the old. Channels of nodes that have left go when one for a new node is made. Thread-safe.
 class DecodeCallerGrpc : public DecodeCaller {
  public:
-  // Both must outlive this. `member` may be null: calls are plain then.
-  DecodeCallerGrpc(const NodeRegistry* registry, const Membership* member);
+  // All must outlive this. `clock` is that of the deadlines. `member` may be null: calls are plain then.
+  DecodeCallerGrpc(const NodeRegistry* registry, const Clock* clock, const Membership* member);
   // Waits until all calls have ended. REQUIRES: they end by themselves or were cancelled.
   ~DecodeCallerGrpc() override;
 
@@ -38,6 +39,7 @@ class DecodeCallerGrpc : public DecodeCaller {
   void CallEnded() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const NodeRegistry* const registry_;
+  const Clock* const clock_;
   const Membership* const member_;
   mutable absl::Mutex mutex_;
   std::map<uint64_t, std::shared_ptr<Peer>> peers_ ABSL_GUARDED_BY(mutex_);  // by registration

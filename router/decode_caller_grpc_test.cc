@@ -15,7 +15,7 @@ namespace {
 TEST(DecodeCallerGrpcTest, ForgetsTheChannelsOfNodesThatHaveLeft) {
   RealClock clock;
   NodeRegistry registry(&clock, "print", "");
-  DecodeCallerGrpc caller(&registry, nullptr);
+  DecodeCallerGrpc caller(&registry, &clock, nullptr);
   // Each life of a node has another port; nobody listens on any of them.
   const auto call = [&](const std::string& id, int port) {
     const node::v1::NodeInfo info = InfoOfNode(id, absl::StrCat("127.0.0.1:", port));

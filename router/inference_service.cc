@@ -18,6 +18,7 @@
 #include "absl/synchronization/mutex.h"
 #include "common/base/error_reason.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/deadline.h"
 #include "common/rpc/request_id.h"
 #include "common/rpc/status.h"
@@ -104,6 +105,7 @@ class InferenceService::Impl : public RawService {
   void Ended(const std::shared_ptr<RequestEnd>& rpc) {
     absl::MutexLock lock(&mutex_);
     live_.erase(rpc);
+    changed_.SignalAll();
   }
   void StartDraining() {
     absl::MutexLock lock(&mutex_);
@@ -111,9 +113,7 @@ class InferenceService::Impl : public RawService {
   }
   bool WaitUntilIdle(absl::Duration timeout) {
     absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(absl::Condition(
-                                       +[](LiveRpcs* live) { return live->empty(); }, &live_),
-                                   timeout);
+    return changed_.Await(&mutex_, timeout, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return live_.empty(); });
   }
   void EndAll(const absl::Status& reason) {
     LiveRpcs live;
@@ -133,6 +133,7 @@ class InferenceService::Impl : public RawService {
   using LiveRpcs = std::set<std::shared_ptr<RequestEnd>>;
 
   absl::Mutex mutex_;
+  SteadyCondVar changed_;
   LiveRpcs live_ ABSL_GUARDED_BY(mutex_);
   bool draining_ ABSL_GUARDED_BY(mutex_) = false;
 };
@@ -220,7 +221,7 @@ class Exchange : public ResponseSink {
     if (const absl::Status status = HoldAnswer(0); !status.ok()) return FinishRpc(status);
     SendMetadata();
     const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
-                                                                  DeadlineFrom(context_->deadline()), this);
+                                                                  DeadlineFrom(context_->deadline(), *service_->environment_->clock), this);
     if (absl::Status reason = end_->SetFlow(flow); !reason.ok()) return flow->Cancel(reason);
     flow->Start();
   }

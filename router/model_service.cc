@@ -24,6 +24,10 @@ using grpc::CallbackServerContext;
 using grpc::ServerUnaryReactor;
 using inference::v1::DetokenizeRequest;
 using inference::v1::DetokenizeResponse;
+using inference::v1::GetModelInfoRequest;
+using inference::v1::GetModelInfoResponse;
+using inference::v1::ListModelsRequest;
+using inference::v1::ListModelsResponse;
 using inference::v1::TokenizeRequest;
 using inference::v1::TokenizeResponse;
 
@@ -83,10 +87,12 @@ class ReadingCall : public ServerUnaryReactor {
   const Answer answer_;
 };
 
+// All are raw: without a key nobody has more read than metadata, and a message of 16 MiB of fields that nobody knows
+// would take ten times as much.
 using PublicService = inference::v1::ModelService;
 using RawService = PublicService::WithRawCallbackMethod_Tokenize<
-    PublicService::WithRawCallbackMethod_Detokenize<PublicService::WithCallbackMethod_ListModels<
-        PublicService::WithCallbackMethod_GetModelInfo<PublicService::Service>>>>;
+    PublicService::WithRawCallbackMethod_Detokenize<PublicService::WithRawCallbackMethod_ListModels<
+        PublicService::WithRawCallbackMethod_GetModelInfo<PublicService::Service>>>>;
 
 class ModelServiceImpl : public RawService {
  public:
@@ -94,31 +100,24 @@ class ModelServiceImpl : public RawService {
                    const NodeRegistry* registry, RequestIntake* intake)
       : callers_(callers), model_(model), parser_(parser), registry_(registry), intake_(intake) {}
 
-  ServerUnaryReactor* ListModels(CallbackServerContext* context, const inference::v1::ListModelsRequest*,
-                                 inference::v1::ListModelsResponse* response) override {
-    const absl::Status status = callers_->Identify(*context).status();
-    if (status.ok()) response->add_models(model_->name);
-    return Answer(context, status);
+  ServerUnaryReactor* ListModels(CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                 grpc::ByteBuffer* response) override {
+    return new ReadingCall<ListModelsRequest, ListModelsResponse>(
+        callers_, intake_, context, request, response, [this](const ListModelsRequest&, ListModelsResponse* models) {
+          models->add_models(model_->name);
+          return absl::OkStatus();
+        });
   }
 
-  ServerUnaryReactor* GetModelInfo(CallbackServerContext* context, const inference::v1::GetModelInfoRequest* request,
-                                   inference::v1::GetModelInfoResponse* response) override {
-    absl::Status status = callers_->Identify(*context).status();
-    if (status.ok()) status = parser_->CheckModel(request->model());
-    if (!status.ok()) return Answer(context, status);
-    response->set_model(model_->name);
-    response->set_fingerprint(registry_->fingerprint());
-    response->set_context_length(model_->context_length);
-    response->set_vocab_size(model_->vocab_size);
-    for (const uint32_t id : model_->tokenizer->end_ids()) response->add_end_token_ids(id);
-    if (model_->chat_template != nullptr) {
-      response->set_chat_template(model_->chat_template->source());
-    } else {
-      response->set_chat_template_error(std::string(model_->chat_template_status.message()));
-    }
-    response->set_default_policy(model_->default_policy);
-    response->set_default_max_tokens(model_->default_max_tokens);
-    return Answer(context, absl::OkStatus());
+  ServerUnaryReactor* GetModelInfo(CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) override {
+    return new ReadingCall<GetModelInfoRequest, GetModelInfoResponse>(
+        callers_, intake_, context, request, response,
+        [this](const GetModelInfoRequest& asked, GetModelInfoResponse* info) {
+          KEDGE_RETURN_IF_ERROR(parser_->CheckModel(asked.model()));
+          Describe(info);
+          return absl::OkStatus();
+        });
   }
 
   ServerUnaryReactor* Tokenize(CallbackServerContext* context, const grpc::ByteBuffer* request,
@@ -142,10 +141,19 @@ class ModelServiceImpl : public RawService {
   }
 
  private:
-  static ServerUnaryReactor* Answer(CallbackServerContext* context, const absl::Status& status) {
-    ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(ToGrpcStatus(status, context));
-    return reactor;
+  void Describe(GetModelInfoResponse* info) const {
+    info->set_model(model_->name);
+    info->set_fingerprint(registry_->fingerprint());
+    info->set_context_length(model_->context_length);
+    info->set_vocab_size(model_->vocab_size);
+    for (const uint32_t id : model_->tokenizer->end_ids()) info->add_end_token_ids(id);
+    if (model_->chat_template != nullptr) {
+      info->set_chat_template(model_->chat_template->source());
+    } else {
+      info->set_chat_template_error(std::string(model_->chat_template_status.message()));
+    }
+    info->set_default_policy(model_->default_policy);
+    info->set_default_max_tokens(model_->default_max_tokens);
   }
 
   absl::Status TextOf(const DetokenizeRequest& request, std::string* text) const {

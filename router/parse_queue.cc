@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/error_reason.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -31,7 +31,7 @@ absl::Status ParseQueue::Post(Work work) {
                    kMemoryFull, absl::Seconds(1));
   }
   bytes_ += work.bytes;
-  const absl::Time due = absl::Now() + absl::Microseconds(static_cast<int64_t>(work.bytes));
+  const absl::Time due = SteadyNow() + absl::Microseconds(static_cast<int64_t>(work.bytes));
   waiting_.emplace(Order(due, posted_++), std::move(work));
   return absl::OkStatus();
 }

@@ -61,14 +61,14 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
   // Of all bytes, though only metadata are read here: what the cluster serves is what this router was given.
   KEDGE_ASSIGN_OR_RETURN(std::string fingerprint,
                          ModelFingerprint(files, [](const std::string& line) { spdlog::warn("{}", line); }));
-  router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->clock_);
+  router->parser_ = std::make_unique<RequestParser>(router->model_.get(), &router->dates_);
   router->registry_ = std::make_unique<NodeRegistry>(&router->clock_, std::move(fingerprint),
                                                      router->model_->default_policy, options.kv_type,
                                                      AnswerRounds::kNotYet, options.max_nodes);
   router->intake_ =
       std::make_unique<RequestIntake>(options.parser_threads, options.request_memory, router->model_->context_length);
   router->timer_executor_ = std::make_unique<Executor>(1);
-  router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get(), router->member_.get());
+  router->caller_ = std::make_unique<DecodeCallerGrpc>(router->registry_.get(), &router->clock_, router->member_.get());
   router->asker_ = std::make_unique<NodeAskerGrpc>(router->member_.get());
   router->rounds_ = std::make_unique<AnswerRounds>(
       AnswerRoundsOptions{.vocab_size = router->model_->vocab_size, .period = options.answer_period}, &router->clock_,
@@ -127,7 +127,7 @@ absl::StatusOr<std::unique_ptr<Router>> Router::Start(const RouterOptions& optio
 
 Router::~Router() {
   if (cluster_server_ == nullptr) return;  // Start failed
-  if (!stop_health_.HasBeenNotified()) stop_health_.Notify();
+  stop_health_.Notify();
   if (health_thread_.joinable()) health_thread_.join();
   server_->Shutdown(absl::ZeroDuration());
   server_.reset();
@@ -150,7 +150,7 @@ void Router::WatchHealth() {
     const bool can_serve = registry_->CanServe();
     if (can_serve != serving) server_->SetServing(kInferenceServiceName, can_serve);
     serving = can_serve;
-  } while (!stop_health_.WaitForNotificationWithTimeout(kHealthInterval));
+  } while (!stop_health_.WaitFor(kHealthInterval));
 }
 
 absl::Status Router::Knock(absl::Duration timeout) {
@@ -159,7 +159,7 @@ absl::Status Router::Knock(absl::Duration timeout) {
 }
 
 void Router::Drain(absl::Duration timeout) {
-  if (!stop_health_.HasBeenNotified()) stop_health_.Notify();
+  stop_health_.Notify();
   if (health_thread_.joinable()) health_thread_.join();
   server_->SetServing(kInferenceServiceName, false);
   server_->SetServing("", false);

@@ -9,10 +9,11 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "common/base/executor.h"
+#include "common/base/steady_time.h"
+#include "common/base/wall_clock.h"
 #include "common/rpc/server.h"
 #include "router/answer_rounds.h"
 #include "router/audit.h"
@@ -82,6 +83,7 @@ class Router {
 
   std::shared_ptr<const Membership> member_;
   RealClock clock_;
+  WallClock dates_;
   std::unique_ptr<Callers> callers_;
   std::unique_ptr<const RouterModel> model_;
   std::unique_ptr<RequestParser> parser_;
@@ -101,7 +103,7 @@ class Router {
   std::unique_ptr<grpc::Service> registry_service_;
   std::unique_ptr<RpcServer> server_;
   std::unique_ptr<RpcServer> cluster_server_;
-  absl::Notification stop_health_;
+  SteadyNotification stop_health_;
   std::thread health_thread_;
 };
 

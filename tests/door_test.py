@@ -5,6 +5,7 @@ Run by Bazel with the paths of the programs; running_cluster.py says what it nee
 """
 import concurrent.futures
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -19,15 +20,34 @@ import grpc
 
 from programs import BIN, ENVIRONMENT, TMP, copy_programs, make_model, read
 from running_cluster import (MODEL, Cluster, Process, cluster_pb2, cluster_pb2_grpc, inference_pb2_grpc, model_pb2,
-                             model_pb2_grpc, pb, random_ids, request, stream, tool, wait_for)
+                             model_pb2_grpc, random_ids, request, stream, tool, wait_for)
 
 subprocess.run(["protoc", "-Iprotos", f"--python_out={TMP}", f"--grpc_out={TMP}",
                 f"--plugin=protoc-gen-grpc={shutil.which('grpc_python_plugin')}",
                 "kedge/node/v1/node.proto"], check=True)
 from kedge.node.v1 import node_pb2, node_pb2_grpc  # noqa: E402
 
+# What is used here of gRPC's reflection.proto, which Debian packages nowhere.
+REFLECTION = """syntax = "proto3";
+package grpc.reflection.v1alpha;
+message ServerReflectionRequest { string file_containing_symbol = 4; string list_services = 7; }
+message ServerReflectionResponse {
+  message Files { repeated bytes file_descriptor_proto = 1; }
+  message Service { string name = 1; }
+  message Services { repeated Service service = 1; }
+  Files file_descriptor_response = 4;
+  Services list_services_response = 6;
+}
+"""
+with open(os.path.join(TMP, "reflection.proto"), "w", encoding="utf-8") as file:
+    file.write(REFLECTION)
+subprocess.run(["protoc", f"-I{TMP}", f"--python_out={TMP}", "reflection.proto"], check=True)
+import reflection_pb2  # noqa: E402
+from google.protobuf import descriptor_pb2  # noqa: E402
+
 CERTS = os.path.join(TMP, "certs")
 OTHER_CERTS = os.path.join(TMP, "other-certs")  # of another authority
+GHZ = os.environ.get("KEDGE_GHZ")  # the program
 WITHIN = 10  # seconds, in which a change of files must have come to all
 PROTOCOL_VERSION = 7  # common/rpc/protocol.h
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
@@ -96,20 +116,54 @@ def list_nodes(opened):
     return cluster_pb2_grpc.ClusterServiceStub(opened).ListNodes(cluster_pb2.ListNodesRequest(), timeout=10).nodes
 
 
+def reflected_methods(opened):
+    """All methods of a listener, as it tells them itself: {"/package.Service/Method": whether it streams answers}."""
+    ask = opened.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+                               reflection_pb2.ServerReflectionRequest.SerializeToString,
+                               reflection_pb2.ServerReflectionResponse.FromString)
+
+    def answer(**request_fields):
+        return next(ask(iter([reflection_pb2.ServerReflectionRequest(**request_fields)]), timeout=10))
+    found = {}
+    for listed in answer(list_services="*").list_services_response.service:
+        files = answer(file_containing_symbol=listed.name).file_descriptor_response.file_descriptor_proto
+        for file in map(descriptor_pb2.FileDescriptorProto.FromString, files):
+            for service in file.service:
+                if f"{file.package}.{service.name}" == listed.name:
+                    found.update({f"/{listed.name}/{method.name}": method.server_streaming
+                                  for method in service.method})
+    return found
+
+
 class SecureCluster:
     """Processes with certificates that listen on all addresses."""
 
-    def __init__(self, decode_nodes=2, router_flags=()):
-        certs("router:localhost,127.0.0.1", "prefill:prefill-0", *(f"decode:decode-{i}" for i in range(decode_nodes)),
-              "admin:ops")
-        self.router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "0.0.0.0:0", "--tls-dir",
-                              os.path.join(CERTS, "localhost"), "--model", MODEL, "--policy", "window", *router_flags)
-        self.address = self.router.address()
+    def __init__(self, decode_nodes=2, days=365):
+        self.members = ["router:localhost,127.0.0.1", "prefill:prefill-0",
+                        *(f"decode:decode-{i}" for i in range(decode_nodes)), "admin:ops"]
+        certs(*self.members, "--days", str(days))
+        self.start_router("0.0.0.0:0")
         self.cluster_address = self.router.cluster_address().replace("0.0.0.0", "localhost")
         self.nodes = {name: self.start(name) for name in ("prefill-0", *(f"decode-{i}" for i in range(decode_nodes)))}
         self.addresses = {name: node.address().replace("0.0.0.0", "localhost") for name, node in self.nodes.items()}
         self.ops = channel(self.cluster_address, credentials("ops"))
         self.wait_until_ready(1 + decode_nodes)
+
+    def start_router(self, cluster_listen):
+        self.router = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", cluster_listen, "--tls-dir",
+                              os.path.join(CERTS, "localhost"), "--model", MODEL, "--policy", "window")
+        self.address = self.router.address()
+
+    def restart_router(self):
+        """Where it was, for nodes; clients find it elsewhere."""
+        self.router.end()
+        self.start_router(self.cluster_address.replace("localhost", "0.0.0.0"))
+        self.reopen()
+
+    def reopen(self):
+        """Asks by a new connection from now on."""
+        self.ops.close()
+        self.ops = channel(self.cluster_address, credentials("ops"))
 
     def start(self, name, *flags):
         return Process(name.split("-")[0], "--listen", "0.0.0.0:0", "--router", self.cluster_address, "--tls-dir",
@@ -355,6 +409,31 @@ class RevocationTest(unittest.TestCase):
                 prefill_channel.close()
                 certs("decode:decode-0")
                 wait_for(lambda: len(c.ready()) == 3, "back with a new certificate", 20)
+                wait_for(lambda: self.serves_with_rows(c, "decode-0"), "back at the prefill node's door too")
+
+    def test_old_certificates_may_be_revoked_once_new_ones_are_there(self):
+        # Connections that were made before go on until then, with the old ones.
+        with secured(decode_nodes=1) as c, grpc.insecure_channel(c.address) as opened:
+            c.stub = inference_pb2_grpc.InferenceServiceStub(opened)
+            wait_for(lambda: self.serves_with_rows(c, "decode-0"), "before")
+            names = ("localhost", "prefill-0", "decode-0")
+            old = [serial(name) for name in names]
+            certs(*c.members)
+            time.sleep(3)  # the files are read every second
+            for name in names:
+                with open(os.path.join(CERTS, name, "revoked"), "a", encoding="utf-8") as file:
+                    file.write("\n".join(old) + "\n")
+            wait_for(lambda: "was revoked" in "".join(node.log() for node in c.nodes.values()), "they are refused")
+            wait_for(lambda: self.serves_with_rows(c, "decode-0"), "all know each other again")
+
+    @staticmethod
+    def serves_with_rows(c, node, seeds=iter(range(1000, 2000))):
+        """Whether an answer comes from that decode node, with rows that a prefill node computed for it."""
+        try:
+            _, _, last, trailing = stream(c, request(random_ids(60, next(seeds))), timeout=10)
+        except grpc.RpcError:
+            return False
+        return trailing["kedge-decode-node"] == node and last.usage.segment_bytes > 0
 
 
 class KeysTest(unittest.TestCase):
@@ -413,15 +492,38 @@ class KeysTest(unittest.TestCase):
                     self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED, name)
                     self.assertTrue(raised.exception.details().startswith("authorization: "))
 
-    def test_every_method_that_exists_was_tried(self):
-        names = {method.name for file in (pb.DESCRIPTOR, model_pb2.DESCRIPTOR)
-                 for service in file.services_by_name.values() for method in service.methods}
-        self.assertEqual(set(self.calls(self.c.channel, [])), names)
+    def test_every_method_that_exists_needs_a_key_but_health_and_reflection(self):
+        unlocked = ("/grpc.health.v1.Health/", "/grpc.reflection.v1alpha.ServerReflection/")
+        with self.open() as opened:
+            methods = reflected_methods(opened)  # without a key
+            self.assertEqual({path[:path.rindex("/") + 1] for path in methods},
+                             {*unlocked, "/kedge.inference.v1.InferenceService/", "/kedge.inference.v1.ModelService/"})
+            locked = {path: streams for path, streams in methods.items() if not path.startswith(unlocked)}
+            self.assertEqual({path.rsplit("/", 1)[1] for path in locked}, set(self.calls(opened, [])))
+
+            def code_of(path, message, metadata):
+                make = opened.unary_stream if locked[path] else opened.unary_unary
+                try:
+                    answer = make(path)(message, timeout=10, metadata=metadata)
+                    if locked[path]:
+                        list(answer)
+                except grpc.RpcError as error:
+                    return error.code()
+                return grpc.StatusCode.OK
+            for path in locked:
+                for message in (b"", b"\xff" * 20, bytes(1 << 20)):  # none, no message, and much that is none
+                    for metadata in ([], self.bearer("x" * 43)):
+                        self.assertEqual(code_of(path, message, metadata), grpc.StatusCode.UNAUTHENTICATED, path)
+                self.assertNotEqual(code_of(path, b"", self.bearer(self.key)), grpc.StatusCode.UNAUTHENTICATED, path)
 
     def test_health_needs_no_key(self):
         with self.open() as opened:
-            check = opened.unary_unary("/grpc.health.v1.Health/Check")
-            self.assertEqual(check(b"", timeout=10), b"\x08\x01")  # SERVING
+            for service in (b"", b"\x0a\x23kedge.inference.v1.InferenceService"):
+                check = opened.unary_unary("/grpc.health.v1.Health/Check")
+                self.assertEqual(check(service, timeout=10), b"\x08\x01")  # SERVING
+                watch = opened.unary_stream("/grpc.health.v1.Health/Watch")(service, timeout=10)
+                self.assertEqual(next(watch), b"\x08\x01")
+                watch.cancel()
 
     def test_a_plain_client_gets_nothing(self):
         with grpc.insecure_channel(self.c.address) as opened:
@@ -441,6 +543,19 @@ class KeysTest(unittest.TestCase):
         result = subprocess.run([os.path.join(BIN, "kedge"), *call], capture_output=True, text=True, timeout=60,
                                 env={**ENVIRONMENT, "KEDGE_API_KEY": self.key})
         self.assertEqual(result.returncode, 0, result.stderr)
+
+    @unittest.skipUnless(GHZ, "KEDGE_GHZ does not name the program ghz (README.md says how to get it)")
+    def test_ghz_comes_in_by_tls_with_a_key(self):
+        def codes(*flags):
+            result = subprocess.run([GHZ, "--call", "kedge.inference.v1.InferenceService/Generate", "-c", "4", "-n", "20",
+                                     "-d", '{"text": "An anchor is", "sampling_params": {"max_tokens": 32}}',
+                                     "--format", "json", *flags, self.c.address],
+                                    capture_output=True, text=True, timeout=60)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            return json.loads(result.stdout)["statusCodeDistribution"]
+        tls = ("--cacert", os.path.join(self.folder, "ca.pem"), "--cname", "api.example")
+        self.assertEqual(codes(*tls, "-m", json.dumps({"authorization": f"Bearer {self.key}"})), {"OK": 20})
+        self.assertEqual(codes(*tls), {"Unauthenticated": 20})
 
     def test_keys_come_and_go_while_the_router_runs(self):
         key = self.new_key("b.org")

@@ -34,7 +34,7 @@ class PrefillServer {
       : device_(Device()),
         engine_({.fingerprint = fingerprint, .context_length = 4000, .salience_heads = SimulatedHeads()}, &device_,
                 &clock_),
-        service_(&loop_, &engine_) {
+        service_(&loop_, &engine_, &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {
       const bool busy = !paused && engine_.Turn();
@@ -71,8 +71,8 @@ class DecodeServer {
                  .offered_bytes = 1 << 20,
                  .silence_limit = absl::Milliseconds(500)},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
-        service_(&loop_, &engine_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
-        offers_(&loop_, engine_.offered_states()) {
+        service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
+        offers_(&loop_, engine_.offered_states(), &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_, &offers_}}).value();
     loop_.Start([this] {
       const bool busy = !paused && engine_.Turn();
@@ -99,7 +99,7 @@ class DecodeServer {
   RealClock clock_;
   EventLoop loop_{absl::Milliseconds(5)};
   HashDevice device_;
-  GrpcStateSource source_{nullptr};
+  GrpcStateSource source_{&clock_, nullptr};
   DecodeEngine engine_;
   DecodeServiceImpl service_;
   PrefillServiceImpl offers_;
@@ -144,7 +144,8 @@ Content FullContent(uint32_t tokens) {
 
 TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
   PrefillServer server;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(1000));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok()) << fetched.status();
@@ -156,7 +157,8 @@ TEST(NodeGrpcTest, BytesAtTheTransportAreTheRowsAndHeaders) {
 
 TEST(NodeGrpcTest, LettingGoOfACallCancelsItAndFreesTheRows) {
   PrefillServer server;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   Fetched fetched = Fetch(source, server.address(), FullContent(3000));
   EXPECT_TRUE(Eventually([&] { return server.reserved_rows > 0; }));
   fetched.call.reset();
@@ -191,7 +193,8 @@ struct SlowTaker {
 
 TEST(NodeGrpcTest, WhatIsNotTakenIsNotReadFromTheSender) {
   PrefillServer server;
-  GrpcStateSource source(nullptr, /*in_flight_bytes=*/1);  // so each call may have one message
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr, /*in_flight_bytes=*/1);  // so each call may have one message
   const StateRequest request{.request_id = "r", .content = FullContent(1000), .fingerprint = "model", .kv_type = "f32"};
   SlowTaker slow, gone;
   const std::unique_ptr<StateCall> call =
@@ -221,7 +224,8 @@ TEST(NodeGrpcTest, WhatIsNotTakenIsNotReadFromTheSender) {
 
 TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
   PrefillServer server, stranger("other");
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   Content content = FullContent(10);
   content.ids[4] = 1000;
   const Fetched bad_id = Fetch(source, server.address(), content);
@@ -239,7 +243,8 @@ TEST(NodeGrpcTest, ErrorsArriveWithTheirCode) {
 TEST(NodeGrpcTest, DeadlinePasses) {
   PrefillServer server;
   server.paused = true;
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(500), absl::Now() + absl::Milliseconds(200));
   fetched.ended->WaitForNotification();
   EXPECT_EQ(fetched.status().code(), absl::StatusCode::kDeadlineExceeded);
@@ -266,7 +271,8 @@ TEST(NodeGrpcTest, GarbageIsAStatusAndTheServerGoesOn) {
     reactor.done.WaitForNotification();
     EXPECT_FALSE(reactor.status.ok());
   }
-  GrpcStateSource source(nullptr);
+  const RealClock clock;
+  GrpcStateSource source(&clock, nullptr);
   const Fetched fetched = Fetch(source, server.address(), FullContent(10));
   fetched.ended->WaitForNotification();
   EXPECT_TRUE(fetched.status().ok());

@@ -10,12 +10,14 @@ namespace kedge {
 
 void EventLoop::Post(std::function<void()> closure) {
   absl::MutexLock lock(&mutex_);
-  if (!stopped_) posted_.push_back(std::move(closure));
+  if (stopped_) return;
+  posted_.push_back(std::move(closure));
+  changed_.SignalAll();
 }
 
 bool EventLoop::TakePosted(absl::Duration wait, std::vector<std::function<void()>>* closures) {
   absl::MutexLock lock(&mutex_);
-  mutex_.AwaitWithTimeout(absl::Condition(this, &EventLoop::HasWork), wait);
+  changed_.Await(&mutex_, wait, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); });
   *closures = std::exchange(posted_, {});
   return !stopped_ || !closures->empty();
 }
@@ -38,6 +40,7 @@ void EventLoop::Stop() {
   {
     absl::MutexLock lock(&mutex_);
     stopped_ = true;
+    changed_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
 }

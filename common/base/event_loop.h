@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -44,6 +45,7 @@ class EventLoop {
 
   const absl::Duration idle_interval_;
   absl::Mutex mutex_;
+  SteadyCondVar changed_;
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<uint64_t> turns_{0};

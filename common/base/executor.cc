@@ -6,7 +6,6 @@
 // Tested by executor_test.cc.
 #include "common/base/executor.h"
 
-#include "absl/time/clock.h"
 #include "common/base/check.h"
 
 namespace kedge {
@@ -19,6 +18,7 @@ Executor::~Executor() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
+    changed_.SignalAll();
   }
   for (std::thread& thread : threads_) thread.join();
 }
@@ -30,12 +30,14 @@ void Executor::Post(std::function<void()> closure) {
   }
   absl::MutexLock lock(&mutex_);
   ready_.push_back(std::move(closure));
+  changed_.SignalAll();
 }
 
 void Executor::PostAfter(absl::Duration delay, std::function<void()> closure) {
   KEDGE_CHECK(!threads_.empty());
   absl::MutexLock lock(&mutex_);
-  delayed_.emplace(TimeAndOrder(absl::Now() + delay, next_order_++), std::move(closure));
+  delayed_.emplace(TimeAndOrder(SteadyNow() + delay, next_order_++), std::move(closure));
+  changed_.SignalAll();
 }
 
 void Executor::Work() {
@@ -43,15 +45,17 @@ void Executor::Work() {
     std::function<void()> closure;
     {
       absl::MutexLock lock(&mutex_);
-      const absl::Time now = absl::Now();
+      const absl::Time now = SteadyNow();
       while (!delayed_.empty() && FirstDue() <= now) {
         ready_.push_back(std::move(delayed_.begin()->second));
         delayed_.erase(delayed_.begin());
       }
       if (ready_.empty()) {
         if (stopping_) return;
-        const Sleeper sleeper{this, FirstDue()};
-        mutex_.AwaitWithDeadline(absl::Condition(&sleeper, &Sleeper::ShouldWake), sleeper.wake);
+        const absl::Time wake = FirstDue();
+        changed_.Await(&mutex_, wake - now, [this, wake]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+          return stopping_ || !ready_.empty() || FirstDue() < wake;
+        });
         continue;
       }
       closure = std::move(ready_.front());

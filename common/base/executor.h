@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -32,15 +33,6 @@ class Executor {
 
  private:
   using TimeAndOrder = std::pair<absl::Time, uint64_t>;
-  // A worker with nothing to do.
-  struct Sleeper {
-    const Executor* executor;
-    absl::Time wake;
-
-    bool ShouldWake() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(executor->mutex_) {
-      return executor->stopping_ || !executor->ready_.empty() || executor->FirstDue() < wake;
-    }
-  };
 
   void Work() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Time FirstDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -48,6 +40,7 @@ class Executor {
   }
 
   absl::Mutex mutex_;
+  SteadyCondVar changed_;
   std::deque<std::function<void()>> ready_ ABSL_GUARDED_BY(mutex_);
   std::map<TimeAndOrder, std::function<void()>> delayed_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_order_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -34,7 +34,7 @@ WatchedFile::WatchedFile(std::string path, absl::StatusOr<std::string> known, ab
                          OnChange on_change)
     : thread_([this, path = std::move(path), known = std::move(known), interval,
                on_change = std::move(on_change)]() mutable {
-        while (!stopping_.WaitForNotificationWithTimeout(interval)) {
+        while (!stopping_.WaitFor(interval)) {
           absl::StatusOr<std::string> text = ReadSmallFile(path);
           if (text == known) continue;
           known = std::move(text);

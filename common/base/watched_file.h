@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "absl/status/statusor.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -29,7 +29,7 @@ class WatchedFile {
   WatchedFile& operator=(const WatchedFile&) = delete;
 
  private:
-  absl::Notification stopping_;
+  SteadyNotification stopping_;
   std::thread thread_;
 };
 

@@ -285,14 +285,14 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
   server->SetServing(program.service_name, false);
   // A decode node stays registered, as one that leaves, while there are answers here: one that has to move for want of
   // memory may come back where no other node is. Without its device it can end none.
-  const absl::Time end = absl::Now() + kDrainGrace;
+  const absl::Time end = clock.Now() + kDrainGrace;
   if (program.role == node::v1::ROLE_DECODE && !is_lost) {
     leaves = true;
     registrar->Beat();
-    board.AwaitIdle(end);
+    board.AwaitIdle(kDrainGrace);
   }
   registrar.reset();
-  server->Shutdown(std::max(end - absl::Now(), absl::ZeroDuration()));
+  server->Shutdown(std::max(end - clock.Now(), absl::ZeroDuration()));
   loop.Stop();
   return lost;
 }

@@ -3,13 +3,12 @@
 
 #include <algorithm>
 
-#include "absl/time/clock.h"
-
 namespace kedge {
 
 void StatsBoard::Set(const NodeStats& stats) {
   absl::MutexLock lock(&mutex_);
   stats_ = stats;
+  changed_.SignalAll();
 }
 
 NodeStats StatsBoard::Get() const {
@@ -17,11 +16,13 @@ NodeStats StatsBoard::Get() const {
   return stats_;
 }
 
-void StatsBoard::AwaitIdle(absl::Time end) const {
+void StatsBoard::AwaitIdle(absl::Duration limit) const {
+  const absl::Time end = SteadyNow() + limit;
   absl::MutexLock lock(&mutex_);
-  const absl::Condition is_idle(this, &StatsBoard::IsIdle), is_busy(this, &StatsBoard::IsBusy);
-  while (mutex_.AwaitWithDeadline(is_idle, end)) {
-    if (!mutex_.AwaitWithDeadline(is_busy, std::min(end, absl::Now() + comes_back_))) return;
+  const auto is_idle = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return IsIdle(); };
+  const auto is_busy = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !IsIdle(); };
+  while (changed_.Await(&mutex_, end - SteadyNow(), is_idle)) {
+    if (!changed_.Await(&mutex_, std::min(end - SteadyNow(), comes_back_), is_busy)) return;
   }
 }
 

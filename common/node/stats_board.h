@@ -5,6 +5,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 #include "common/engine/node_stats.h"
 
 namespace kedge {
@@ -20,15 +21,15 @@ class StatsBoard {
   void Set(const NodeStats& stats) ABSL_LOCKS_EXCLUDED(mutex_);
   NodeStats Get() const ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Waits until no request has been in the engine for `comes_back`, at most until `end`.
-  void AwaitIdle(absl::Time end) const ABSL_LOCKS_EXCLUDED(mutex_);
+  // Waits until no request has been in the engine for `comes_back`, at most for `limit`.
+  void AwaitIdle(absl::Duration limit) const ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stats_.running + stats_.waiting == 0; }
-  bool IsBusy() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return !IsIdle(); }
 
   const absl::Duration comes_back_;
   mutable absl::Mutex mutex_;
+  mutable SteadyCondVar changed_;
   NodeStats stats_ ABSL_GUARDED_BY(mutex_);
 };
 

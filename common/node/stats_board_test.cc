@@ -22,7 +22,7 @@ TEST(StatsBoardTest, WhatHasGoneForAMomentIsWaitedFor) {
     end = absl::Now();
     board.Set({.steps = 4});
   });
-  board.AwaitIdle(absl::InfiniteFuture());
+  board.AwaitIdle(absl::InfiniteDuration());
   const absl::Time idle = absl::Now();
   engine.join();
   EXPECT_GE(idle, end + kMoment);
@@ -32,9 +32,9 @@ TEST(StatsBoardTest, WhatHasGoneForAMomentIsWaitedFor) {
 TEST(StatsBoardTest, NobodyIsWaitedForBeyondTheEnd) {
   StatsBoard board;
   board.Set({.running = 1});
-  board.AwaitIdle(absl::Now() + absl::Milliseconds(20));
+  board.AwaitIdle(absl::Milliseconds(20));
   board.Set({});
-  board.AwaitIdle(absl::Now());
+  board.AwaitIdle(absl::ZeroDuration());
 }
 
 }  // namespace

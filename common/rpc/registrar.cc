@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
 #include "common/rpc/status.h"
@@ -133,7 +132,7 @@ class Registrar::Link {
   absl::Time Turn(bool beat) {
     if (stream_ != nullptr && stream_->broken()) EndStream();
     if (stream_ == nullptr) {
-      if (absl::Now() < next_try_) return next_try_;
+      if (SteadyNow() < next_try_) return next_try_;
       // A channel for each try: its connection attempts end with it, and the backoff is ours alone.
       stub_ = node::v1::RegistryService::NewStub(NewChannel(router_, ToMember(options_->member.get(), "")));
       stream_ = std::make_unique<RegisterStream>(stub_.get(), options_->info, wake_);
@@ -192,14 +191,14 @@ class Registrar::Link {
     SetRegistered(false);
     if (absl::IsFailedPrecondition(status) || absl::IsPermissionDenied(status)) {
       spdlog::error("the router at {} refuses this node: {}", router_, std::string(status.message()));
-      next_try_ = absl::Now() + options_->refused_backoff;
+      next_try_ = SteadyNow() + options_->refused_backoff;
       if (options_->on_refused) options_->on_refused(router_, status);
     } else {
       // The same failure again is no news.
       if (was_registered || status.code() != last_error_.code()) {
         spdlog::warn("not registered with the router at {}: {}; trying again", router_, std::string(status.message()));
       }
-      next_try_ = absl::Now() + backoff_;
+      next_try_ = SteadyNow() + backoff_;
       backoff_ = std::min(backoff_ * 2, options_->max_backoff);
     }
     last_error_ = status;
@@ -221,7 +220,7 @@ Registrar::Registrar(RegistrarOptions options) : options_(std::move(options)) {
   for (const std::string& router : options_.routers) {
     links_.push_back(std::make_unique<Link>(&options_, router, [this] {
       absl::MutexLock lock(&mutex_);
-      woken_ = true;
+      Wake();
     }));
   }
   thread_ = std::thread([this] { Run(); });
@@ -231,7 +230,7 @@ Registrar::~Registrar() {
   {
     absl::MutexLock lock(&mutex_);
     stopping_ = true;
-    woken_ = true;
+    Wake();
   }
   thread_.join();
 }
@@ -239,7 +238,12 @@ Registrar::~Registrar() {
 void Registrar::Beat() {
   absl::MutexLock lock(&mutex_);
   beat_ = true;
+  Wake();
+}
+
+void Registrar::Wake() {
   woken_ = true;
+  changed_.SignalAll();
 }
 
 int Registrar::registered() const {
@@ -248,15 +252,15 @@ int Registrar::registered() const {
 }
 
 void Registrar::Run() {
-  absl::Time next_beat = absl::Now();
+  absl::Time next_beat = SteadyNow();
   bool at_once = false;
   for (;;) {
-    const bool beat = at_once || absl::Now() >= next_beat;
-    if (beat) next_beat = absl::Now() + options_.interval;
+    const bool beat = at_once || SteadyNow() >= next_beat;
+    if (beat) next_beat = SteadyNow() + options_.interval;
     absl::Time wake = next_beat;
     for (const std::unique_ptr<Link>& link : links_) wake = std::min(wake, link->Turn(beat));
     absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithDeadline(absl::Condition(&woken_), wake);
+    changed_.Await(&mutex_, wake - SteadyNow(), [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return woken_; });
     woken_ = false;
     at_once = std::exchange(beat_, false);
     if (stopping_) break;

@@ -12,6 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 #include "common/tls/membership.h"
 #include "kedge/node/v1/node.pb.h"
 
@@ -57,10 +58,12 @@ class Registrar {
  private:
   class Link;
   void Run();
+  void Wake() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const RegistrarOptions options_;
   std::vector<std::unique_ptr<Link>> links_;
   mutable absl::Mutex mutex_;
+  SteadyCondVar changed_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool woken_ ABSL_GUARDED_BY(mutex_) = false;
   bool beat_ ABSL_GUARDED_BY(mutex_) = false;  // at once

@@ -15,6 +15,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/clock.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status.h"
@@ -119,11 +120,12 @@ void RpcServer::SetServing(const std::string& service, bool serving) {
 }
 
 absl::Status RpcServer::Knock(absl::Duration timeout) {
-  const absl::Time deadline = absl::Now() + timeout;
+  const RealClock clock;
+  const absl::Time deadline = clock.Now() + timeout;
   KEDGE_RETURN_IF_ERROR(acceptor_->Knock(timeout));
   if (own_channel_ == nullptr) return absl::OkStatus();
   grpc::ClientContext context;
-  context.set_deadline(DeadlineTo(deadline));
+  context.set_deadline(DeadlineTo(deadline, clock));
   grpc::health::v1::HealthCheckResponse response;
   const grpc::Status status = grpc::health::v1::Health::NewStub(own_channel_)->Check(&context, {}, &response);
   // Other errors are answers: a full house sends its own watchdog away as well.

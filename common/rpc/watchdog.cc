@@ -10,7 +10,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/clock.h"
 #include "spdlog/spdlog.h"
 
 namespace kedge {
@@ -36,12 +35,11 @@ Watchdog::~Watchdog() {
 }
 
 void Watchdog::Run() {
-  const RealClock clock;
-  absl::Time due = clock.Now();
-  while (!stopping_.WaitForNotificationWithTimeout(due - clock.Now())) {
-    DoorJudge::Try tried{.due = due, .begin = clock.Now()};
+  absl::Time due = SteadyNow();
+  while (!stopping_.WaitFor(due - SteadyNow())) {
+    DoorJudge::Try tried{.due = due, .begin = SteadyNow()};
     tried.status = knock_(judge_.period());
-    tried.end = clock.Now();
+    tried.end = SteadyNow();
     if (judge_.GivesUp(tried)) {
       give_up_(absl::StrCat("nobody has been let in here for ",
                             absl::FormatDuration(judge_.period() * DoorJudge::kTries), " (", tried.status.message(),

@@ -7,8 +7,8 @@
 #include <thread>
 
 #include "absl/status/status.h"
-#include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -61,7 +61,7 @@ class Watchdog {
   DoorJudge judge_;
   const Knock knock_;
   const std::function<void(const std::string&)> give_up_;
-  absl::Notification stopping_;
+  SteadyNotification stopping_;
   std::thread thread_;
 };
 

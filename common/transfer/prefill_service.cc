@@ -55,7 +55,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
     return writer.get();
   }
   auto shared = std::make_shared<StateRequest>(*std::move(request));
-  const absl::Time deadline = DeadlineFrom(context->deadline());
+  const absl::Time deadline = DeadlineFrom(context->deadline(), *clock_);
   loop_->Post([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
     *job = server_->Add(std::move(*shared), sink, deadline);
   });

@@ -2,6 +2,7 @@
 #ifndef KEDGE_COMMON_TRANSFER_PREFILL_SERVICE_H_
 #define KEDGE_COMMON_TRANSFER_PREFILL_SERVICE_H_
 
+#include "common/base/clock.h"
 #include "common/base/event_loop.h"
 #include "common/transfer/state_server.h"
 #include "kedge/node/v1/node.grpc.pb.h"
@@ -13,8 +14,9 @@ namespace kedge {
 class PrefillServiceImpl final
     : public node::v1::PrefillService::WithRawCallbackMethod_Prefill<node::v1::PrefillService::Service> {
  public:
-  // Both must outlive this.
-  PrefillServiceImpl(EventLoop* loop, StateServer* server) : loop_(loop), server_(server) {}
+  // All must outlive this. `clock` is the server's.
+  PrefillServiceImpl(EventLoop* loop, StateServer* server, const Clock* clock)
+      : loop_(loop), server_(server), clock_(clock) {}
 
   grpc::ServerWriteReactor<grpc::ByteBuffer>* Prefill(grpc::CallbackServerContext* context,
                                                       const grpc::ByteBuffer* request) override;
@@ -22,6 +24,7 @@ class PrefillServiceImpl final
  private:
   EventLoop* const loop_;
   StateServer* const server_;
+  const Clock* const clock_;
 };
 
 }  // namespace kedge

@@ -3,6 +3,8 @@
 #include "common/transfer/state_source_grpc.h"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <utility>
 
 #include "common/rpc/channel.h"
@@ -41,16 +43,21 @@ constexpr char kMethod[] = "/kedge.node.v1.PrefillService/Prefill";
 class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer> {
  public:
   FetchReactor(std::shared_ptr<grpc::Channel> channel, const Membership* member, StateSource::OnEvent on_event,
-               std::shared_ptr<GrpcStateSource::Live> live)
-      : stub_(std::move(channel)), member_(member), on_event_(std::move(on_event)), live_(std::move(live)) {
+               std::function<void()> on_refused, std::shared_ptr<GrpcStateSource::Live> live)
+      : stub_(std::move(channel)),
+        member_(member),
+        on_event_(std::move(on_event)),
+        on_refused_(std::move(on_refused)),
+        live_(std::move(live)) {
     live_->Add(1);
   }
 
-  void Start(const StateRequest& request, absl::Time deadline, std::shared_ptr<FetchReactor> self) {
+  void Start(const StateRequest& request, std::chrono::system_clock::time_point deadline,
+             std::shared_ptr<FetchReactor> self) {
     self_ = std::move(self);
     const grpc::Slice slice(StateRequestToProto(request).SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
-    context_.set_deadline(DeadlineTo(deadline));
+    context_.set_deadline(deadline);
     stub_.PrepareBidiStreamingCall(&context_, kMethod, {}, this);
     StartWriteLast(&request_, grpc::WriteOptions());
     AddHold();  // reads may begin on the thread that takes an event
@@ -122,6 +129,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   void OnDone(const grpc::Status& status) override {
     absl::Status end = !error_.ok() ? error_ : FromGrpcStatus(status);
     if (end.ok() && !saw_done_) end = absl::DataLossError("prefill response: the stream ended without done");
+    if (absl::IsPermissionDenied(end)) on_refused_();
     on_event_({StateEnded{std::move(end)}, done_bytes_});
     live_->Add(-1);
     self_.reset();
@@ -134,6 +142,7 @@ class FetchReactor : public grpc::ClientBidiReactor<grpc::ByteBuffer, grpc::Byte
   grpc::GenericStub stub_;
   const Membership* const member_;
   const StateSource::OnEvent on_event_;
+  const std::function<void()> on_refused_;  // before the last event
   const std::shared_ptr<GrpcStateSource::Live> live_;
   grpc::ClientContext context_;
   grpc::ByteBuffer request_;
@@ -159,8 +168,8 @@ class GrpcStateCall : public StateCall {
 
 }  // namespace
 
-GrpcStateSource::GrpcStateSource(const Membership* member, uint64_t in_flight_bytes)
-    : member_(member), live_(std::make_shared<Live>(in_flight_bytes)) {}
+GrpcStateSource::GrpcStateSource(const Clock* clock, const Membership* member, uint64_t in_flight_bytes)
+    : clock_(clock), member_(member), live_(std::make_shared<Live>(in_flight_bytes)) {}
 
 GrpcStateSource::~GrpcStateSource() {
   absl::MutexLock lock(&live_->mutex);
@@ -180,10 +189,18 @@ std::shared_ptr<grpc::Channel> GrpcStateSource::ChannelTo(const PrefillCandidate
   return channel;
 }
 
+void GrpcStateSource::Forget(const grpc::Channel* refused) {
+  absl::MutexLock lock(&mutex_);
+  std::erase_if(channels_, [refused](const auto& entry) { return entry.second.get() == refused; });
+}
+
 std::unique_ptr<StateCall> GrpcStateSource::Fetch(const PrefillCandidate& node, const StateRequest& request,
                                                   absl::Time deadline, OnEvent on_event) {
-  auto reactor = std::make_shared<FetchReactor>(ChannelTo(node), member_, std::move(on_event), live_);
-  reactor->Start(request, deadline, reactor);
+  std::shared_ptr<grpc::Channel> channel = ChannelTo(node);
+  std::function<void()> on_refused = [this, refused = channel.get()] { Forget(refused); };
+  auto reactor = std::make_shared<FetchReactor>(std::move(channel), member_, std::move(on_event),
+                                                std::move(on_refused), live_);
+  reactor->Start(request, DeadlineTo(deadline, *clock_), reactor);
   return std::make_unique<GrpcStateCall>(std::move(reactor));
 }
 

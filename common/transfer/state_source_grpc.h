@@ -10,6 +10,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/clock.h"
 #include "common/tls/membership.h"
 #include "common/transfer/state_source.h"
 
@@ -24,10 +25,10 @@ class GrpcStateSource : public StateSource {
  public:
   static constexpr uint64_t kInFlightBytes = 256 << 20;
 
-  // `member` must outlive this; null: calls are plain. With one, a node must show a certificate for its id.
-  // `in_flight_bytes`: of messages that were read and not taken (StateEvent::in_flight). Calls under way share them
-  // evenly, and each may have one message beyond its share; the rest waits at its sender.
-  explicit GrpcStateSource(const Membership* member, uint64_t in_flight_bytes = kInFlightBytes);
+  // Both must outlive this. `clock` is the caller's. `member` null: calls are plain; with one, a node must show a
+  // certificate for its id. `in_flight_bytes`: of messages that were read and not taken (StateEvent::in_flight). Calls
+  // under way share them evenly, and each may have one message beyond its share; the rest waits at its sender.
+  GrpcStateSource(const Clock* clock, const Membership* member, uint64_t in_flight_bytes = kInFlightBytes);
   // Waits for the calls' last events. REQUIRES: all StateCalls are gone, so that every call is cancelled or over.
   ~GrpcStateSource() override;
 
@@ -39,7 +40,11 @@ class GrpcStateSource : public StateSource {
 
  private:
   std::shared_ptr<grpc::Channel> ChannelTo(const PrefillCandidate& node) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A connection shows the certificates of its beginning for as long as it lives. When one of them is refused, the next
+  // call has a new connection, with those that are in the files now.
+  void Forget(const grpc::Channel* refused) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const Clock* const clock_;
   const Membership* const member_;
   const std::shared_ptr<Live> live_;
   absl::Mutex mutex_;
