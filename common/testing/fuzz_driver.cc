@@ -13,10 +13,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <new>
 #include <random>
+
+#include "common/testing/fuzz_seeds.h"
 
 namespace {
 
@@ -103,14 +104,6 @@ bool MutateAsTargetDoes(Random& random, std::string& input) {
   return true;
 }
 
-int WriteSeeds(const std::string& folder) {
-  int number = 0;
-  for (const std::string& seed : FuzzSeeds()) {
-    std::ofstream(folder + "/seed-" + std::to_string(number++), std::ios::binary) << seed;
-  }
-  return number > 0 ? 0 : 1;
-}
-
 void Feed(const std::string& input) {
   const std::unique_ptr<uint8_t[]> exact(new uint8_t[input.size()]);
   std::copy(input.begin(), input.end(), exact.get());
@@ -131,7 +124,7 @@ void operator delete(void* block) noexcept { std::free(block); }
 void operator delete(void* block, size_t) noexcept { std::free(block); }
 
 int main(int argc, char** argv) {
-  if (argc == 3 && std::string(argv[1]) == "--seeds") return WriteSeeds(argv[2]);
+  kedge::WriteSeedsIfAsked(argc, argv);
   uint64_t runs = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : kDefaultRuns;
   if (const char* text = std::getenv("KEDGE_FUZZ_RUNS")) runs = std::strtoull(text, nullptr, 10);
   const uint64_t seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : std::random_device()();

@@ -2,10 +2,8 @@
 //
 // A target is one file x_fuzzer.cc that defines the first two functions below. With this package's library
 // `fuzz_driver` it becomes an ordinary test: a main() that feeds LLVMFuzzerTestOneInput with random mutations of the
-// seeds. The same file runs under libFuzzer, which looks for new paths by itself (FuzzSeeds is not called then;
-// `x_fuzz_test --seeds DIR` writes them as files, for its corpus):
-//
-//   clang++ -std=c++20 -g -O1 -fsanitize=fuzzer,address -I. x_fuzzer.cc <its sources> -labsl_... -o x_fuzzer
+// seeds. With --config=libfuzzer the same test is a libFuzzer target, which looks for new paths by itself: tests/libfuzzer.sh
+// builds and runs all of them. `x_fuzz_test --seeds DIR` of either kind writes the seeds as files.
 #ifndef KEDGE_COMMON_TESTING_FUZZ_DRIVER_H_
 #define KEDGE_COMMON_TESTING_FUZZ_DRIVER_H_
 
