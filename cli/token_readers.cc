@@ -11,9 +11,9 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "common/base/status.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/support/client_callback.h"
@@ -95,7 +95,7 @@ class Reader : public grpc::ClientReadReactor<typename Way::Response> {
          const GivenAnswer* answer, const Clock* clock)
       : answer_(answer), clock_(clock), tokens_(tokens), request_(Way::MakeRequest(number, tokens)) {
     times_.reserve(tokens);
-    context_.set_deadline(absl::ToChronoTime(absl::Now() + timeout));
+    context_.set_deadline(DeadlineIn(timeout));
     Way::Call(stub, &context_, &request_, this);
     this->StartRead(&message_);
     this->StartCall();
@@ -162,7 +162,7 @@ class ReadersOf : public TokenReaders {
     for (uint32_t i = 0; i < clients; ++i) {
       const std::shared_ptr<grpc::Channel> channel = NewChannel(address, {.own_connection = true});
       // One after another: hundreds at once keep each other from being ready in time. A failure shows in the call.
-      channel->WaitForConnected(absl::ToChronoTime(absl::Now() + kConnectTimeout));
+      channel->WaitForConnected(DeadlineIn(kConnectTimeout));
       stubs_.push_back(Way::Service::NewStub(channel));
     }
   }

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/status.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -30,7 +30,7 @@ struct Question {
 void CallBack(const node::v1::NodeInfo& info, const Membership* member, std::function<void(const absl::Status&)> done) {
   auto question = std::make_shared<Question>();
   question->stub = grpc::health::v1::Health::NewStub(NewChannel(info.address(), ToMember(member, info.node_id())));
-  question->context.set_deadline(absl::ToChronoTime(absl::Now() + kCallBackLimit));
+  question->context.set_deadline(DeadlineIn(kCallBackLimit));
   question->request.set_service(info.role() == node::v1::ROLE_PREFILL ? kPrefillServiceName : kDecodeServiceName);
   question->stub->async()->Check(
       &question->context, &question->request, &question->response,

@@ -4,8 +4,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/time/clock.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "grpcpp/client_context.h"
 #include "kedge/node/v1/node.grpc.pb.h"
@@ -29,7 +29,7 @@ NodeAskerGrpc::~NodeAskerGrpc() {
 void NodeAskerGrpc::Ask(const NodeSnapshot& node, const std::vector<uint32_t>& ids, Answered answered) {
   auto call = std::make_shared<Call>();
   call->stub = node::v1::KnownAnswerService::NewStub(NewChannel(node.address, ToMember(member_, node.node_id)));
-  call->context.set_deadline(absl::ToChronoTime(absl::Now() + kTimeout));
+  call->context.set_deadline(DeadlineIn(kTimeout));
   call->request.mutable_ids()->Add(ids.begin(), ids.end());
   {
     absl::MutexLock lock(&mutex_);

@@ -12,9 +12,10 @@
 
 namespace kedge {
 
-// Both hold for the machine's clock as it is now: `deadline` was asked for just now, or is used at once.
+// All hold for the machine's clock as it is now: `deadline` was asked for just now, or is used at once.
 absl::Time DeadlineFrom(std::chrono::system_clock::time_point deadline, const Clock& clock);
 std::chrono::system_clock::time_point DeadlineTo(absl::Time deadline, const Clock& clock);
+std::chrono::system_clock::time_point DeadlineIn(absl::Duration left);
 
 }  // namespace kedge
 

@@ -17,6 +17,7 @@ class DeadlineTest : public testing::Test {
 TEST_F(DeadlineTest, NoneIsNoneBothWays) {
   EXPECT_EQ(DeadlineFrom(std::chrono::system_clock::time_point::max(), clock_), absl::InfiniteFuture());
   EXPECT_EQ(DeadlineTo(absl::InfiniteFuture(), clock_), std::chrono::system_clock::time_point::max());
+  EXPECT_EQ(DeadlineIn(absl::InfiniteDuration()), std::chrono::system_clock::time_point::max());
 }
 
 TEST_F(DeadlineTest, HowLongThereIsToGoIsTakenOver) {

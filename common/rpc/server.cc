@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "common/base/clock.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
@@ -137,7 +136,7 @@ void RpcServer::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;  // Start failed
   if (acceptor_ != nullptr) acceptor_->Stop();
   own_channel_ = nullptr;
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Shutdown(DeadlineIn(grace));
   server_->Wait();
 }
 
