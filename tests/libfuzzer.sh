@@ -3,9 +3,9 @@
 #
 #   tests/libfuzzer.sh [SECONDS [PATTERN...]]    # a minute for each; all of the workspace
 #
-# Each goes on from its seeds and from what earlier runs found, which is kept in ~/.cache/kedge/libfuzzer. A line says what
-# came of it; the exit status is 1 if an input ended a target, whose path is printed. Without a clang that has libFuzzer
-# (apt-get install clang-19 libclang-rt-19-dev) nothing is run, and the exit status is 0. CC=... chooses one.
+# Each goes on from its seeds and from what earlier runs found, which is kept in ~/.cache/kedge/libfuzzer. A line says
+# what came of it; the exit status is 1 if an input ended a target, and its path is printed. Without a clang that has
+# libFuzzer (apt-get install clang-19 libclang-rt-19-dev) nothing is run, and the exit status is 0. CC=... chooses one.
 #
 # Bazel works in an output base of its own: what gcc has built stays, and bazel-bin stays gcc's. Tested by
 # libfuzzer_test.sh.
@@ -48,6 +48,8 @@ with_clang() { bazel --output_base="$base" --max_idle_secs=60 "$@"; }
 with_clang build "${options[@]}" -- "${targets[@]}"
 binaries=$(with_clang info "${options[@]}" bazel-bin 2> /dev/null)
 
+# Names in stacks: clang's own symbolizer is another package, binutils are always there.
+export ASAN_OPTIONS=${ASAN_OPTIONS:-external_symbolizer_path=$(command -v addr2line)}
 export TEST_TMPDIR=$scratch  # where targets keep files, as Bazel says it to tests
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/kedge/libfuzzer
 failures=0
@@ -62,8 +64,8 @@ for target in "${targets[@]}"; do
   "$binaries/$path" --seeds "$scratch/seeds"
   # Blocks of more than 64 MiB are refused, as fuzz_driver.cc does.
   status=0
-  "$binaries/$path" -max_total_time="$seconds" -malloc_limit_mb=64 -timeout=25 -print_final_stats=1 \
-    -artifact_prefix="$corpus-" "$corpus" "$scratch/seeds" > "$log" 2>&1 || status=$?
+  "$binaries/$path" -max_total_time="$seconds" -malloc_limit_mb=64 -timeout=25 -print_funcs=0 \
+    -print_final_stats=1 -artifact_prefix="$corpus-" "$corpus" "$scratch/seeds" > "$log" 2>&1 || status=$?
   begin=$(sed -nE 's/.*INITED +cov: ([0-9]+).*/\1/p' "$log")
   end=$(sed -nE 's/^#[0-9]+\s.* cov: ([0-9]+).*/\1/p' "$log" | tail -n 1)
   runs=$(sed -nE 's/^stat::number_of_executed_units: +//p' "$log")
@@ -71,7 +73,8 @@ for target in "${targets[@]}"; do
   if ((status != 0)); then
     failures=$((failures + 1))
     tail -n 60 "$log"
-    echo "FAILED: $target, exit status $status; the input: $(sed -nE 's/.*Test unit written to //p' "$log"); all of it: $log"
+    input=$(sed -nE 's/.*Test unit written to //p' "$log")
+    echo "FAILED: $target, exit status $status; the input: ${input:-none}; all of it: $log"
   fi
 done
 echo "$failures failures"

@@ -1,7 +1,4 @@
-// Fuzzes the readers of model files: GgufFile::Parse and, where that succeeds, LoadConfig. How to run this file under
-// libFuzzer stands in common/testing/fuzz_driver.h; its sources are
-// common/model/{gguf,gguf_split,file_kind,config,model_tensors,rope}.cc, common/base/{cache_dir,write_file}.cc,
-// common/kernels/tensor_type.cc and common/testing/{gguf_writer,tiny_model}.cc.
+// Fuzzes the readers of model files: GgufFile::Parse and, where that succeeds, LoadConfig.
 #include <cstdint>
 #include <string>
 #include <vector>

@@ -1,7 +1,5 @@
 // Fuzzes adapters: what LoraAdapter::Create and CheckFits accept of a damaged file must merge into a small base, or be
-// refused. How to run this file under libFuzzer stands in common/testing/fuzz_driver.h; its sources are
-// common/model/{gguf,config,lora}.cc, common/base/{cache_dir,thread_pool,write_file}.cc,
-// common/kernels/{tensor_type,dequantize,quantize}.cc and common/testing/{gguf_writer,tiny_model}.cc.
+// refused.
 #include <cstdint>
 #include <memory>
 #include <string>

@@ -2,8 +2,8 @@
 //
 // A target is one file x_fuzzer.cc that defines the first two functions below. With this package's library
 // `fuzz_driver` it becomes an ordinary test: a main() that feeds LLVMFuzzerTestOneInput with random mutations of the
-// seeds. With --config=libfuzzer the same test is a libFuzzer target, which looks for new paths by itself: tests/libfuzzer.sh
-// builds and runs all of them. `x_fuzz_test --seeds DIR` of either kind writes the seeds as files.
+// seeds. With --config=libfuzzer the same test is a libFuzzer target, which looks for new paths by itself:
+// tests/libfuzzer.sh builds and runs all of them. `x_fuzz_test --seeds DIR` of either kind writes the seeds as files.
 #ifndef KEDGE_COMMON_TESTING_FUZZ_DRIVER_H_
 #define KEDGE_COMMON_TESTING_FUZZ_DRIVER_H_
 
