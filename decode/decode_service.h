@@ -15,8 +15,8 @@ namespace kedge {
 // Thread-safe. The engine belongs to the loop's thread.
 class DecodeServiceImpl final : public node::v1::DecodeService::CallbackService {
  public:
-  // Pointers must outlive this. `clock` is the engine's. `member` says which prefill nodes may be asked: without one (null), those on this
-  // machine (CheckPeerAddress). `numerics_class` and `row_bytes` are the device's.
+  // Pointers must outlive this. `clock` is the engine's. `member` says which prefill nodes may be asked: without one
+  // (null), those on this machine (CheckPeerAddress). `numerics_class` and `row_bytes` are the device's.
   DecodeServiceImpl(EventLoop* loop, DecodeEngine* engine, const Clock* clock, const Membership* member,
                     std::string numerics_class, uint64_t row_bytes)
       : loop_(loop),

@@ -220,8 +220,9 @@ class Exchange : public ResponseSink {
     request_bytes_ = parsed->prompt_ids.size() * sizeof(uint32_t) * (1 + 2 * parsed->n);
     if (const absl::Status status = HoldAnswer(0); !status.ok()) return FinishRpc(status);
     SendMetadata();
-    const std::shared_ptr<RequestFlow> flow = RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_,
-                                                                  DeadlineFrom(context_->deadline(), *service_->environment_->clock), this);
+    const absl::Time deadline = DeadlineFrom(context_->deadline(), *service_->environment_->clock);
+    const std::shared_ptr<RequestFlow> flow =
+        RequestFlow::Create(service_->environment_, *std::move(parsed), arrival_, deadline, this);
     if (absl::Status reason = end_->SetFlow(flow); !reason.ok()) return flow->Cancel(reason);
     flow->Start();
   }

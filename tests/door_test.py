@@ -547,8 +547,8 @@ class KeysTest(unittest.TestCase):
     @unittest.skipUnless(GHZ, "KEDGE_GHZ does not name the program ghz (README.md says how to get it)")
     def test_ghz_comes_in_by_tls_with_a_key(self):
         def codes(*flags):
-            result = subprocess.run([GHZ, "--call", "kedge.inference.v1.InferenceService/Generate", "-c", "4", "-n", "20",
-                                     "-d", '{"text": "An anchor is", "sampling_params": {"max_tokens": 32}}',
+            result = subprocess.run([GHZ, "--call", "kedge.inference.v1.InferenceService/Generate", "-c", "4", "-n",
+                                     "20", "-d", '{"text": "An anchor is", "sampling_params": {"max_tokens": 32}}',
                                      "--format", "json", *flags, self.c.address],
                                     capture_output=True, text=True, timeout=60)
             self.assertEqual(result.returncode, 0, result.stderr)

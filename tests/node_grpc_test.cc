@@ -71,7 +71,8 @@ class DecodeServer {
                  .offered_bytes = 1 << 20,
                  .silence_limit = absl::Milliseconds(500)},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
-        service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(), device_.row_shape().row_bytes()),
+        service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(),
+                 device_.row_shape().row_bytes()),
         offers_(&loop_, engine_.offered_states(), &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_, &offers_}}).value();
     loop_.Start([this] {

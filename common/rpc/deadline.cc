@@ -1,5 +1,5 @@
-// gRPC asks the machine's clock, and so does this. absl::Now() counts on by itself, and may be behind for two seconds when
-// the clock has been set.
+// gRPC asks the machine's clock, and so does this. absl::Now() counts on by itself, and may be behind for two seconds
+// when the clock has been set.
 //
 // Tested by deadline_test.cc and, with clocks that are set, by tests/clock_test.py.
 #include "common/rpc/deadline.h"
