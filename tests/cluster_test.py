@@ -244,7 +244,7 @@ class ClusterTest(unittest.TestCase):
         wait_for(lambda: self.c.reserved_rows() == 0, "rows back after a cancel", 5)
         started = time.time()
         with self.assertRaises(grpc.RpcError) as raised:
-            stream(self.c, request(random_ids(300, 3), max_tokens=200, n=8), timeout=0.05)
+            stream(self.c, request(random_ids(300, 3), max_tokens=200, n=16), timeout=0.03)
         self.assertEqual(raised.exception.code(), grpc.StatusCode.DEADLINE_EXCEEDED)
         self.assertLess(time.time() - started, 2)
         wait_for(lambda: self.c.reserved_rows() == 0, "rows back after a deadline", 5)
