@@ -9,6 +9,7 @@ import xml.etree.ElementTree
 from programs import BIN, ENVIRONMENT, TMP, TOOL, copy_programs, make_model
 
 MODEL = os.path.join(TMP, "tiny.gguf")
+MEDIUM_MODEL = os.path.join(TMP, "medium.gguf")  # its tokens come one by one: those of the other several in a message
 
 
 def bench(*arguments):
@@ -54,16 +55,15 @@ class BenchTest(unittest.TestCase):
 
     def test_serve_with_a_cluster_of_its_own(self):
         picture = os.path.join(TMP, "load.svg")
-        run = bench("serve", "--model", MODEL, "--policy", "window,recent=16", "--threads", "1", "--requests", "6",
+        run = bench("serve", "--model", MEDIUM_MODEL, "--policy", "window,recent=16", "--threads", "1", "--requests", "6",
                     "--clients", "2", "--prompt-tokens", "80", "--output-tokens", "5", "--shared-part", "0.5",
                     "--shared-tokens", "40", "--format", "json", "--picture", picture)
         self.assertEqual(run.returncode, 0, run.stderr)
         result = json.loads(run.stdout)
         self.assertEqual((result["sent"], result["answered"], result["errors"]), (6, 6, []))
         self.assertEqual(result["load"]["shared_part"], 0.5)
-        for quantiles in ("ttft_ms", "request_tokens_per_s"):
+        for quantiles in ("ttft_ms", "itl_ms", "request_tokens_per_s"):
             self.assertGreater(result[quantiles]["p50"], 0)
-        self.assertGreaterEqual(result["itl_ms"]["p99"], 0)  # all five of an answer may come in one message
         self.assertAlmostEqual(result["throughput"]["output_tokens_per_s"] * result["seconds"], 30)
         self.assertGreater(result["bytes"]["moved"], 0)
         self.assertLess(result["bytes"]["share"], 1)
@@ -125,4 +125,5 @@ if __name__ == "__main__":
     copy_programs()
     subprocess.run(["cp", "bench/kedge-bench-kernels", BIN], check=True)
     make_model(MODEL, "tiny", 1)
+    make_model(MEDIUM_MODEL, "medium", 3)
     unittest.main(verbosity=2)
