@@ -70,13 +70,9 @@ Traits TraitsOf(const MeasuredPolicy& measured) {
   traits.chooses =
       policy->salient_millionths > 0 && baseline != "@random" && baseline != "@streaming" && baseline != "@kvzip";
   if (baseline == "@oracle") traits.prefill = "full, and the answer known";
-  if (baseline == "@snapkv" || baseline == "@chunkkv") {
-    traits.uniform = baseline == "@snapkv" ? "no: by head" : "no: by layer";
-    traits.prefill = "full, and all heads' attention";
-  }
-  if (baseline == "@kvzip") {
-    traits.uniform = "no: by head";
-    traits.prefill = "full, and once more to repeat it";
+  if (baseline == "@snapkv" || baseline == "@chunkkv" || baseline == "@kvzip") {
+    traits.uniform = baseline == "@chunkkv" ? "no: by layer" : "no: by head";
+    traits.prefill = baseline == "@kvzip" ? "full, and once more to repeat it" : "full, and all heads' attention";
   }
   if (!HasFullPrefill(*policy)) traits.prefill = "masked";
   return traits;

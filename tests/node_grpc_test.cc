@@ -344,7 +344,7 @@ TEST(NodeGrpcTest, AnAnswerWithoutMemoryTakesItsRowsAlong) {
   DecodeServer full(small), other;
   node::v1::DecodeRequest request = Request(FullContent(50), {});
   request.mutable_sampling()->set_max_tokens(400);  // 15 pages in the end
-  full.paused = true;                               // until both are there
+  full.paused = true;  // until both are there
   grpc::ClientContext context;
   auto older = full.stub->Decode(&context, request);
   ASSERT_TRUE(Eventually([&] { return full.requests == 1; }));
