@@ -49,7 +49,7 @@ CERTS = os.path.join(TMP, "certs")
 OTHER_CERTS = os.path.join(TMP, "other-certs")  # of another authority
 GHZ = os.environ.get("KEDGE_GHZ")  # the program
 WITHIN = 10  # seconds, in which a change of files must have come to all
-PROTOCOL_VERSION = 7  # common/rpc/protocol.h
+PROTOCOL_VERSION = 8  # common/rpc/protocol.h
 REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.PERMISSION_DENIED, grpc.StatusCode.UNAUTHENTICATED)
 
 

@@ -20,7 +20,7 @@ class Chooser {
       : content_(content),
         outline_(outline),
         scores_(scores),
-        budget_(SalientBudget(content.policy, content.prompt_length)),
+        budget_(SalientBudget(content)),
         chosen_(scores.size()) {
     KEDGE_CHECK(scores.size() == outline.sequences.size());
     for (size_t i = 0; i < scores.size(); ++i) {

@@ -39,6 +39,18 @@ TEST(ChooseSequences, ByScoreAndThenTheLatest) {
             (std::vector<PositionRange>{{600, 640}, {1800, 1820}, {1920, 1980}}));
 }
 
+TEST(ChooseSequences, FurtherQuestionsOfTheLastMessageHaveRoomOfTheirOwn) {
+  Content content = Prompt(60);
+  content.turn_begin = 1500;
+  const std::vector<std::pair<size_t, uint64_t>> scores = {{20, 900}, {30, 800}, {40, 700}, {50, 600},
+                                                           {60, 500}, {70, 400}, {80, 300}};
+  EXPECT_EQ(Chosen(content, scores), Sequences({20, 30, 40, 50, 60, 70}));
+  content.question_marks = {1600};
+  EXPECT_EQ(Chosen(content, scores), Sequences({20, 30, 40, 50, 60, 70}));
+  content.question_marks = {1600, 1620, 1640};
+  EXPECT_EQ(Chosen(content, scores), Sequences({20, 30, 40, 50, 60, 70, 80}));
+}
+
 TEST(ChooseSequences, PassesOverWhatDoesNotFit) {
   Content content = Prompt(60);
   content.pinned = {{560, 570}};

@@ -85,7 +85,7 @@ absl::Status CheckContent(const Content& content, uint32_t vocab_size, uint32_t 
   const PromptOutline outline = OutlinePrompt(content);
   uint64_t charged = 0;
   for (const PositionRange& range : *content.salient) charged += outline.Charge(range);
-  if (const uint32_t budget = SalientBudget(content.policy, content.prompt_length).most; charged > budget) {
+  if (const uint32_t budget = SalientBudget(content).most; charged > budget) {
     return absl::InvalidArgumentError(
         absl::StrCat("salient: takes ", charged, " rows; the policy grants ", budget, " of ", content.prompt_length));
   }

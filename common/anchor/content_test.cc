@@ -43,6 +43,9 @@ TEST(ContentTest, ASalientChoiceStaysWithinWhatThePolicyGrants) {
   EXPECT_EQ(error(), "");
   content.salient = {{0, 120}, {120, 150}};  // no room for thirty more
   EXPECT_EQ(error(), "salient: takes 148 rows; the policy grants 120 of 400");
+  content.question_marks = {340, 350, 360};  // three questions: 32 rows more
+  EXPECT_EQ(error(), "");
+  content.question_marks.clear();
   content.salient = {{0, 120}, {390, 399}};  // in the window, the open sequence: free
   EXPECT_EQ(error(), "");
   content.salient = {{390, 400}};  // the prompt's last row is not for choosing

@@ -7,6 +7,22 @@
 #include "common/base/check.h"
 
 namespace kedge {
+namespace {
+
+constexpr uint32_t kLeastQuestion = 4;  // rows; marks that stand closer are one question's
+
+// Of the chat's last message, beyond the first one.
+uint32_t FurtherQuestions(const Content& content) {
+  uint32_t questions = 0, last = 0;
+  for (const uint32_t mark : content.question_marks) {
+    if (mark < content.turn_begin || (questions > 0 && mark < last + kLeastQuestion)) continue;
+    ++questions;
+    last = mark;
+  }
+  return std::min(std::max(questions, 1u), kMostQuestions) - 1;
+}
+
+}  // namespace
 
 uint32_t PromptOutline::Charge(const PositionRange& range) const {
   return static_cast<uint32_t>(std::count(kept.begin() + range.begin, kept.begin() + range.end, false));
@@ -35,17 +51,20 @@ PromptOutline OutlinePrompt(const Content& content) {
   return outline;
 }
 
-RowBudget SalientBudget(const Policy& policy, uint32_t prompt_length) {
+RowBudget SalientBudget(const Content& content) {
+  const Policy& policy = content.policy;
   if (policy.salient_millionths == 0) return {};
-  const auto rows = [prompt_length](uint32_t millionths) {
-    return std::max(kLeastSalientRows, static_cast<uint32_t>(uint64_t{prompt_length} * millionths / 1000000));
+  const uint32_t further = kRowsOfAQuestion * FurtherQuestions(content);
+  const auto rows = [&](uint32_t millionths) {
+    const uint64_t share = uint64_t{content.prompt_length} * millionths / 1000000;
+    return further + std::max(kLeastSalientRows, static_cast<uint32_t>(share));
   };
   const uint32_t least = rows(policy.salient_millionths);
   return {.least = least, .most = std::max(least, rows(policy.most_salient_millionths))};
 }
 
 uint32_t AdaptiveRows(const Content& content) {
-  const RowBudget budget = SalientBudget(content.policy, content.prompt_length);
+  const RowBudget budget = SalientBudget(content);
   if (budget.most == budget.least || !content.salient.has_value()) return 0;
   const PromptOutline outline = OutlinePrompt(content);
   uint32_t charged = 0;

@@ -45,14 +45,42 @@ TEST(Outline, IsOfTheRowsThatAreThere) {
 }
 
 TEST(SalientBudget, IsAShareOfThePromptRoundedDownWithAFloor) {
-  EXPECT_EQ(SalientBudget(Prompt().policy, 1000), (RowBudget{400, 400}));
-  EXPECT_EQ(SalientBudget(Prompt().policy, 999), (RowBudget{399, 399}));
-  EXPECT_EQ(SalientBudget(Prompt().policy, 10), (RowBudget{kLeastSalientRows, kLeastSalientRows}));
-  EXPECT_EQ(SalientBudget(Policy(), 1000), RowBudget());
-  Policy adaptive = Prompt().policy;
-  adaptive.most_salient_millionths = 600000;
-  EXPECT_EQ(SalientBudget(adaptive, 1000), (RowBudget{400, 600}));
-  EXPECT_EQ(SalientBudget(adaptive, 200), (RowBudget{kLeastSalientRows, 120}));
+  Content content = Prompt();
+  const auto budget = [&](uint32_t length) {
+    content.prompt_length = length;
+    return SalientBudget(content);
+  };
+  EXPECT_EQ(budget(1000), (RowBudget{400, 400}));
+  EXPECT_EQ(budget(999), (RowBudget{399, 399}));
+  EXPECT_EQ(budget(10), (RowBudget{kLeastSalientRows, kLeastSalientRows}));
+  content.policy.most_salient_millionths = 600000;
+  EXPECT_EQ(budget(1000), (RowBudget{400, 600}));
+  EXPECT_EQ(budget(200), (RowBudget{kLeastSalientRows, 120}));
+  content.policy = {};
+  EXPECT_EQ(budget(1000), RowBudget());
+}
+
+TEST(SalientBudget, HasRoomForEachFurtherQuestionOfTheLastMessage) {
+  Content content = Prompt();
+  content.prompt_length = 1000;
+  content.turn_begin = 500;
+  const auto further = [&](std::vector<uint32_t> marks) {
+    content.question_marks = std::move(marks);
+    const RowBudget budget = SalientBudget(content);
+    EXPECT_EQ(budget.least, budget.most);
+    return (budget.least - 400.0) / kRowsOfAQuestion;
+  };
+  EXPECT_EQ(further({}), 0);
+  EXPECT_EQ(further({510}), 0);
+  EXPECT_EQ(further({100, 200, 499, 510}), 0);  // of earlier messages
+  EXPECT_EQ(further({510, 511, 513}), 0);       // "???"
+  EXPECT_EQ(further({500, 504, 511, 530}), 3);
+  EXPECT_EQ(further({500, 510, 520, 530, 540, 550, 560, 570}), 7);
+  EXPECT_EQ(further({500, 510, 520, 530, 540, 550, 560, 570, 580, 590}), 7);
+  content.policy.most_salient_millionths = 600000;
+  EXPECT_EQ(SalientBudget(content), (RowBudget{400 + 7 * kRowsOfAQuestion, 600 + 7 * kRowsOfAQuestion}));
+  content.policy = {};
+  EXPECT_EQ(SalientBudget(content), RowBudget());
 }
 
 TEST(AdaptiveRows, AreThoseBeyondTheLeastOfAnAdaptiveBudget) {

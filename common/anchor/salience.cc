@@ -41,7 +41,6 @@ constexpr uint32_t kOpeningRows = 20;  // of the last turn, in which a question 
 constexpr uint32_t kLeastOpening = 4;  // rows of a sequence that asks something
 constexpr uint64_t kOpeningWeight = kMassOne / 20;
 constexpr uint64_t kMarksWeight = kMassOne / 2;  // of all that question marks close
-constexpr uint64_t kFewQuestions = 8;   // more than so many marks are of a text, and have less of the weight
 constexpr uint32_t kAskingRows = 8;     // a longer sequence is kept for so many parts of its rows of its weight
 constexpr uint32_t kQuestionRows = 16;  // the same, of one that asks in a chat: of the best answer's score
 constexpr uint64_t kLookingBackShare = 4;
@@ -180,7 +179,8 @@ std::vector<uint64_t> Salience::Asking() const {
   const uint64_t sum = std::accumulate(asking.begin(), asking.end(), uint64_t{0});
   for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
   if (const uint64_t count = questions_.size(); count > 0) {
-    const uint64_t share = kMarksWeight * kFewQuestions / std::max(kFewQuestions, count);
+    // More marks than may be questions are of a text, and have less of the weight.
+    const uint64_t share = kMarksWeight * kMostQuestions / std::max<uint64_t>(kMostQuestions, count);
     for (uint64_t& weight : asking) weight = weight * (kMassOne - share) / kMassOne;
     for (const size_t i : questions_) asking[i] += share / count;
   }

@@ -23,7 +23,7 @@ namespace kedge {
 
 // Raised with every change by which other rows are chosen, and kProtocolVersion with it: figures of an older choice say
 // nothing of this one, and nodes of two choices must not be taken for alike.
-inline constexpr uint32_t kSalienceVersion = 4;
+inline constexpr uint32_t kSalienceVersion = 5;
 
 // The heads of a model that show where a prompt's end looks.
 struct SalienceHeads {

@@ -170,7 +170,7 @@ RowNeeds RowsNeeded(const Content& content, uint32_t first, uint32_t chunk, uint
   if (content.NeedsChoice()) {
     // A chosen sequence is charged for the rows that nothing else keeps; its rows in the window stand in K as well.
     const uint32_t reduced = content.prompt_length - 1;
-    needs.kept += SalientBudget(policy, content.prompt_length).most + (reduced - OutlinePrompt(content).window_begin);
+    needs.kept += SalientBudget(content).most + (reduced - OutlinePrompt(content).window_begin);
     needs.kept = std::min<uint64_t>(needs.kept, size);
   }
   if (max_new == 0) return needs;

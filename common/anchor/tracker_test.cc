@@ -499,7 +499,7 @@ TEST(RowsNeeded, IsNeverBelowWhatARequestHolds) {
     const uint32_t max_new = c.prompt_length > c.ids.size() + 1 ? 0 : random.Below(30);
     const uint32_t first = RandomStart(c, 0, random);
     Content unchosen = c;
-    if (random.OneIn(2) && OutlineCharge(c) <= SalientBudget(c.policy, c.prompt_length).most) unchosen.salient.reset();
+    if (random.OneIn(2) && OutlineCharge(c) <= SalientBudget(c).most) unchosen.salient.reset();
     const RowNeeds needs = RowsNeeded(unchosen, first, chunk, max_new);
     for (int run = 0; run < 10; ++run) {
       std::vector<uint32_t> generated(random.Below(max_new + 1));

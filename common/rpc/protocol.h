@@ -8,7 +8,7 @@
 namespace kedge {
 
 // Raised with every change that an older node would misread, or choose other rows by. Checked when a node registers.
-inline constexpr uint32_t kProtocolVersion = 7;
+inline constexpr uint32_t kProtocolVersion = 8;
 
 // Times that nodes tell are durations in milliseconds, at most a day: clocks of two machines are never compared.
 inline constexpr uint32_t kMostMilliseconds = 86'400'000;
