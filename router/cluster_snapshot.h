@@ -32,15 +32,16 @@ struct NodeSnapshot {
   uint64_t cached_rows = 0;
   uint64_t held_rows = 0;
   uint64_t total_rows = 0;
-  absl::Duration work_ahead;                      // before a request that comes now (node.proto)
-  absl::Duration token_time;                      // of a prompt; zero: not measured yet
-  absl::Time full_until = absl::InfinitePast();   // it refuses everything
-  bool leaves = false;                            // soon: it takes only what has begun
-  FullNote refused;                               // what it said when it last refused this router's request
+  absl::Duration work_ahead;                     // before a request that comes now (node.proto)
+  absl::Duration token_time;                     // of a prompt; zero: not measured yet
+  absl::Time full_until = absl::InfinitePast();  // it refuses everything
+  bool leaves = false;                           // soon: it takes only what has begun
+  FullNote refused;                              // what it said when it last refused this router's request
 
   // What this router has sent there and not seen the end of; the heartbeat may not know of it yet.
   uint32_t assigned_requests = 0;
   uint64_t assigned_tokens = 0;
+  uint64_t last_assigned = 0;  // number of the last one that it sent there: the less, the longer ago; 0: none
 };
 
 struct ClusterSnapshot {

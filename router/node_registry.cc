@@ -17,8 +17,7 @@ namespace {
 
 absl::Status CheckSame(absl::string_view setting, absl::string_view node, absl::string_view cluster) {
   if (node == cluster) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(setting, ": the node's is ", node, ", the cluster's is ", cluster));
+  return absl::FailedPreconditionError(absl::StrCat(setting, ": the node's is ", node, ", the cluster's is ", cluster));
 }
 
 }  // namespace
@@ -39,8 +38,7 @@ absl::Status NodeRegistry::CheckAgainstCluster(const node::v1::NodeInfo& info) c
   for (const auto& [registration, node] : nodes_) {
     if (node.info.node_id() == info.node_id()) continue;  // is about to be replaced
     KEDGE_RETURN_IF_ERROR(CheckSame("kv_type", info.kv_type(), node.info.kv_type()));
-    KEDGE_RETURN_IF_ERROR(
-        CheckSame("row_bytes", absl::StrCat(info.row_bytes()), absl::StrCat(node.info.row_bytes())));
+    KEDGE_RETURN_IF_ERROR(CheckSame("row_bytes", absl::StrCat(info.row_bytes()), absl::StrCat(node.info.row_bytes())));
     KEDGE_RETURN_IF_ERROR(CheckSame("salience heads", info.salience_heads(), node.info.salience_heads()));
     break;  // all nodes agree with the first
   }
@@ -59,7 +57,8 @@ absl::Status NodeRegistry::CheckInfo(const node::v1::NodeInfo& info) const {
     }
   }
   if (others >= max_nodes_) {
-    return absl::ResourceExhaustedError(absl::StrCat("node_id: ", others, " nodes are registered, and no more may be "
+    return absl::ResourceExhaustedError(absl::StrCat("node_id: ", others,
+                                                     " nodes are registered, and no more may be "
                                                      "(--max-nodes of the router)"));
   }
   return CheckAgainstCluster(info);
@@ -154,14 +153,15 @@ ClusterSnapshot NodeRegistry::Snapshot() const {
     copy.held_rows = node.last.held_rows();
     copy.total_rows = node.info.total_rows();
     // What a heartbeat tells was so when it came.
-    copy.work_ahead = std::max(
-        absl::Milliseconds(node.last.work_ahead_ms()) - (snapshot.now - node.heartbeat_time), absl::ZeroDuration());
+    copy.work_ahead = std::max(absl::Milliseconds(node.last.work_ahead_ms()) - (snapshot.now - node.heartbeat_time),
+                               absl::ZeroDuration());
     copy.token_time = absl::Microseconds(node.last.token_us());
     if (node.last.full_ms() > 0) copy.full_until = node.heartbeat_time + absl::Milliseconds(node.last.full_ms());
     copy.leaves = node.last.leaves();
     copy.refused = node.refused;
     copy.assigned_requests = node.assigned_requests;
     copy.assigned_tokens = node.assigned_tokens;
+    copy.last_assigned = node.last_assigned;
     snapshot.nodes.push_back(std::move(copy));
   }
   std::sort(snapshot.nodes.begin(), snapshot.nodes.end(),
@@ -194,6 +194,7 @@ NodeRegistry::Assignment NodeRegistry::Assign(uint64_t registration, uint64_t to
   if (found == nodes_.end()) return assignment;  // gone since the snapshot
   ++found->second.assigned_requests;
   found->second.assigned_tokens += tokens;
+  found->second.last_assigned = ++assignments_;
   assignment.registry_ = this;
   assignment.registration_ = registration;
   assignment.tokens_ = tokens;

@@ -88,11 +88,12 @@ class NodeRegistry {
     node::v1::NodeInfo info;
     node::v1::Heartbeat last;
     absl::Time heartbeat_time;
-    absl::Time turn_time;  // when engine_turns was last seen to grow
+    absl::Time turn_time;            // when engine_turns was last seen to grow
     std::array<std::string, 2> out;  // by OutBy
     FullNote refused;
     uint32_t assigned_requests = 0;
     uint64_t assigned_tokens = 0;
+    uint64_t last_assigned = 0;
   };
 
   absl::Status CheckInfo(const node::v1::NodeInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -107,6 +108,7 @@ class NodeRegistry {
   const std::string out_at_first_;
   const size_t max_nodes_;
   mutable absl::Mutex mutex_;
+  uint64_t assignments_ ABSL_GUARDED_BY(mutex_) = 0;        // that there ever were
   std::map<uint64_t, Node> nodes_ ABSL_GUARDED_BY(mutex_);  // by registration
   std::set<uint64_t> expelled_ ABSL_GUARDED_BY(mutex_);
   uint64_t next_registration_ ABSL_GUARDED_BY(mutex_) = 1;

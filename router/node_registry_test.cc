@@ -255,6 +255,19 @@ TEST_F(NodeRegistryTest, CountsAssignmentsWhileTheyLive) {
   registry_.Assign(node, 1).Release();
 }
 
+TEST_F(NodeRegistryTest, CountsWhichNodeHadNothingForTheLongestTime) {
+  const uint64_t a = *registry_.Register(Info("a"));
+  const uint64_t b = *registry_.Register(Info("b"));
+  const auto last = [&] {
+    const ClusterSnapshot snapshot = registry_.Snapshot();
+    return std::pair(snapshot.nodes[0].last_assigned, snapshot.nodes[1].last_assigned);
+  };
+  EXPECT_EQ(last(), std::pair(uint64_t{0}, uint64_t{0}));
+  registry_.Assign(b, 1).Release();
+  registry_.Assign(a, 1).Release();
+  EXPECT_EQ(last(), std::pair(uint64_t{2}, uint64_t{1}));
+}
+
 TEST_F(NodeRegistryTest, CallsToAnExpelledNodeAreGivenUpAndToOneThatLeftAreNot) {
   const uint64_t left = *registry_.Register(Info("a"));
   const uint64_t expelled = *registry_.Register(Info("b"));

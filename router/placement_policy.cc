@@ -5,6 +5,7 @@
 #include "router/placement_policy.h"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 #include <utility>
 
@@ -35,6 +36,13 @@ absl::Duration UsualTokenTime(absl::Span<const NodeSnapshot> nodes) {
     known += node.token_time > absl::ZeroDuration();
   }
   return known > 0 ? sum / known : absl::Milliseconds(1);
+}
+
+// In steps of a fifth: like machines never measure quite the same, and are to take turns all the same.
+absl::Duration Rounded(absl::Duration token_time) {
+  constexpr double kStepsToDouble = 4;
+  const double steps = std::round(std::log2(absl::ToDoubleMicroseconds(token_time)) * kStepsToDouble);
+  return absl::Microseconds(std::exp2(steps / kStepsToDouble));
 }
 
 }  // namespace
@@ -82,7 +90,7 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
     const bool is_full = FullFor(cluster, node, query) > absl::ZeroDuration();
     const int64_t wait = absl::ToInt64Seconds(node.work_ahead);
     return std::make_tuple(other_class, node.leaves, is_full, wait, DecodeLoad(node) + missing, DecodeLoad(node),
-                           node.node_id);
+                           node.last_assigned, node.node_id);
   };
   for (const NodeSnapshot& node : cluster.nodes) {
     if (!MayServe(node, query)) continue;
@@ -101,7 +109,8 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   const absl::Duration usual = UsualTokenTime(placement.prefill);
   const auto cost = [&](const NodeSnapshot& node) {
     const double tokens = static_cast<double>(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)});
-    return std::make_tuple(tokens * (node.token_time > absl::ZeroDuration() ? node.token_time : usual), node.node_id);
+    const absl::Duration token_time = Rounded(node.token_time > absl::ZeroDuration() ? node.token_time : usual);
+    return std::make_tuple(tokens * token_time, node.last_assigned, node.node_id);
   };
   std::sort(placement.prefill.begin(), placement.prefill.end(),
             [&](const NodeSnapshot& a, const NodeSnapshot& b) { return cost(a) < cost(b); });
@@ -128,9 +137,8 @@ std::optional<Placement> PlaceMoved(const ClusterSnapshot& cluster, const Placem
 }
 
 bool MayComeToPlace(const ClusterSnapshot& cluster, const PlacementQuery& query) {
-  return std::any_of(cluster.nodes.begin(), cluster.nodes.end(), [&](const NodeSnapshot& node) {
-    return IsDecodeNodeFor(node, query);
-  });
+  return std::any_of(cluster.nodes.begin(), cluster.nodes.end(),
+                     [&](const NodeSnapshot& node) { return IsDecodeNodeFor(node, query); });
 }
 
 }  // namespace kedge

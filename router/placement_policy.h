@@ -23,10 +23,10 @@ struct PlacementQuery {
   std::vector<uint64_t> tried;
   // Nodes of this class go on bit for bit where one of the same class ended. Empty: any.
   std::string numerics_class;
-  uint32_t tokens = 0;           // of the text so far
-  std::vector<HeldPrefix> held;  // each node once
+  uint32_t tokens = 0;                                  // of the text so far
+  std::vector<HeldPrefix> held;                         // each node once
   absl::Duration time_left = absl::InfiniteDuration();  // until the request's deadline
-  bool has_begun = false;        // the client has seen a part of the answer
+  bool has_begun = false;                               // the client has seen a part of the answer
   // Tokens that the node would have to compute.
   uint32_t Missing(uint64_t registration) const;
 };
@@ -40,10 +40,11 @@ struct Placement {
 inline constexpr size_t kMaxPrefillCandidates = 4;
 
 // Pure. The least-loaded decode node that is ready and was not tried, of the wanted class if there is one, and the
-// ready prefill nodes of that node's class by load (rows of another class it would refuse); equal loads go by node id.
-// A node that is known to be full is left out, of either role; an answer that has begun takes it if no other of the class
-// is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode node
-// that leaves takes only what has begun, and that if no other of the class is there. One at which requests wait a
+// ready prefill nodes of that node's class by load (rows of another class it would refuse); of equal loads to whom this
+// router sent nothing for the longest time, so that idle nodes take turns, and then by node id.
+// A node that is known to be full is left out, of either role; an answer that has begun takes it if no other of the
+// class is there, and if all prefill nodes are full they are named all the same, to say when they have room. A decode
+// node that leaves takes only what has begun, and that if no other of the class is there. One at which requests wait a
 // second longer comes behind the others.
 // Rows that a node has of the text count against its load: on a decode node the whole text as much as one request, on a
 // prefill node each token twice, because the request need not wait for it and nobody need compute it.

@@ -20,10 +20,19 @@ NodeSnapshot Node(NodeRole role, const std::string& id, uint64_t registration) {
   return node;
 }
 
-TEST(PlacementPolicyTest, TakesTheLeastLoadedReadyNodesAndTiesGoById) {
+TEST(PlacementPolicyTest, TakesTheLeastLoadedReadyNodesAndOfEqualOnesWhoeverHadNothingForLongest) {
   ClusterSnapshot cluster;
   cluster.nodes = {Node(NodeRole::kDecode, "d2", 2), Node(NodeRole::kDecode, "d1", 1),
                    Node(NodeRole::kPrefill, "p2", 4), Node(NodeRole::kPrefill, "p1", 3)};
+  EXPECT_EQ(Place(cluster, {})->decode.node_id, "d1");
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p1");
+
+  cluster.nodes[1].last_assigned = 7;
+  cluster.nodes[3].last_assigned = 8;
+  EXPECT_EQ(Place(cluster, {})->decode.node_id, "d2");
+  EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p2");
+  cluster.nodes[0].last_assigned = 9;
+  cluster.nodes[2].last_assigned = 10;
   EXPECT_EQ(Place(cluster, {})->decode.node_id, "d1");
   EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p1");
 
@@ -53,8 +62,7 @@ TEST(PlacementPolicyTest, LeavesOutWhatIsFull) {
   EXPECT_EQ(Place(cluster, {})->prefill[0].node_id, "p2");
   EXPECT_FALSE(AllFullFor(cluster, {}).has_value());
   // One that is no easier than what was refused; others may get in.
-  cluster.nodes[1].refused = {
-      .until = cluster.now + absl::Seconds(1), .time_left = absl::Seconds(5), .tokens = 100};
+  cluster.nodes[1].refused = {.until = cluster.now + absl::Seconds(1), .time_left = absl::Seconds(5), .tokens = 100};
   const PlacementQuery refused{.tokens = 100, .time_left = absl::Seconds(5)};
   EXPECT_FALSE(Place(cluster, refused).has_value());
   EXPECT_EQ(AllFullFor(cluster, refused), absl::Seconds(1));
@@ -207,6 +215,22 @@ TEST(PlacementPolicyTest, AnAnswerMovesWhereThereIsRoomAndItsRowsAreNamedWhereTh
   cluster.nodes.erase(cluster.nodes.begin());
   EXPECT_EQ(PlaceMoved(cluster, query, 1)->decode.node_id, "d2");
   EXPECT_FALSE(PlaceMoved(cluster, query, 1)->moved_from.has_value());
+}
+
+TEST(PlacementPolicyTest, MachinesOfAboutTheSameSpeedTakeTurns) {
+  ClusterSnapshot cluster;
+  cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kPrefill, "p1", 2),
+                   Node(NodeRole::kPrefill, "p2", 3)};
+  cluster.nodes[1].token_time = absl::Microseconds(1000);
+  cluster.nodes[2].token_time = absl::Microseconds(1040);
+  for (uint64_t turn = 0; turn < 4; ++turn) {
+    const size_t taken = 1 + turn % 2;
+    EXPECT_EQ(Place(cluster, {.tokens = 500})->prefill[0].node_id, cluster.nodes[taken].node_id);
+    cluster.nodes[taken].last_assigned = turn + 1;
+  }
+  cluster.nodes[1].last_assigned = 9;
+  cluster.nodes[2].token_time = absl::Microseconds(1500);
+  EXPECT_EQ(Place(cluster, {.tokens = 500})->prefill[0].node_id, "p1");
 }
 
 TEST(PlacementPolicyTest, NamesAFewPrefillNodesOnly) {
