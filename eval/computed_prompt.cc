@@ -199,13 +199,12 @@ absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt
   return sequence;
 }
 
-absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin,
-                                                 absl::Span<const uint32_t> then, PagePool* pool, StepDevice* device) {
+absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin, PagePool* pool,
+                                                 StepDevice* device) {
   const Content& computed = prompt.sequence->content();
   Content content{.ids = {computed.ids.begin(), computed.ids.begin() + computed.prompt_length - 1},
-                  .prompt_length = computed.prompt_length + static_cast<uint32_t>(then.size()),
+                  .prompt_length = computed.prompt_length,
                   .policy = kFullAttention};
-  content.ids.insert(content.ids.end(), then.begin(), then.end());
   KEDGE_ASSIGN_OR_RETURN(PageLease lease, pool->Reserve(PagesFor(content, begin, device->max_rows(), 0)));
   auto sequence = std::make_unique<Sequence>(std::move(content), std::move(lease));
   const StateShape shape = sequence->BeginState(begin);

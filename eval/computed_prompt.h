@@ -67,11 +67,10 @@ struct Following {
 absl::StatusOr<std::unique_ptr<Sequence>> TakeState(const ComputedPrompt& prompt, Following following, PagePool* pool,
                                                     StepDevice* device);
 
-// A sequence over the prompt's rows before n-1 and `then` behind them, at row `begin` (at most n-1), under full
-// attention: the rows from there on can be computed. REQUIRES: the prompt was computed in full. kResourceExhausted as
-// above.
-absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin,
-                                                 absl::Span<const uint32_t> then, PagePool* pool, StepDevice* device);
+// A sequence over the prompt's rows before n-1, at row `begin` (at most n-1), under full attention: the rows from there
+// on can be computed once more. REQUIRES: the prompt was computed in full. kResourceExhausted as above.
+absl::StatusOr<std::unique_ptr<Sequence>> Repeat(const ComputedPrompt& prompt, uint32_t begin, PagePool* pool,
+                                                 StepDevice* device);
 
 // Puts into the first of `rows`, for each head, its own of `all` rows. Both are in the order of a frame.
 void PutHeadRows(const RowShape& shape, const HeadRows& head_rows, absl::Span<const uint8_t> all,

@@ -2,6 +2,7 @@
 #include "eval/head_rows.h"
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <utility>
 
@@ -70,29 +71,39 @@ absl::Status Observe(PositionRange range, uint32_t num_heads, const Add& add, Se
 absl::StatusOr<HeadScores> ObserveLatest(const ComputedPrompt& prompt, uint32_t recent_begin, uint32_t num_heads,
                                          PagePool* pool, StepDevice* device) {
   HeadScores scores = NoScores(device->row_shape(), recent_begin);
-  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence, Repeat(prompt, recent_begin, {}, pool, device));
+  KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence, Repeat(prompt, recent_begin, pool, device));
   auto add = [](uint64_t& score, uint32_t mass) { score += mass; };
   KEDGE_RETURN_IF_ERROR(Observe({0, recent_begin}, num_heads, add, sequence.get(), device, &scores));
   return scores;
 }
 
-absl::StatusOr<HeadScores> ObserveRepetition(const ComputedPrompt& prompt, uint32_t recent_begin, const IdsOf& ids_of,
-                                             uint32_t num_heads, PagePool* pool, StepDevice* device) {
-  const std::vector<uint32_t>& ids = prompt.sequence->content().ids;
-  const uint32_t last = prompt.sequence->content().prompt_length - 1;
-  HeadScores scores = NoScores(device->row_shape(), recent_begin);
-  for (uint32_t begin = 0; begin < recent_begin; begin += kRepeatedAtOnce) {
-    const uint32_t end = std::min(recent_begin, begin + kRepeatedAtOnce);
-    std::vector<uint32_t> then =
-        ids_of(begin == 0 ? "\n\nRepeat the previous context exactly."
-                          : "\n\nRepeat the part of the previous context exactly, starting with ");
-    if (begin > 0) then.insert(then.end(), ids.begin() + begin - kPostfix, ids.begin() + begin);
-    for (uint32_t id : ids_of("\n\n")) then.push_back(id);
-    then.insert(then.end(), ids.begin() + begin, ids.begin() + end);
-    KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence, Repeat(prompt, last, then, pool, device));
-    auto add = [](uint64_t& score, uint32_t mass) { score = std::max<uint64_t>(score, mass); };
-    KEDGE_RETURN_IF_ERROR(Observe({begin, end}, num_heads, add, sequence.get(), device, &scores));
+absl::StatusOr<HeadScores> ObserveRepetition(const PrefixState& state, absl::Span<const uint32_t> ids,
+                                             const IdsOf& ids_of, uint32_t num_heads, PagePool* pool,
+                                             StepDevice* device) {
+  HeadScores scores = NoScores(device->row_shape(), state.end);
+  for (uint32_t begin = 0; begin < state.end; begin += kRepeatedAtOnce) {
+    const uint32_t end = std::min(state.end, begin + kRepeatedAtOnce);
+    std::vector<uint32_t> repeated(ids.begin(), ids.begin() + state.end);
+    const auto add = [&](absl::Span<const uint32_t> more) {
+      repeated.insert(repeated.end(), more.begin(), more.end());
+    };
+    add(ids_of(begin == 0 ? "\n\nRepeat the previous context exactly."
+                          : "\n\nRepeat the part of the previous context exactly, starting with "));
+    if (begin > 0) add(ids.subspan(begin - kPostfix, kPostfix));
+    add(ids_of("\n\n"));
+    add(ids.subspan(begin, end - begin));
+    const uint32_t length = static_cast<uint32_t>(repeated.size());
+    Content content{.ids = std::move(repeated), .prompt_length = length + 1, .policy = kFullAttention};
+    KEDGE_ASSIGN_OR_RETURN(const std::unique_ptr<Sequence> sequence,
+                           GoOnFrom(state, std::move(content), nullptr, /*max_new=*/0, pool, device));
+    const auto most = [](uint64_t& score, uint32_t mass) { score = std::max<uint64_t>(score, mass); };
+    KEDGE_RETURN_IF_ERROR(Observe({begin, end}, num_heads, most, sequence.get(), device, &scores));
   }
+  return scores;
+}
+
+HeadScores KeepingWhatFollows(HeadScores scores, uint32_t positions) {
+  for (std::vector<uint64_t>& head : scores) head.resize(positions, std::numeric_limits<uint64_t>::max());
   return scores;
 }
 

@@ -4,9 +4,9 @@
 // give the most attention, all query heads of the KV head together, averaged over five neighbours. ChunkKV (Liu et al.,
 // 2025): for each layer whole runs of 20 positions, by the mean of these scores over its heads. KVzip (Kim et al.,
 // NeurIPS 2025): for each KV head the positions to which any row of any of its query heads gives the most, while the
-// model repeats the prompt, 2,048 tokens at a time; nothing is asked. Budgets are equal for all heads (KVzip's own are
-// not), so such rows can be put in the places of rows of a State: positions are part of the keys, and attention does
-// not ask in which order rows stand.
+// model repeats the text, 2,048 tokens at a time; nothing is asked, and what is asked later is not compressed. Budgets
+// are equal for all heads (KVzip's own are not), so such rows can be put in the places of rows of a State: positions
+// are part of the keys, and attention does not ask in which order rows stand.
 #ifndef KEDGE_EVAL_HEAD_ROWS_H_
 #define KEDGE_EVAL_HEAD_ROWS_H_
 
@@ -35,10 +35,15 @@ using IdsOf = std::function<std::vector<uint32_t>(absl::string_view)>;
 absl::StatusOr<HeadScores> ObserveLatest(const ComputedPrompt& prompt, uint32_t recent_begin, uint32_t num_heads,
                                          PagePool* pool, StepDevice* device);
 
-// The most of all rows that repeat the prompt before `recent_begin`, and that ask for it. kResourceExhausted: the pool
-// has no room for the prompt twice more. The rest as above.
-absl::StatusOr<HeadScores> ObserveRepetition(const ComputedPrompt& prompt, uint32_t recent_begin, const IdsOf& ids_of,
-                                             uint32_t num_heads, PagePool* pool, StepDevice* device);
+// The most of all rows that repeat what `state` is of, and that ask for it: no row behind it is looked at, so these
+// scores serve all questions about one text. `ids`: those that the state was computed with, in full.
+// kResourceExhausted: the pool has no room for them twice. The rest as above.
+absl::StatusOr<HeadScores> ObserveRepetition(const PrefixState& state, absl::Span<const uint32_t> ids,
+                                             const IdsOf& ids_of, uint32_t num_heads, PagePool* pool,
+                                             StepDevice* device);
+
+// Scores of `positions` positions: those behind the scored ones come first.
+HeadScores KeepingWhatFollows(HeadScores scores, uint32_t positions);
 
 // Sums over each position and two neighbours on each side: beyond the ends there are zeros.
 HeadScores Pooled(const HeadScores& scores);

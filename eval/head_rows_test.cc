@@ -49,6 +49,12 @@ TEST(HeadRowsTest, RowsArePutTogetherFromTheHeadsOwn) {
   EXPECT_THAT(rows, ElementsAre(1, 4, -1, 11, 14, -1, 20, 22, -1, 30, 32, -1));
 }
 
+TEST(HeadRowsTest, WhatFollowsTheScoredPositionsComesFirst) {
+  const HeadScores scores = KeepingWhatFollows({{5, 9, 7}, {8, 1, 2}}, 5);
+  EXPECT_THAT(ChooseByHead(scores, 3), ElementsAre(ElementsAre(1, 3, 4), ElementsAre(0, 3, 4)));
+  EXPECT_THAT(ChooseByHead(KeepingWhatFollows(scores, 2), 1), ElementsAre(ElementsAre(1), ElementsAre(0)));
+}
+
 class HeadRowsOfAPromptTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -132,26 +138,26 @@ TEST(HeadRowsTest, WhatRepeatingLooksAtIsTheMostOfAllRowsThatRepeat) {
   PagePool pool(700);
   Continuation prompt;
   for (uint32_t i = 0; i < 2101; ++i) prompt.prompt.push_back(i * i % 37);
-  const std::vector<ComputedPrompt> computed =
-      ComputePrompts(PrefixState(), {&prompt}, {kFullAttention}, {}, &pool, &device).value();
+  const uint32_t parts[] = {0, 2048, 2060};
+  const std::vector<PrefixState> states =
+      ComputePrefix(PromptContent(prompt, kFullAttention), {parts[2]}, {}, &device).value();
   std::vector<std::string> asked;
   const auto ids_of = [&](absl::string_view text) {
     asked.emplace_back(text);
     return std::vector<uint32_t>{static_cast<uint32_t>(38 + text.size() % 2), 39};
   };
-  const uint32_t recent_begin = 2060, parts[] = {0, 2048, recent_begin};
-  const HeadScores scores = ObserveRepetition(computed[0], recent_begin, ids_of, 2, &pool, &device).value();
+  const HeadScores scores = ObserveRepetition(states[0], prompt.prompt, ids_of, 2, &pool, &device).value();
   EXPECT_THAT(asked, ElementsAre("\n\nRepeat the previous context exactly.", "\n\n",
                                  "\n\nRepeat the part of the previous context exactly, starting with ", "\n\n"));
   for (int part = 0; part < 2; ++part) {
     const uint32_t begin = parts[part], end = parts[part + 1];
-    std::vector<uint32_t> ids(prompt.prompt.begin(), prompt.prompt.end() - 1);
+    std::vector<uint32_t> ids(prompt.prompt.begin(), prompt.prompt.begin() + parts[2]);
     auto add = [&](const std::vector<uint32_t>& more) { ids.insert(ids.end(), more.begin(), more.end()); };
     add(ids_of(asked[2 * part]));
     if (begin > 0) add({prompt.prompt.begin() + begin - 8, prompt.prompt.begin() + begin});
     add(ids_of("\n\n"));
     add({prompt.prompt.begin() + begin, prompt.prompt.begin() + end});
-    const auto masses = MassesOf(ids, 2100, /*takes_most=*/true);
+    const auto masses = MassesOf(ids, parts[2], /*takes_most=*/true);
     for (uint32_t layer = 0; layer < 2; ++layer) {
       for (uint32_t position = begin; position < end; ++position) {
         uint32_t most = 0;

@@ -74,7 +74,7 @@ class TextMeasurement {
       KEDGE_ASSIGN_OR_RETURN(const std::vector<ComputedPrompt> prompts,
                              ComputePrompts(*state, continuations, kept_under_, options_.heads, &pool_, device_));
       if (makes_reference_) KEDGE_RETURN_IF_ERROR(MakeReference(first, prompts));
-      KEDGE_RETURN_IF_ERROR(Answer(first, prompts));
+      KEDGE_RETURN_IF_ERROR(Answer(first, *state, prompts));
       first += prompts.size();
     }
     return std::move(outcomes_);
@@ -92,7 +92,7 @@ class TextMeasurement {
     return RunAnswers(jobs, options_.end_ids, options_.batch, device_);
   }
 
-  absl::Status Answer(size_t first, absl::Span<const ComputedPrompt> prompts) {
+  absl::Status Answer(size_t first, const PrefixState& state, absl::Span<const ComputedPrompt> prompts) {
     std::vector<AnswerJob> jobs;
     for (size_t i = 0; i < prompts.size(); ++i) {
       const EvalCase& made = text_.cases[first + i];
@@ -110,7 +110,7 @@ class TextMeasurement {
               ChooseRows(policy.rows, content, {.evidence = made.evidence, .own_begin = made.fork}, options_.text_of);
         }
         Following kept{.content = std::move(content), .bits = policy.bits};
-        KEDGE_ASSIGN_OR_RETURN(kept.head_rows, HeadRowsOf(policy.rows, prompts[i], kept.content, &scores));
+        KEDGE_ASSIGN_OR_RETURN(kept.head_rows, HeadRowsOf(policy.rows, state, prompts[i], kept.content, &scores));
         AddJobs(made, prompts[i], kept, /*is_reference=*/false, &reference_.references[first + i], &outcome, &jobs);
       }
     }
@@ -119,8 +119,9 @@ class TextMeasurement {
 
   // Null where all heads keep the same rows. `scores`: of the prompt, by whether they come of its repetition and where
   // its latest rows begin.
-  absl::StatusOr<std::shared_ptr<const HeadRows>> HeadRowsOf(RowChoice rows, const ComputedPrompt& prompt,
-                                                             const Content& content, PromptScores* scores) {
+  absl::StatusOr<std::shared_ptr<const HeadRows>> HeadRowsOf(RowChoice rows, const PrefixState& state,
+                                                             const ComputedPrompt& prompt, const Content& content,
+                                                             PromptScores* scores) {
     if (!HasHeadRows(rows)) return nullptr;
     AnchorTracker tracker(&content);
     tracker.AdvanceTo(content.prompt_length - 1);
@@ -129,7 +130,7 @@ class TextMeasurement {
     const auto [found, is_new] = scores->try_emplace({rows == RowChoice::kKvZip, shape.recent_begin});
     HeadScores& own = found->second;
     if (is_new) {
-      KEDGE_ASSIGN_OR_RETURN(own, ScoresOf(rows, prompt, shape.recent_begin));
+      KEDGE_ASSIGN_OR_RETURN(own, ScoresOf(rows, state, prompt, shape.recent_begin));
     }
     const uint32_t count = static_cast<uint32_t>(shape.kept.size());
     return std::make_shared<const HeadRows>(rows == RowChoice::kChunkKv
@@ -137,9 +138,15 @@ class TextMeasurement {
                                                 : ChooseByHead(own, count));
   }
 
-  absl::StatusOr<HeadScores> ScoresOf(RowChoice rows, const ComputedPrompt& prompt, uint32_t recent_begin) {
+  absl::StatusOr<HeadScores> ScoresOf(RowChoice rows, const PrefixState& state, const ComputedPrompt& prompt,
+                                      uint32_t recent_begin) {
     if (rows == RowChoice::kKvZip) {
-      return ObserveRepetition(prompt, recent_begin, options_.ids_of, options_.num_heads, &pool_, device_);
+      const auto [found, is_new] = repetitions_.try_emplace(state.end);
+      if (is_new) {
+        KEDGE_ASSIGN_OR_RETURN(found->second, ObserveRepetition(state, prompt.sequence->content().ids, options_.ids_of,
+                                                                options_.num_heads, &pool_, device_));
+      }
+      return KeepingWhatFollows(found->second, recent_begin);
     }
     KEDGE_ASSIGN_OR_RETURN(const HeadScores scores,
                            ObserveLatest(prompt, recent_begin, options_.num_heads, &pool_, device_));
@@ -183,6 +190,7 @@ class TextMeasurement {
   const bool makes_reference_;
   TextReference& reference_;
   PagePool pool_;
+  std::map<uint32_t, HeadScores> repetitions_;  // by the end of what all prompts of a fork begin with
   std::vector<Policy> kept_under_;              // [policies]
   std::vector<std::vector<Outcome>> outcomes_;  // [policies][cases]
 };
