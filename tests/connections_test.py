@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """What connections do to the real processes: too many, silent ones, no descriptors left, and a door that is shut.
 
-Run by Bazel with the paths of the programs; running_cluster.py says what it needs.
+Run by Bazel with the paths of the programs; running_cluster.py says what it needs. `KEDGE_MODEL` names a model whose
+first tokens are timed in the place of the tiny one's.
 """
 import concurrent.futures
 import contextlib
@@ -184,7 +185,8 @@ class ConnectionsTest(unittest.TestCase):
                 self.assertIn("headers of more than 64 KiB", process.log())
 
     def test_others_get_their_first_token_meanwhile(self):
-        with running(prefill=0, decode=1, router_flags=("--max-connections", "50")) as cluster:
+        model = os.environ.get("KEDGE_MODEL") or MODEL
+        with running(prefill=0, decode=1, model=model, router_flags=("--max-connections", "50")) as cluster:
             def first_tokens(count):
                 times = []
                 for seed in range(count):
