@@ -29,6 +29,7 @@
 #include "cli/token_relay.h"
 #include "common/base/clock.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/model/model_files.h"
 #include "common/rpc/announce.h"
 #include "common/rpc/flags.h"
@@ -78,8 +79,8 @@ absl::StatusOr<Relay> StartRelay(const std::string& node, const StopSignals& sig
                                                        node, "--announce-fd", absl::StrCat(pipe.child_end())},
                                               .shared_file = pipe.child_end()}));
   pipe.CloseChildEnd();
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
-  while (absl::Now() < deadline && !process.Poll().has_value()) {
+  const absl::Time deadline = SteadyNow() + kReadyTimeout;
+  while (SteadyNow() < deadline && !process.Poll().has_value()) {
     if (std::string address = pipe.Poll(); !address.empty()) return Relay{std::move(process), std::move(address)};
     if (signals.WaitFor(kReadyPoll)) return absl::CancelledError("stopped by a signal");
   }
@@ -128,8 +129,8 @@ absl::StatusOr<RouterRun> RunWork(const RouterWork& work, uint32_t tokens, const
 
 absl::Status WaitUntilServing(const std::string& address, const StopSignals& signals) {
   Client client(address);
-  const absl::Time deadline = absl::Now() + kReadyTimeout;
-  while (absl::Now() < deadline) {
+  const absl::Time deadline = SteadyNow() + kReadyTimeout;
+  while (SteadyNow() < deadline) {
     KEDGE_ASSIGN_OR_RETURN(const std::string health, client.Health(kAskTimeout));
     if (health == "SERVING") return absl::OkStatus();
     if (signals.WaitFor(kReadyPoll)) return absl::CancelledError("stopped by a signal");

@@ -19,6 +19,7 @@
 #include "cli/open_model.h"
 #include "cli/router_access.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/write_file.h"
 #include "common/model/config.h"
 #include "common/model/model_files.h"
@@ -62,10 +63,10 @@ RequestOutcome Send(const std::vector<uint32_t>& prompt, uint32_t output_tokens,
                     const StopSignals& signals, Client* client) {
   GenerateCall call{.prompt = prompt, .policy = policy, .max_tokens = output_tokens};
   call.ignore_eos = true;  // every answer is as long as it was asked to be
-  const absl::Time start = absl::Now();
+  const absl::Time start = SteadyNow();
   absl::StatusOr<Answer> answer = client->Generate(
       call, [](absl::string_view) { return true; }, [&signals] { return signals.stopped(); });
-  RequestOutcome outcome{.status = answer.status(), .ended = absl::Now() - start};
+  RequestOutcome outcome{.status = answer.status(), .ended = SteadyNow() - start};
   if (answer.ok()) {
     outcome.tokens = std::move(answer->token_times);
     outcome.ended = answer->total;

@@ -74,6 +74,7 @@ void ChildLog::Read() {
   }
   absl::MutexLock lock(&mutex_);
   ended_ = true;
+  end_.SignalAll();
 }
 
 void ChildLog::OpenFile() {
@@ -99,7 +100,7 @@ void ChildLog::EndFile(int error) {
 std::string ChildLog::LastLines(int count) const {
   absl::MutexLock lock(&mutex_);
   // A child of the child may hold the pipe open.
-  mutex_.AwaitWithTimeout(absl::Condition(&ended_), kPatience);
+  end_.Await(&mutex_, kPatience, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return ended_; });
   return kedge::LastLines(tail_, count);
 }
 

@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -53,6 +54,7 @@ class ChildLog {
   int quit_file_ = -1;  // readable once the destructor runs
   int file_ = -1;
   mutable absl::Mutex mutex_;
+  mutable SteadyCondVar end_;
   std::string tail_ ABSL_GUARDED_BY(mutex_);
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

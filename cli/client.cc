@@ -15,8 +15,10 @@
 #include "absl/time/clock.h"
 #include "cli/chat_proto.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/base/utf8.h"
 #include "common/rpc/channel.h"
+#include "common/rpc/deadline.h"
 #include "common/rpc/status.h"
 #include "common/tls/membership.h"
 #include "grpc/health/v1/health.grpc.pb.h"
@@ -30,9 +32,7 @@ namespace {
 
 namespace v1 = ::kedge::inference::v1;
 
-void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) {
-  context->set_deadline(absl::ToChronoTime(absl::Now() + timeout));
-}
+void SetTimeout(absl::Duration timeout, grpc::ClientContext* context) { context->set_deadline(DeadlineIn(timeout)); }
 
 v1::GenerateRequest ToRequest(const GenerateCall& call) {
   v1::GenerateRequest request;
@@ -230,7 +230,7 @@ absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::fun
   grpc::ClientContext context;
   impl_->Identify(&context);
   if (call.timeout.has_value()) SetTimeout(*call.timeout, &context);
-  const absl::Time start = absl::Now();
+  const absl::Time start = SteadyNow();
   {
     absl::MutexLock lock(&impl_->mutex);
     impl_->running.insert(&context);
@@ -241,7 +241,7 @@ absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::fun
   Answer answer;
   v1::GenerateStreamResponse message;
   while (reader->Read(&message)) {
-    const absl::Duration now = absl::Now() - start;
+    const absl::Duration now = SteadyNow() - start;
     std::string text = Merge(message, &answer);
     answer.token_times.resize(answer.token_ids.size(), now);
     if (!text.empty() && !on_text(text)) context.TryCancel();
@@ -252,7 +252,7 @@ absl::StatusOr<Answer> Client::Generate(const GenerateCall& call, const std::fun
     impl_->running.erase(&context);
   }
   KEDGE_RETURN_IF_ERROR(status);
-  answer.total = absl::Now() - start;
+  answer.total = SteadyNow() - start;
   answer.first_token = answer.token_times.empty() ? answer.total : answer.token_times.front();
   answer.prefill_node = Metadata(context, "kedge-prefill-node");
   answer.decode_node = Metadata(context, "kedge-decode-node");

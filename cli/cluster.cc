@@ -24,6 +24,7 @@
 #include "common/base/machine_limits.h"
 #include "common/base/of_field.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/node/load_model.h"
 #include "common/rpc/announce.h"
 
@@ -62,19 +63,19 @@ class Cluster::StartWait {
  public:
   StartWait(const ClusterOptions& options, const std::function<bool()>& cancelled)
       : cancelled_(cancelled),
-        deadline_(absl::Now() + options.start_timeout),
+        deadline_(SteadyNow() + options.start_timeout),
         notice_interval_(options.notice_interval),
-        next_notice_(absl::Now() + options.notice_interval) {}
+        next_notice_(SteadyNow() + options.notice_interval) {}
 
   // OK after a moment. `what()`: what is waited for, and where more is to be read.
   template <typename What>
   absl::Status Continue(const What& what) {
     if (cancelled_()) return absl::CancelledError("stopped by a signal");
-    const absl::Time now = absl::Now();
+    const absl::Time now = SteadyNow();
     if (now > deadline_) return absl::DeadlineExceededError(absl::StrCat("still waiting for ", what()));
     if (now > next_notice_) {
       Say(absl::StrCat("waiting for ", what()));
-      next_notice_ = absl::Now() + notice_interval_;
+      next_notice_ = SteadyNow() + notice_interval_;
     }
     absl::SleepFor(kPollInterval);
     return absl::OkStatus();
@@ -156,10 +157,8 @@ absl::Status Cluster::StartNodes() {
   auto start = [&](const std::string& role, int count) -> absl::Status {
     for (int i = 0; i < count; ++i) {
       const std::string name = absl::StrCat(role, "-", i);
-      std::vector<std::string> arguments = {"--listen",    "127.0.0.1:0",
-                                            "--router",    cluster_address_,
-                                            "--node-id",   name,
-                                            "--threads",   absl::StrCat(options_.threads)};
+      std::vector<std::string> arguments = {"--listen",  "127.0.0.1:0", "--router",  cluster_address_,
+                                            "--node-id", name,          "--threads", absl::StrCat(options_.threads)};
       if (options_.kv_memory_mib != 0) {
         arguments.insert(arguments.end(), {"--kv-memory", absl::StrCat(options_.kv_memory_mib)});
       }
@@ -266,9 +265,9 @@ std::vector<Cluster::Ended> Cluster::Poll() {
 
 template <typename Done>
 bool Cluster::WaitFor(absl::Duration time, const std::function<bool()>& hurry, Done done) {
-  const absl::Time deadline = absl::Now() + time;
+  const absl::Time deadline = SteadyNow() + time;
   while (!done()) {
-    if (hurry() || absl::Now() >= deadline) return false;
+    if (hurry() || SteadyNow() >= deadline) return false;
     absl::SleepFor(kPollInterval);
   }
   return true;

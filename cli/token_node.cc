@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/status.h"
+#include "common/base/steady_time.h"
 #include "common/rpc/decode_merge.h"
 #include "common/rpc/protocol.h"
 #include "common/rpc/registrar.h"
@@ -45,6 +46,7 @@ class TokenService final : public node::v1::DecodeService::CallbackService {
     writer->Write(std::move(prefilled));
     absl::MutexLock lock(&mutex_);
     streams_[number] = writer;
+    came_.SignalAll();
     return writer.get();
   }
 
@@ -53,7 +55,7 @@ class TokenService final : public node::v1::DecodeService::CallbackService {
     const auto all_there = [this, streams]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
       return streams_.size() == streams && streams_.rbegin()->first == streams - 1;
     };
-    if (!mutex_.AwaitWithTimeout(absl::Condition(&all_there), timeout)) {
+    if (!came_.Await(&mutex_, timeout, all_there)) {
       return absl::DeadlineExceededError(absl::StrCat(streams_.size(), " of ", streams, " streams have come"));
     }
     std::vector<std::shared_ptr<Writer>> writers;
@@ -64,6 +66,7 @@ class TokenService final : public node::v1::DecodeService::CallbackService {
 
  private:
   absl::Mutex mutex_;
+  SteadyCondVar came_;
   std::map<uint32_t, std::shared_ptr<Writer>> streams_ ABSL_GUARDED_BY(mutex_);  // that have come
 };
 
@@ -105,8 +108,8 @@ absl::StatusOr<std::unique_ptr<TokenNode>> TokenNode::Start(std::vector<uint32_t
   impl->ids = std::move(ids);
   impl->clock = clock;
   KEDGE_ASSIGN_OR_RETURN(impl->server, RpcServer::Start({.listen = "127.0.0.1:0",
-                                                        .services = {&impl->service, &impl->answers},
-                                                        .health_services = {kDecodeServiceName}}));
+                                                         .services = {&impl->service, &impl->answers},
+                                                         .health_services = {kDecodeServiceName}}));
   impl->server->SetServing(kDecodeServiceName, true);
   return std::unique_ptr<TokenNode>(new TokenNode(std::move(impl)));
 }

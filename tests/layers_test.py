@@ -43,6 +43,10 @@ ALLOWED = {
             "common/kernels/device_report.h", "common/kernels/row_shape.h", "common/kernels/tensor_type.h", "common/model",
             "common/node", "common/rpc", "common/tls", "common/tokenizer"},
 }
+# Who may ask the machine's clock, which may be set at any time: for dates, and to tell others' times from its own.
+# Everybody else counts and waits by a steady one (common/base/steady_time.h).
+DATES = {"cli/local_cluster.cc", "common/base/clock.h", "common/base/wall_clock.h", "common/jinja/render_lines.cc",
+         "common/model/config.cc", "common/rpc/deadline.cc", "common/tls/membership.cc"}
 # Only these see gRPC or protos below the services.
 GRPC_ROOMS = {"common/rpc", "common/tls", "common/transfer", "common/node", "prefill", "decode", "router", "cli"}
 
@@ -88,6 +92,16 @@ class LayersTest(unittest.TestCase):
                 continue
             with open(os.path.join(ROOT, path), encoding="utf-8") as file:
                 self.assertNotRegex(file.read(), r"(?i)\bcuda", path)
+
+    def test_waits_and_durations_are_a_steady_clocks(self):
+        asking = set()
+        for path in sources():
+            with open(os.path.join(ROOT, path), encoding="utf-8") as file:
+                text = file.read()
+            self.assertIsNone(re.search(r"(Wait|Await|LockWhen|Notification)With(Timeout|Deadline)\(", text), path)
+            if re.search(r"absl::Now\(\)|system_clock::now\(\)", text):
+                asking.add(path)
+        self.assertEqual(asking, DATES)
 
 
 if __name__ == "__main__":

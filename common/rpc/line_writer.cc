@@ -57,7 +57,7 @@ void LineWriter::Queue(std::string line) {
 bool LineWriter::Flush(absl::Duration timeout) {
   absl::MutexLock lock(&mutex_);
   const auto is_done = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return lines_.empty() && dropped_ == 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&is_done), timeout);
+  return written_.Await(&mutex_, timeout, is_done);
 }
 
 bool LineWriter::WaitForReader() {
@@ -88,6 +88,7 @@ void LineWriter::Run() {
     absl::MutexLock lock(&mutex_);
     waiting_bytes_ -= lines_.front().size();
     lines_.pop_front();
+    written_.SignalAll();
   }
 }
 

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -48,6 +49,7 @@ class LineWriter {
   const int file_;
   const std::function<std::string(uint64_t)> on_dropped_;
   mutable absl::Mutex mutex_;
+  SteadyCondVar written_;
   std::deque<std::string> lines_ ABSL_GUARDED_BY(mutex_);  // the first one is being written
   size_t waiting_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t dropped_ ABSL_GUARDED_BY(mutex_) = 0;  // and not told of

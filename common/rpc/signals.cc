@@ -59,7 +59,7 @@ int StopSignals::count() const {
 bool StopSignals::WaitFor(absl::Duration timeout) const {
   absl::MutexLock lock(&mutex_);
   auto has_stopped = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return last_signal_ != 0; };
-  return mutex_.AwaitWithTimeout(absl::Condition(&has_stopped), timeout);
+  return came_.Await(&mutex_, timeout, has_stopped);
 }
 
 int StopSignals::Wait() const {
@@ -84,6 +84,7 @@ void StopSignals::Listen() {
     absl::MutexLock lock(&mutex_);
     last_signal_ = static_cast<int>(info.ssi_signo);
     ++count_;
+    came_.SignalAll();
     if (on_signal_) on_signal_(last_signal_);
   }
 }

@@ -11,6 +11,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -45,6 +46,7 @@ class StopSignals {
   int signal_file_ = -1;
   int quit_file_ = -1;  // readable once the destructor runs
   mutable absl::Mutex mutex_;
+  mutable SteadyCondVar came_;
   int last_signal_ ABSL_GUARDED_BY(mutex_) = 0;
   int count_ ABSL_GUARDED_BY(mutex_) = 0;
   std::function<void(int)> on_signal_ ABSL_GUARDED_BY(mutex_);

@@ -37,6 +37,7 @@ ImageGuard::~ImageGuard() {
   {
     absl::MutexLock lock(&mutex_);
     stop_ = true;
+    stopping_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
   if (file_ < 0) return;
@@ -106,7 +107,8 @@ void ImageGuard::WatchLease() {
   while (true) {
     {
       absl::MutexLock lock(&mutex_);
-      if (mutex_.AwaitWithTimeout(absl::Condition(&stop_), kInterval)) return;
+      const auto is_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_; };
+      if (stopping_.Await(&mutex_, kInterval, is_over)) return;
     }
     if (fcntl(file_, F_GETLEASE) == F_RDLCK) continue;
     const absl::Status copied = Copy();

@@ -13,6 +13,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
+#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -66,6 +67,7 @@ class ImageGuard {
   const Notice notice_;
   int file_ = -1;  // with the lease
   absl::Mutex mutex_;
+  SteadyCondVar stopping_;
   std::map<uint8_t*, Mapped> regions_ ABSL_GUARDED_BY(mutex_);
   bool stop_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;

@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "common/base/check.h"
 #include "common/base/private_directory.h"
+#include "common/base/steady_time.h"
 #include "xxhash.h"
 
 namespace kedge {
@@ -90,9 +91,9 @@ bool PanelImage::Open() {
 bool PanelImage::Lock(absl::Duration wait) {
   lock_ = open(absl::StrCat(path_, ".lock").c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (lock_ < 0) return false;
-  const absl::Time end = absl::Now() + wait;
+  const absl::Time end = SteadyNow() + wait;
   while (flock(lock_, LOCK_EX | LOCK_NB) != 0) {
-    if (errno != EINTR && (errno != EWOULDBLOCK || absl::Now() >= end)) return false;
+    if (errno != EINTR && (errno != EWOULDBLOCK || SteadyNow() >= end)) return false;
     absl::SleepFor(kLockPoll);
   }
   return true;
