@@ -152,7 +152,7 @@ class ModelServiceImpl : public RawService {
     } else {
       info->set_chat_template_error(std::string(model_->chat_template_status.message()));
     }
-    info->set_default_policy(model_->default_policy);
+    info->set_default_policy(model_->readable_default_policy);
     info->set_default_max_tokens(model_->default_max_tokens);
   }
 

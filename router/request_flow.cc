@@ -461,7 +461,7 @@ void RequestFlow::FillSummary(inference::v1::GenerateStreamResponse* message) co
 
   inference::v1::Provenance* provenance = message->mutable_provenance();
   provenance->set_seed(seed_);
-  provenance->set_policy(request_.policy);
+  provenance->set_policy(request_.readable_policy);
   provenance->set_numerics_changed(numerics_changed_);
   provenance->set_failovers(failovers_);
   provenance->set_moves(moves_);

@@ -101,7 +101,7 @@ TEST_F(RequestFlowTest, StreamsTextAndEndsWithCountsTimingsAndProvenance) {
   EXPECT_EQ(last.timings().first_token_duration().nanos(), 10'000'000);
   EXPECT_EQ(last.timings().total_duration().nanos(), 20'000'000);
   EXPECT_EQ(last.provenance().seed(), 4711u);
-  EXPECT_EQ(last.provenance().policy(), "canonical");
+  EXPECT_EQ(last.provenance().policy(), "readable");
   EXPECT_EQ(last.provenance().failovers(), 0u);
   EXPECT_FALSE(last.provenance().numerics_changed());
   EXPECT_EQ(sink_.served_by.decode_nodes, std::vector<std::string>{"d1"});

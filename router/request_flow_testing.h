@@ -93,6 +93,7 @@ class RequestFlowTest : public testing::Test {
     request_.model = "tiny";
     request_.prompt_ids = {20, 21, 22};
     request_.policy = "canonical";
+    request_.readable_policy = "readable";
     request_.max_tokens = 100;
   }
   ~RequestFlowTest() override {

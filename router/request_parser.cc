@@ -171,6 +171,7 @@ absl::StatusOr<std::unique_ptr<const RouterModel>> LoadRouterModel(const ModelFi
   }
   model->policy = *std::move(default_policy);
   model->default_policy = CanonicalPolicy(model->policy);
+  model->readable_default_policy = ReadablePolicy(model->policy, model->policy_names);
   return model;
 }
 
@@ -519,11 +520,13 @@ absl::StatusOr<RouterRequest> RequestParser::Parse(const inference::v1::Generate
   KEDGE_RETURN_IF_ERROR(ParseOutput(request.output_options(), &parsed));
   Policy policy = model_->policy;
   parsed.policy = model_->default_policy;
+  parsed.readable_policy = model_->readable_default_policy;
   if (!request.cache_options().policy().empty()) {
     absl::StatusOr<Policy> own = ParsePolicy(request.cache_options().policy(), model_->policy_names);
     if (!own.ok()) return InField("cache_options.policy", own.status());
     policy = *std::move(own);
     parsed.policy = CanonicalPolicy(policy);
+    parsed.readable_policy = ReadablePolicy(policy, model_->policy_names);
   }
   if (request.cache_options().cache_salt().size() > kMaxCacheSalt) {
     return absl::InvalidArgumentError(absl::StrCat("cache_options.cache_salt: has ",

@@ -40,7 +40,8 @@ struct RouterModel {
   absl::Status chat_template_status;
   PolicyNames policy_names;
   Policy policy;               // of requests that name none
-  std::string default_policy;  // the same in canonical form
+  std::string default_policy;  // the same in canonical form,
+  std::string readable_default_policy;  // and for who reads it
   uint32_t default_max_tokens = 256;
 };
 

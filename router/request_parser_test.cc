@@ -515,6 +515,24 @@ TEST(LoadRouterModelTest, TakesItsDefaultPolicyFromTheFlag) {
   EXPECT_EQ((*LoadRouterModel(files, "", "", 256))->name, "tiny-1");
 }
 
+TEST(LoadRouterModelTest, APolicyNamesItsAnchorsToWhoReadsIt) {
+  const auto model = TinyModel({}, "sep");
+  GenerateRequest request;
+  request.set_text("x");
+  const SimulatedClock clock;
+  const auto parse = [&](const std::string& policy) {
+    request.mutable_cache_options()->set_policy(policy);
+    return *RequestParser(model.get(), &clock).Parse(request, "");
+  };
+  EXPECT_EQ(parse("").readable_policy, model->readable_default_policy);
+  EXPECT_EQ(model->readable_default_policy.substr(0, 25), "anchors=separators,insert");
+  for (const std::string policy : {"", "sep", "window", "full", "salient", "window,anchors=46"}) {
+    const RouterRequest parsed = parse(policy);
+    EXPECT_EQ(parse(parsed.readable_policy).policy, parsed.policy) << policy;
+    EXPECT_LT(parsed.readable_policy.size(), 150u);
+  }
+}
+
 // Request, flag, adapter, model, built-in default.
 TEST(LoadRouterModelTest, APolicyIsTheFirstOfFive) {
   const auto write = [](const std::string& name, const std::string& bytes) {

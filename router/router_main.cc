@@ -157,7 +157,7 @@ int main(int argc, char** argv) {
   }
   signals.StartServing();
   spdlog::info("model {}, context {}, policy {}", (*router)->model().name, (*router)->model().context_length,
-               (*router)->model().default_policy);
+               (*router)->model().readable_default_policy);
   if ((*router)->model().chat_template == nullptr) {
     spdlog::warn("messages are refused: {}", std::string((*router)->model().chat_template_status.message()));
   }

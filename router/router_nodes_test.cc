@@ -42,7 +42,7 @@ TEST_F(RouterTest, ShowsNodesAndModel) {
     EXPECT_EQ(response.chat_template(), router_->model().chat_template->source());
     EXPECT_NE(response.chat_template().find("<|im_start|>"), std::string::npos);
     EXPECT_EQ(response.chat_template_error(), "");
-    EXPECT_EQ(response.default_policy(), router_->model().default_policy);
+    EXPECT_EQ(response.default_policy(), router_->model().readable_default_policy);
     EXPECT_EQ(response.default_max_tokens(), 256u);
     EXPECT_GT(response.end_token_ids_size(), 0);
   }

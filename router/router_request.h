@@ -26,7 +26,8 @@ struct RouterRequest {
   std::vector<PositionRange> user;            // of a chat: what its user says,
   std::vector<PositionRange> system;          // and what its system message says
   std::vector<uint32_t> question_marks;       // of `user`: tokens at which a question ends
-  std::string policy;                         // canonical
+  std::string policy;                         // canonical,
+  std::string readable_policy;                // and as the answer names it
   std::string cache_domain;                   // cache_domain.h: with whose rows this request's may be shared
   bool chooses = false;  // the policy leaves a choice of salient sequences to the prompt's attention
   // The policy's inserted anchor: the model writes it between sentences, and the client does not see it.

@@ -45,7 +45,7 @@ TEST_F(RouterTest, StreamsTextAndNamesTheRequestAndTheNodes) {
   EXPECT_EQ(last.usage().segment_bytes(), 350u);
   EXPECT_EQ(last.usage().full_bytes(), 100 * Ids("Hello.").size());
   EXPECT_TRUE(last.has_timings());
-  EXPECT_EQ(last.provenance().policy(), router_->model().default_policy);
+  EXPECT_EQ(last.provenance().policy(), router_->model().readable_default_policy);
   EXPECT_EQ(Initial(context, "x-request-id"), "mine");
   EXPECT_EQ(Trailing(context, "kedge-decode-node"), "d1");
   EXPECT_EQ(Trailing(context, "kedge-prefill-node"), "p1");

@@ -27,6 +27,10 @@ enum Key { kAnchors, kInsert, kLongest, kKeep, kSinks, kRecent, kView, kPrefill,
 constexpr absl::string_view kKeyNames[kNumKeys] = {"anchors", "insert", "longest", "keep",    "sinks",
                                                    "recent",  "view",   "prefill", "salient", "write"};
 
+// Ids that the vocabulary names.
+constexpr absl::string_view kSentence = "sentence";
+constexpr absl::string_view kSeparators = "separators";
+
 // The text of a prompt says where its sequences end.
 constexpr absl::string_view kText = "text";
 
@@ -214,15 +218,15 @@ absl::StatusOr<uint32_t> TrainedInsert(const PolicyNames& names) {
 absl::StatusOr<std::vector<uint32_t>> ReadAnchors(absl::string_view value, const PolicyNames& names) {
   std::vector<uint32_t> ids;
   if (value == "none" || value == kText) return ids;
-  if (value == "sentence" || value == "separators") {
-    ids = value == "sentence" ? names.sentence : names.separators;
+  if (value == kSentence || value == kSeparators) {
+    ids = value == kSentence ? names.sentence : names.separators;
     if (ids.empty()) {
       return Invalid("anchors: this model has no tokens for \"", value, "\"; give their ids, as in anchors=46+33");
     }
   } else {
     if (value.empty() || value[0] < '0' || value[0] > '9') {
       return Invalid("anchors: unknown value ", Quote(value),
-                     KnownNames(value, {"sentence", "separators", kText, "none"}), " and token ids, as in 46+33");
+                     KnownNames(value, {kSentence, kSeparators, kText, "none"}), " and token ids, as in 46+33");
     }
     for (absl::string_view id_text : absl::StrSplit(value, '+')) {
       KEDGE_ASSIGN_OR_RETURN(const uint32_t id, ReadTokenId("anchors", id_text, names));
@@ -353,16 +357,26 @@ std::string AnchorsText(const Policy& policy) {
   return policy.anchors.empty() ? "none" : absl::StrJoin(policy.anchors, "+");
 }
 
-}  // namespace
-
-std::string CanonicalPolicy(const Policy& policy) {
+std::string PolicyText(absl::string_view anchors, const Policy& policy) {
   return absl::StrCat(
-      "anchors=", AnchorsText(policy), ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off",
+      "anchors=", anchors, ",insert=", policy.insert.has_value() ? absl::StrCat(*policy.insert) : "off",
       ",longest=", policy.longest, ",keep=", policy.keep_anchors ? "anchors" : "none", ",sinks=", policy.sinks,
       ",recent=", policy.recent == Policy::kAll ? "all" : absl::StrCat(policy.recent),
       ",view=", policy.view == Policy::View::kAll ? "all" : "own",
       ",prefill=", policy.prefill_full ? "full" : "anchored", ",salient=", SalientText(policy),
       ",write=", policy.write_full ? "full" : "anchored");
+}
+
+}  // namespace
+
+std::string CanonicalPolicy(const Policy& policy) { return PolicyText(AnchorsText(policy), policy); }
+
+std::string ReadablePolicy(const Policy& policy, const PolicyNames& names) {
+  if (!policy.anchors.empty()) {
+    if (policy.anchors == names.sentence) return PolicyText(kSentence, policy);
+    if (policy.anchors == names.separators) return PolicyText(kSeparators, policy);
+  }
+  return CanonicalPolicy(policy);
 }
 
 }  // namespace kedge

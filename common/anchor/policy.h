@@ -76,6 +76,9 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
 
 // All keys in order: anchors,insert,longest,keep,sinks,recent,view,prefill,salient,write.
 std::string CanonicalPolicy(const Policy& policy);
+// The same for who reads it, who may ask for it: anchors that have a name in the model by that name, because a large
+// vocabulary has thousands of them.
+std::string ReadablePolicy(const Policy& policy, const PolicyNames& names);
 
 }  // namespace kedge
 

@@ -156,6 +156,21 @@ TEST(Policy, CanonicalFormParsesBackWithoutAModel) {
     ASSERT_TRUE(again.ok()) << again.status();
     EXPECT_EQ(*again, policy) << text;
     EXPECT_EQ(CanonicalPolicy(*again), text);
+    EXPECT_EQ(*ParsePolicy(ReadablePolicy(policy, PolicyNames()), PolicyNames()), policy);
+  }
+}
+
+TEST(Policy, IsReadWithTheNamesOfItsAnchors) {
+  const auto readable = [](absl::string_view text) { return ReadablePolicy(*ParsePolicy(text, Names()), Names()); };
+  const auto anchors = [&](absl::string_view text) { return readable(text).substr(0, readable(text).find(',')); };
+  EXPECT_EQ(anchors("window"), "anchors=sentence");
+  EXPECT_EQ(anchors("anchors=46+33+30"), "anchors=sentence");
+  EXPECT_EQ(anchors("sep"), "anchors=separators");
+  EXPECT_EQ(anchors("anchors=46+33"), "anchors=33+46");
+  EXPECT_EQ(anchors("full"), "anchors=none");
+  EXPECT_EQ(anchors("salient"), "anchors=text");
+  for (const absl::string_view text : {"window", "sep,sinks=7", "anchors=46+33", "full", "salient", "streaming"}) {
+    EXPECT_EQ(*ParsePolicy(readable(text), Names()), *ParsePolicy(text, Names())) << text;
   }
 }
 
