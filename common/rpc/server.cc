@@ -1,6 +1,7 @@
 // A ServerBuilder with the arguments that Kedge needs, and a door of our own:
 // - connections come from ConnectionAcceptor. gRPC's listener, of the version that Debian has, accepts nobody any more
 //   once descriptors have run out, bounds no number of connections, and does not return why a port cannot be had;
+// - nothing is decompressed: of a megabyte it becomes a gigabyte;
 // - a connection that does not get to its first frames in time is ended, and one without calls after a while;
 // - pings of clients allowed every 10 s: the default of 5 min ends calls that are silent during a long prefill;
 // - the health descriptor linked in: reflection lists the health service, and tools fail on a listed service that has
@@ -21,7 +22,7 @@
 #include "common/rpc/channel.h"
 #include "common/rpc/connection_acceptor.h"
 #include "common/rpc/deadline.h"
-#include "common/rpc/header_guard.h"
+#include "common/rpc/frame_guard.h"
 #include "common/rpc/listen_sockets.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
@@ -53,6 +54,9 @@ int Milliseconds(absl::Duration duration) { return static_cast<int>(absl::ToInt6
 // What one connection may take. Beside these the acceptor holds their number.
 void SetLimits(const RpcServerOptions& options, grpc::ServerBuilder* builder) {
   builder->SetMaxReceiveMessageSize(options.max_receive_bytes);
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP}) {
+    builder->SetCompressionAlgorithmSupportStatus(algorithm, false);
+  }
   builder->AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, 32 << 10);
   builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options.max_streams);
   builder->AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, Milliseconds(kHandshakeLimit));
@@ -100,15 +104,14 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   // Last: the library drops what it is handed before it has started, and after it has ended.
   KEDGE_ASSIGN_OR_RETURN(
       server->acceptor_,
-      ConnectionAcceptor::Start(
-          std::move(sockets),
-          options.max_connections != 0 ? options.max_connections : ConnectionsFor(FileLimit()),
-          [library, is_plain](int file) {
-            if (is_plain) GuardHeaders(file);
-            grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
-            connection.fd = file;
-            library->HandleNewConnection(&connection);
-          }));
+      ConnectionAcceptor::Start(std::move(sockets),
+                                options.max_connections != 0 ? options.max_connections : ConnectionsFor(FileLimit()),
+                                [library, is_plain](int file) {
+                                  if (is_plain) GuardFrames(file);
+                                  grpc::experimental::ExternalConnectionAcceptor::NewConnectionParameters connection;
+                                  connection.fd = file;
+                                  library->HandleNewConnection(&connection);
+                                }));
   return server;
 }
 

@@ -32,7 +32,8 @@ struct RpcServerOptions {
   std::vector<std::string> health_services;
   // Null: plain.
   std::shared_ptr<grpc::ServerCredentials> credentials;
-  // Larger messages get RESOURCE_EXHAUSTED from the library. 16 MiB for clients, 64 MiB between nodes.
+  // Larger messages get RESOURCE_EXHAUSTED from the library, those beyond FrameMeter::kMostMessage end their
+  // connection. 16 MiB for clients, 64 MiB between nodes.
   int max_receive_bytes = 16 << 20;
   // Who comes when so many connections are open is sent away at once. 0: ConnectionsFor(FileLimit()).
   size_t max_connections = 0;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "common/rpc/channel.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
 #include "gtest/gtest.h"
 #include "kedge/inference/v1/cluster.grpc.pb.h"
 
@@ -188,6 +190,46 @@ TEST(RpcServerTest, AHeaderThatDoesNotEndEndsItsConnection) {
                      Frame(1, std::string("\0\1a\x7f\x81\xff\xff\xff\x03", 9) + "value");
   for (int i = 0; i < 8; ++i) text += Frame(9, std::string(16384, 'v'));
   EXPECT_LT(TimeUntilEnd(**server, text), absl::Seconds(8));
+}
+
+// Without a guard gRPC keeps up to 4 GiB before it says that they are too much.
+TEST(RpcServerTest, AMessageWithoutEndEndsItsConnection) {
+  NoNodes service;
+  auto server = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  std::string settings = Frame(4, "");
+  settings[8] = 0;
+  std::string headers;  // fields without an index
+  for (const auto& [name, value] :
+       std::vector<std::pair<std::string, std::string>>{{":method", "POST"},
+                                                        {":scheme", "http"},
+                                                        {":path", "/grpc.health.v1.Health/Check"},
+                                                        {":authority", "a"},
+                                                        {"te", "trailers"},
+                                                        {"content-type", "application/grpc"}}) {
+    absl::StrAppend(&headers, absl::string_view("\0", 1), std::string(1, static_cast<char>(name.size())), name,
+                    std::string(1, static_cast<char>(value.size())), value);
+  }
+  std::string call = Frame(1, headers);
+  call[4] = 4;  // the headers end here
+  const std::string begin = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + call;
+  EXPECT_LT(TimeUntilEnd(**server, begin + Frame(0, std::string("\0\xff\xff\xff\xff", 5) + "some")), absl::Seconds(8));
+}
+
+TEST(RpcServerTest, DecompressesNothing) {
+  NoNodes service;
+  auto server = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service}});
+  ASSERT_TRUE(server.ok()) << server.status();
+  auto stub =
+      grpc::health::v1::Health::NewStub(grpc::CreateChannel((*server)->address(), grpc::InsecureChannelCredentials()));
+  for (const grpc_compression_algorithm algorithm : {GRPC_COMPRESS_GZIP, GRPC_COMPRESS_DEFLATE}) {
+    grpc::ClientContext context;
+    context.set_compression_algorithm(algorithm);
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(std::string(1 << 20, 'a'));  // a kilobyte
+    HealthCheckResponse response;
+    EXPECT_EQ(stub->Check(&context, request, &response).error_code(), grpc::StatusCode::UNIMPLEMENTED);
+  }
 }
 
 TEST(RpcServerTest, AnIpv6AddressKeepsItsBrackets) {
