@@ -21,12 +21,12 @@ namespace kedge {
 namespace {
 
 // For reading: the keys that differ from their defaults, in the manner of presets, with many anchors counted.
-std::string ShortPolicy(const std::string& canonical) {
+std::string ShortPolicy(const std::string& policy) {
   constexpr size_t kMostAnchors = 4;
   const std::string default_policy = CanonicalPolicy(Policy());
   const std::set<absl::string_view> defaults = absl::StrSplit(default_policy, ',');
   std::vector<std::string> words;
-  for (absl::string_view word : absl::StrSplit(canonical, ',')) {
+  for (absl::string_view word : absl::StrSplit(policy, ',')) {
     if (defaults.contains(word)) continue;
     const size_t anchors = static_cast<size_t>(std::count(word.begin(), word.end(), '+')) + 1;
     words.push_back(anchors > kMostAnchors ? absl::StrCat("anchors=", anchors, " tokens") : std::string(word));

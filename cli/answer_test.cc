@@ -83,6 +83,8 @@ TEST(AnswerTest, TheSummaryNamesThePolicyAsItsPresetIsWritten) {
                         "salient=0.07\n"));
   answer.policy = CanonicalPolicy({.recent = Policy::kAll});
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   recent=all\n"));
+  answer.policy = ReadablePolicy({.anchors = {1, 2, 3, 4, 5}, .sinks = 4}, {.sentence = {1, 2, 3, 4, 5}});
+  EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   anchors=sentence,sinks=4\n"));
   answer.policy = CanonicalPolicy({.anchors = {1, 2, 3, 4, 5}, .sinks = 4});
   EXPECT_THAT(AnswerSummary(answer), HasSubstr("\n  policy   anchors=5 tokens,sinks=4\n"));
 }

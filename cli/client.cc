@@ -12,7 +12,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "cli/chat_proto.h"
 #include "common/base/status.h"
 #include "common/base/steady_time.h"

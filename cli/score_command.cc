@@ -140,7 +140,7 @@ absl::StatusOr<nlohmann::ordered_json> ComputeScore(const ScoreOptions& options)
                            ScoreSplit(content, found.heads, moved, chunk, fingerprint, device.get(), second.get()));
   }
   nlohmann::ordered_json json;
-  json["policy"] = CanonicalPolicy(content.policy);
+  json["policy"] = ReadablePolicy(content.policy, names);
   json["tokens"] = size;
   json["split"] = split;
   json["logprobs"] = score.logprobs;

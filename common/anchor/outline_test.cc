@@ -74,6 +74,7 @@ TEST(SalientBudget, HasRoomForEachFurtherQuestionOfTheLastMessage) {
   EXPECT_EQ(further({510}), 0);
   EXPECT_EQ(further({100, 200, 499, 510}), 0);  // of earlier messages
   EXPECT_EQ(further({510, 511, 513}), 0);       // "???"
+  EXPECT_EQ(further({510, 511, 512, 513, 514, 515, 516, 517, 530}), 1);
   EXPECT_EQ(further({500, 504, 511, 530}), 3);
   EXPECT_EQ(further({500, 510, 520, 530, 540, 550, 560, 570}), 7);
   EXPECT_EQ(further({500, 510, 520, 530, 540, 550, 560, 570, 580, 590}), 7);

@@ -2,7 +2,7 @@
 //
 // A policy is a small value. Its text form is `[preset][,key=value...]`; later keys override the preset's, a key given
 // twice is an error. The canonical form has all keys in a fixed order with token sets resolved to sorted ids: it is
-// what is hashed, logged, compared and sent between nodes, and it parses back to the same policy.
+// what is hashed, compared and sent between nodes, and it parses back to the same policy.
 //
 // After Pang et al., "Anchor-based Large Language Models" (ACL 2024 Findings), with what SepLLM and StreamingLLM add.
 #ifndef KEDGE_COMMON_ANCHOR_POLICY_H_
@@ -76,8 +76,8 @@ absl::StatusOr<Policy> ParsePolicy(absl::string_view text, const PolicyNames& na
 
 // All keys in order: anchors,insert,longest,keep,sinks,recent,view,prefill,salient,write.
 std::string CanonicalPolicy(const Policy& policy);
-// The same for who reads it, who may ask for it: anchors that have a name in the model by that name, because a large
-// vocabulary has thousands of them.
+// For who reads it: anchors that have a name in the model by that name, because a large vocabulary has thousands of
+// them. Parses back to the same policy with the same `names`; never hashed, compared or sent between nodes.
 std::string ReadablePolicy(const Policy& policy, const PolicyNames& names);
 
 }  // namespace kedge

@@ -5,8 +5,8 @@
 //    a sequence's share of their mass is its weight. Where the user's questions end with a question mark, these have
 //    half of all weight, in equal parts; what opens the last message of the user has some in any case. In a chat only
 //    its user asks, in whichever message: what a tool or a document says is no question. What asks is kept for its
-//    weight; a long sentence, which may merely stand beside it, for less. In a chat a short question with a sixteenth of
-//    all weight is kept like the best answer: a list of questions is answered only as far as it is seen.
+//    weight; a long sentence, which may merely stand beside it, for less. In a chat a short question with a sixteenth
+//    of all weight is kept like the best answer: a list of questions is answered only as far as it is seen.
 // 2. Answering. In the rows of what asks, the retrieval heads look at what answers: the largest mass that one row of a
 //    sequence gives, times the weight of that sequence; the mean over the heads.
 // 3. Looking back. Where the question stands before the text, none of its rows looks at the answer, but rows of the
@@ -20,8 +20,8 @@
 //    what follows a sequence with a score by 2. to 4., as long as all together are few rows, gets two fifths of it, and
 //    nine tenths of that for each line further on.
 //
-// A model without known heads has no pointers: the user's questions ask, or what the user says last, by their words; and
-// what the last rows look at answers, by the maximum over all heads.
+// A model without known heads has no pointers: the user's questions ask, or what the user says last, by their words;
+// and what the last rows look at answers, by the maximum over all heads.
 //
 // The weights and row counts were found with prompts of some thirty forms on SmolLM2-135M-Instruct and
 // Qwen2.5-Coder-0.5B, those of 4. on Qwen2.5-Coder-1.5B too (docs/fidelity.md tells what they bring on others). Tested
@@ -180,7 +180,7 @@ std::vector<uint64_t> Salience::Asking() const {
   for (uint64_t& weight : asking) weight = sum == 0 ? 0 : weight * kMassOne / sum;
   if (const uint64_t count = questions_.size(); count > 0) {
     // More marks than may be questions are of a text, and have less of the weight.
-    const uint64_t share = kMarksWeight * kMostQuestions / std::max<uint64_t>(kMostQuestions, count);
+    const uint64_t share = kMarksWeight * kMostAsked / std::max<uint64_t>(kMostAsked, count);
     for (uint64_t& weight : asking) weight = weight * (kMassOne - share) / kMassOne;
     for (const size_t i : questions_) asking[i] += share / count;
   }

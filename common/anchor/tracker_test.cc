@@ -138,7 +138,9 @@ Content RandomContent(Random& random) {
   }
   if (random.OneIn(3)) c.pinned = RandomRanges(random, c.prompt_length);
   if (policy.prefill_full && policy.has_sequences() && random.OneIn(2)) {
-    policy.salient_millionths = 1000000;
+    policy.salient_millionths = random.OneIn(2) ? 1000000 : 1;
+    c.turn_begin = random.Below(20);
+    for (uint32_t i = random.Below(10); i < c.prompt_length; i += 1 + random.Below(12)) c.question_marks.push_back(i);
     c.salient = RandomRanges(random, std::max(c.prompt_length, 1u) - 1);
   }
   return c;

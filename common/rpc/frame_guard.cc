@@ -31,7 +31,7 @@ namespace {
 
 UnreadBytes& AllUnread() {
   static auto* const all =
-      new UnreadBytes(std::clamp<uint64_t>(UsableMachine().memory_bytes / 16, 64 << 20, 256 << 20));
+      new UnreadBytes(std::clamp<uint64_t>(UsableMachine().memory_bytes / 64, 96 << 20, 256 << 20));
   return *all;
 }
 
@@ -48,7 +48,8 @@ std::array<std::atomic<Guard*>, 1 << 20> guards;
 std::atomic<size_t> files = 0;  // of `guards`, those that were ever used are the first
 absl::Mutex ending;             // held by whoever deletes one of them, or looks at those of others
 
-// Connections that have ended have nothing any more, before anybody is judged by it.
+// Connections that have ended have nothing any more, before anybody is judged by it. Nobody says when one ends, so the
+// kernel is asked of each; who accepts one meanwhile waits for that, a millisecond for thousands.
 void ForgetEnded() {
   absl::MutexLock lock(&ending);
   for (size_t file = 0; file < files; ++file) {
@@ -57,13 +58,20 @@ void ForgetEnded() {
   }
 }
 
-enum class Excess { kNone, kHeaders, kMessage, kUnread };
+enum class Excess { kNone, kHeaders, kMessage, kCalls, kUnread };
+constexpr char kEnded[] = "ended a connection: its client sends";
 
 // What is wrong with the next bytes of a connection; kNone: the reader may have them.
 Excess Follow(Guard* guard, const void* bytes, size_t size) {
-  const FrameMeter::Excess excess = guard->meter.Add(bytes, size);
-  if (excess != FrameMeter::Excess::kNone) {
-    return excess == FrameMeter::Excess::kHeaders ? Excess::kHeaders : Excess::kMessage;
+  switch (guard->meter.Add(bytes, size)) {
+    case FrameMeter::Excess::kNone:
+      break;
+    case FrameMeter::Excess::kHeaders:
+      return Excess::kHeaders;
+    case FrameMeter::Excess::kMessage:
+      return Excess::kMessage;
+    case FrameMeter::Excess::kCalls:
+      return Excess::kCalls;
   }
   guard->unread.Set(guard->meter.unread());
   if (!guard->unread.IsTooMuch()) return Excess::kNone;
@@ -73,25 +81,7 @@ Excess Follow(Guard* guard, const void* bytes, size_t size) {
   return Excess::kUnread;
 }
 
-// Once in a while.
-void Say(Excess excess) {
-  static const RealClock* const clock = new RealClock();
-  static std::atomic<int64_t> next = 0;
-  const int64_t now = absl::ToUnixSeconds(clock->Now());
-  int64_t due = next;
-  if (now >= due && next.compare_exchange_strong(due, now + 10)) {
-    const char* const ended = "ended a connection: its client sends";
-    if (excess == Excess::kHeaders) {
-      spdlog::warn("{} headers of more than {} KiB", ended, FrameMeter::kMostHeaderBytes >> 10);
-    } else if (excess == Excess::kMessage) {
-      spdlog::warn("{} a message of more than {} MiB", ended, FrameMeter::kMostMessage >> 20);
-    } else {
-      spdlog::warn("{} the most of {} MiB of messages that are not complete", ended, AllUnread().total() >> 20);
-    }
-  }
-}
-
-// The same of what was received from a file.
+// What is wrong with what was received from a file.
 Excess FollowFile(int file, const msghdr& message, size_t received) {
   if (file < 0 || static_cast<size_t>(file) >= guards.size()) return Excess::kNone;
   std::atomic<Guard*>& place = guards[static_cast<size_t>(file)];
@@ -109,6 +99,32 @@ Excess FollowFile(int file, const msghdr& message, size_t received) {
     break;
   }
   return Excess::kNone;
+}
+
+// Once in a while.
+void Say(Excess excess) {
+  static const RealClock* const clock = new RealClock();
+  static std::atomic<int64_t> next = 0;
+  const int64_t now = absl::ToUnixSeconds(clock->Now());
+  int64_t due = next;
+  if (now < due || !next.compare_exchange_strong(due, now + 10)) return;
+  switch (excess) {
+    case Excess::kNone:
+      break;
+    case Excess::kHeaders:
+      spdlog::warn("{} headers of more than {} KiB", kEnded, FrameMeter::kMostHeaderBytes >> 10);
+      break;
+    case Excess::kMessage:
+      spdlog::warn("{} a message of more than {} MiB", kEnded, FrameMeter::kMostMessage >> 20);
+      break;
+    case Excess::kCalls:
+      spdlog::warn("{} messages of more than {} calls at once", kEnded, FrameMeter::kMostBegun);
+      break;
+    case Excess::kUnread:
+      spdlog::warn("{} too large a part of more than {} MiB of messages that are not complete", kEnded,
+                   AllUnread().limit() >> 20);
+      break;
+  }
 }
 
 // Of a connection with TLS: lives as long as it does.

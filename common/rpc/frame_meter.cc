@@ -12,10 +12,6 @@ enum Type : uint8_t { kData = 0, kHeaders = 1, kReset = 3, kContinuation = 9 };
 constexpr uint8_t kEndsStream = 0x1;
 constexpr uint8_t kPadded = 0x8;
 
-// Of streams whose message has begun. More are never under way on a connection (RpcServerOptions::max_streams): the
-// oldest were answered before they were complete.
-constexpr size_t kMostBegun = 8192;
-
 uint32_t BigEndian(const uint8_t* bytes) {
   return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
 }
@@ -64,10 +60,17 @@ void FrameMeter::BeginFrame() {
 }
 
 void FrameMeter::EndFrame() {
-  if (!std::exchange(in_data_, false)) return;
-  begun_[stream_] = messages_;
-  if (messages_.IsBetween() || (head_[4] & kEndsStream) != 0) Forget(stream_);
-  if (begun_.size() > kMostBegun) Forget(begun_.begin()->first);
+  const bool is_data = std::exchange(in_data_, false);
+  const bool ends_call = (head_[4] & kEndsStream) != 0;
+  if (!is_data) {
+    if (head_[3] == kHeaders && ends_call) Forget(stream_);
+  } else if (messages_.IsBetween() || ends_call) {
+    unread_ -= messages_.came;
+    begun_.erase(stream_);
+  } else {
+    begun_[stream_] = messages_;
+    if (begun_.size() > kMostBegun) excess_ = Excess::kCalls;
+  }
 }
 
 void FrameMeter::Forget(uint32_t stream) {

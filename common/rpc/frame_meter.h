@@ -22,12 +22,17 @@ class FrameMeter {
   // As much as any listener takes (RpcServerOptions::max_receive_bytes), which gRPC says only after it has all of it.
   static constexpr uint32_t kMostMessage = 64 << 20;
 
-  enum class Excess { kNone, kHeaders, kMessage };
+  // Of calls whose messages have begun. No listener lets half as many run (RpcServerOptions::max_streams); those that
+  // the other side ended before their message was complete count until the client ends or resets them too.
+  static constexpr size_t kMostBegun = 8192;
+
+  enum class Excess { kNone, kHeaders, kMessage, kCalls };
 
   // The next bytes. Anything but kNone, from then on: what is more than any listener would take.
   Excess Add(const void* bytes, size_t size);
 
-  // Bytes of messages that are not complete yet, of calls that the client has neither ended nor reset.
+  // Bytes of messages that are not complete yet, of calls that the client has neither ended nor reset: what the other
+  // side does is not seen here.
   uint64_t unread() const { return unread_; }
 
  private:

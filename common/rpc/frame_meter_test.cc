@@ -105,7 +105,9 @@ TEST(FrameMeterTest, FollowsTheMessagesOfEachCall) {
 
 TEST(FrameMeterTest, ACallThatEndedHasNoMessageLeft) {
   const std::string part = Message(1000, 10), huge = Message(UINT32_MAX, 10);
-  for (const std::string& end : {Frame(kData, "", 1, /*END_STREAM*/ 1), Frame(kReset, std::string(4, '\0'), 1)}) {
+  const char ends = 1;  // END_STREAM
+  for (const std::string& end :
+       {Frame(kData, "", 1, ends), Frame(kReset, std::string(4, '\0'), 1), Frame(kHeaders, "trailers", 1, ends)}) {
     EXPECT_EQ(RefusedAfter(kBegin + Frame(kData, part) + Frame(kData, huge), 1), 0u);  // of the first one's 1000 bytes
     EXPECT_NE(RefusedAfter(kBegin + Frame(kData, part) + end + Frame(kData, huge), 1), 0u);
   }
@@ -128,6 +130,23 @@ TEST(FrameMeterTest, CountsWhatIsNotComplete) {
   const std::string half = Frame(kData, Message(100, 90), 5);
   EXPECT_EQ(unread(half.substr(0, 40)), 40u - 9 - 5);
   EXPECT_EQ(unread(half.substr(40)), 90u);
+}
+
+TEST(FrameMeterTest, RefusesMessagesOfMoreCallsThanThereCanBe) {
+  const auto begin = [](uint32_t stream) {
+    std::string frame = Frame(kData, Message(100, 1));
+    for (int i = 0; i < 4; ++i) frame[5 + i] = static_cast<char>(stream >> (24 - 8 * i));
+    return frame;
+  };
+  FrameMeter meter;
+  meter.Add(kBegin.data(), kBegin.size());
+  for (uint32_t i = 0; i < FrameMeter::kMostBegun; ++i) {
+    const std::string frame = begin(2 * i + 1);
+    ASSERT_EQ(meter.Add(frame.data(), frame.size()), FrameMeter::Excess::kNone);
+  }
+  EXPECT_EQ(meter.unread(), FrameMeter::kMostBegun);  // none is forgotten
+  const std::string frame = begin(1'000'001);
+  EXPECT_EQ(meter.Add(frame.data(), frame.size()), FrameMeter::Excess::kCalls);
 }
 
 TEST(FrameMeterTest, PaddingIsNoMessage) {

@@ -1,4 +1,5 @@
-// How much of messages that are not complete yet all connections of a process have sent, and which of them has the most.
+// How much of messages that are not complete yet all connections of a process have sent, and which of them has too
+// much.
 #ifndef KEDGE_COMMON_RPC_UNREAD_BYTES_H_
 #define KEDGE_COMMON_RPC_UNREAD_BYTES_H_
 
@@ -7,7 +8,9 @@
 
 namespace kedge {
 
-// One bound for all connections. Thread-safe.
+// One bound for all connections. Beyond it whoever has the limit's part for one of them, or more, has too much: there
+// always is somebody. Who is never judged, because no more comes, keeps what it had: n connections that stop just below
+// their part one after the other have the limit times 1 + 1/2 + ... + 1/n. Thread-safe.
 class UnreadBytes {
  public:
   explicit UnreadBytes(uint64_t limit) : limit_(limit) {}
@@ -24,7 +27,7 @@ class UnreadBytes {
 
     // From now on it is so many.
     void Set(uint64_t bytes);
-    // Whether all together are beyond the limit, and these are at least as many as the others have on average.
+    // Whether all together are beyond the limit, and these are their part of it or more.
     bool IsTooMuch() const;
 
    private:
@@ -32,6 +35,7 @@ class UnreadBytes {
     std::atomic<uint64_t> bytes_ = 0;
   };
 
+  uint64_t limit() const { return limit_; }
   uint64_t total() const { return total_; }
 
  private:

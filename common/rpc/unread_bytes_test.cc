@@ -10,7 +10,7 @@
 namespace kedge {
 namespace {
 
-TEST(UnreadBytesTest, WhoHasTheMostOfTooMuchIsFound) {
+TEST(UnreadBytesTest, WhoHasItsPartOfTooMuchIsFound) {
   UnreadBytes all(1000);
   UnreadBytes::Share small(&all), large(&all), other(&all);
   large.Set(1000);
@@ -21,12 +21,28 @@ TEST(UnreadBytesTest, WhoHasTheMostOfTooMuchIsFound) {
   EXPECT_FALSE(other.IsTooMuch());  // has nothing
   large.Set(999);
   EXPECT_FALSE(large.IsTooMuch());
-  other.Set(999);
+  other.Set(332);  // less than a third of the limit
   EXPECT_TRUE(large.IsTooMuch());
+  EXPECT_FALSE(other.IsTooMuch());
+  other.Set(333);
   EXPECT_TRUE(other.IsTooMuch());
   EXPECT_FALSE(small.IsTooMuch());
   large.Set(0);
   EXPECT_FALSE(other.IsTooMuch());
+}
+
+TEST(UnreadBytesTest, WhoFillsOneConnectionAfterTheOtherGetsLittleMore) {
+  UnreadBytes all(1 << 20);
+  std::deque<UnreadBytes::Share> shares;
+  for (int i = 0; i < 100; ++i) {
+    UnreadBytes::Share& share = shares.emplace_back(&all);
+    uint64_t bytes = 0;
+    do {
+      share.Set(bytes += 16);
+    } while (!share.IsTooMuch());
+    share.Set(bytes - 16);  // it stops in time
+  }
+  EXPECT_LT(all.total(), 5.3 * (1 << 20));  // the hundredth harmonic number is 5.19
 }
 
 TEST(UnreadBytesTest, OneAloneIsJudgedByTheLimit) {
