@@ -199,7 +199,7 @@ class ConnectionsTest(unittest.TestCase):
                     while connection.recv(4096):
                         pass
                 connection.close()
-                self.assertIn("a message of more than 64 MiB", process.log())
+                self.assertIn("a message of more than 128 MiB", process.log())
                 self.assertTrue(ask(channel).token_ids)
 
     def test_messages_without_end_end_their_connections(self):
@@ -209,7 +209,7 @@ class ConnectionsTest(unittest.TestCase):
                 self.assertIn("messages that are not complete", process.log())
                 # Those that ended have nothing any more: nobody else is judged by it.
                 for _ in range(3):
-                    text = "A few words. " * 70_000
+                    text = "A few words. " * 15_000
                     model_pb2_grpc.ModelServiceStub(channel).Tokenize(model_pb2.TokenizeRequest(text=text), timeout=60)
 
     def test_others_get_their_first_token_meanwhile(self):

@@ -58,8 +58,6 @@ Content RandomContent(uint32_t vocab_size, uint32_t max_tokens, std::mt19937& ra
     }
   }
   if (content.prompt_length > 0) content.turn_begin = random() % content.prompt_length;
-  for (uint32_t i = random() % 300; i < content.prompt_length; i += 1 + random() % 100)
-    content.question_marks.push_back(i);
   for (uint32_t begin = random() % 200; begin < content.prompt_length; begin += 1 + random() % 200) {
     content.pinned.push_back({begin, std::min<uint32_t>(content.prompt_length, begin + 1 + random() % 5)});
     begin = content.pinned.back().end;

@@ -31,7 +31,7 @@ namespace {
 
 UnreadBytes& AllUnread() {
   static auto* const all =
-      new UnreadBytes(std::clamp<uint64_t>(UsableMachine().memory_bytes / 64, 96 << 20, 256 << 20));
+      new UnreadBytes(std::clamp<uint64_t>(UsableMachine().memory_bytes / 64, 128 << 20, 256 << 20));
   return *all;
 }
 

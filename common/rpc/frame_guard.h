@@ -9,10 +9,9 @@ namespace kedge {
 
 // From now on what this connection receives is followed by a FrameMeter; one whose client goes too far is at its end
 // there, as if the client had reset it. So is one that sends too large a part of what all together have sent of
-// incomplete messages (UnreadBytes), where that is more than a 64th of the memory that the process may use (at least 96
-// MiB, at most 256). For connections
-// without TLS: those with TLS that this process was asked for are followed by themselves, decrypted. Thread-safe.
-// REQUIRES: nobody receives from `file` yet.
+// incomplete messages (UnreadBytes), where that is more than a 64th of the memory that the process may use (at least
+// 128 MiB, at most 256). For connections without TLS: those with TLS that this process was asked for are followed by
+// themselves, decrypted. Thread-safe. REQUIRES: nobody receives from `file` yet.
 void GuardFrames(int file);
 
 }  // namespace kedge

@@ -19,8 +19,8 @@ class FrameMeter {
   // Twice what gRPC takes (32 KiB), which it says only after it has read all of a header.
   static constexpr uint64_t kMostHeaderBytes = 64 << 10;
   static constexpr uint32_t kMostHeaderFrames = 16;
-  // As much as any listener takes (RpcServerOptions::max_receive_bytes), which gRPC says only after it has all of it.
-  static constexpr uint32_t kMostMessage = 64 << 20;
+  // Twice what any listener takes (RpcServerOptions::max_receive_bytes), which gRPC says only after it has all of it.
+  static constexpr uint32_t kMostMessage = 128 << 20;
 
   // Of calls whose messages have begun. No listener lets half as many run (RpcServerOptions::max_streams); those that
   // the other side ended before their message was complete count until the client ends or resets them too.

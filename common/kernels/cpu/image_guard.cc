@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -17,7 +18,7 @@
 namespace kedge {
 namespace {
 
-constexpr absl::Duration kInterval = absl::Milliseconds(200);  // of looking whether somebody wants to write
+constexpr std::chrono::milliseconds kInterval{200};  // of looking whether somebody wants to write
 
 bool CopyInPlace(uint8_t* data, size_t bytes) {
   void* const copy = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -35,10 +36,10 @@ bool CopyInPlace(uint8_t* data, size_t bytes) {
 
 ImageGuard::~ImageGuard() {
   {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(stop_mutex_);
     stop_ = true;
-    stopping_.SignalAll();
   }
+  stopping_.notify_all();
   if (thread_.joinable()) thread_.join();
   if (file_ < 0) return;
   fcntl(file_, F_SETLEASE, F_UNLCK);  // it would last as long as the file is open anywhere
@@ -106,9 +107,8 @@ absl::Status ImageGuard::Copy() {
 void ImageGuard::WatchLease() {
   while (true) {
     {
-      absl::MutexLock lock(&mutex_);
-      const auto is_over = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stop_; };
-      if (stopping_.Await(&mutex_, kInterval, is_over)) return;
+      std::unique_lock lock(stop_mutex_);
+      if (stopping_.wait_for(lock, kInterval, [this] { return stop_; })) return;
     }
     if (fcntl(file_, F_GETLEASE) == F_RDLCK) continue;
     const absl::Status copied = Copy();

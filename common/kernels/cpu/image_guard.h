@@ -2,18 +2,19 @@
 #ifndef KEDGE_COMMON_KERNELS_CPU_IMAGE_GUARD_H_
 #define KEDGE_COMMON_KERNELS_CPU_IMAGE_GUARD_H_
 
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
-#include "common/base/steady_time.h"
 
 namespace kedge {
 
@@ -67,9 +68,10 @@ class ImageGuard {
   const Notice notice_;
   int file_ = -1;  // with the lease
   absl::Mutex mutex_;
-  SteadyCondVar stopping_;
   std::map<uint8_t*, Mapped> regions_ ABSL_GUARDED_BY(mutex_);
-  bool stop_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mutex stop_mutex_;  // the library's wait by a steady clock; absl's is the machine's
+  std::condition_variable stopping_;
+  bool stop_ = false;
   std::thread thread_;
 };
 
