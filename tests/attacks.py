@@ -172,5 +172,5 @@ def hold_connections(address, done):
 
 if __name__ == "__main__":
     os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
-    attack = {"connections": hold_connections, "headers": send_endless_headers, "messages": send_unfinished}[sys.argv[1]]
+    attack = {"connections": hold_connections, "headers": send_endless_headers}[sys.argv[1]]
     attack(sys.argv[2], threading.Event())
