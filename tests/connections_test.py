@@ -226,10 +226,12 @@ class ConnectionsTest(unittest.TestCase):
                 return sorted(times)[int(0.99 * (count - 1))]
 
             first_tokens(20)
-            for name, attack in (("connections that are sent away", "connections"), ("endless headers", "headers")):
+            for name, attack, sign in (("connections that are sent away", "connections", "(--max-connections)"),
+                                       ("endless headers", "headers", "headers of more than 64 KiB")):
                 before = first_tokens(300)
                 attacker = subprocess.Popen([sys.executable, "tests/attacks.py", attack, cluster.address])
                 try:
+                    wait_for(lambda: sign in cluster.router.log(), "the attack is felt", 60)
                     during = first_tokens(300)
                     self.assertIsNone(attacker.poll())
                 finally:
