@@ -88,6 +88,29 @@ class BoundsTest(unittest.TestCase):
                 self.assertNotEqual(status, "OK")
                 self.assertLessEqual(peak, 4 * size + SLACK)
 
+    def test_who_needs_no_key_costs_what_came(self):
+        message, calls = b"\xf8\x01\x01" * 5_000_000, 8  # fields that nobody knows
+        for name, path in (("reflection", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"),
+                           ("health", "/grpc.health.v1.Health/Check")):
+            router = Router()
+            before = router.memory("VmRSS")
+            ask = router.channel.stream_stream(path)
+
+            def code_of(_, ask=ask):
+                try:
+                    return list(ask(iter([message]), timeout=60))
+                except grpc.RpcError as error:
+                    return error.code()
+            with concurrent.futures.ThreadPoolExecutor(calls) as pool:
+                codes = list(pool.map(code_of, range(calls)))
+            peak, came = router.memory("VmHWM") - before, calls * len(message)
+            print(f"{name}: {came / MIB:.0f} MiB came, {peak / MIB:.0f} MiB at most ({codes[0]})", flush=True)
+            router.close()
+            with self.subTest(name):
+                if name == "reflection":
+                    self.assertEqual(codes, [grpc.StatusCode.RESOURCE_EXHAUSTED] * calls)
+                self.assertLessEqual(peak, 4 * came)
+
     def check_messages_without_end(self, name, most, **how):
         router = Router()
         before, served = router.memory("VmRSS"), 0

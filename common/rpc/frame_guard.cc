@@ -58,21 +58,12 @@ void ForgetEnded() {
   }
 }
 
-enum class Excess { kNone, kHeaders, kMessage, kCalls, kUnread };
+using Excess = FrameMeter::Excess;
 constexpr char kEnded[] = "ended a connection: its client sends";
 
 // What is wrong with the next bytes of a connection; kNone: the reader may have them.
 Excess Follow(Guard* guard, const void* bytes, size_t size) {
-  switch (guard->meter.Add(bytes, size)) {
-    case FrameMeter::Excess::kNone:
-      break;
-    case FrameMeter::Excess::kHeaders:
-      return Excess::kHeaders;
-    case FrameMeter::Excess::kMessage:
-      return Excess::kMessage;
-    case FrameMeter::Excess::kCalls:
-      return Excess::kCalls;
-  }
+  if (const Excess excess = guard->meter.Add(bytes, size); excess != Excess::kNone) return excess;
   guard->unread.Set(guard->meter.unread());
   if (!guard->unread.IsTooMuch()) return Excess::kNone;
   ForgetEnded();

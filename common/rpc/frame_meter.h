@@ -26,7 +26,8 @@ class FrameMeter {
   // the other side ended before their message was complete count until the client ends or resets them too.
   static constexpr size_t kMostBegun = 8192;
 
-  enum class Excess { kNone, kHeaders, kMessage, kCalls };
+  // kUnread: of all connections together, which no meter knows (frame_guard.h).
+  enum class Excess { kNone, kHeaders, kMessage, kCalls, kUnread };
 
   // The next bytes. Anything but kNone, from then on: what is more than any listener would take.
   Excess Add(const void* bytes, size_t size);

@@ -4,6 +4,7 @@
 // - nothing is decompressed: of a megabyte it becomes a gigabyte;
 // - a connection that does not get to its first frames in time is ended, and one without calls after a while;
 // - pings of clients allowed every 10 s: the default of 5 min ends calls that are silent during a long prefill;
+// - reflection, which anybody may ask, bounds what it reads;
 // - the health descriptor linked in: reflection lists the health service, and tools fail on a listed service that has
 //   no descriptor.
 //
@@ -24,9 +25,9 @@
 #include "common/rpc/deadline.h"
 #include "common/rpc/frame_guard.h"
 #include "common/rpc/listen_sockets.h"
+#include "common/rpc/reflection.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
-#include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -43,8 +44,6 @@ void PrepareLibrary() {
   static std::once_flag once;
   std::call_once(once, [] {
     grpc::EnableDefaultHealthCheckService(true);
-    // Explicit: the static initializer that would do it is lost when the linker drops unused libraries.
-    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::health::v1::HealthCheckRequest::descriptor();
   });
 }
@@ -82,6 +81,8 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
           grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD,
           is_plain ? grpc::InsecureServerCredentials() : options.credentials);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
+  KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Reflection> reflection, Reflection::Start(options.services));
+  builder.RegisterCallbackGenericService(reflection.get()).SetOption(Reflection::InsteadOfTheLibrarys());
   SetLimits(options, &builder);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
@@ -90,6 +91,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
   builder.AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 10'000);
 
   auto server = std::unique_ptr<RpcServer>(new RpcServer());
+  server->reflection_ = std::move(reflection);
   server->server_ = builder.BuildAndStart();
   if (server->server_ == nullptr) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", options.listen));

@@ -22,6 +22,7 @@ class Service;
 namespace kedge {
 
 class ConnectionAcceptor;
+class Reflection;
 
 struct RpcServerOptions {
   // HOST:PORT; port 0 takes a free one.
@@ -71,6 +72,7 @@ class RpcServer {
 
  private:
   RpcServer() = default;
+  std::unique_ptr<Reflection> reflection_;  // ends after server_ has
   std::unique_ptr<grpc::Server> server_;
   std::unique_ptr<ConnectionAcceptor> acceptor_;  // ends before server_ does
   std::shared_ptr<grpc::Channel> own_channel_;    // of Knock; null: a client would need more than an address

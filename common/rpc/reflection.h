@@ -1,0 +1,47 @@
+// The library's server reflection behind a bound: it needs no key, and a message of 16 MiB of fields that nobody knows
+// takes twenty times as much once the library has read it.
+#ifndef KEDGE_COMMON_RPC_REFLECTION_H_
+#define KEDGE_COMMON_RPC_REFLECTION_H_
+
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/generic/async_generic_service.h"
+#include "grpcpp/generic/generic_stub.h"
+#include "grpcpp/impl/server_builder_option.h"
+#include "grpcpp/server.h"
+
+namespace grpc {
+class Service;
+}  // namespace grpc
+
+namespace kedge {
+
+// Answers grpc.reflection.v1alpha for these services. Requests pass as bytes to a server inside the process that takes
+// no more than kMostRequest of each, so what is larger is refused (RESOURCE_EXHAUSTED) before it is read. Other
+// methods are UNIMPLEMENTED. Thread-safe.
+class Reflection : public grpc::CallbackGenericService {
+ public:
+  static constexpr int kMostRequest = 4096;  // bytes; it is the name of a symbol or of a file
+
+  // `services` must outlive it. kInternal: the library starts no server.
+  static absl::StatusOr<std::unique_ptr<Reflection>> Start(const std::vector<grpc::Service*>& services);
+  // REQUIRES: the server that it was registered with has ended.
+  ~Reflection() override;
+
+  // For the builder of that server: takes out the library's own reflection, which every builder gets.
+  static std::unique_ptr<grpc::ServerBuilderOption> InsteadOfTheLibrarys();
+
+  grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
+
+ private:
+  explicit Reflection(std::unique_ptr<grpc::Server> server);
+
+  const std::unique_ptr<grpc::Server> server_;
+  grpc::GenericStub stub_;
+};
+
+}  // namespace kedge
+
+#endif  // KEDGE_COMMON_RPC_REFLECTION_H_
