@@ -1,92 +1,71 @@
+// Tested by reflection_test.cc.
 #include "common/rpc/reflection.h"
 
-#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/channel_arguments.h"
-#include "grpcpp/support/client_callback.h"
 
 namespace kedge {
 namespace {
 
-using grpc::ByteBuffer;
-
 constexpr char kMethod[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
+constexpr int kThreads = 8;  // the library gives each request one; who finds none gets RESOURCE_EXHAUSTED
 
-class WithoutLibrarys : public grpc::ServerBuilderOption {
+class WithoutLibraryReflection : public grpc::ServerBuilderOption {
  public:
   void UpdateArguments(grpc::ChannelArguments*) override {}
   void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
-    const std::string name = grpc::reflection::ProtoServerReflectionPlugin().name();
-    std::erase_if(*plugins, [&](const auto& plugin) { return plugin->name() == name; });
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<const grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
   }
 };
 
-// One call: a request passes from the caller to the server inside, its response back, then comes the next. So one
-// operation at most is under way, and whatever fails is the last of them; then `inner_` is let go, ends, and gives its
-// status to the caller. Owned by gRPC: lives until OnDone.
+// One call from outside: requests and answers in turn. Owned by gRPC: lives until OnDone.
 class Exchange : public grpc::ServerGenericBidiReactor {
  public:
-  explicit Exchange(grpc::GenericStub* stub) : inner_(this) {
-    stub->PrepareBidiStreamingCall(&context_, kMethod, {}, &inner_);
-    inner_.AddHold();
-    inner_.StartCall();
-    StartRead(&request_);
-  }
+  explicit Exchange(grpc::GenericStub* stub) : stub_(stub) { StartRead(&request_); }
 
  private:
-  class Inner : public grpc::ClientBidiReactor<ByteBuffer, ByteBuffer> {
-   public:
-    explicit Inner(Exchange* outer) : outer_(outer) {}
-
-    void OnWriteDone(bool ok) override { ok ? StartRead(&outer_->response_) : RemoveHold(); }
-    void OnReadDone(bool ok) override { ok ? outer_->StartWrite(&outer_->response_) : RemoveHold(); }
-    void OnDone(const grpc::Status& status) override { outer_->Finish(status); }
-
-   private:
-    Exchange* const outer_;
-  };
-
   void OnReadDone(bool ok) override {
-    if (ok) {
-      inner_.StartWrite(&request_);
-      return;
+    if (!ok) return Finish(grpc::Status::OK);
+    if (request_.Length() > Reflection::kMostRequest) {
+      return Finish({grpc::StatusCode::RESOURCE_EXHAUSTED,
+                     absl::StrCat("a reflection request may have ", Reflection::kMostRequest, " bytes")});
     }
-    inner_.StartWritesDone();
-    inner_.RemoveHold();
+    context_.emplace();
+    // To the library a call that sends one message and no more, like any other.
+    stub_->UnaryCall(&*context_, kMethod, {}, &request_, &answer_,
+                     [this](const grpc::Status& status) { status.ok() ? StartWrite(&answer_) : Finish(status); });
   }
   void OnWriteDone(bool ok) override {
-    if (ok) {
-      StartRead(&request_);
-      return;
-    }
-    context_.TryCancel();
-    inner_.RemoveHold();
+    request_.Clear();
+    answer_.Clear();
+    ok ? StartRead(&request_) : Finish(grpc::Status::CANCELLED);
   }
-  void OnCancel() override { context_.TryCancel(); }
   void OnDone() override { delete this; }
 
-  grpc::ClientContext context_;
-  Inner inner_;
-  ByteBuffer request_;
-  ByteBuffer response_;
+  grpc::GenericStub* const stub_;
+  std::optional<grpc::ClientContext> context_;  // of the request at hand
+  grpc::ByteBuffer request_;
+  grpc::ByteBuffer answer_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Reflection>> Reflection::Start(const std::vector<grpc::Service*>& services) {
-  // Explicit: the static initializer that would do it is lost when the linker drops unused libraries.
-  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   for (grpc::Service* service : services) builder.RegisterService(service);
-  builder.SetMaxReceiveMessageSize(kMostRequest);
+  builder.SetResourceQuota(grpc::ResourceQuota("reflection").SetMaxThreads(kThreads));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::InternalError("gRPC started no server for reflection");
   return std::unique_ptr<Reflection>(new Reflection(std::move(server)));
@@ -95,14 +74,14 @@ absl::StatusOr<std::unique_ptr<Reflection>> Reflection::Start(const std::vector<
 Reflection::Reflection(std::unique_ptr<grpc::Server> server)
     : server_(std::move(server)), stub_([this] {
         grpc::ChannelArguments arguments;
-        arguments.SetMaxReceiveMessageSize(-1);  // files with all that they import
+        arguments.SetMaxReceiveMessageSize(-1);  // a file comes with all that it imports
         return server_->InProcessChannel(arguments);
       }()) {}
 
 Reflection::~Reflection() { server_->Shutdown(); }
 
-std::unique_ptr<grpc::ServerBuilderOption> Reflection::InsteadOfTheLibrarys() {
-  return std::make_unique<WithoutLibrarys>();
+std::unique_ptr<grpc::ServerBuilderOption> Reflection::RemoveLibraryReflection() {
+  return std::make_unique<WithoutLibraryReflection>();
 }
 
 grpc::ServerGenericBidiReactor* Reflection::CreateReactor(grpc::GenericCallbackServerContext* context) {

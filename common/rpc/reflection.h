@@ -1,5 +1,6 @@
 // The library's server reflection behind a bound: it needs no key, and a message of 16 MiB of fields that nobody knows
-// takes twenty times as much once the library has read it.
+// takes twenty times as much once the library has parsed it. What it answered before it says again with every further
+// answer of a call (grpc#18009), so that a call's answers grow without end.
 #ifndef KEDGE_COMMON_RPC_REFLECTION_H_
 #define KEDGE_COMMON_RPC_REFLECTION_H_
 
@@ -18,20 +19,21 @@ class Service;
 
 namespace kedge {
 
-// Answers grpc.reflection.v1alpha for these services. Requests pass as bytes to a server inside the process that takes
-// no more than kMostRequest of each, so what is larger is refused (RESOURCE_EXHAUSTED) before it is read. Other
-// methods are UNIMPLEMENTED. Thread-safe.
+// Answers grpc.reflection.v1alpha for these services, and health where the library serves it. Each request is a call of
+// its own to a server inside the process; one of more than kMostRequest is refused (RESOURCE_EXHAUSTED) before it is
+// parsed. Other methods are UNIMPLEMENTED. Thread-safe.
 class Reflection : public grpc::CallbackGenericService {
  public:
-  static constexpr int kMostRequest = 4096;  // bytes; it is the name of a symbol or of a file
+  static constexpr size_t kMostRequest = 4096;  // bytes; it is the name of a symbol or of a file
 
-  // `services` must outlive it. kInternal: the library starts no server.
+  // kInternal: the library starts no server. `services` must outlive it.
+  // REQUIRES: grpc::reflection::InitProtoReflectionServerBuilderPlugin was called.
   static absl::StatusOr<std::unique_ptr<Reflection>> Start(const std::vector<grpc::Service*>& services);
   // REQUIRES: the server that it was registered with has ended.
   ~Reflection() override;
 
-  // For the builder of that server: takes out the library's own reflection, which every builder gets.
-  static std::unique_ptr<grpc::ServerBuilderOption> InsteadOfTheLibrarys();
+  // For the builder of that server: takes out the library's own, which every builder gets.
+  static std::unique_ptr<grpc::ServerBuilderOption> RemoveLibraryReflection();
 
   grpc::ServerGenericBidiReactor* CreateReactor(grpc::GenericCallbackServerContext* context) override;
 

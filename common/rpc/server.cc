@@ -28,6 +28,7 @@
 #include "common/rpc/reflection.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "grpcpp/client_context.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -44,6 +45,8 @@ void PrepareLibrary() {
   static std::once_flag once;
   std::call_once(once, [] {
     grpc::EnableDefaultHealthCheckService(true);
+    // Explicit: the static initializer that would do it is lost when the linker drops unused libraries.
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::health::v1::HealthCheckRequest::descriptor();
   });
 }
@@ -82,7 +85,7 @@ absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(const RpcServerOptio
           is_plain ? grpc::InsecureServerCredentials() : options.credentials);
   for (grpc::Service* service : options.services) builder.RegisterService(service);
   KEDGE_ASSIGN_OR_RETURN(std::unique_ptr<Reflection> reflection, Reflection::Start(options.services));
-  builder.RegisterCallbackGenericService(reflection.get()).SetOption(Reflection::InsteadOfTheLibrarys());
+  builder.RegisterCallbackGenericService(reflection.get()).SetOption(Reflection::RemoveLibraryReflection());
   SetLimits(options, &builder);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);

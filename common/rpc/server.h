@@ -51,6 +51,7 @@ struct RpcServerOptions {
 class RpcServer {
  public:
   // kInvalidArgument: `listen` is malformed or names no address of this machine. kUnavailable: the port is taken.
+  // kInternal: the library starts no server.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(const RpcServerOptions& options);
   // Cancels what still runs.
   ~RpcServer();
