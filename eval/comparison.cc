@@ -56,7 +56,7 @@ Comparison Compare(const std::vector<MeasuredCase>& cases, const std::vector<con
     }
     comparison.lost += full[i]->right && !other[i]->right;
     comparison.won += other[i]->right && !full[i]->right;
-    Add(double{other[i]->right} - double{full[i]->right}, 1, &points[made.text]);
+    Add(int{other[i]->right} - int{full[i]->right}, 1, &points[made.text]);
     if (other[i]->tokens > 0) Add(more_loss, 1, &loss[made.text]);
   }
   comparison.p = McNemarP(comparison.lost, comparison.won);
