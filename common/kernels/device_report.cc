@@ -14,6 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
+#include "common/base/machine_limits.h"
+#include "common/base/thread_pool.h"
+#include "common/kernels/cpu/fastest_set.h"
 #include "common/kernels/cpu/kernels.h"
 #include "common/kernels/cuda/device_runtime.h"
 
@@ -84,6 +87,17 @@ std::string Backend(const cuda::CudaDescription& cuda) {
                                 "(docs/gpu.md)";
 }
 
+// The best that the processor has, and what multiplies faster here.
+std::string Instructions() {
+  ThreadPool pool(UsableMachine().cores);
+  const InstructionSet best = BestInstructionSet(), fastest = FastestInstructionSet(pool);
+  std::string text(InstructionSetName(best));
+  if (fastest != best) {
+    absl::StrAppend(&text, "; ", std::string(InstructionSetName(fastest)), " multiplies faster here");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::vector<ReportLine> ReportDevices(const std::string& toolkit, const std::string& root) {
@@ -93,12 +107,11 @@ std::vector<ReportLine> ReportDevices(const std::string& toolkit, const std::str
   if (!cuda.most_version.empty()) absl::StrAppend(&driver, ", for CUDA up to ", cuda.most_version);
 
   std::vector<ReportLine> lines;
-  lines.push_back({"instructions", std::string(InstructionSetName(BestInstructionSet()))});
+  lines.push_back({"instructions", Instructions()});
   lines.push_back({"NVIDIA driver", driver});
   for (ReportLine& line : Gpus(cuda, root)) lines.push_back(std::move(line));
-  lines.push_back({"CUDA", cuda.is_built_in
-                               ? absl::StrCat(cuda.version, " is built in, with code for ", cuda.code)
-                               : absl::StrCat("none: ", cuda.why_none)});
+  lines.push_back({"CUDA", cuda.is_built_in ? absl::StrCat(cuda.version, " is built in, with code for ", cuda.code)
+                                            : absl::StrCat("none: ", cuda.why_none)});
   if (!toolkit.empty()) {
     lines.push_back({"CUDA toolkit", absl::StrCat(absl::StartsWith(toolkit, "/") ? "" : "none: ", toolkit)});
   }

@@ -17,6 +17,7 @@
 #include "common/kernels/cpu/attention.h"
 #include "common/kernels/cpu/attention_mass.h"
 #include "common/kernels/cpu/cpu_pages.h"
+#include "common/kernels/cpu/fastest_set.h"
 #include "common/kernels/cpu/panel_image.h"
 #include "common/kernels/cpu/panels.h"
 #include "common/kernels/dequantize.h"
@@ -68,8 +69,9 @@ const HostStep& Cast(const StepView& x) { return static_cast<const HostStep&>(x)
 class CpuOps final : public HostOps {
  public:
   explicit CpuOps(const CpuOptions& options)
-      : kernels_(KernelsFor(options.instruction_set)),
-        pool_(options.threads),
+      : pool_(options.threads),
+        kernels_(KernelsFor(options.instruction_set.has_value() ? *options.instruction_set
+                                                                : FastestInstructionSet(pool_))),
         image_(options.image_path.empty() ? "" : absl::StrCat(options.image_path, ".panels", PanelImage::kLayout),
                options.image_notice),
         attention_workers_(pool_.threads()) {}
@@ -451,8 +453,8 @@ class CpuOps final : public HostOps {
   const std::string numerics_class_ = "cpu-1";
   const OpsTraits traits_ = {
       .roles_agree = true, .max_rows = 256, .logit_rows = 32, .step_target = absl::Milliseconds(150)};
-  const CpuKernels& kernels_;
   ThreadPool pool_;
+  const CpuKernels& kernels_;
   PanelImage image_;
   std::vector<AttentionWorker> attention_workers_;  // one per thread
   std::vector<QuantizedBlock> quantized_;           // [rows][inputs / 32] of the present product
