@@ -40,7 +40,7 @@ uint32_t MaxRows(absl::string_view backend);
 absl::StatusOr<std::unique_ptr<Ops>> CreateOps(const OpsOptions& options);
 
 // Those that compute on the host: "cpu", "reference", and "cpu:avx2" and the like (InstructionSetName), for tests and
-// measurements: `cpu` takes the best instructions that the machine has.
+// measurements: `cpu` takes the fastest instructions that the machine has.
 std::vector<std::string> HostBackends();
 absl::StatusOr<std::unique_ptr<HostOps>> CreateHostOps(const OpsOptions& options);
 

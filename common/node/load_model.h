@@ -38,7 +38,7 @@ struct DeviceOptions {
 // BackendsToAskFor() and "deferred": cpu that computes only when waited for.
 std::vector<std::string> BackendNames();
 inline constexpr char kBackendHelp[] =
-    "what computes: cpu, with the best instructions that the machine has, or a GPU, where one of the names is its; "
+    "what computes: cpu, with the fastest instructions that the machine has, or a GPU, where one of the names is its; "
     "others are for tests and measurements";
 
 // --device of whatever has --backend.
