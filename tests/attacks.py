@@ -39,8 +39,10 @@ def frame(kind, payload, stream=1, flags=0):
     return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-DATA, HEADERS, RESET, SETTINGS, WINDOW = 0, 1, 3, 4, 8
-BEGIN = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(SETTINGS, b"", 0)
+DATA, HEADERS, RESET, SETTINGS, PING, WINDOW = 0, 1, 3, 4, 6, 8
+OPENING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+BEGIN = OPENING + frame(SETTINGS, b"", 0)
+NO_WINDOW = OPENING + frame(SETTINGS, b"\0\x04" + bytes(4), 0)  # no byte of a call's answers may come
 
 
 def call_headers(method):
@@ -52,17 +54,18 @@ def call_headers(method):
 
 
 class UnfinishedCalls:
-    """A connection whose calls each send a message but for its last byte, as far as the other side lets them."""
+    """A connection whose calls each send a message but for its last byte, as far as the other side lets them. Without a
+    size: empty messages for ever, and they take no answer."""
 
-    def __init__(self, address, method, calls, size, secured):
+    def __init__(self, address, method, calls, size=None, secured=False):
         self.connection = secure(connect(address)) if secured else connect(address)
         self.connection.setblocking(False)
-        self.waiting, self.received = bytearray(BEGIN), bytearray()
+        self.waiting, self.received = bytearray(NO_WINDOW if size is None else BEGIN), bytearray()
         self.window, self.first_window, self.windows = 65535, 65535, {}
         self.left, self.sent = {}, 0
         for stream in range(1, 2 * calls, 2):
             self.waiting += frame(HEADERS, call_headers(method), stream, flags=4)
-            self.left[stream], self.windows[stream] = size + 5, 0
+            self.left[stream], self.windows[stream] = 1 << 62 if size is None else size + 5, 0
         self.size = size
 
     def hear(self):
@@ -87,11 +90,13 @@ class UnfinishedCalls:
                     if payload[at:at + 2] == b"\0\x04":
                         self.first_window = int.from_bytes(payload[at + 2:at + 6], "big")
                 self.waiting += frame(SETTINGS, b"", 0, flags=1)
+            elif kind == PING and not flags & 1:  # whose answers let windows grow
+                self.waiting += frame(PING, payload, 0, flags=1)
             elif kind == WINDOW and stream == 0:
                 self.window += int.from_bytes(payload, "big")
             elif kind == WINDOW and stream in self.windows:
                 self.windows[stream] += int.from_bytes(payload, "big")
-            elif kind in (RESET, HEADERS):  # it was answered
+            elif kind == RESET or kind == HEADERS and flags & 1:  # it is over
                 self.left.pop(stream, None)
         return True
 
@@ -103,8 +108,12 @@ class UnfinishedCalls:
             size = min(16384, self.window, self.first_window + self.windows[stream], left - 1)
             if size <= 0 or len(self.waiting) > 1 << 20:
                 continue
-            prefix = b"\0" + self.size.to_bytes(4, "big") if left == self.size + 5 else b""
-            self.waiting += frame(DATA, prefix.ljust(size, b"\n"), stream)
+            if self.size is None:
+                data = bytes(size)
+            else:
+                prefix = b"\0" + self.size.to_bytes(4, "big") if left == self.size + 5 else b""
+                data = prefix.ljust(size, b"\n")
+            self.waiting += frame(DATA, data, stream)
             self.window -= size
             self.windows[stream] -= size
             self.left[stream] -= size

@@ -12,7 +12,7 @@ import unittest
 
 import grpc
 
-from attacks import send_unfinished
+from attacks import UnfinishedCalls, send_unfinished
 from programs import BIN, make_model, read
 from running_cluster import MODEL, Process, inference_pb2_grpc, model_pb2, model_pb2_grpc, pb
 
@@ -110,6 +110,18 @@ class BoundsTest(unittest.TestCase):
             with self.subTest(name):
                 self.assertEqual(codes, [expected] * calls)
                 self.assertLessEqual(peak, 3 * came)
+
+    def test_what_nobody_reads_stays_small(self):
+        for path in ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Watch"):
+            calls = UnfinishedCalls(self.router.address, path, 8)
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                self.assertTrue(calls.turn())
+                time.sleep(0.001)
+            calls.connection.close()
+            print(f"{path}: a call sends {calls.sent / 8 / 1024:.0f} KiB that nobody reads", flush=True)
+            self.assertGreater(calls.sent, 8 * (10 << 10))
+            self.assertLessEqual(calls.sent, 8 * (100 << 10))
 
     def check_messages_without_end(self, name, most, **how):
         router = Router()

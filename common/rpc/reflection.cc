@@ -1,6 +1,7 @@
 // Tested by reflection_test.cc.
 #include "common/rpc/reflection.h"
 
+#include <atomic>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "grpcpp/client_context.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
-#include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "grpcpp/support/byte_buffer.h"
 #include "grpcpp/support/channel_arguments.h"
@@ -18,7 +18,6 @@ namespace kedge {
 namespace {
 
 constexpr char kMethod[] = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
-constexpr int kThreads = 8;  // the library gives each request one; who finds none gets RESOURCE_EXHAUSTED
 
 class WithoutLibraryReflection : public grpc::ServerBuilderOption {
  public:
@@ -33,9 +32,18 @@ class WithoutLibraryReflection : public grpc::ServerBuilderOption {
 // One call from outside: requests and answers in turn. Owned by gRPC: lives until OnDone.
 class Exchange : public grpc::ServerGenericBidiReactor {
  public:
-  explicit Exchange(grpc::GenericStub* stub) : stub_(stub) { StartRead(&request_); }
+  // `open`: of all calls; this one is counted as long as it lives.
+  Exchange(grpc::GenericStub* stub, std::atomic<int>* open) : stub_(stub), open_(open) {
+    if (++*open_ > Reflection::kMostCalls) {
+      Finish({grpc::StatusCode::RESOURCE_EXHAUSTED, "too many calls of reflection are open"});
+    } else {
+      StartRead(&request_);
+    }
+  }
 
  private:
+  ~Exchange() override { --*open_; }
+
   void OnReadDone(bool ok) override {
     if (!ok) return Finish(grpc::Status::OK);
     if (request_.Length() > Reflection::kMostRequest) {
@@ -45,7 +53,13 @@ class Exchange : public grpc::ServerGenericBidiReactor {
     context_.emplace();
     // To the library a call that sends one message and no more, like any other.
     stub_->UnaryCall(&*context_, kMethod, {}, &request_, &answer_,
-                     [this](const grpc::Status& status) { status.ok() ? StartWrite(&answer_) : Finish(status); });
+                     [this](const grpc::Status& status) { TakeAnswer(status); });
+  }
+  void TakeAnswer(const grpc::Status& status) {
+    if (status.ok() && answer_.Valid()) return StartWrite(&answer_);
+    // To what is no request of its kind the library answers nothing.
+    Finish(status.ok() ? grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "this is no ServerReflectionRequest")
+                       : status);
   }
   void OnWriteDone(bool ok) override {
     request_.Clear();
@@ -55,6 +69,7 @@ class Exchange : public grpc::ServerGenericBidiReactor {
   void OnDone() override { delete this; }
 
   grpc::GenericStub* const stub_;
+  std::atomic<int>* const open_;
   std::optional<grpc::ClientContext> context_;  // of the request at hand
   grpc::ByteBuffer request_;
   grpc::ByteBuffer answer_;
@@ -65,7 +80,6 @@ class Exchange : public grpc::ServerGenericBidiReactor {
 absl::StatusOr<std::unique_ptr<Reflection>> Reflection::Start(const std::vector<grpc::Service*>& services) {
   grpc::ServerBuilder builder;
   for (grpc::Service* service : services) builder.RegisterService(service);
-  builder.SetResourceQuota(grpc::ResourceQuota("reflection").SetMaxThreads(kThreads));
   std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   if (server == nullptr) return absl::InternalError("gRPC started no server for reflection");
   return std::unique_ptr<Reflection>(new Reflection(std::move(server)));
@@ -86,7 +100,7 @@ std::unique_ptr<grpc::ServerBuilderOption> Reflection::RemoveLibraryReflection()
 
 grpc::ServerGenericBidiReactor* Reflection::CreateReactor(grpc::GenericCallbackServerContext* context) {
   if (context->method() != kMethod) return CallbackGenericService::CreateReactor(context);
-  return new Exchange(&stub_);
+  return new Exchange(&stub_, &open_);
 }
 
 }  // namespace kedge

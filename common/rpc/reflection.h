@@ -4,6 +4,8 @@
 #ifndef KEDGE_COMMON_RPC_REFLECTION_H_
 #define KEDGE_COMMON_RPC_REFLECTION_H_
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
 #include <vector>
 
@@ -21,10 +23,11 @@ namespace kedge {
 
 // Answers grpc.reflection.v1alpha for these services, and health where the library serves it. Each request is a call of
 // its own to a server inside the process; one of more than kMostRequest is refused (RESOURCE_EXHAUSTED) before it is
-// parsed. Other methods are UNIMPLEMENTED. Thread-safe.
+// parsed, and so is a call while kMostCalls are open. Other methods are UNIMPLEMENTED. Thread-safe.
 class Reflection : public grpc::CallbackGenericService {
  public:
   static constexpr size_t kMostRequest = 4096;  // bytes; it is the name of a symbol or of a file
+  static constexpr int kMostCalls = 256;        // nobody says how long one may stay open
 
   // kInternal: the library starts no server. `services` must outlive it.
   // REQUIRES: grpc::reflection::InitProtoReflectionServerBuilderPlugin was called.
@@ -42,6 +45,7 @@ class Reflection : public grpc::CallbackGenericService {
 
   const std::unique_ptr<grpc::Server> server_;
   grpc::GenericStub stub_;
+  std::atomic<int> open_ = 0;  // calls
 };
 
 }  // namespace kedge

@@ -122,6 +122,36 @@ TEST_F(ReflectionTest, RefusesWhatIsNoName) {
   }
 }
 
+// The library answers them with nothing, which is no message.
+TEST_F(ReflectionTest, WhatIsNoRequestEndsTheCall) {
+  for (const std::string& bad : {std::string("\xff"), std::string("\x22\1\xff"), std::string("\x22\5a"),
+                                 std::string(1, 0), std::string("\x0b"), std::string(200, '\x7b')}) {
+    Call call(*server_, kReflect);
+    EXPECT_NE(call.Ask(kListServices), "");
+    EXPECT_EQ(call.Ask(bad), "");
+    EXPECT_EQ(call.End().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  }
+}
+
+TEST_F(ReflectionTest, CallsThatStayOpenAreBounded) {
+  std::vector<std::unique_ptr<Call>> open;
+  for (int i = 0; i < Reflection::kMostCalls; ++i) {
+    open.push_back(std::make_unique<Call>(*server_, kReflect));
+    ASSERT_NE(open.back()->Ask(kListServices), "") << i;
+  }
+  Call more(*server_, kReflect);
+  EXPECT_EQ(more.Ask(kListServices), "");
+  EXPECT_EQ(more.End().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(open.back()->End().ok());
+  open.pop_back();
+  // The server counts the call until it is done with it as well.
+  std::string answer;
+  for (const absl::Time end = absl::Now() + absl::Seconds(10); answer.empty() && absl::Now() < end;) {
+    answer = Call(*server_, kReflect).Ask(kListServices);
+  }
+  EXPECT_NE(answer, "");
+}
+
 TEST_F(ReflectionTest, OtherMethodsAreUnimplemented) {
   for (const char* method : {"/grpc.reflection.v1alpha.ServerReflection/Other", "/a.B/C", "nonsense"}) {
     Call call(*server_, method);
