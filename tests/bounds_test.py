@@ -118,6 +118,7 @@ class BoundsTest(unittest.TestCase):
             while time.monotonic() < end:
                 self.assertTrue(calls.turn())
                 time.sleep(0.001)
+            self.assertEqual(len(calls.left), 8)  # none was ended
             calls.connection.close()
             print(f"{path}: a call sends {calls.sent / 8 / 1024:.0f} KiB that nobody reads", flush=True)
             self.assertGreater(calls.sent, 8 * (10 << 10))

@@ -87,7 +87,7 @@ std::string Backend(const cuda::CudaDescription& cuda) {
                                 "(docs/gpu.md)";
 }
 
-// The best that the processor has, and what multiplies faster here.
+// The newest that the processor has and, where another multiplies faster here, that one.
 std::string Instructions() {
   ThreadPool pool(UsableMachine().cores);
   const InstructionSet best = BestInstructionSet(), fastest = FastestInstructionSet(pool);

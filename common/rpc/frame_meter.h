@@ -22,11 +22,11 @@ class FrameMeter {
   // Twice what any listener takes (RpcServerOptions::max_receive_bytes), which gRPC says only after it has all of it.
   static constexpr uint32_t kMostMessage = 128 << 20;
 
-  // Of calls whose messages have begun. No listener lets half as many run (RpcServerOptions::max_streams); those that
-  // the other side ended before their message was complete count until the client ends or resets them too.
+  // Of calls whose messages have begun. No listener lets more than half as many run (RpcServerOptions::max_streams);
+  // those that the other side ended before their message was complete count until the client ends or resets them too.
   static constexpr size_t kMostBegun = 8192;
 
-  // kUnread: of all connections together, which no meter knows (frame_guard.h).
+  // kUnread: too much of all connections together. Add never returns it; FrameGuard does.
   enum class Excess { kNone, kHeaders, kMessage, kCalls, kUnread };
 
   // The next bytes. Anything but kNone, from then on: what is more than any listener would take.

@@ -51,7 +51,7 @@ class Exchange : public grpc::ServerGenericBidiReactor {
                      absl::StrCat("a reflection request may have ", Reflection::kMostRequest, " bytes")});
     }
     context_.emplace();
-    // To the library a call that sends one message and no more, like any other.
+    // As if the method were unary: to it one request and its answer are a whole call.
     stub_->UnaryCall(&*context_, kMethod, {}, &request_, &answer_,
                      [this](const grpc::Status& status) { TakeAnswer(status); });
   }

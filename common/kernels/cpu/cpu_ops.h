@@ -15,7 +15,7 @@ namespace kedge {
 // They change speed and memory only, never a bit of the result.
 struct CpuOptions {
   int threads = 1;  // the caller's included
-  std::optional<InstructionSet> instruction_set;  // the fastest (fastest_set.h)
+  std::optional<InstructionSet> instruction_set;  // none: the fastest (fastest_set.h)
   // Of packed weights (PanelImage), for exactly these matrices; the layout's number is appended. "": packed in memory.
   std::string image_path;
   std::function<void(const std::string& why)> image_notice;  // PanelImage::Notice; may be empty

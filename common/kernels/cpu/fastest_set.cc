@@ -2,6 +2,7 @@
 #include "common/kernels/cpu/fastest_set.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -12,7 +13,7 @@ namespace kedge {
 namespace {
 
 constexpr int kRounds = 10;
-// A product of a prompt's rows, so small that caches hold it. Its values are zeros: no kernel asks for them.
+// A product of a prompt's rows, so small that caches hold it. Its values are zeros: no kernel's time depends on them.
 constexpr int kInputs = 1536, kRows = 32, kPanelsOfThread = 8, kPanelsAtOnce = 2;
 constexpr size_t kBlocks = kInputs / 32, kBlockBytes = 20;  // of Q4_1, which most of a model's weights resemble
 

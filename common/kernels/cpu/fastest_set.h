@@ -1,7 +1,7 @@
 // Which instruction set multiplies fastest on this machine.
 //
-// All give the same bits, and the newest is not always the fastest: where virtual processors share the tiles of one
-// core, products with AMX took up to twice as long as with AVX-512 (docs/performance.md). So both are timed.
+// All give the same bits, and the newest is not always the fastest: on a virtual machine products with AMX took up to
+// 2.4 times as long as with AVX-512 (docs/performance.md). So both are timed.
 #ifndef KEDGE_COMMON_KERNELS_CPU_FASTEST_SET_H_
 #define KEDGE_COMMON_KERNELS_CPU_FASTEST_SET_H_
 

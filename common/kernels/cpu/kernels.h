@@ -23,7 +23,7 @@ enum class InstructionSet { kScalar, kAvx2, kAvx512Vnni, kAmxInt8 };
 inline constexpr InstructionSet kInstructionSets[] = {InstructionSet::kScalar, InstructionSet::kAvx2,
                                                       InstructionSet::kAvx512Vnni, InstructionSet::kAmxInt8};
 
-// Whether this machine runs it, and the fastest of those.
+// Whether this machine runs it, and the newest of those, which need not be the fastest (fastest_set.h).
 bool IsAvailable(InstructionSet set);
 InstructionSet BestInstructionSet();
 // "scalar", "avx2", "avx512-vnni", "amx-int8".
