@@ -17,6 +17,7 @@ from programs import BIN, make_model, read
 from running_cluster import MODEL, Process, inference_pb2_grpc, model_pb2, model_pb2_grpc, pb
 
 MIB = 1 << 20
+REFLECTION = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
 SLACK = 2 * MIB  # beside what came: buffers of gRPC, a first request of its kind
 
 
@@ -90,8 +91,7 @@ class BoundsTest(unittest.TestCase):
 
     def test_who_needs_no_key_costs_what_came(self):
         message, calls = b"\xf8\x01\x01" * 5_000_000, 8  # fields that nobody knows
-        for name, path, expected in (("reflection", "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-                                      grpc.StatusCode.RESOURCE_EXHAUSTED),
+        for name, path, expected in (("reflection", REFLECTION, grpc.StatusCode.RESOURCE_EXHAUSTED),
                                      ("health", "/grpc.health.v1.Health/Check", [b"\x08\x01"])):  # SERVING
             router = Router()
             before = router.memory("VmRSS")
@@ -112,7 +112,7 @@ class BoundsTest(unittest.TestCase):
                 self.assertLessEqual(peak, 3 * came)
 
     def test_what_nobody_reads_stays_small(self):
-        for path in ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Health/Watch"):
+        for path in (REFLECTION, "/grpc.health.v1.Health/Watch"):
             calls = UnfinishedCalls(self.router.address, path, 8)
             end = time.monotonic() + 3
             while time.monotonic() < end:

@@ -110,8 +110,9 @@ std::vector<ReportLine> ReportDevices(const std::string& toolkit, const std::str
   lines.push_back({"instructions", Instructions()});
   lines.push_back({"NVIDIA driver", driver});
   for (ReportLine& line : Gpus(cuda, root)) lines.push_back(std::move(line));
-  lines.push_back({"CUDA", cuda.is_built_in ? absl::StrCat(cuda.version, " is built in, with code for ", cuda.code)
-                                            : absl::StrCat("none: ", cuda.why_none)});
+  lines.push_back({"CUDA", cuda.is_built_in
+                               ? absl::StrCat(cuda.version, " is built in, with code for ", cuda.code)
+                               : absl::StrCat("none: ", cuda.why_none)});
   if (!toolkit.empty()) {
     lines.push_back({"CUDA toolkit", absl::StrCat(absl::StartsWith(toolkit, "/") ? "" : "none: ", toolkit)});
   }

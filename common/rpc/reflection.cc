@@ -56,10 +56,10 @@ class Exchange : public grpc::ServerGenericBidiReactor {
                      [this](const grpc::Status& status) { TakeAnswer(status); });
   }
   void TakeAnswer(const grpc::Status& status) {
-    if (status.ok() && answer_.Valid()) return StartWrite(&answer_);
-    // To what is no request of its kind the library answers nothing.
-    Finish(status.ok() ? grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "this is no ServerReflectionRequest")
-                       : status);
+    if (!status.ok()) return Finish(status);
+    // To what is no request of its kind the library answers nothing, and writing that would end the process.
+    if (!answer_.Valid()) return Finish({grpc::StatusCode::INVALID_ARGUMENT, "this is no ServerReflectionRequest"});
+    StartWrite(&answer_);
   }
   void OnWriteDone(bool ok) override {
     request_.Clear();

@@ -8,6 +8,7 @@
 
 #include "common/base/steady_time.h"
 #include "common/kernels/cpu/panels.h"
+#include "common/kernels/tensor_type.h"
 
 namespace kedge {
 namespace {
@@ -15,15 +16,16 @@ namespace {
 constexpr int kRounds = 10;
 // A product of a prompt's rows, so small that caches hold it. Its values are zeros: no kernel's time depends on them.
 constexpr int kInputs = 1536, kRows = 32, kPanelsOfThread = 8, kPanelsAtOnce = 2;
-constexpr size_t kBlocks = kInputs / 32, kBlockBytes = 20;  // of Q4_1, which most of a model's weights resemble
+constexpr TensorType kType = TensorType::kQ4_1;  // which most of a model's weights resemble
+constexpr size_t kBlocks = kInputs / 32;
 
 class TimedProduct {
  public:
   explicit TimedProduct(ThreadPool* pool)
       : pool_(pool),
         outputs_(kPanelsOfThread * kPanelOutputs * pool->threads()),
-        weights_(size_t(outputs_) * kBlocks * kBlockBytes),
-        matrix_(TensorType::kQ4_1, outputs_, kInputs, weights_, *pool),
+        weights_(size_t(outputs_) * kBlocks * BlockBytes(kType)),
+        matrix_(kType, outputs_, kInputs, weights_, *pool),
         rows_(kRows * kBlocks),
         products_(kRows * size_t(outputs_)) {}
 
@@ -46,13 +48,18 @@ class TimedProduct {
   std::vector<float> products_;
 };
 
+InstructionSet Measure(ThreadPool* pool) {
+  if (!IsAvailable(InstructionSet::kAmxInt8)) return BestInstructionSet();
+  TimedProduct product(pool);
+  return FastestOf({InstructionSet::kAvx512Vnni, InstructionSet::kAmxInt8},
+                   [&](InstructionSet set) { return product.Time(set); });
+}
+
 }  // namespace
 
 InstructionSet FastestInstructionSet(ThreadPool& pool) {
-  if (!IsAvailable(InstructionSet::kAmxInt8)) return BestInstructionSet();
-  TimedProduct product(&pool);
-  return FastestOf({InstructionSet::kAvx512Vnni, InstructionSet::kAmxInt8},
-                   [&](InstructionSet set) { return product.Time(set); });
+  static const InstructionSet fastest = Measure(&pool);
+  return fastest;
 }
 
 InstructionSet FastestOf(absl::Span<const InstructionSet> sets,

@@ -13,7 +13,8 @@
 
 namespace kedge {
 
-// Takes a few milliseconds on all threads of `pool` where there is AMX.
+// Asked for the first time it takes a few milliseconds on all threads of `pool` where there is AMX. The answer stays:
+// a process is to compute with what its self-test (numerics_class.h) computed with. Thread-safe.
 InstructionSet FastestInstructionSet(ThreadPool& pool);
 
 // The set whose time was least in several rounds, in each of which time(set) is asked for every set once; of equals the

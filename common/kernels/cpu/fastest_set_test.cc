@@ -25,10 +25,13 @@ TEST(FastestOfTest, OfEqualsTheLast) {
   EXPECT_EQ(FastestOf(kSets, [](InstructionSet) { return absl::Microseconds(1); }), InstructionSet::kAmxInt8);
 }
 
-TEST(FastestInstructionSetTest, IsOneThatTheMachineHas) {
-  for (const int threads : {1, 3}) {
-    ThreadPool pool(threads);
+TEST(FastestInstructionSetTest, IsOneThatTheMachineHasAndStays) {
+  ThreadPool first_pool(3);
+  const InstructionSet first = FastestInstructionSet(first_pool);
+  for (int i = 0; i < 50; ++i) {
+    ThreadPool pool(1 + i % 3);
     const InstructionSet set = FastestInstructionSet(pool);
+    EXPECT_EQ(set, first);
     EXPECT_TRUE(IsAvailable(set));
     if (!IsAvailable(InstructionSet::kAmxInt8)) EXPECT_EQ(set, BestInstructionSet());
     if (IsAvailable(InstructionSet::kAvx512Vnni)) EXPECT_GE(set, InstructionSet::kAvx512Vnni);
