@@ -44,7 +44,7 @@ DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, Sta
                 .max_bytes = options.offered_bytes},
                device, clock),
       known_answers_(options.context_length, device, &pool_),
-      steps_(device, clock) {}
+      steps_(device, clock, options.run_step) {}
 
 DecodeEngine::~DecodeEngine() = default;
 
@@ -72,18 +72,26 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   session.sink = std::move(sink);
   session.arrived = clock_->Now();
   absl::Status status = Check(session.job);
+  if (status.ok()) SkipFull(session);
   if (status.ok() && !IsRemote(session)) status = CheckChoosable(session.job.content, options_.salience_heads);
   if (status.ok()) {
     const absl::StatusOr<Room> room = FirstRoom(session.job, IsRemote(session) ? session.missing() : 0);
     status = room.status();
     if (room.ok()) session.room = *room;
   }
+  if (!status.ok() && session.refusals > 0) status = NoneHasRoom(session);
   if (status.ok() && !session.has_begun()) {
     if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->has_time) {
       session.not_before = session.arrived + std::min(refused->room, kGivesWay);
     } else if (refused.has_value()) {
-      status = TooLate(refused->room);
+      status = TooLate(std::min(refused->room, session.full_for));
     }
+  }
+  if (status.ok() && !session.has_begun() && IsFullFor(session)) {
+    const absl::Duration room = steps_.costs().known() ? std::max(stats().full_for, kLeastRetry) : absl::Seconds(1);
+    status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
+                                                                      " requests wait for KV memory already")),
+                            room);
   }
   auto self = std::prev(sessions_.end());
   if (!status.ok()) {
@@ -96,20 +104,38 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     });
     sessions_.splice(behind, sessions_, self);
   }
-  Admit();
+  FetchAtOnce(session);
   if (!session.failed.ok()) {
     End(self, session.failed);
     return 0;
   }
-  if (session.state != Session::State::kWaiting || session.has_begun()) return next_id_ - 1;
-  if (const NodeStats now = stats(); now.waiting > options_.max_waiting) {
-    const absl::Duration room = steps_.costs().known() ? std::max(now.full_for, kLeastRetry) : absl::Seconds(1);
-    End(self, WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
-                                                                       " requests wait for KV memory already")),
-                             room));
-    return 0;
+  return session.id;
+}
+
+// What the next turn would do for it, where that asks nothing of the device: a state may come while a step is computed.
+void DecodeEngine::FetchAtOnce(Session& newest) {
+  NextTurn next(this);
+  for (Session& session : sessions_) {
+    const bool begins = next.Begins(session);
+    if (&session != &newest) continue;
+    if (begins && session.not_before <= session.arrived && IsFetched(session, FindStored(session), nullptr)) {
+      session.seen = session.arrived;
+      TakeRows(session);
+      FetchNext(session);
+    }
+    return;
   }
-  return next_id_ - 1;
+}
+
+bool DecodeEngine::IsFullFor(const Session& newest) const {
+  NextTurn next(this);
+  uint32_t waiting = 0;
+  for (const Session& session : sessions_) {
+    const bool begins = next.Begins(session);
+    waiting += session.state == Session::State::kWaiting && !begins;
+    if (&session == &newest && begins) return false;
+  }
+  return waiting > options_.max_waiting;
 }
 
 void DecodeEngine::Cancel(JobId id) {
@@ -135,14 +161,18 @@ void DecodeEngine::End(SessionIt session, absl::Status status, const FinishedInf
   sink->OnEnd(status, finished);
 }
 
-bool DecodeEngine::MayBegin(const Session& session) const {
-  return session.state == Session::State::kWaiting && session.failed.ok() && session.not_before <= clock_->Now() &&
+bool DecodeEngine::MayBegin(const Session& session, absl::Time now) {
+  return session.state == Session::State::kWaiting && session.failed.ok() && session.not_before <= now &&
          (session.wait == nullptr || session.wait->over());
 }
 
 void DecodeEngine::Admit() {
+  const absl::Time now = clock_->Now();
   for (Session& session : sessions_) {
-    if (!MayBegin(session)) continue;
+    if (session.seen == absl::InfinitePast()) session.seen = now;
+  }
+  for (Session& session : sessions_) {
+    if (!MayBegin(session, now)) continue;
     // Who has given way is let in, unless it has no more time itself.
     if (std::exchange(session.not_before, absl::InfinitePast()) != absl::InfinitePast()) {
       if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && !refused->has_time) {
@@ -155,28 +185,45 @@ void DecodeEngine::Admit() {
   }
 }
 
-// Gives a job its rows and starts it. REQUIRES: session.room.pages are free.
-void DecodeEngine::Begin(Session& session) {
+std::optional<CachedPrefix> DecodeEngine::FindStored(const Session& session) {
   const Content& content = session.job.content;
-  const uint32_t missing = session.missing();
-  std::optional<CachedPrefix> hit;
-  if (CheckChoosable(content, options_.salience_heads).ok()) hit = cache_.Find(content, missing);
-  const uint32_t stored = hit.has_value() ? hit->rows.end : 0;
-  bool here = !IsRemote(session);
-  if (here) {
-    session.wait = cache_.Await(content, missing, stored);
-    if (session.wait != nullptr) return;
-  } else if (hit.has_value() && ComputesHere({.missing = missing, .stored = stored}, options_.row_source)) {
-    const absl::StatusOr<Room> needed = FirstRoom(session.job, content.policy.prefill_full ? 0 : stored);
-    here = needed.ok() && needed->pages <= pool_.num_free();
-    if (here) session.room = *needed;
-  }
-  session.sequence = std::make_unique<Sequence>(content, *pool_.Reserve(session.room.pages), &options_.salience_heads);
+  if (!CheckChoosable(content, options_.salience_heads).ok()) return std::nullopt;
+  return cache_.Find(content, session.missing());
+}
+
+bool DecodeEngine::IsFetched(const Session& session, const std::optional<CachedPrefix>& hit, Room* here) const {
+  if (!IsRemote(session)) return false;
+  if (!hit.has_value()) return true;
+  const uint32_t stored = hit->rows.end;
+  if (!ComputesHere({.missing = session.missing(), .stored = stored}, options_.row_source)) return true;
+  const absl::StatusOr<Room> room = FirstRoom(session.job, session.job.content.policy.prefill_full ? 0 : stored);
+  if (!room.ok() || room->pages > pool_.num_free()) return true;
+  if (here != nullptr) *here = *room;
+  return false;
+}
+
+void DecodeEngine::TakeRows(Session& session) {
+  session.sequence =
+      std::make_unique<Sequence>(session.job.content, *pool_.Reserve(session.room.pages), &options_.salience_heads);
   if (session.began == absl::InfinitePast()) session.began = clock_->Now();
   session.prefilled.queue_time = session.began - session.arrived;
-  if (!here) return FetchNext(session);
+}
+
+// Gives a job its rows and starts it. REQUIRES: session.room.pages are free.
+void DecodeEngine::Begin(Session& session) {
+  const std::optional<CachedPrefix> hit = FindStored(session);
+  if (IsFetched(session, hit, &session.room)) {
+    TakeRows(session);
+    return FetchNext(session);
+  }
+  const uint32_t stored = hit.has_value() ? hit->rows.end : 0;
+  if (!IsRemote(session)) {
+    session.wait = cache_.Await(session.job.content, session.missing(), stored);
+    if (session.wait != nullptr) return;
+  }
+  TakeRows(session);
   session.prefilled.prefill_node.clear();
-  session.prefilled.cached_tokens = std::min(stored, content.prompt_length);
+  session.prefilled.cached_tokens = std::min(stored, session.job.content.prompt_length);
   Run(session, hit);
 }
 
@@ -201,8 +248,8 @@ bool DecodeEngine::Turn() {
   known_answers_.Finish(/*wait=*/steps_.empty());
   const bool is_copying = offered_.Turn(/*wait=*/steps_.empty());
   if (!steps_.empty() || known_answers_.HasWork() || is_copying) return true;
-  const auto first =
-      std::find_if(sessions_.begin(), sessions_.end(), [this](const Session& session) { return MayBegin(session); });
+  const auto first = std::find_if(sessions_.begin(), sessions_.end(),
+                                  [now = clock_->Now()](const Session& session) { return MayBegin(session, now); });
   const bool goes_on = (first != sessions_.end() && first->room.pages <= FreePages()) ||
                        std::any_of(sessions_.begin(), sessions_.end(), [](const Session& session) {
                          return session.state == Session::State::kRunning;

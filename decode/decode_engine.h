@@ -47,6 +47,7 @@ struct DecodeOptions {
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
   absl::Duration stall_limit = absl::Minutes(2);    // and one that says much and gets no further
+  RunStep run_step;
 };
 
 // One completion, or the rest of one: ids after prompt_length were generated before.
@@ -80,7 +81,7 @@ struct FinishedInfo {
   uint32_t end_id = 0;          // if end_id_sampled
 };
 
-// Where a job's tokens go, from the engine's thread. Must not block. One OnPrefilled, then tokens, then one OnEnd.
+// Where a job's tokens go. Must not block. One OnPrefilled, then tokens, then one OnEnd.
 class DecodeSink {
  public:
   virtual ~DecodeSink() = default;
@@ -101,8 +102,8 @@ class DecodeSink {
 // (HeldRows), and a later state comes without them.
 //
 // Before anything is asked for a job has rows for its prompt and the next tokens, and it gets more as it goes on. When
-// there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there is
-// room, here too, behind those that stay; a state that is under way is given up, and asked for again. What an answer
+// there are none, the youngest answer ends with kAborted and the reason MOVED: its caller goes on with it where there
+// is room, here too, behind those that stay; a state that is under way is given up, and asked for again. What an answer
 // that goes has come to stays for a moment (OfferedStates), and whoever goes on with it asks for it here. Each call
 // brings a token, so all end, and no job begins that the node could not end alone. An answer that was let in as it
 // began is let in again: what it has written meanwhile makes a state no larger, and rows that are computed here can
@@ -124,7 +125,8 @@ class DecodeSink {
 // not asked again before the time that it named (FullNote), and two that refuse are enough: then the prompt is computed
 // here, if there is time for that. A job whose deadline passes ends before it costs another step.
 //
-// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn.
+// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn; within run_step Add may come
+// from another one, so that nobody waits for a step to end who is refused, or whose state another node computes.
 class DecodeEngine {
  public:
   using JobId = uint64_t;
@@ -135,9 +137,10 @@ class DecodeEngine {
   DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock, Post post);
   ~DecodeEngine();
 
-  // Takes a job, or ends it at once with a status that names the field: kInvalidArgument, kFailedPrecondition (another
-  // model), kResourceExhausted (queue full, unless its answer has begun, more rows than the node has, or too late).
-  // `sink` is released when the job goes.
+  // Takes a job and, where it may begin, asks for its state, or ends it at once with a status that names the field:
+  // kInvalidArgument, kFailedPrecondition (another model), kResourceExhausted (queue full, unless its answer has begun,
+  // more rows than the node has, or too late). What needs the device begins in the next turn. `sink` is released when
+  // the job goes.
   JobId Add(DecodeJob job, std::shared_ptr<DecodeSink> sink);
   // Forgets a job; its rows are free or the cache's at once. Unknown ids are ignored (the job may have ended).
   void Cancel(JobId id);
@@ -158,6 +161,7 @@ class DecodeEngine {
 
  private:
   struct Session;
+  class NextTurn;
   using SessionIt = std::list<Session>::iterator;
 
   absl::Status Check(const DecodeJob& job) const;
@@ -186,11 +190,24 @@ class DecodeEngine {
   absl::Status TooLate(absl::Duration room) const;
   // Passes over candidates that are full.
   void SkipFull(Session& session);
+  // The refusal of a job that needs one of them.
+  static absl::Status NoneHasRoom(const Session& session);
   void EndLate();
   void EndFailed();
   void Admit();
-  bool MayBegin(const Session& session) const;
+  // Where there is room for it.
+  static bool MayBegin(const Session& session, absl::Time now);
+  // Whether the newest job would wait, and more do than may.
+  bool IsFullFor(const Session& newest) const;
   uint32_t FreePages() const;
+  void FetchAtOnce(Session& newest);
+  // What is stored of its prompt, as far as it may be used.
+  std::optional<CachedPrefix> FindStored(const Session& session);
+  // Whether others are asked for its state. If not and it has candidates, `here`, unless null, becomes what it needs
+  // instead.
+  bool IsFetched(const Session& session, const std::optional<CachedPrefix>& hit, Room* here) const;
+  // REQUIRES: session.room.pages are free.
+  void TakeRows(Session& session);
   void Begin(Session& session);
   void Run(Session& session, const std::optional<CachedPrefix>& hit);
   void FetchNext(Session& session);

@@ -40,11 +40,9 @@ void DecodeEngine::FetchNext(Session& session) {
     session.failed = room.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : room.status();
     session.room = room.value_or(Room());
     if (session.refusals == 0) return;
-    const bool was_let_in = session.has_begun() || session.prefilled.queue_time > kPromptly;
+    const bool was_let_in = session.has_begun() || session.began - session.seen > kPromptly;
     if (!session.failed.ok()) {  // it cannot be computed here
-      session.failed = Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked have no room"),
-                               session.is_late ? kDeadlineTooShort : kQueueFull,
-                               std::max(session.full_for, kLeastRetry));
+      session.failed = NoneHasRoom(session);
     } else if (const std::optional<AnswerRefusal> refused = was_let_in ? std::nullopt : CheckTime(session);
                refused.has_value()) {
       session.failed = TooLate(std::min(refused->room, session.full_for));
@@ -106,6 +104,11 @@ void DecodeEngine::SkipFull(Session& session) {
   }
 }
 
+absl::Status DecodeEngine::NoneHasRoom(const Session& session) {
+  return Refusal(absl::ResourceExhaustedError("the prefill nodes that were asked have no room"),
+                 session.is_late ? kDeadlineTooShort : kQueueFull, std::max(session.full_for, kLeastRetry));
+}
+
 void DecodeEngine::LogGivenUp(const Session& session, const std::string& reason) {
   spdlog::warn("request {}: prefill node {} is given up ({}); {} more to try", session.job.request_id,
                session.prefilled.prefill_node, reason, session.job.candidates.size() - session.attempt);
@@ -124,9 +127,8 @@ void DecodeEngine::OnStateEvent(JobId id, uint32_t call_number, StateEvent event
       session->is_late |= ReasonOf(status) == kDeadlineTooShort;
       session->full_for = std::min(session->full_for, *room);
       if (full_.size() >= kMostNotes) full_.clear();
-      const absl::Time now = clock_->Now();
       full_[session->prefilled.prefill_node] =
-          NoteOf(status, *room, now, session->job.deadline - now, session->missing());
+          NoteOf(status, *room, clock_->Now(), session->job.deadline - session->asked, session->missing());
     }
     if (absl::IsResourceExhausted(status) || absl::IsNotFound(status)) {  // under overload there are many
       spdlog::debug("request {}: {} refuses: {}", session->job.request_id, session->prefilled.prefill_node,

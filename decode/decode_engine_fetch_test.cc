@@ -63,6 +63,7 @@ TEST_F(DecodeEngineTest, WhereThePromptCannotBeComputedHereFullPrefillNodesAreAn
   job.content.policy.prefill_full = true;
   job.candidates = {{"p1", "one:1"}};
   const auto sink = Add(job);
+  Turns(1);
   ASSERT_EQ(source_.addresses.size(), 1u);
   source_.events[0]({StateEnded{WithRetryAfter(absl::ResourceExhaustedError("full"), absl::Seconds(3))}});
   Turns(2);
@@ -73,6 +74,7 @@ TEST_F(DecodeEngineTest, WhereThePromptCannotBeComputedHereFullPrefillNodesAreAn
   clock_.Advance(absl::Seconds(4));
   job.deadline = clock_.Now() + absl::Seconds(1);
   const auto hurried = Add(job);
+  Turns(1);
   ASSERT_EQ(source_.addresses.size(), 2u);
   source_.events[1]({StateEnded{Refusal(absl::ResourceExhaustedError("late"), kDeadlineTooShort, absl::Seconds(3))}});
   Turns(2);
@@ -109,6 +111,7 @@ TEST_F(DecodeEngineTest, AStateThatIsUnderWayMakesRoomForAnAnswerAndComesAgain) 
   job.content.ids.assign(200, 7);
   job.candidates = {{"p1", "one:1"}};
   const auto sink = Add(job);
+  Turns(1);
   ASSERT_EQ(source_.addresses.size(), 1u);
   for (int turn = 0; turn < 290 && !source_.cancelled[0]; ++turn) {
     source_.events[0]({StateProgress{1}});
@@ -144,6 +147,7 @@ TEST_F(DecodeEngineTest, RowsThatCameNeedNotComeAgain) {
   NewEngine({.held_bytes = 1 << 20});
   job.candidates = next.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
   const auto first = Add(job);
+  Turns(1);
   EXPECT_TRUE(source_.requests.at(0).held.empty());
   SendState(source_.requests[0], source_.events[0], 1, absl::UnavailableError("gone"));
   Turns(1);
@@ -155,6 +159,7 @@ TEST_F(DecodeEngineTest, RowsThatCameNeedNotComeAgain) {
   EXPECT_EQ(first->prefilled->kept_rows, 4u + 39);
 
   const auto second = Add(next);
+  Turns(1);
   EXPECT_EQ(source_.requests.at(2).held, (std::vector<PositionRange>{{0, 4}, {110, 144}}));
   SendState(source_.requests[2], source_.events[2], 1, absl::OkStatus());
   Turns(10);
@@ -174,6 +179,7 @@ TEST_F(DecodeEngineTest, WhereAllCandidatesFailNothingWasHeld) {
   Turns(10);
   job.candidates = {{"p1", "one:1"}, {"p2", "two:2"}};
   const auto sink = Add(job);
+  Turns(1);
   for (int i = 0; i < 2; ++i) {
     SendState(source_.requests.at(i), source_.events.at(i), i == 0 ? 1 : 0, absl::UnavailableError("gone"));
     Turns(1);
@@ -234,6 +240,7 @@ TEST_F(DecodeEngineTest, AReceivedStateTakesFewerRowsThanAPromptComputedHere) {
   job.content.policy.salient_millionths = 100000;
   job.candidates = {{"p1", "one:1"}};
   const auto first = Add(job);
+  Turns(1);
   const uint64_t received = engine_->stats().reserved_rows;
   EXPECT_LT(received, 300u);
   EXPECT_EQ(source_.requests[0].content.prompt_length, 300u);
@@ -254,6 +261,7 @@ TEST_F(DecodeEngineTest, AReceivedStateTakesFewerRowsThanAPromptComputedHere) {
   NewEngine({.salience_heads = {.retrieval = {{0, 0}}}}, 9);
   source_ = {};
   const auto second = Add(job);
+  Turns(1);
   EXPECT_FALSE(second->ended.has_value());
   source_.events[0]({StateEnded{absl::UnavailableError("gone")}});
   Turns(2);

@@ -282,6 +282,35 @@ TEST_F(DecodeEngineTest, WhoHasTimeGivesWayToWhoHasNone) {
   EXPECT_GE(second->prefilled->queue_time, absl::Milliseconds(10));
 }
 
+TEST_F(DecodeEngineTest, WhoComesWhileAStepIsComputedHearsThenWhetherItMayComeIn) {
+  std::function<void()> during_step;
+  NewEngine({.run_step = [&](absl::FunctionRef<void()> step) {
+    if (during_step != nullptr) std::exchange(during_step, nullptr)();
+    step();
+  }});
+  device_->clock = &clock_;
+  Add(Job(1, 50));
+  Add(Job(1, 40));
+  Turns(60);
+  Add(Job(1, 1));
+  std::vector<std::shared_ptr<RecordingSink>> sinks;
+  during_step = [&] {
+    DecodeJob hurried = Job(1, 10);  // 11 ms a token, and one more for each other answer: a third one has no time
+    hurried.deadline = clock_.Now() + absl::Milliseconds(148);
+    for (int i = 0; i < 3; ++i) sinks.push_back(Add(hurried));
+    EXPECT_EQ(sinks[1]->ended, std::nullopt);
+    ASSERT_TRUE(sinks[2]->ended.has_value());
+    EXPECT_EQ(ReasonOf(*sinks[2]->ended), kDeadlineTooShort);
+  };
+  Turns(1);
+  ASSERT_EQ(sinks.size(), 3u);
+  Turns(10);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_TRUE(sinks[i]->ended.has_value());
+    EXPECT_TRUE(sinks[i]->ended->ok());
+  }
+}
+
 TEST_F(DecodeEngineTest, AnAnswerHasRowsForWhatComesNextNotForAllThatMayCome) {
   NewEngine({}, 14);
   const auto sink = Add(Job(10, 300));
@@ -385,11 +414,12 @@ TEST_F(DecodeEngineTest, AnAnswerThatWasLetInIsNotRefusedForWhatItHasWritten) {
 
 TEST_F(DecodeEngineTest, SmallRequestsDoNotPileUpBehindALargeOne) {
   NewEngine({.max_waiting = 3}, 14);
-  Add(Job(300, 20));
+  Add(Job(300, 20));  // begins, and so does not wait
   const auto large = Add(Job(300, 20));
   EXPECT_FALSE(Add(Job(5))->ended.has_value());
   EXPECT_FALSE(Add(Job(5))->ended.has_value());
   EXPECT_EQ(Add(Job(5))->ended->code(), absl::StatusCode::kResourceExhausted);
+  Turns(1);
   EXPECT_EQ(engine_->stats().waiting, 3u);
 }
 
@@ -458,6 +488,7 @@ TEST_F(DecodeEngineTest, PromptsComputedHereTogetherAreComputedOnce) {
   NewEngine({.cache_pages = 64});
   std::vector<std::shared_ptr<RecordingSink>> sinks;
   for (int i = 0; i < 3; ++i) sinks.push_back(Add(Job(300)));
+  Turns(1);
   EXPECT_EQ(engine_->stats().waiting, 2u);
   Turns(30);
   for (const auto& sink : sinks) EXPECT_EQ(sink->ids, sinks[0]->ids);

@@ -18,7 +18,9 @@ absl::Duration DecodeEngine::TokenTime(double answers, double seen) const {
       {.steps = std::ceil(answers / device_->max_rows()), .rows = answers, .seen = answers * seen});
 }
 
+// A row that writes is one of every step; what is more is a prompt.
 absl::Duration DecodeEngine::PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const {
+  if (end - begin <= 1) return absl::ZeroDuration();
   return steps_.costs().Of(RowsOf(begin, end, pages * kPageRows, steps_.budget()));
 }
 
@@ -29,10 +31,7 @@ AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
                     .time_left = session.job.deadline - clock_->Now()};
   const auto size = static_cast<uint32_t>(session.content().ids.size());
   if (session.state == Session::State::kRunning) {
-    // A row that writes is one of every step; what is more is a prompt.
-    if (const uint32_t left = session.sequence->pending(); left > 1) {
-      answer.prompt = PromptTime(size - left, size, session.room.pages);
-    }
+    answer.prompt = PromptTime(size - session.sequence->pending(), size, session.room.pages);
   } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
     answer.prompt = PromptTime(0, size, session.room.pages);
   } else {
@@ -42,13 +41,16 @@ AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
 }
 
 AnswersHere DecodeEngine::HereWithout(const Session* session) const {
-  AnswersHere here{.free_pages = FreePages()};
+  AnswersHere here;
+  NextTurn next(this);
   double seen = 0;
   for (const Session& other : sessions_) {
     if (&other == session) continue;
     here.answers.push_back(AnswerOf(other));
+    here.answers.back().has_rows |= next.Begins(other);
     seen += std::min<double>(other.content().ids.size(), other.room.pages * kPageRows);
   }
+  here.free_pages = next.free_pages();
   if (!here.answers.empty()) seen /= static_cast<double>(here.answers.size());
   here.token_time = [this, seen](double answers) { return TokenTime(answers, seen); };
   return here;
@@ -98,11 +100,11 @@ NodeStats DecodeEngine::stats() const {
   if (stats.waiting > 0) {
     AnswersHere here = HereWithout(nullptr);
     stats.work_ahead = WaitForRows(here, 1);
-    if (stats.waiting >= options_.max_waiting) {  // until the first of them has its rows
-      const auto first = std::find_if(here.answers.begin(), here.answers.end(),
-                                      [](const AnswerHere& answer) { return !answer.has_rows; });
+    const auto waits = [](const AnswerHere& answer) { return !answer.has_rows; };
+    const auto first = std::find_if(here.answers.begin(), here.answers.end(), waits);
+    if (first != here.answers.end() && stats.waiting >= options_.max_waiting) {  // until that one has its rows
       const uint32_t pages = first->pages;
-      std::erase_if(here.answers, [](const AnswerHere& answer) { return !answer.has_rows; });
+      std::erase_if(here.answers, waits);
       stats.full_for =
           steps_.costs().known() ? std::max(WaitForRows(here, pages), kLeastRetry) : absl::Seconds(1);
     }

@@ -16,7 +16,7 @@ using node::v1::DecodeResponse;
 
 grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::CallbackServerContext* context,
                                                                     const node::v1::DecodeRequest* request) {
-  // Written and read on the loop's thread alone; 0: not in the engine.
+  // Written and read in the loop alone; 0: not in the engine.
   auto id = std::make_shared<DecodeEngine::JobId>(0);
   auto writer = StreamWriter<DecodeResponse>::Create(
       {.on_cancel = [this, id] { loop_->Post([this, id] { engine_->Cancel(*id); }); }, .merge = MergeDecodeResponses});
@@ -31,7 +31,7 @@ grpc::ServerWriteReactor<DecodeResponse>* DecodeServiceImpl::Decode(grpc::Callba
       DecodeMessageSink::Output{.message = [writer](DecodeResponse response) { writer->Write(std::move(response)); },
                                 .end = [writer](const absl::Status& status) { writer->End(ToGrpcStatus(status)); }},
       numerics_class_, row_bytes_);
-  loop_->Post([this, id, shared, sink] { *id = engine_->Add(std::move(*shared), sink); });
+  loop_->Enter([this, id, shared, sink] { *id = engine_->Add(std::move(*shared), sink); });
   return writer.get();
 }
 

@@ -2,6 +2,7 @@
 #ifndef KEDGE_DECODE_DECODE_SESSION_H_
 #define KEDGE_DECODE_DECODE_SESSION_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -23,6 +24,7 @@ struct DecodeEngine::Session {
   std::shared_ptr<DecodeSink> sink;
   Room room;
   absl::Time arrived;
+  absl::Time seen = absl::InfinitePast();  // when it could begin, if there was room
   State state = State::kWaiting;
   absl::Status failed;                             // to be told in the next turn
   absl::Time not_before = absl::InfinitePast();    // it gives way once to answers that are in a hurry
@@ -55,6 +57,29 @@ struct DecodeEngine::Session {
   bool has_begun() const { return job.has_begun(); }
   // Ids before the last: their state is what the job needs.
   uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
+};
+
+// Which jobs the next turn will begin, if nothing ends before; those that give way for a moment are among them. Asked
+// of all in their order.
+class DecodeEngine::NextTurn {
+ public:
+  explicit NextTurn(const DecodeEngine* engine) : engine_(engine), free_pages_(engine->FreePages()) {}
+
+  bool Begins(const Session& session) {
+    if (!MayBegin(session, absl::InfiniteFuture())) return false;
+    is_blocked_ |= session.room.pages > free_pages_;  // nobody overtakes
+    if (is_blocked_) return false;
+    const uint32_t to_grow = session.room.ids < engine_->MostIds(session.job);
+    free_pages_ -= std::min(free_pages_, session.room.pages + to_grow);
+    return true;
+  }
+  // Behind those that begin.
+  uint32_t free_pages() const { return free_pages_; }
+
+ private:
+  const DecodeEngine* const engine_;
+  uint32_t free_pages_;
+  bool is_blocked_ = false;
 };
 
 }  // namespace kedge

@@ -49,7 +49,7 @@ PrefillEngine::PrefillEngine(const PrefillOptions& options, StepDevice* device, 
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),
       known_answers_(options.context_length, device, &pool_),
-      steps_(device, clock) {}
+      steps_(device, clock, options.run_step) {}
 
 PrefillEngine::~PrefillEngine() = default;
 

@@ -58,14 +58,15 @@ class PrefillEngineTest : public testing::Test {
  protected:
   PrefillEngineTest() { NewEngine(64); }
 
-  void NewEngine(uint32_t pages, uint32_t cache_pages = 0) {
+  void NewEngine(uint32_t pages, uint32_t cache_pages = 0, RunStep run_step = nullptr) {
     engine_.reset();
     device_ = std::make_unique<CountingDevice>(
         HashDeviceOptions{.num_pages = pages, .max_rows = 64, .vocab_size = 100, .bad_token = kBadToken});
     engine_ = std::make_unique<PrefillEngine>(PrefillOptions{.fingerprint = "model",
                                                              .context_length = 5000,
                                                              .salience_heads = {.retrieval = {{0, 0}}},
-                                                             .cache_pages = cache_pages},
+                                                             .cache_pages = cache_pages,
+                                                             .run_step = std::move(run_step)},
                                               device_.get(), &clock_);
   }
 
@@ -394,6 +395,29 @@ TEST_F(PrefillEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom)
   EXPECT_TRUE(Add(request, absl::Seconds(2))->ended.has_value());
   request.content.prompt_length = 100;  // the state behind a token that the client has seen
   EXPECT_FALSE(Add(request, absl::Seconds(2))->ended.has_value());
+}
+
+TEST_F(PrefillEngineTest, WhoComesWhileAStepIsComputedHearsThenWhetherItMayComeIn) {
+  std::function<void()> during_step;
+  NewEngine(640, 0, [&](absl::FunctionRef<void()> step) {
+    if (during_step != nullptr) std::exchange(during_step, nullptr)();
+    step();
+  });
+  device_->clock = &clock_;
+  Add(Request(1500));
+  RunAll();
+  Add(Request(2000), absl::Seconds(9));
+  std::shared_ptr<RecordingSink> late, in_time;
+  during_step = [&] {
+    late = Add(Request(2500), absl::Seconds(3));
+    in_time = Add(Request(2500), absl::Seconds(9));
+    ASSERT_TRUE(late->ended.has_value());
+    EXPECT_EQ(ReasonOf(*late->ended), kDeadlineTooShort);
+    EXPECT_TRUE(in_time->accepted.has_value());
+  };
+  RunAll();
+  ASSERT_TRUE(in_time != nullptr && in_time->ended.has_value());
+  EXPECT_TRUE(in_time->ended->ok());
 }
 
 TEST_F(PrefillEngineTest, AJobWhoseTimeHasPassedCostsNoStep) {

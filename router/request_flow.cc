@@ -410,10 +410,9 @@ void RequestFlow::TakeRefusal(Run& run, const absl::Status& status) {
   const std::optional<absl::Duration> room = RetryAfter(status);
   if (!room.has_value()) return;  // it has not the memory, and never will
   run.room = std::min(run.room, std::max(*room, absl::ZeroDuration()));
-  const absl::Time now = environment_->clock->Now();
-  environment_->registry->NoteRefused(
-      run.registration,
-      NoteOf(status, *room, now, deadline_ - now, static_cast<uint32_t>(request_.prompt_ids.size())));
+  environment_->registry->NoteRefused(run.registration,
+                                      NoteOf(status, *room, environment_->clock->Now(), deadline_ - run.call_start,
+                                             static_cast<uint32_t>(request_.prompt_ids.size())));
 }
 
 void RequestFlow::EndCall(Run& run, bool cancel) {

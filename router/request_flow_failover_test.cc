@@ -243,6 +243,23 @@ TEST_F(RequestFlowFailoverTest, AFullNodeIsNotAskedBeforeTheTimeThatItNamed) {
   EXPECT_EQ(caller_.calls[2]->node.node_id, "d1");
 }
 
+TEST_F(RequestFlowFailoverTest, WhereANodeHasNoRoomForSoLittleTimeItIsNotAskedForAsLittle) {
+  AddNode("d1");
+  Start(clock_.Now() + absl::Seconds(5));
+  Advance(absl::Milliseconds(400));  // the refusal is slow: the time counts that there was when the node was asked
+  EndCall(0, Refusal(absl::ResourceExhaustedError("late"), kDeadlineTooShort, absl::Seconds(2)));
+  ASSERT_TRUE(sink_.status.has_value());
+  sink_ = FakeSink();
+  Start(clock_.Now() + absl::Seconds(5));
+  ASSERT_TRUE(sink_.status.has_value());  // nobody was asked
+  EXPECT_EQ(ReasonOf(*sink_.status), kDeadlineTooShort);
+  EXPECT_EQ(RetryAfter(*sink_.status), absl::Seconds(2));
+  EXPECT_EQ(caller_.calls.size(), 1u);
+  sink_ = FakeSink();
+  Start(clock_.Now() + absl::Seconds(6));
+  EXPECT_EQ(caller_.calls.size(), 2u);
+}
+
 TEST_F(RequestFlowFailoverTest, AnAnswerThatHasBegunAsksFullNodesToo) {
   AddNode("d1");
   AddNode("d2");

@@ -32,8 +32,11 @@ class PrefillServer {
  public:
   explicit PrefillServer(const std::string& fingerprint = "model")
       : device_(Device()),
-        engine_({.fingerprint = fingerprint, .context_length = 4000, .salience_heads = SimulatedHeads()}, &device_,
-                &clock_),
+        engine_({.fingerprint = fingerprint,
+                 .context_length = 4000,
+                 .salience_heads = SimulatedHeads(),
+                 .run_step = [this](absl::FunctionRef<void()> step) { loop_.Open(step); }},
+                &device_, &clock_),
         service_(&loop_, &engine_, &clock_) {
     server_ = RpcServer::Start({.listen = "127.0.0.1:0", .services = {&service_}}).value();
     loop_.Start([this] {
@@ -69,7 +72,8 @@ class DecodeServer {
                  .context_length = 4000,
                  .salience_heads = SimulatedHeads(),
                  .offered_bytes = 1 << 20,
-                 .silence_limit = absl::Milliseconds(500)},
+                 .silence_limit = absl::Milliseconds(500),
+                 .run_step = [this](absl::FunctionRef<void()> step) { loop_.Open(step); }},
                 &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
         service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(),
                  device_.row_shape().row_bytes()),
@@ -79,7 +83,7 @@ class DecodeServer {
       const bool busy = !paused && engine_.Turn();
       const NodeStats stats = engine_.stats();
       reserved_rows = stats.reserved_rows;
-      requests = stats.running;
+      requests = stats.running + stats.waiting;
       return busy;
     });
     stub = node::v1::DecodeService::NewStub(NewChannel(server_->address()));

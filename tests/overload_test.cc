@@ -17,7 +17,8 @@ namespace kedge {
 namespace {
 
 constexpr absl::Duration kDeadline = absl::Seconds(5);
-constexpr absl::Duration kPromptly = absl::Milliseconds(50);
+constexpr absl::Duration kPromptly = absl::Milliseconds(30);     // while a node computes a step
+constexpr absl::Duration kOnceAtWork = absl::Milliseconds(120);  // those that gave way, and hear so behind a step
 
 // A request of the load: it ends by itself, and is looked at then.
 struct Client : public SimulatedAnswer {
@@ -44,6 +45,7 @@ struct Outcome {
   int other = 0;
   int most_calls = 0;
   double calls = 0;  // a request
+  absl::Duration usual_refusal;  // 97 of 100 take no longer
   absl::Duration slowest_refusal;
   int without_hint = 0;
   uint64_t reserved_rows = 0;
@@ -120,6 +122,7 @@ class OverloadTest : public testing::TestWithParam<Bottleneck> {
     for (int i = 0; i < 500; ++i) cluster.Turn();
     Outcome outcome{.reserved_rows = cluster.reserved_rows()};
     int in_time = 0, calls = 0;
+    std::vector<absl::Duration> refusals;
     for (const auto& client : clients) {
       const auto found = cluster.calls().find(client->id);
       const int client_calls = found == cluster.calls().end() ? 0 : found->second;
@@ -129,13 +132,18 @@ class OverloadTest : public testing::TestWithParam<Bottleneck> {
         ++in_time;
       } else if (absl::IsResourceExhausted(client->status)) {
         ++outcome.refused;
-        outcome.slowest_refusal = std::max(outcome.slowest_refusal, client->ended - client->began);
+        refusals.push_back(client->ended - client->began);
         outcome.without_hint += !RetryAfter(client->status).has_value();
       } else if (absl::IsDeadlineExceeded(client->status)) {
         ++outcome.late;
       } else {
         ++outcome.other;
       }
+    }
+    std::sort(refusals.begin(), refusals.end());
+    if (!refusals.empty()) {
+      outcome.usual_refusal = refusals[refusals.size() * 97 / 100];
+      outcome.slowest_refusal = refusals.back();
     }
     outcome.goodput = in_time / absl::ToDoubleSeconds(end);
     outcome.calls = static_cast<double>(calls) / static_cast<double>(clients.size());
@@ -160,7 +168,8 @@ class OverloadTest : public testing::TestWithParam<Bottleneck> {
   static void Print(const char* what, const Outcome& outcome) {
     std::cout << what << ": " << outcome.goodput << " a second in time, " << outcome.refused << " refused, "
               << outcome.late << " late, " << outcome.other << " others, " << outcome.calls << " calls a request, "
-              << outcome.most_calls << " at most, slowest refusal " << outcome.slowest_refusal << "\n";
+              << outcome.most_calls << " at most, 97 of 100 refusals within " << outcome.usual_refusal
+              << ", the slowest " << outcome.slowest_refusal << "\n";
   }
 
   std::string bytes_;
@@ -177,7 +186,8 @@ TEST_P(OverloadTest, TenTimesTheLoadIsServedAsWellAsThePeak) {
     Print("overload", outcome);
     EXPECT_GE(outcome.goodput, 0.9 * peak.goodput);
     EXPECT_GT(outcome.refused, 0);
-    EXPECT_LE(outcome.slowest_refusal, kPromptly);
+    EXPECT_LE(outcome.usual_refusal, kPromptly);
+    EXPECT_LE(outcome.slowest_refusal, kOnceAtWork);
     EXPECT_EQ(outcome.without_hint, 0);
     EXPECT_LE(outcome.most_calls, 2);
     EXPECT_EQ(outcome.other, 0);

@@ -125,6 +125,11 @@ struct SimulatedCluster::DecodeNode {
   uint64_t registration = 0;
   uint64_t turns = 0;
   std::map<int, std::function<void(absl::Status)>> on_death;  // by call
+  std::vector<std::function<void()>> arrivals;                // jobs that come while a step is computed
+
+  void Arrive() {
+    for (auto& arrival : std::exchange(arrivals, {})) arrival();
+  }
 };
 
 // Frames cross here, and here they are dropped, doubled, damaged and cut.
@@ -252,7 +257,7 @@ class SimulatedCluster::Caller : public DecodeCaller {
     DecodeNode* node = Find(target.address);
     if (node == nullptr || node->engine == nullptr) {
       cluster_->Post([link] { link->Done(absl::UnavailableError("connection refused")); });
-      return std::make_shared<Call>(this, link, target.address, 0);
+      return std::make_shared<Call>(this, link, target.address, std::make_shared<DecodeEngine::JobId>(0));
     }
     const int call = cluster_->next_call_++;
     node->on_death[call] = [link](absl::Status status) { link->Done(status); };
@@ -271,8 +276,16 @@ class SimulatedCluster::Caller : public DecodeCaller {
             .end = [this,
                     link](const absl::Status& status) { cluster_->Post([link, status] { link->Done(status); }); }},
         node->device.get()->numerics_class(), node->device.get()->row_shape().row_bytes());
-    const DecodeEngine::JobId id = node->engine->Add(*std::move(job), std::move(sink));
-    return std::make_shared<Call>(this, link, target.address, id);
+    auto id = std::make_shared<DecodeEngine::JobId>(0);  // 0: it has not arrived
+    auto add = [node, id, job = std::make_shared<DecodeJob>(*std::move(job)), sink = std::move(sink)] {
+      *id = node->engine->Add(std::move(*job), sink);
+    };
+    if (node->device.clock().is_busy() || cluster_->random_() % 2 == 0) {
+      add();
+    } else {
+      node->arrivals.push_back(std::move(add));
+    }
+    return std::make_shared<Call>(this, link, target.address, std::move(id));
   }
 
   DecodeNode* Find(const std::string& address) {
@@ -294,11 +307,14 @@ class SimulatedCluster::Caller : public DecodeCaller {
 
   class Call : public DecodeCall {
    public:
-    Call(Caller* caller, std::shared_ptr<Link> link, std::string address, DecodeEngine::JobId id)
-        : caller_(caller), link_(std::move(link)), address_(std::move(address)), id_(id) {}
+    Call(Caller* caller, std::shared_ptr<Link> link, std::string address, std::shared_ptr<DecodeEngine::JobId> id)
+        : caller_(caller), link_(std::move(link)), address_(std::move(address)), id_(std::move(id)) {}
     void Cancel() override {
       DecodeNode* node = caller_->Find(address_);
-      if (node != nullptr && node->engine != nullptr) node->engine->Cancel(id_);
+      if (node != nullptr && node->engine != nullptr) {
+        node->Arrive();
+        node->engine->Cancel(*id_);
+      }
       caller_->cluster_->Post([link = link_] { link->Done(absl::CancelledError("cancelled")); });
     }
 
@@ -306,7 +322,7 @@ class SimulatedCluster::Caller : public DecodeCaller {
     Caller* caller_;
     std::shared_ptr<Link> link_;
     std::string address_;
-    DecodeEngine::JobId id_;
+    std::shared_ptr<DecodeEngine::JobId> id_;
   };
 
   SimulatedCluster* cluster_;
@@ -370,19 +386,24 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
         new DecodeNode{absl::StrCat("decode:", i + 1),
                        SimulatedDevice(i == options.wrong_decode ? wrong : decode_device, options.deferred,
                                        options.decode_price, &clock_)});
-    node->engine = std::make_unique<DecodeEngine>(DecodeOptions{.fingerprint = kSimulatedModel,
-                                                                .context_length = kSimulatedContext,
-                                                                .salience_heads = SimulatedHeads(),
-                                                                .cache_pages = options.cache_pages,
-                                                                .held_bytes = options.held_bytes,
-                                                                .offered_bytes = options.offered_bytes,
-                                                                .row_source = {.max_continued_tokens = 64}},
-                                                  node->device.get(), source_.get(), &node->device.clock(),
-                                                  [this, alive = node->alive](std::function<void()> closure) {
-                                                    Post([alive, closure = std::move(closure)] {
-                                                      if (*alive) closure();
-                                                    });
-                                                  });
+    const DecodeOptions engine{.fingerprint = kSimulatedModel,
+                               .context_length = kSimulatedContext,
+                               .salience_heads = SimulatedHeads(),
+                               .cache_pages = options.cache_pages,
+                               .held_bytes = options.held_bytes,
+                               .offered_bytes = options.offered_bytes,
+                               .row_source = {.max_continued_tokens = 64},
+                               .run_step = [node = node.get()](absl::FunctionRef<void()> step) {
+                                 node->Arrive();
+                                 step();
+                               }};
+    auto post = [this, alive = node->alive](std::function<void()> closure) {
+      Post([alive, closure = std::move(closure)] {
+        if (*alive) closure();
+      });
+    };
+    node->engine = std::make_unique<DecodeEngine>(engine, node->device.get(), source_.get(), &node->device.clock(),
+                                                  std::move(post));
     info.set_role(node::v1::ROLE_DECODE);
     info.set_node_id(node->address);
     info.set_address(node->address);
@@ -468,6 +489,7 @@ void SimulatedCluster::Turn() {
     if (node->engine == nullptr || node->frozen || node->device.clock().is_busy()) continue;
     ++node->turns;
     node->engine->Turn();
+    node->Arrive();  // where there was no step
   }
 }
 
@@ -494,6 +516,7 @@ void SimulatedCluster::KillPrefill(int index) {
 void SimulatedCluster::KillDecode(int index) {
   DecodeNode& node = *decode_[index];
   *node.alive = false;
+  node.arrivals.clear();
   node.engine.reset();
   registry_.Remove(node.registration);
   for (auto& [call, die] : std::exchange(node.on_death, {})) {

@@ -17,17 +17,20 @@ inline constexpr absl::Duration kLongestNote = absl::Seconds(5);       // a queu
 // A node refused a request and said when there will be room. Before that it need not be asked again for one that is no
 // easier: not shorter, and with no more time left. One that is easier may get in at once.
 struct FullNote {
+  // Clients of one kind have the same time, and what of it is left when a node is asked differs by chance.
+  static constexpr double kAsMuch = 1.02;
+
   absl::Time until = absl::InfinitePast();
   absl::Duration time_left = absl::InfiniteDuration();  // that the request had
   uint32_t tokens = 0;                                  // of it
 
   bool Covers(absl::Time now, absl::Duration other_time_left, uint32_t other_tokens) const {
-    return now < until && other_time_left <= time_left && other_tokens >= tokens;
+    return now < until && other_time_left <= kAsMuch * time_left && other_tokens >= tokens;
   }
 };
 
-// What `refusal`, which names `room`, has taught: it came now, for a request of so many tokens with so much time left.
-// One for want of time says nothing of requests that have more.
+// What `refusal`, which names `room`, has taught: it came now, for a request of so many tokens which had so much time
+// left when the node was asked. One for want of time says nothing of requests that have more.
 inline FullNote NoteOf(const absl::Status& refusal, absl::Duration room, absl::Time now, absl::Duration time_left,
                        uint32_t tokens) {
   FullNote note{.until = now + std::min(room, kLongestNote)};

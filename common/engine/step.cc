@@ -37,25 +37,30 @@ std::vector<uint32_t> DivideStep(absl::Span<const Claim> claims, uint32_t budget
   return rows;
 }
 
-StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevice* device) {
+StepUnderWay PlanStep(absl::Span<const Slice> slices, absl::Time now, StepPlan* plan) {
   StepUnderWay step{.launched = now};
-  StepPlan plan;
   uint32_t outputs = 0, mass_rows = 0;
   for (const Slice& slice : slices) {
     StepUnderWay::Part& part = step.parts.emplace_back(
         StepUnderWay::Part{.request = slice.request, .first_row = step.rows, .first_mass = mass_rows});
     if (slice.chosen_before.has_value()) {
-      slice.sequence->PlanUnknown(*slice.chosen_before, *slice.choice, &plan);
+      slice.sequence->PlanUnknown(*slice.chosen_before, *slice.choice, plan);
     } else {
-      slice.sequence->Plan(slice.rows, slice.logits, &plan, slice.choice);
+      slice.sequence->Plan(slice.rows, slice.logits, plan, slice.choice);
     }
-    for (; step.rows < plan.rows.size(); ++step.rows, ++part.rows) {
-      const PlanRow& row = plan.rows[step.rows];
+    for (; step.rows < plan->rows.size(); ++step.rows, ++part.rows) {
+      const PlanRow& row = plan->rows[step.rows];
       mass_rows += row.wants_mass;
       step.seen += row.position + 1 - row.recent_begin + row.kept_end;
       if (row.has_output()) part.output = outputs++;
     }
   }
+  return step;
+}
+
+StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevice* device) {
+  StepPlan plan;
+  StepUnderWay step = PlanStep(slices, now, &plan);
   step.future = device->Launch(std::move(plan));
   return step;
 }

@@ -61,7 +61,9 @@ struct StepUnderWay {
   absl::Time launched;
 };
 
-// Plans and launches one step.
+// Plans one step, which has no future before `plan` is launched.
+StepUnderWay PlanStep(absl::Span<const Slice> slices, absl::Time now, StepPlan* plan);
+// Plans and launches it.
 StepUnderWay LaunchStep(absl::Span<const Slice> slices, absl::Time now, StepDevice* device);
 // Settles the sequence of a part: that its rows came to no numbers (StepFuture::CheckRows) is no other request's
 // business. A sequence for which this fails cannot go on. REQUIRES: future->Wait() returned OK.

@@ -15,14 +15,17 @@ const StepUnderWay& StepQueue::Launch(absl::Span<const Slice> slices) {
   ++count_;
   const absl::Time now = clock_->Now();
   if (std::exchange(rests_, false) && empty()) work_began_ = now;
-  return under_way_.emplace_back(LaunchStep(slices, now, device_));
+  StepPlan plan;
+  StepUnderWay step = PlanStep(slices, now, &plan);
+  Run([&] { step.future = device_->Launch(std::move(plan)); });  // where a CPU computes it
+  return under_way_.emplace_back(std::move(step));
 }
 
 StepQueue::Finished StepQueue::FinishOldest() {
   KEDGE_CHECK(!empty());
   Finished finished{.step = std::move(under_way_.front())};
   under_way_.pop_front();
-  finished.status = finished.step.future->Wait();
+  Run([&] { finished.status = finished.step.future->Wait(); });
   const absl::Time now = clock_->Now();
   const absl::Duration took = now - std::max(finished.step.launched, last_done_);
   if (finished.status.ok()) {

@@ -4,7 +4,10 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -16,13 +19,20 @@
 
 namespace kedge {
 
+// Runs the part of a step that takes the device's time and touches nothing of the engine. Meanwhile another thread may
+// call what its engine allows then.
+using RunStep = std::function<void(absl::FunctionRef<void()> step)>;
+
 // Steps in the order of their launch: one at a time, or two where the device runs ahead. Times them, and so says how
 // many rows the next one may have, and what work will cost. Owned by one thread.
 class StepQueue {
  public:
-  // Both must outlive this.
-  StepQueue(StepDevice* device, const Clock* clock)
-      : device_(device), clock_(clock), pacer_(device->step_target(), device->max_rows()) {}
+  // Pointers must outlive this. `run_step` null: as it is.
+  StepQueue(StepDevice* device, const Clock* clock, RunStep run_step = nullptr)
+      : device_(device),
+        clock_(clock),
+        run_step_(std::move(run_step)),
+        pacer_(device->step_target(), device->max_rows()) {}
 
   uint32_t budget() const { return pacer_.budget(); }
   const StepCosts& costs() const { return costs_; }
@@ -49,8 +59,11 @@ class StepQueue {
   void Rest() { rests_ = true; }
 
  private:
+  void Run(absl::FunctionRef<void()> step) { run_step_ == nullptr ? step() : run_step_(step); }
+
   StepDevice* const device_;
   const Clock* const clock_;
+  const RunStep run_step_;
   StepPacer pacer_;
   StepCosts costs_;
   std::deque<StepUnderWay> under_way_;

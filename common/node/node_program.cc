@@ -217,6 +217,7 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                            .cache_pages = cache_pages,
                            .device = device.get(),
                            .loop = &loop,
+                           .run_step = [&loop](absl::FunctionRef<void()> step) { loop.Open(step); },
                            .clock = &clock,
                            .member = member.get()});
   KnownAnswerServiceImpl known_answers(&loop, [&](auto ids, auto answered) {

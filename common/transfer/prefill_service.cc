@@ -46,7 +46,7 @@ absl::StatusOr<StateRequest> ParseRequest(grpc::ByteBuffer buffer) {
 
 grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::CallbackServerContext* context,
                                                                         const grpc::ByteBuffer* buffer) {
-  // Written and read on the loop's thread alone; 0: not in the server.
+  // Written and read in the loop alone; 0: not in the server.
   auto job = std::make_shared<StateServer::JobId>(0);
   auto writer = Writer::Create({.on_cancel = [this, job] { loop_->Post([this, job] { server_->Cancel(*job); }); }});
   absl::StatusOr<StateRequest> request = ParseRequest(*buffer);
@@ -56,7 +56,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* PrefillServiceImpl::Prefill(grpc::Ca
   }
   auto shared = std::make_shared<StateRequest>(*std::move(request));
   const absl::Time deadline = DeadlineFrom(context->deadline(), *clock_);
-  loop_->Post([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
+  loop_->Enter([this, job, shared, deadline, sink = std::make_shared<WriterSink>(writer)] {
     *job = server_->Add(std::move(*shared), sink, deadline);
   });
   return writer.get();

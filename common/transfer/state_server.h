@@ -10,7 +10,7 @@
 
 namespace kedge {
 
-// Where a state goes: the events of state_source.h, from the server's thread. Must not block.
+// Where a state goes: the events of state_source.h, one after another. Must not block.
 class StateSink {
  public:
   virtual ~StateSink() = default;
@@ -25,7 +25,8 @@ class StateServer {
   using JobId = uint64_t;
 
   virtual ~StateServer() = default;
-  // Takes a request whose events go to `sink`, or ends it at once. `sink` is released when the job goes.
+  // Takes a request whose events go to `sink`, or ends it at once. `sink` is released when the job goes. Asks nothing
+  // of a device, so it may come while one computes a step (RunStep).
   virtual JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) = 0;
   // Forgets a job. Unknown ids are ignored (the job may have ended).
   virtual void Cancel(JobId id) = 0;
