@@ -72,19 +72,21 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
   session.sink = std::move(sink);
   session.arrived = clock_->Now();
   absl::Status status = Check(session.job);
-  if (status.ok()) SkipFull(session);
   if (status.ok() && !IsRemote(session)) status = CheckChoosable(session.job.content, options_.salience_heads);
   if (status.ok()) {
     const absl::StatusOr<Room> room = FirstRoom(session.job, IsRemote(session) ? session.missing() : 0);
     status = room.status();
     if (room.ok()) session.room = *room;
   }
-  if (!status.ok() && session.refusals > 0) status = NoneHasRoom(session);
+  if (status.ok() && !IsRemote(session)) {
+    FindStored(session);
+    session.wait = cache_.Await(session.job.content, session.missing(), session.stored);
+  }
   if (status.ok() && !session.has_begun()) {
     if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->has_time) {
       session.not_before = session.arrived + std::min(refused->room, kGivesWay);
     } else if (refused.has_value()) {
-      status = TooLate(std::min(refused->room, session.full_for));
+      status = TooLate(refused->room);
     }
   }
   if (status.ok() && !session.has_begun() && IsFullFor(session)) {
@@ -118,8 +120,10 @@ void DecodeEngine::FetchAtOnce(Session& newest) {
   for (Session& session : sessions_) {
     const bool begins = next.Begins(session);
     if (&session != &newest) continue;
-    if (begins && session.not_before <= session.arrived && IsFetched(session, FindStored(session), nullptr)) {
-      session.seen = session.arrived;
+    if (begins && session.not_before <= session.arrived && IsRemote(session)) {
+      FindStored(session);
+      if (!IsFetched(session, nullptr)) return;
+      session.waits_since = session.arrived;
       TakeRows(session);
       FetchNext(session);
     }
@@ -169,12 +173,13 @@ bool DecodeEngine::MayBegin(const Session& session, absl::Time now) {
 void DecodeEngine::Admit() {
   const absl::Time now = clock_->Now();
   for (Session& session : sessions_) {
-    if (session.seen == absl::InfinitePast()) session.seen = now;
+    if (session.waits_since == absl::InfinitePast()) session.waits_since = now;
   }
   for (Session& session : sessions_) {
     if (!MayBegin(session, now)) continue;
     // Who has given way is let in, unless it has no more time itself.
     if (std::exchange(session.not_before, absl::InfinitePast()) != absl::InfinitePast()) {
+      if (!IsRemote(session)) FindStored(session);
       if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && !refused->has_time) {
         session.failed = TooLate(refused->room);
         continue;
@@ -185,18 +190,20 @@ void DecodeEngine::Admit() {
   }
 }
 
-std::optional<CachedPrefix> DecodeEngine::FindStored(const Session& session) {
+std::optional<CachedPrefix> DecodeEngine::FindStored(Session& session) {
   const Content& content = session.job.content;
-  if (!CheckChoosable(content, options_.salience_heads).ok()) return std::nullopt;
-  return cache_.Find(content, session.missing());
+  std::optional<CachedPrefix> hit;
+  if (CheckChoosable(content, options_.salience_heads).ok()) hit = cache_.Find(content, session.missing());
+  session.stored = hit.has_value() ? hit->rows.end : 0;
+  return hit;
 }
 
-bool DecodeEngine::IsFetched(const Session& session, const std::optional<CachedPrefix>& hit, Room* here) const {
+bool DecodeEngine::IsFetched(const Session& session, Room* here) const {
   if (!IsRemote(session)) return false;
-  if (!hit.has_value()) return true;
-  const uint32_t stored = hit->rows.end;
-  if (!ComputesHere({.missing = session.missing(), .stored = stored}, options_.row_source)) return true;
-  const absl::StatusOr<Room> room = FirstRoom(session.job, session.job.content.policy.prefill_full ? 0 : stored);
+  const RowSourceQuery query{.missing = session.missing(), .stored = session.stored};
+  if (session.stored == 0 || !ComputesHere(query, options_.row_source)) return true;
+  const absl::StatusOr<Room> room =
+      FirstRoom(session.job, session.job.content.policy.prefill_full ? 0 : session.stored);
   if (!room.ok() || room->pages > pool_.num_free()) return true;
   if (here != nullptr) *here = *room;
   return false;
@@ -212,18 +219,17 @@ void DecodeEngine::TakeRows(Session& session) {
 // Gives a job its rows and starts it. REQUIRES: session.room.pages are free.
 void DecodeEngine::Begin(Session& session) {
   const std::optional<CachedPrefix> hit = FindStored(session);
-  if (IsFetched(session, hit, &session.room)) {
+  if (IsFetched(session, &session.room)) {
     TakeRows(session);
     return FetchNext(session);
   }
-  const uint32_t stored = hit.has_value() ? hit->rows.end : 0;
   if (!IsRemote(session)) {
-    session.wait = cache_.Await(session.job.content, session.missing(), stored);
+    session.wait = cache_.Await(session.job.content, session.missing(), session.stored);
     if (session.wait != nullptr) return;
   }
   TakeRows(session);
   session.prefilled.prefill_node.clear();
-  session.prefilled.cached_tokens = std::min(stored, session.job.content.prompt_length);
+  session.prefilled.cached_tokens = std::min(session.stored, session.job.content.prompt_length);
   Run(session, hit);
 }
 

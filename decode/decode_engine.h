@@ -47,7 +47,7 @@ struct DecodeOptions {
   uint32_t max_waiting = 256;                       // jobs that wait for rows; beyond it: RESOURCE_EXHAUSTED
   absl::Duration silence_limit = absl::Seconds(3);  // a prefill node that says nothing for so long is given up
   absl::Duration stall_limit = absl::Minutes(2);    // and one that says much and gets no further
-  RunStep run_step;
+  RunStep run_step;                                 // null: as steps are
 };
 
 // One completion, or the rest of one: ids after prompt_length were generated before.
@@ -125,8 +125,9 @@ class DecodeSink {
 // not asked again before the time that it named (FullNote), and two that refuse are enough: then the prompt is computed
 // here, if there is time for that. A job whose deadline passes ends before it costs another step.
 //
-// Owned by one thread: events in through Add, Cancel and `post`, everything else in Turn; within run_step Add may come
-// from another one, so that nobody waits for a step to end who is refused, or whose state another node computes.
+// Events come in through Add, Cancel and `post`, everything else happens in Turn: one after another, but for Add, which
+// may come within run_step as well, from any thread, so that nobody waits for a step to end who is refused, or whose
+// state another node computes.
 class DecodeEngine {
  public:
   using JobId = uint64_t;
@@ -185,7 +186,7 @@ class DecodeEngine {
   absl::Duration TokenTime(double answers, double seen) const;
   absl::Duration PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const;
   // Whether it will be in time (RefuseAnswer).
-  std::optional<AnswerRefusal> CheckTime(const Session& session);
+  std::optional<AnswerRefusal> CheckTime(const Session& session) const;
   // A refusal for want of time; `room`: after which there is some.
   absl::Status TooLate(absl::Duration room) const;
   // Passes over candidates that are full.
@@ -201,11 +202,11 @@ class DecodeEngine {
   bool IsFullFor(const Session& newest) const;
   uint32_t FreePages() const;
   void FetchAtOnce(Session& newest);
-  // What is stored of its prompt, as far as it may be used.
-  std::optional<CachedPrefix> FindStored(const Session& session);
-  // Whether others are asked for its state. If not and it has candidates, `here`, unless null, becomes what it needs
-  // instead.
-  bool IsFetched(const Session& session, const std::optional<CachedPrefix>& hit, Room* here) const;
+  // What is stored of its prompt, as far as it may be used; session.stored becomes how much that is.
+  std::optional<CachedPrefix> FindStored(Session& session);
+  // Whether others are asked for its state, with so much stored here. If not though it has candidates, `here`, unless
+  // null, becomes what it needs instead.
+  bool IsFetched(const Session& session, Room* here) const;
   // REQUIRES: session.room.pages are free.
   void TakeRows(Session& session);
   void Begin(Session& session);

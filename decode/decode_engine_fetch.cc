@@ -39,8 +39,9 @@ void DecodeEngine::FetchNext(Session& session) {
     const absl::StatusOr<Room> room = FirstRoom(session.job, 0);
     session.failed = room.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : room.status();
     session.room = room.value_or(Room());
+    FindStored(session);
     if (session.refusals == 0) return;
-    const bool was_let_in = session.has_begun() || session.began - session.seen > kPromptly;
+    const bool was_let_in = session.has_begun() || session.began - session.waits_since > kPromptly;
     if (!session.failed.ok()) {  // it cannot be computed here
       session.failed = NoneHasRoom(session);
     } else if (const std::optional<AnswerRefusal> refused = was_let_in ? std::nullopt : CheckTime(session);

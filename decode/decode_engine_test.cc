@@ -311,6 +311,39 @@ TEST_F(DecodeEngineTest, WhoComesWhileAStepIsComputedHearsThenWhetherItMayComeIn
   }
 }
 
+TEST_F(DecodeEngineTest, WhatIsStoredOfAPromptIsNoWorkToThoseThatComeWithIt) {
+  std::function<void()> during_step;
+  NewEngine({.cache_pages = 64, .run_step = [&](absl::FunctionRef<void()> step) {
+               if (during_step != nullptr) std::exchange(during_step, nullptr)();
+               step();
+             }});
+  device_->clock = &clock_;
+  Add(Job(1, 50));
+  Add(Job(300, 40));
+  Turns(70);
+  Add(Job(2, 1));
+  std::shared_ptr<RecordingSink> again, hurried;
+  during_step = [&] {
+    again = Add(Job(301));
+    DecodeJob job = Job(1, 5);
+    job.deadline = clock_.Now() + absl::Milliseconds(200);  // 300 rows take longer
+    hurried = Add(job);
+  };
+  Turns(10);
+  ASSERT_TRUE(hurried != nullptr && hurried->ended.has_value());
+  EXPECT_TRUE(hurried->ended->ok()) << *hurried->ended;
+  EXPECT_EQ(again->prefilled->cached_tokens, 300u);
+}
+
+TEST_F(DecodeEngineTest, WhoWaitsForWhatAnotherOneComputesIsInTheQueue) {
+  NewEngine({.cache_pages = 64, .max_waiting = 2});
+  Add(Job(300));
+  Turns(1);
+  EXPECT_EQ(Add(Job(300))->ended, std::nullopt);
+  EXPECT_EQ(Add(Job(300))->ended, std::nullopt);
+  EXPECT_EQ(Add(Job(300))->ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(DecodeEngineTest, AnAnswerHasRowsForWhatComesNextNotForAllThatMayCome) {
   NewEngine({}, 14);
   const auto sink = Add(Job(10, 300));

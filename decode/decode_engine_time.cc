@@ -33,7 +33,7 @@ AnswerHere DecodeEngine::AnswerOf(const Session& session) const {
   if (session.state == Session::State::kRunning) {
     answer.prompt = PromptTime(size - session.sequence->pending(), size, session.room.pages);
   } else if (session.state == Session::State::kWaiting && !IsRemote(session)) {
-    answer.prompt = PromptTime(0, size, session.room.pages);
+    answer.prompt = PromptTime(std::min(session.stored, size), size, session.room.pages);
   } else {
     answer.fetch = fetch_time_;
   }
@@ -56,16 +56,11 @@ AnswersHere DecodeEngine::HereWithout(const Session* session) const {
   return here;
 }
 
-std::optional<AnswerRefusal> DecodeEngine::CheckTime(const Session& session) {
+std::optional<AnswerRefusal> DecodeEngine::CheckTime(const Session& session) const {
   if (session.job.deadline == absl::InfiniteFuture() || !steps_.costs().known()) return std::nullopt;
   const AnswersHere here = HereWithout(&session);
   AnswerHere answer = AnswerOf(session);
   answer.has_rows = false;
-  const Content& content = session.job.content;
-  if (!IsRemote(session) && CheckChoosable(content, options_.salience_heads).ok()) {
-    const std::optional<CachedPrefix> hit = cache_.Find(content, session.missing());
-    answer.prompt = PromptTime(hit.has_value() ? hit->rows.end : 0, session.missing() + 1, session.room.pages);
-  }
   return RefuseAnswer(here, answer);
 }
 

@@ -24,7 +24,8 @@ struct DecodeEngine::Session {
   std::shared_ptr<DecodeSink> sink;
   Room room;
   absl::Time arrived;
-  absl::Time seen = absl::InfinitePast();  // when it could begin, if there was room
+  absl::Time waits_since = absl::InfinitePast();  // for room: the engine could begin it before in no turn
+  uint32_t stored = 0;                            // rows that were here when somebody last looked
   State state = State::kWaiting;
   absl::Status failed;                             // to be told in the next turn
   absl::Time not_before = absl::InfinitePast();    // it gives way once to answers that are in a hurry
@@ -59,8 +60,8 @@ struct DecodeEngine::Session {
   uint32_t missing() const { return static_cast<uint32_t>(job.content.ids.size()) - 1; }
 };
 
-// Which jobs the next turn will begin, if nothing ends before; those that give way for a moment are among them. Asked
-// of all in their order.
+// Which jobs the next turn will begin, if nothing ends before. Among them are those that give way for a moment, and
+// those that will then wait for what another one of them computes. Asked of all in their order.
 class DecodeEngine::NextTurn {
  public:
   explicit NextTurn(const DecodeEngine* engine) : engine_(engine), free_pages_(engine->FreePages()) {}

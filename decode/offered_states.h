@@ -30,7 +30,7 @@ struct OfferedStatesOptions {
 // given to whoever asks, by what PrefillService promises, and stays for kKept, whatever becomes of who has asked. Where
 // there are more than max_bytes, those go first that were given in whole, then the oldest. Whoever asks for what is not
 // here hears so at once, and has it computed by a prefill node. Beside what is kept, a sink has the frames that it
-// takes before it is congested. Owned by one thread.
+// takes before it is congested. Called by one thread at a time.
 class OfferedStates : public StateServer {
  public:
   // Who goes on with an answer asks at once, or when it has waited for memory.

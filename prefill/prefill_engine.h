@@ -36,13 +36,13 @@ struct PrefillOptions {
   uint32_t cache_pages = 0;               // most pages that stored beginnings of prompts hold; 0: none are stored
   uint64_t max_waiting_tokens = 1 << 18;  // of queued jobs; beyond it: RESOURCE_EXHAUSTED
   absl::Duration progress_interval = absl::Milliseconds(300);  // a sign of life at least so often
-  RunStep run_step;
+  RunStep run_step;                                            // null: as steps are
 };
 
 // A job waits (for rows, or for another job to compute the beginning that both share), computes, and is gone; it goes
 // at any time when it is cancelled. What it has computed stays in the cache, which holds no rows that a job has
-// reserved. Owned by one thread: events in through Add and Cancel, everything else in Turn; within run_step Add may
-// come from another one.
+// reserved. Events come in through Add and Cancel, everything else happens in Turn: one after another, but for Add,
+// which may come within run_step as well, from any thread.
 class PrefillEngine : public StateServer {
  public:
   // `device` and `clock` must outlive this.

@@ -7,11 +7,6 @@
 #include "common/base/check.h"
 
 namespace kedge {
-namespace {
-
-thread_local const EventLoop* running = nullptr;  // whose closure or turn this thread is in
-
-}  // namespace
 
 void EventLoop::Post(std::function<void()> closure) {
   absl::MutexLock lock(&mutex_);
@@ -21,42 +16,59 @@ void EventLoop::Post(std::function<void()> closure) {
 }
 
 void EventLoop::Enter(std::function<void()> closure) {
-  // Whoever is called from a closure or turn may call here in turn, as gRPC does with calls of its users.
-  if (running == this) return Post(std::move(closure));
-  absl::MutexLock turn(&turn_);
   {
     absl::MutexLock lock(&mutex_);
     if (stopped_) return;
-    entered_ = true;
+    entering_.push_back(std::move(closure));
+    has_entered_ = true;
     changed_.SignalAll();
   }
-  running = this;
-  closure();
-  running = nullptr;
+  RunEntering();
+}
+
+std::vector<std::function<void()>> EventLoop::TakeEntering() {
+  absl::MutexLock lock(&mutex_);
+  return std::exchange(entering_, {});
+}
+
+// Whoever is in the way comes here when he is no longer: what was left to him before that is not left behind.
+void EventLoop::RunEntering() {
+  const auto is_left = [this] {
+    absl::MutexLock lock(&mutex_);
+    return !entering_.empty();
+  };
+  while (is_left() && running_.TryLock()) {
+    for (const auto& closure : TakeEntering()) closure();
+    running_.Unlock();
+  }
 }
 
 void EventLoop::Open(absl::FunctionRef<void()> work) {
-  turn_.Unlock();
+  running_.Unlock();
+  RunEntering();
   work();
-  turn_.Lock();
+  running_.Lock();
 }
 
 bool EventLoop::TakePosted(absl::Duration wait, std::vector<std::function<void()>>* closures) {
   absl::MutexLock lock(&mutex_);
   changed_.Await(&mutex_, wait, [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return HasWork(); });
   *closures = std::exchange(posted_, {});
-  entered_ = false;
+  has_entered_ = false;
   return !stopped_ || !closures->empty();
 }
 
 bool EventLoop::RunClosuresAndTurn(std::vector<std::function<void()>> closures, const Turn& turn) {
-  absl::MutexLock lock(&turn_);
-  running = this;
-  for (const auto& closure : closures) closure();
-  closures.clear();
-  turns_.fetch_add(1, std::memory_order_relaxed);
-  const bool is_busy = turn();
-  running = nullptr;
+  bool is_busy;
+  {
+    absl::MutexLock lock(&running_);
+    for (const auto& closure : closures) closure();
+    closures.clear();
+    for (const auto& closure : TakeEntering()) closure();
+    turns_.fetch_add(1, std::memory_order_relaxed);
+    is_busy = turn();
+  }
+  RunEntering();
   return is_busy;
 }
 
@@ -78,7 +90,8 @@ void EventLoop::Stop() {
     changed_.SignalAll();
   }
   if (thread_.joinable()) thread_.join();
-  absl::MutexLock turn(&turn_);  // of a closure of Enter
+  absl::MutexLock lock(&running_);
+  for (const auto& closure : TakeEntering()) closure();
 }
 
 bool EventLoop::RunOnce(const Turn& turn) {

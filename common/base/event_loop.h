@@ -28,23 +28,23 @@ class EventLoop {
 
   void Post(std::function<void()> closure) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // As Post, for who cannot wait for a turn to end: the closure runs on the caller's thread as soon as no other one or
-  // turn does, or one of them has opened the loop, and a turn follows. It does not wait for what was posted before. On
-  // the loop's own thread the same as Post; dropped after Stop.
-  void Enter(std::function<void()> closure) ABSL_LOCKS_EXCLUDED(mutex_, turn_);
+  // As Post, for who cannot wait for a turn to end: the closure runs as soon as no other one or turn does, or one of
+  // them opens the loop, and a turn follows. It does not wait for what was posted before. It runs on the caller's
+  // thread or on that of whoever was in the way; nobody waits for it. From within a closure or turn, too; dropped after
+  // Stop.
+  void Enter(std::function<void()> closure) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Runs `work`, which takes time, with the loop open. REQUIRES: a closure of Post or a turn calls; what closures of
-  // Enter touch is in order, and `work` touches nothing of it.
-  void Open(absl::FunctionRef<void()> work) ABSL_NO_THREAD_SAFETY_ANALYSIS;
+  // Runs `work`, which takes time, with the loop open. REQUIRES: called from a closure of Post or from a turn, where
+  // what closures of Enter touch is in order; `work` touches nothing of it.
+  void Open(absl::FunctionRef<void()> work) ABSL_NO_THREAD_SAFETY_ANALYSIS;  // the caller has running_
 
   // Starts the thread. REQUIRES: not started.
   void Start(Turn turn);
-  // Ends the thread after the closures that were posted before. Later posts are dropped, and no closure of Enter runs
-  // when it returns.
-  void Stop() ABSL_LOCKS_EXCLUDED(mutex_, turn_);
+  // Ends the thread after the closures that were posted before. Later ones are dropped, and none runs when it returns.
+  void Stop() ABSL_LOCKS_EXCLUDED(mutex_, running_);
 
   // Runs what was posted, then one turn; for tests without a thread. Returns whether there was anything to do.
-  bool RunOnce(const Turn& turn) ABSL_LOCKS_EXCLUDED(mutex_, turn_);
+  bool RunOnce(const Turn& turn) ABSL_LOCKS_EXCLUDED(mutex_, running_);
 
   // Turns so far. A count that stands still is a stuck loop.
   uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }  // relaxed: a statistic, orders nothing
@@ -52,16 +52,21 @@ class EventLoop {
  private:
   // Takes all posted closures, waiting up to `wait` for one. Returns false once stopped and empty.
   bool TakePosted(absl::Duration wait, std::vector<std::function<void()>>* closures) ABSL_LOCKS_EXCLUDED(mutex_);
-  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || entered_ || !posted_.empty(); }
+  bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) { return stopped_ || has_entered_ || !posted_.empty(); }
   // Returns what the turn returns.
-  bool RunClosuresAndTurn(std::vector<std::function<void()>> closures, const Turn& turn) ABSL_LOCKS_EXCLUDED(turn_);
+  bool RunClosuresAndTurn(std::vector<std::function<void()>> closures, const Turn& turn)
+      ABSL_LOCKS_EXCLUDED(mutex_, running_);
+  // Those of Enter, unless somebody is in the way, who does it then.
+  void RunEntering() ABSL_LOCKS_EXCLUDED(mutex_);
+  std::vector<std::function<void()>> TakeEntering() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const absl::Duration idle_interval_;
-  absl::Mutex turn_;  // held by whoever runs a closure or a turn, but while the loop is open
-  absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(turn_);
+  absl::Mutex running_;  // held by whoever runs a closure or a turn, but not while the loop is open
+  absl::Mutex mutex_ ABSL_ACQUIRED_AFTER(running_);
   SteadyCondVar changed_;
   std::vector<std::function<void()>> posted_ ABSL_GUARDED_BY(mutex_);
-  bool entered_ ABSL_GUARDED_BY(mutex_) = false;  // since the last turn
+  std::vector<std::function<void()>> entering_ ABSL_GUARDED_BY(mutex_);
+  bool has_entered_ ABSL_GUARDED_BY(mutex_) = false;  // somebody, since the last turn
   bool stopped_ ABSL_GUARDED_BY(mutex_) = false;
   std::atomic<uint64_t> turns_{0};
   std::thread thread_;

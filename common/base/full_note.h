@@ -15,17 +15,16 @@ inline constexpr absl::Duration kLeastRetry = absl::Milliseconds(20);  // a clie
 inline constexpr absl::Duration kLongestNote = absl::Seconds(5);       // a queue may be cancelled, or a node start anew
 
 // A node refused a request and said when there will be room. Before that it need not be asked again for one that is no
-// easier: not shorter, and with no more time left. One that is easier may get in at once.
+// easier: not shorter, and with as little time left. One that is easier may get in at once.
 struct FullNote {
-  // Clients of one kind have the same time, and what of it is left when a node is asked differs by chance.
-  static constexpr double kAsMuch = 1.02;
-
   absl::Time until = absl::InfinitePast();
   absl::Duration time_left = absl::InfiniteDuration();  // that the request had
   uint32_t tokens = 0;                                  // of it
 
   bool Covers(absl::Time now, absl::Duration other_time_left, uint32_t other_tokens) const {
-    return now < until && other_time_left <= kAsMuch * time_left && other_tokens >= tokens;
+    // Clients of one kind have the same time, and what of it is left when a node is asked differs by chance.
+    const absl::Duration as_little = time_left + std::min(0.02 * time_left, absl::Milliseconds(100));
+    return now < until && other_time_left <= as_little && other_tokens >= tokens;
   }
 };
 

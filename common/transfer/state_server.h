@@ -19,14 +19,14 @@ class StateSink {
   virtual bool Congested() const = 0;
 };
 
-// Owned by one thread.
+// Called by one thread at a time.
 class StateServer {
  public:
   using JobId = uint64_t;
 
   virtual ~StateServer() = default;
   // Takes a request whose events go to `sink`, or ends it at once. `sink` is released when the job goes. Asks nothing
-  // of a device, so it may come while one computes a step (RunStep).
+  // of a device, so it may come while one is at work.
   virtual JobId Add(StateRequest request, std::shared_ptr<StateSink> sink, absl::Time deadline) = 0;
   // Forgets a job. Unknown ids are ignored (the job may have ended).
   virtual void Cancel(JobId id) = 0;
