@@ -82,13 +82,7 @@ DecodeEngine::JobId DecodeEngine::Add(DecodeJob job, std::shared_ptr<DecodeSink>
     FindStored(session);
     session.wait = cache_.Await(session.job.content, session.missing(), session.stored);
   }
-  if (status.ok() && !session.has_begun()) {
-    if (const std::optional<AnswerRefusal> refused = CheckTime(session); refused.has_value() && refused->has_time) {
-      session.not_before = session.arrived + std::min(refused->room, kGivesWay);
-    } else if (refused.has_value()) {
-      status = TooLate(refused->room);
-    }
-  }
+  if (status.ok() && !session.has_begun()) status = LetIn(session);
   if (status.ok() && !session.has_begun() && IsFullFor(session)) {
     const absl::Duration room = steps_.costs().known() ? std::max(stats().full_for, kLeastRetry) : absl::Seconds(1);
     status = WithRetryAfter(absl::ResourceExhaustedError(absl::StrCat("decode queue: ", options_.max_waiting,
@@ -129,6 +123,14 @@ void DecodeEngine::FetchAtOnce(Session& newest) {
     }
     return;
   }
+}
+
+absl::Status DecodeEngine::LetIn(Session& session) {
+  const std::optional<AnswerRefusal> refused = CheckTime(session);
+  if (!refused.has_value()) return absl::OkStatus();
+  if (!refused->has_time) return TooLate(std::min(refused->room, session.full_for));
+  session.not_before = clock_->Now() + std::min(refused->room, kGivesWay);
+  return absl::OkStatus();
 }
 
 bool DecodeEngine::IsFullFor(const Session& newest) const {

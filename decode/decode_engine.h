@@ -187,6 +187,8 @@ class DecodeEngine {
   absl::Duration PromptTime(uint32_t begin, uint32_t end, uint32_t pages) const;
   // Whether it will be in time (RefuseAnswer).
   std::optional<AnswerRefusal> CheckTime(const Session& session) const;
+  // Refuses it for want of time, or makes it give way for a moment to those that are in a hurry.
+  absl::Status LetIn(Session& session);
   // A refusal for want of time; `room`: after which there is some.
   absl::Status TooLate(absl::Duration room) const;
   // Passes over candidates that are full.

@@ -44,9 +44,8 @@ void DecodeEngine::FetchNext(Session& session) {
     const bool was_let_in = session.has_begun() || session.began - session.waits_since > kPromptly;
     if (!session.failed.ok()) {  // it cannot be computed here
       session.failed = NoneHasRoom(session);
-    } else if (const std::optional<AnswerRefusal> refused = was_let_in ? std::nullopt : CheckTime(session);
-               refused.has_value()) {
-      session.failed = TooLate(std::min(refused->room, session.full_for));
+    } else if (!was_let_in) {
+      session.failed = LetIn(session);
     }
     return;
   }

@@ -83,6 +83,31 @@ TEST_F(DecodeEngineTest, WhereThePromptCannotBeComputedHereFullPrefillNodesAreAn
   EXPECT_EQ(source_.addresses.size(), 2u);
 }
 
+// Both nodes have others who are in a hurry. This one is not, and is served behind them.
+TEST_F(DecodeEngineTest, WhoHasTimeGivesWayWhereNoPrefillNodeHasRoomToo) {
+  device_->clock = &clock_;
+  Add(Job(1, 50));
+  Add(Job(1, 40));
+  Turns(60);
+  DecodeJob patient = Job(100, 10);
+  patient.deadline = clock_.Now() + absl::Seconds(20);
+  patient.candidates = {{"p1", "one:1"}};
+  const auto sink = Add(patient);
+  ASSERT_EQ(source_.events.size(), 1u);
+  DecodeJob hurried = Job(1, 1);
+  hurried.deadline = clock_.Now() + absl::Milliseconds(15);
+  const auto first = Add(hurried);
+  source_.events[0]({StateEnded{Refusal(absl::ResourceExhaustedError("late"), kDeadlineTooShort, absl::Seconds(3))}});
+  for (int turn = 0; turn < 100 && !sink->ended.has_value(); ++turn) {
+    Turns(1);
+    clock_.Advance(absl::Milliseconds(10));
+  }
+  ASSERT_TRUE(first->ended.has_value() && sink->ended.has_value());
+  EXPECT_TRUE(first->ended->ok()) << *first->ended;
+  EXPECT_TRUE(sink->ended->ok()) << *sink->ended;
+  EXPECT_EQ(sink->prefilled->prefill_node, "");
+}
+
 // A prefill node, which sends at most so many frames, then says how it ended.
 void SendState(const StateRequest& request, const StateSource::OnEvent& on_event, int most_frames,
                const absl::Status& end) {
