@@ -86,7 +86,9 @@ int main(int argc, char** argv) {
                                options.context_length = context.context_length;
                                options.salience_heads = context.salience_heads;
                                options.cache_pages = context.cache_pages;
-                               options.run_step = context.run_step;
+                               options.run_step = [loop = context.loop](absl::FunctionRef<void()> step) {
+                                 loop->Open(step);
+                               };
                                options.held_bytes = held_memory_mib.has_value() ? *held_memory_mib << 20
                                                                                 : kedge::DefaultHeldBytes(context);
                                options.offered_bytes = kedge::OfferedBytes(context);

@@ -53,7 +53,7 @@ int main(int argc, char** argv) {
              options.context_length = context.context_length;
              options.salience_heads = context.salience_heads;
              options.cache_pages = context.cache_pages;
-             options.run_step = context.run_step;
+             options.run_step = [loop = context.loop](absl::FunctionRef<void()> step) { loop->Open(step); };
              return std::make_unique<kedge::PrefillRole>(options, context);
            }},
       argc, argv);

@@ -217,7 +217,6 @@ absl::Status Serve(const NodeProgram& program, Flags flags, const ModelFiles& fi
                            .cache_pages = cache_pages,
                            .device = device.get(),
                            .loop = &loop,
-                           .run_step = [&loop](absl::FunctionRef<void()> step) { loop.Open(step); },
                            .clock = &clock,
                            .member = member.get()});
   KnownAnswerServiceImpl known_answers(&loop, [&](auto ids, auto answered) {

@@ -14,7 +14,6 @@
 #include "common/base/clock.h"
 #include "common/base/event_loop.h"
 #include "common/engine/node_stats.h"
-#include "common/engine/step_queue.h"
 #include "common/kernels/step.h"
 #include "common/tls/membership.h"
 #include "kedge/node/v1/node.pb.h"
@@ -36,7 +35,6 @@ struct NodeContext {
   uint32_t cache_pages = 0;      // most pages for rows that are kept for later requests
   StepDevice* device = nullptr;
   EventLoop* loop = nullptr;
-  RunStep run_step;  // with the loop open
   const Clock* clock = nullptr;
   const Membership* member = nullptr;  // null: a cluster on the loopback
 };
