@@ -1,5 +1,5 @@
 // What DecodeEngine says of time: what is here and comes, as plain values for the rules of answer_admission.h, and as
-// what a heartbeat tells. Tested by decode_engine_test.cc.
+// what a heartbeat tells. Tested by decode_engine_time_test.cc.
 #include <algorithm>
 #include <cmath>
 #include <optional>
