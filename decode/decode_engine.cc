@@ -26,12 +26,13 @@ constexpr absl::Duration kGivesWay = absl::Milliseconds(10);  // at most: a late
 }  // namespace
 
 DecodeEngine::DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock,
-                           Post post)
+                           Post post, Post enter)
     : options_(options),
       device_(device),
       source_(source),
       clock_(clock),
       post_(std::move(post)),
+      enter_(enter != nullptr ? std::move(enter) : post_),
       pool_(device->num_pages()),
       cache_({.fingerprint = options.fingerprint, .max_pages = options.cache_pages}, &options_.salience_heads, device,
              &pool_),

@@ -125,17 +125,19 @@ class DecodeSink {
 // not asked again before the time that it named (FullNote), and two that refuse are enough: then the prompt is computed
 // here, if there is time for that. A job whose deadline passes ends before it costs another step.
 //
-// Events come in through Add, Cancel and `post`, everything else happens in Turn: one after another, but for Add, which
-// may come within run_step as well, from any thread, so that nobody waits for a step to end who is refused, or whose
-// state another node computes.
+// Events come in through Add, Cancel, `post` and `enter`, everything else happens in Turn: one after another, but Add
+// and what was given to `enter` may come within run_step as well, from any thread, so that nobody waits for a step to
+// end who is refused, or whose state another node computes.
 class DecodeEngine {
  public:
   using JobId = uint64_t;
   // Runs a closure on the engine's thread; thread-safe.
   using Post = std::function<void(std::function<void()>)>;
 
-  // All pointers must outlive this; closures given to `post` must not run after its destruction.
-  DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock, Post post);
+  // All pointers must outlive this; closures given to `post` and `enter` must not run after its destruction. Those of
+  // `enter` need no device, and may run where Add may; null: `post`.
+  DecodeEngine(const DecodeOptions& options, StepDevice* device, StateSource* source, const Clock* clock, Post post,
+               Post enter = nullptr);
   ~DecodeEngine();
 
   // Takes a job and, where it may begin, asks for its state, or ends it at once with a status that names the field:
@@ -238,6 +240,7 @@ class DecodeEngine {
   StateSource* const source_;
   const Clock* const clock_;
   const Post post_;
+  const Post enter_;
   PagePool pool_;
   PrefixCache cache_;
   HeldRows held_;

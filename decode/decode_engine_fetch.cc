@@ -76,15 +76,19 @@ void DecodeEngine::FetchNext(Session& session) {
   const PrefillCandidate& candidate = session.job.candidates[session.attempt++];
   session.prefilled.prefill_node = candidate.node_id;
   session.prefilled.cached_tokens = 0;
-  session.call = source_->Fetch(candidate, request, session.job.deadline,
-                                [this, post = post_, id = session.id, number = ++session.call_number,
-                                 sums = std::make_shared<FrameSums>()](StateEvent event) {
-                                  sums->Add(&event);
-                                  // Any thread, perhaps after this engine's end: nothing of it is touched before the
-                                  // closure runs, and that names the session, which may be gone by then.
-                                  auto shared = std::make_shared<StateEvent>(std::move(event));
-                                  post([this, id, number, shared] { OnStateEvent(id, number, std::move(*shared)); });
-                                });
+  session.call = source_->Fetch(
+      candidate, request, session.job.deadline,
+      [this, post = post_, enter = enter_, id = session.id, number = ++session.call_number,
+       sums = std::make_shared<FrameSums>(), has_begun = false](StateEvent event) mutable {
+        sums->Add(&event);
+        // Who refuses leaves nothing for the device to do, and nothing to be held.
+        has_begun |= std::holds_alternative<StateHead>(event.event);
+        const bool refuses = std::holds_alternative<StateEnded>(event.event) && !has_begun;
+        // Any thread, perhaps after this engine's end: nothing of it is touched before the
+        // closure runs, and that names the session, which may be gone by then.
+        auto shared = std::make_shared<StateEvent>(std::move(event));
+        (refuses ? enter : post)([this, id, number, shared] { OnStateEvent(id, number, std::move(*shared)); });
+      });
 }
 
 void DecodeEngine::SkipFull(Session& session) {

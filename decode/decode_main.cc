@@ -20,8 +20,11 @@ namespace {
 class DecodeRole : public NodeEngine {
  public:
   DecodeRole(const DecodeOptions& options, const NodeContext& context)
-      : source_(context.clock, context.member), engine_(options, context.device, &source_, context.clock,
-                [loop = context.loop](std::function<void()> closure) { loop->Post(std::move(closure)); }),
+      : source_(context.clock, context.member),
+        engine_(
+            options, context.device, &source_, context.clock,
+            [loop = context.loop](std::function<void()> closure) { loop->Post(std::move(closure)); },
+            [loop = context.loop](std::function<void()> closure) { loop->Enter(std::move(closure)); }),
         service_(context.loop, &engine_, context.clock, context.member, context.device->numerics_class(),
                  context.device->row_shape().row_bytes()),
         offers_(context.loop, engine_.offered_states(), context.clock) {}

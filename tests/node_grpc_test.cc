@@ -68,13 +68,15 @@ class DecodeServer {
  public:
   explicit DecodeServer(const HashDeviceOptions& device = Device())
       : device_(device),
-        engine_({.fingerprint = "model",
-                 .context_length = 4000,
-                 .salience_heads = SimulatedHeads(),
-                 .offered_bytes = 1 << 20,
-                 .silence_limit = absl::Milliseconds(500),
-                 .run_step = [this](absl::FunctionRef<void()> step) { loop_.Open(step); }},
-                &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); }),
+        engine_(
+            {.fingerprint = "model",
+             .context_length = 4000,
+             .salience_heads = SimulatedHeads(),
+             .offered_bytes = 1 << 20,
+             .silence_limit = absl::Milliseconds(500),
+             .run_step = [this](absl::FunctionRef<void()> step) { loop_.Open(step); }},
+            &device_, &source_, &clock_, [this](std::function<void()> closure) { loop_.Post(std::move(closure)); },
+            [this](std::function<void()> closure) { loop_.Enter(std::move(closure)); }),
         service_(&loop_, &engine_, &clock_, /*member=*/nullptr, device_.numerics_class(),
                  device_.row_shape().row_bytes()),
         offers_(&loop_, engine_.offered_states(), &clock_) {

@@ -77,10 +77,10 @@ class PressureTest(unittest.TestCase):
                    if call.code() == grpc.StatusCode.RESOURCE_EXHAUSTED]
         self.assertTrue(refused)
         took = sorted(took for took, _ in refused)
-        middle, slow = took[len(took) // 2], took[len(took) * 95 // 100]
+        middle, slow = took[len(took) // 2], took[len(took) * 99 // 100]
         print(f"offered {LOAD} times the peak, deadline {DEADLINE:.0f} s: {goodput / peak:.2f} of the peak answered in "
               f"time; of {len(results)} requests {len(refused)} refused, half of them within {middle * 1000:.1f} ms, "
-              f"95 of 100 within {slow * 1000:.0f} ms, {late} late")
+              f"99 of 100 within {slow * 1000:.0f} ms, {late} late")
         # Without admission by time 0.03. The goal is 0.9; a machine that does something else besides gets less.
         self.assertGreater(goodput, 0.4 * peak)
         self.assertLess(late, len(refused) / 4)

@@ -125,7 +125,7 @@ struct SimulatedCluster::DecodeNode {
   uint64_t registration = 0;
   uint64_t turns = 0;
   std::map<int, std::function<void(absl::Status)>> on_death;  // by call
-  std::vector<std::function<void()>> arrivals;                // jobs that come while a step is computed
+  std::vector<std::function<void()>> arrivals;                // what comes while a step is computed
 
   void Arrive() {
     for (auto& arrival : std::exchange(arrivals, {})) arrival();
@@ -402,8 +402,9 @@ SimulatedCluster::SimulatedCluster(const SimulationOptions& options, const Token
         if (*alive) closure();
       });
     };
+    auto enter = [node = node.get()](std::function<void()> closure) { node->arrivals.push_back(std::move(closure)); };
     node->engine = std::make_unique<DecodeEngine>(engine, node->device.get(), source_.get(), &node->device.clock(),
-                                                  std::move(post));
+                                                  std::move(post), std::move(enter));
     info.set_role(node::v1::ROLE_DECODE);
     info.set_node_id(node->address);
     info.set_address(node->address);
