@@ -56,6 +56,11 @@ def ask(channel, timeout=10):
     return model_pb2_grpc.ModelServiceStub(channel).Tokenize(model_pb2.TokenizeRequest(text="a"), timeout=timeout)
 
 
+def wait_for_line(process, text):
+    """In its log, which a thread of its own writes."""
+    wait_for(lambda: text in process.log(), f"{text!r} in the log")
+
+
 def asks(address, credentials=None):
     """Whether a client that comes now is served."""
     with open_channel(address, credentials) as channel:
@@ -118,7 +123,7 @@ class ConnectionsTest(unittest.TestCase):
                     took = time.monotonic() - begin
                     print(f"{name}: served {took:.2f} s after descriptors were free", flush=True)
                     self.assertLessEqual(took, AGAIN)
-                self.assertIn("no descriptor is left", process.log())
+                wait_for_line(process, "no descriptor is left")
 
     def test_who_is_too_many_is_sent_away_at_once(self):
         for name, flags, credentials in self.both():
@@ -134,7 +139,7 @@ class ConnectionsTest(unittest.TestCase):
                 begin = time.monotonic()
                 wait_for(lambda: asks(address, credentials), "a new client is served", 10)
                 self.assertLessEqual(time.monotonic() - begin, AGAIN)
-                self.assertIn("(--max-connections)", process.log())
+                wait_for_line(process, "(--max-connections)")
 
     def test_silent_connections_end_in_time(self):
         for name, flags, credentials in self.both():
@@ -184,7 +189,7 @@ class ConnectionsTest(unittest.TestCase):
                     finally:
                         done.set()
                     self.assertGreater(min(flood.result() for flood in floods), 0)
-                self.assertIn("headers of more than 64 KiB", process.log())
+                wait_for_line(process, "headers of more than 64 KiB")
 
     def test_a_message_of_gigabytes_ends_its_connection(self):
         for name, flags, credentials in self.both():
@@ -199,14 +204,14 @@ class ConnectionsTest(unittest.TestCase):
                     while connection.recv(4096):
                         pass
                 connection.close()
-                self.assertIn("a message of more than 128 MiB", process.log())
+                wait_for_line(process, "a message of more than 128 MiB")
                 self.assertTrue(ask(channel).token_ids)
 
     def test_messages_without_end_end_their_connections(self):
         for name, flags, credentials in self.both():
             with self.subTest(name), self.serving(*flags, credentials=credentials) as (process, address, channel):
                 send_unfinished(address, threading.Event(), most=1 << 30, secured=credentials is not None)
-                self.assertIn("messages that are not complete", process.log())
+                wait_for_line(process, "messages that are not complete")
                 # Those that ended have nothing any more: nobody else is judged by it.
                 for _ in range(3):
                     text = "A few words. " * 15_000
@@ -258,7 +263,7 @@ class WatchdogTest(unittest.TestCase):
             self.assertTrue(asks(address))
             limit_files(process, 0)
             self.assertEqual(process.process.wait(timeout=30), 1)
-            self.assertIn("nobody has been let in here for 3s", process.log())
+            wait_for_line(process, "nobody has been let in here for 3s")
         finally:
             process.process.kill()
 
