@@ -115,14 +115,13 @@ void DecodeEngine::FetchAtOnce(Session& newest) {
   for (Session& session : sessions_) {
     const bool begins = next.Begins(session);
     if (&session != &newest) continue;
-    if (begins && session.not_before <= session.arrived && IsRemote(session)) {
-      FindStored(session);
-      if (!IsFetched(session, nullptr)) return;
-      session.waits_since = session.arrived;
-      TakeRows(session);
-      FetchNext(session);
-    }
-    return;
+    if (!begins || session.not_before > session.arrived || !IsRemote(session)) return;
+    FindStored(session);
+    Room here;
+    if (!IsFetched(session, &here)) return;
+    session.waits_since = session.arrived;
+    TakeRows(session);
+    return FetchNext(session);
   }
 }
 
@@ -208,7 +207,7 @@ bool DecodeEngine::IsFetched(const Session& session, Room* here) const {
   const absl::StatusOr<Room> room =
       FirstRoom(session.job, session.job.content.policy.prefill_full ? 0 : session.stored);
   if (!room.ok() || room->pages > pool_.num_free()) return true;
-  if (here != nullptr) *here = *room;
+  *here = *room;
   return false;
 }
 

@@ -208,8 +208,8 @@ class DecodeEngine {
   void FetchAtOnce(Session& newest);
   // What is stored of its prompt, as far as it may be used; session.stored becomes how much that is.
   std::optional<CachedPrefix> FindStored(Session& session);
-  // Whether others are asked for its state, with so much stored here. If not though it has candidates, `here`, unless
-  // null, becomes what it needs instead.
+  // Whether others are asked for its state, with so much stored here. If not though it has candidates, `here` becomes
+  // what it needs instead.
   bool IsFetched(const Session& session, Room* here) const;
   // REQUIRES: session.room.pages are free.
   void TakeRows(Session& session);

@@ -39,12 +39,12 @@ void DecodeEngine::FetchNext(Session& session) {
     const absl::StatusOr<Room> room = FirstRoom(session.job, 0);
     session.failed = room.ok() ? CheckChoosable(session.job.content, options_.salience_heads) : room.status();
     session.room = room.value_or(Room());
-    FindStored(session);
     if (session.refusals == 0) return;
     const bool was_let_in = session.has_begun() || session.began - session.waits_since > kPromptly;
     if (!session.failed.ok()) {  // it cannot be computed here
       session.failed = NoneHasRoom(session);
     } else if (!was_let_in) {
+      FindStored(session);
       session.failed = LetIn(session);
     }
     return;
@@ -84,8 +84,8 @@ void DecodeEngine::FetchNext(Session& session) {
         // Who refuses leaves nothing for the device to do, and nothing to be held.
         has_begun |= std::holds_alternative<StateHead>(event.event);
         const bool refuses = std::holds_alternative<StateEnded>(event.event) && !has_begun;
-        // Any thread, perhaps after this engine's end: nothing of it is touched before the
-        // closure runs, and that names the session, which may be gone by then.
+        // Any thread, perhaps after this engine's end: nothing of it is touched before the closure runs, and that names
+        // the session, which may be gone by then.
         auto shared = std::make_shared<StateEvent>(std::move(event));
         (refuses ? enter : post)([this, id, number, shared] { OnStateEvent(id, number, std::move(*shared)); });
       });

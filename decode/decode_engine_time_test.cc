@@ -2,23 +2,15 @@
 #include <functional>
 #include <memory>
 #include <optional>
-#include <utility>
 #include <vector>
 
 #include "common/base/error_reason.h"
+#include "common/engine/step_queue_testing.h"
 #include "decode/decode_engine.h"
 #include "decode/decode_engine_testing.h"
 
 namespace kedge {
 namespace {
-
-// Steps, in the next of which something happens.
-RunStep Once(std::function<void()>* during_step) {
-  return [during_step](absl::FunctionRef<void()> step) {
-    if (*during_step != nullptr) std::exchange(*during_step, nullptr)();
-    step();
-  };
-}
 
 TEST_F(DecodeEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom) {
   NewEngine({}, 14);  // one request of 300 rows at a time

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "common/base/error_reason.h"
+#include "common/engine/step_queue_testing.h"
 #include "common/kernels/deferred_device.h"
 #include "common/kernels/hash_device.h"
 #include "gtest/gtest.h"
@@ -399,10 +400,7 @@ TEST_F(PrefillEngineTest, WhatWouldBeLateIsRefusedAtOnceAndHearsWhenThereIsRoom)
 
 TEST_F(PrefillEngineTest, WhoComesWhileAStepIsComputedHearsThenWhetherItMayComeIn) {
   std::function<void()> during_step;
-  NewEngine(640, 0, [&](absl::FunctionRef<void()> step) {
-    if (during_step != nullptr) std::exchange(during_step, nullptr)();
-    step();
-  });
+  NewEngine(640, 0, Once(&during_step));
   device_->clock = &clock_;
   Add(Request(1500));
   RunAll();

@@ -21,6 +21,7 @@
 #include "router/decode_caller.h"
 #include "router/node_registry.h"
 #include "router/request_flow.h"
+#include "tests/simulated_device.h"
 
 namespace kedge {
 
@@ -35,13 +36,6 @@ struct Faults {
   uint32_t truncate_frame = 0;
   uint32_t silence = 0;      // of states: nothing comes any more
   uint32_t break_state = 0;  // of states: ends with kUnavailable after a random message
-};
-
-// What a step takes in virtual time. All zero: none, and engines that measure steps learn nothing.
-struct StepPrice {
-  absl::Duration step;
-  absl::Duration row;
-  bool is_free() const { return step + row == absl::ZeroDuration(); }
 };
 
 struct SimulationOptions {

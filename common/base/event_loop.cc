@@ -23,29 +23,33 @@ void EventLoop::Enter(std::function<void()> closure) {
     has_entered_ = true;
     changed_.SignalAll();
   }
-  RunEntering();
+  TryRunEntering();
 }
 
-std::vector<std::function<void()>> EventLoop::TakeEntering() {
-  absl::MutexLock lock(&mutex_);
-  return std::exchange(entering_, {});
+void EventLoop::RunEntering() {
+  std::vector<std::function<void()>> closures;
+  {
+    absl::MutexLock lock(&mutex_);
+    closures.swap(entering_);
+  }
+  for (const auto& closure : closures) closure();
 }
 
 // Whoever is in the way comes here when he is no longer: what was left to him before that is not left behind.
-void EventLoop::RunEntering() {
+void EventLoop::TryRunEntering() {
   const auto is_left = [this] {
     absl::MutexLock lock(&mutex_);
     return !entering_.empty();
   };
   while (is_left() && running_.TryLock()) {
-    for (const auto& closure : TakeEntering()) closure();
+    RunEntering();
     running_.Unlock();
   }
 }
 
 void EventLoop::Open(absl::FunctionRef<void()> work) {
   running_.Unlock();
-  RunEntering();
+  TryRunEntering();
   work();
   running_.Lock();
 }
@@ -64,11 +68,11 @@ bool EventLoop::RunClosuresAndTurn(std::vector<std::function<void()>> closures, 
     absl::MutexLock lock(&running_);
     for (const auto& closure : closures) closure();
     closures.clear();
-    for (const auto& closure : TakeEntering()) closure();
+    RunEntering();
     turns_.fetch_add(1, std::memory_order_relaxed);
     is_busy = turn();
   }
-  RunEntering();
+  TryRunEntering();
   return is_busy;
 }
 
@@ -78,7 +82,7 @@ void EventLoop::Start(Turn turn) {
     bool is_busy = true;
     std::vector<std::function<void()>> closures;
     while (TakePosted(is_busy ? absl::ZeroDuration() : idle_interval_, &closures)) {
-      is_busy = RunClosuresAndTurn(std::exchange(closures, {}), turn);
+      is_busy = RunClosuresAndTurn(std::move(closures), turn);
     }
   });
 }
@@ -91,7 +95,7 @@ void EventLoop::Stop() {
   }
   if (thread_.joinable()) thread_.join();
   absl::MutexLock lock(&running_);
-  for (const auto& closure : TakeEntering()) closure();
+  RunEntering();
 }
 
 bool EventLoop::RunOnce(const Turn& turn) {

@@ -56,9 +56,9 @@ class EventLoop {
   // Returns what the turn returns.
   bool RunClosuresAndTurn(std::vector<std::function<void()>> closures, const Turn& turn)
       ABSL_LOCKS_EXCLUDED(mutex_, running_);
-  // Those of Enter, unless somebody is in the way, who does it then.
-  void RunEntering() ABSL_LOCKS_EXCLUDED(mutex_);
-  std::vector<std::function<void()>> TakeEntering() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Those of Enter; TryRunEntering leaves them to whoever is in the way.
+  void RunEntering() ABSL_EXCLUSIVE_LOCKS_REQUIRED(running_) ABSL_LOCKS_EXCLUDED(mutex_);
+  void TryRunEntering() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const absl::Duration idle_interval_;
   absl::Mutex running_;  // held by whoever runs a closure or a turn, but not while the loop is open
